@@ -1,0 +1,1 @@
+"""toposlearn: anatomical topology as a self-supervised signal (TACO), to teach and to explore."""

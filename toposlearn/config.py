@@ -1,0 +1,244 @@
+"""Every setting of a run, frozen and validated, and the presets from a test machine to a cluster.
+
+A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, cast, get_type_hints
+
+MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
+VARIANTS = ("reconstruction", "intra", "inter", "full")
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+@dataclass(frozen=True)
+class VolumeConfig:
+    """The grid on which a network sees a head: shape in voxels (D H W), isotropic spacing in mm."""
+
+    shape: tuple[int, int, int] = (64, 64, 64)
+    spacing: float = 3.0
+    modalities: tuple[str, ...] = MODALITIES
+
+    def __post_init__(self) -> None:
+        _require(len(self.shape) == 3 and min(self.shape) > 0, f"volume.shape must be three sizes, got {self.shape}")
+        _require(self.spacing > 0, f"volume.spacing must be positive (mm), got {self.spacing}")
+        _require(len(self.modalities) >= 1, "volume.modalities must name at least one modality")
+
+
+@dataclass(frozen=True)
+class AugmentConfig:
+    """Random changes of a training pair. The pose is shared by a person's two modalities, the intensity is not."""
+
+    rotation: float = 20.0  # degrees, about each axis
+    shift: float = 29.0  # mm, along each axis
+    scale: float = 0.15  # relative size
+    gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
+    noise: float = 0.05  # standard deviation, in units of the normalized volume
+
+    def __post_init__(self) -> None:
+        _require(min(self.rotation, self.shift, self.scale, self.gamma, self.noise) >= 0, "augment values must be >= 0")
+        _require(self.scale < 1 and self.gamma < 1, "augment.scale and augment.gamma must be below 1")
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """MONAI's Swin encoder, an optional top-down path, token levels named by their stride in voxels."""
+
+    feature_size: int = 12
+    patch_size: int = 2
+    window_size: int = 4
+    depths: tuple[int, int, int, int] = (2, 2, 2, 2)
+    num_heads: tuple[int, int, int, int] = (3, 6, 12, 24)
+    use_v2: bool = True
+    top_down: bool = True  # feed fine tokens from deeper stages
+    token_features: int = 48  # F, with top_down
+    token_strides: tuple[int, ...] = (4, 8)
+    reconstruct_stride: int = 4  # the token level, or stage, that the decoder reads
+
+    def __post_init__(self) -> None:
+        strides = self.stage_strides
+        _require(self.feature_size % self.num_heads[0] == 0, "model.feature_size must be a multiple of the first num_heads")
+        for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
+            _require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
+        _require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
+
+    @property
+    def stage_strides(self) -> tuple[int, ...]:
+        """Stride in voxels of each of the encoder's five feature maps."""
+        return tuple(self.patch_size * 2**stage for stage in range(5))
+
+    @property
+    def stage_features(self) -> tuple[int, ...]:
+        """Channels of each of the encoder's five feature maps."""
+        return tuple(self.feature_size * 2**stage for stage in range(5))
+
+
+@dataclass(frozen=True)
+class LossConfig:
+    """Weights and settings of the total loss. Both directions of a term are averaged (``released``: summed)."""
+
+    weight_reconstruction: float = 1.0
+    weight_intra: float = 1.0
+    weight_inter: float = 1.0
+    k: int = 5
+    margin_intra: float = 0.05
+    margin_inter: float = 0.2
+    form: Literal["within", "cross"] = "within"
+    metric: Literal["cosine", "euclidean"] = "cosine"
+    token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
+    min_similarity: float | None = None  # gate: cosine similarity a match must reach
+    ratio: float | None = None  # gate: best distance / second best must stay below
+    inter_start: int = 0  # warm-up of the inter term: it is off before this step
+    released: bool = False  # sum the two directions, as the released code does
+
+    def __post_init__(self) -> None:
+        weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
+        _require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
+        _require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
+        _require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
+        _require(self.form in ("within", "cross"), f"loss.form must be 'within' or 'cross', got {self.form!r}")
+        _require(self.metric in ("cosine", "euclidean"), f"loss.metric must be 'cosine' or 'euclidean', got {self.metric!r}")
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """The loop: AdamW, linear warm-up, cosine decay."""
+
+    steps: int = 300
+    subjects_per_step: int = 2
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.1
+    warmup_steps: int = 30
+    clip_norm: float = 1.0
+    precision: Literal["no", "bf16", "fp16"] = "no"
+    seed: int = 0
+    checkpoint_every: int = 50
+
+    def __post_init__(self) -> None:
+        _require(self.steps >= 1, f"train.steps must be >= 1, got {self.steps}")
+        _require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
+        _require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
+        _require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
+        _require(self.precision in ("no", "bf16", "fp16"), f"train.precision must be no, bf16 or fp16, got {self.precision!r}")
+
+
+@dataclass(frozen=True)
+class TacoConfig:
+    """All settings of one pre-training run."""
+
+    preset: str = "lab"
+    variant: str = "full"
+    volume: VolumeConfig = field(default_factory=VolumeConfig)
+    augment: AugmentConfig = field(default_factory=AugmentConfig)
+    model: ModelConfig = field(default_factory=ModelConfig)
+    loss: LossConfig = field(default_factory=LossConfig)
+    train: TrainConfig = field(default_factory=TrainConfig)
+
+    def __post_init__(self) -> None:
+        size = self.model.patch_size * 2**4
+        _require(
+            all(side % size == 0 for side in self.volume.shape),
+            f"volume.shape {self.volume.shape} must be a multiple of {size}, the encoder's deepest stride",
+        )
+
+    def replace(self, **sections: Any) -> TacoConfig:
+        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``."""
+        changed = {
+            name: dataclasses.replace(getattr(self, name), **value) if isinstance(value, dict) else value
+            for name, value in sections.items()
+        }
+        return dataclasses.replace(self, **changed)
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain nested dictionary, ready for JSON."""
+        return cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(self))))
+
+    def save(self, path: str | Path) -> None:
+        """Write as JSON."""
+        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n")
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TacoConfig:
+        """The inverse of `to_dict`. Unknown names raise ValueError."""
+        return cast(TacoConfig, _build(cls, values))
+
+    @classmethod
+    def load(cls, path: str | Path) -> TacoConfig:
+        """Read what `save` wrote."""
+        return cls.from_dict(json.loads(Path(path).read_text()))
+
+
+def _build(kind: type, values: dict[str, Any]) -> Any:
+    hints = get_type_hints(kind)
+    unknown = sorted(set(values) - set(hints))
+    _require(not unknown, f"unknown setting {', '.join(unknown)} in {kind.__name__}")
+    read = {name: _read(hints[name], value) for name, value in values.items()}
+    return kind(**read)
+
+
+def _read(hint: Any, value: Any) -> Any:
+    if dataclasses.is_dataclass(hint):
+        return _build(cast(type, hint), value)
+    return tuple(value) if isinstance(value, list) else value
+
+
+def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
+    """The same run with only some terms: reconstruction, intra (+ reconstruction), inter (+ reconstruction) or full."""
+    _require(variant in VARIANTS, f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
+    off: dict[str, float] = {}
+    if variant in ("reconstruction", "inter"):
+        off["weight_intra"] = 0.0
+    if variant in ("reconstruction", "intra"):
+        off["weight_inter"] = 0.0
+    return config.replace(variant=variant, loss=off)
+
+
+def preset(name: str) -> TacoConfig:
+    """A named configuration: smoke (tests), lab (a laptop, minutes), gpu (one GPU), paper (one to many GPUs)."""
+    _require(name in PRESETS, f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    return PRESETS[name]
+
+
+_LAB = TacoConfig()
+PRESETS: dict[str, TacoConfig] = {
+    "smoke": _LAB.replace(
+        preset="smoke",
+        volume={"shape": (32, 32, 32), "spacing": 6.0},
+        train={"steps": 10, "warmup_steps": 2, "checkpoint_every": 5},
+    ),
+    "lab": _LAB,
+    "gpu": _LAB.replace(
+        preset="gpu",
+        volume={"shape": (96, 96, 96), "spacing": 2.0},
+        model={"feature_size": 24, "window_size": 6, "token_features": 96},
+        train={"steps": 5000, "subjects_per_step": 4, "warmup_steps": 250, "precision": "bf16", "checkpoint_every": 250},
+    ),
+    "paper": _LAB.replace(
+        preset="paper",
+        volume={"shape": (96, 96, 96), "spacing": 1.0},
+        model={
+            "feature_size": 48,
+            "window_size": 7,
+            "top_down": False,
+            "token_strides": (8, 32),
+            "reconstruct_stride": 32,
+        },
+        loss={"weight_intra": 20.0, "weight_inter": 20.0, "margin_intra": 0.05, "margin_inter": 0.4},
+        train={
+            "steps": 50_000,
+            "learning_rate": 3e-4,
+            "weight_decay": 0.1,
+            "warmup_steps": 500,
+            "checkpoint_every": 1000,
+        },
+    ),
+}
