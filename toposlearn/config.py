@@ -66,7 +66,9 @@ class ModelConfig:
 
     def __post_init__(self) -> None:
         strides = self.stage_strides
-        _require(self.feature_size % self.num_heads[0] == 0, "model.feature_size must be a multiple of the first num_heads")
+        _require(
+            self.feature_size % self.num_heads[0] == 0, "model.feature_size must be a multiple of the first num_heads"
+        )
         for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
             _require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
         _require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
@@ -106,7 +108,9 @@ class LossConfig:
         _require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
         _require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
         _require(self.form in ("within", "cross"), f"loss.form must be 'within' or 'cross', got {self.form!r}")
-        _require(self.metric in ("cosine", "euclidean"), f"loss.metric must be 'cosine' or 'euclidean', got {self.metric!r}")
+        _require(
+            self.metric in ("cosine", "euclidean"), f"loss.metric must be 'cosine' or 'euclidean', got {self.metric!r}"
+        )
 
 
 @dataclass(frozen=True)
@@ -128,7 +132,10 @@ class TrainConfig:
         _require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
         _require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         _require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
-        _require(self.precision in ("no", "bf16", "fp16"), f"train.precision must be no, bf16 or fp16, got {self.precision!r}")
+        _require(
+            self.precision in ("no", "bf16", "fp16"),
+            f"train.precision must be no, bf16 or fp16, got {self.precision!r}",
+        )
 
 
 @dataclass(frozen=True)
@@ -220,7 +227,13 @@ PRESETS: dict[str, TacoConfig] = {
         preset="gpu",
         volume={"shape": (96, 96, 96), "spacing": 2.0},
         model={"feature_size": 24, "window_size": 6, "token_features": 96},
-        train={"steps": 5000, "subjects_per_step": 4, "warmup_steps": 250, "precision": "bf16", "checkpoint_every": 250},
+        train={
+            "steps": 5000,
+            "subjects_per_step": 4,
+            "warmup_steps": 250,
+            "precision": "bf16",
+            "checkpoint_every": 250,
+        },
     ),
     "paper": _LAB.replace(
         preset="paper",
