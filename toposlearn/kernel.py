@@ -1,0 +1,98 @@
+"""A Jupyter kernel of this very interpreter, and a meter of the memory it takes."""
+
+from __future__ import annotations
+
+import contextlib
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+from jupyter_client.kernelspec import KernelSpec
+from jupyter_client.manager import AsyncKernelManager
+
+INTERVAL = 0.1  # seconds between two looks at the memory
+
+
+class PeakMemory:
+    """The highest resident memory of a process and its descendants, in bytes, sampled every `INTERVAL`.
+
+    Pages shared by several processes count once in each. On Linux the kernel's record of the first process's own
+    peak (VmHWM) is read too, so a peak of it between two samples is not lost; elsewhere only the samples count.
+    """
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._process: psutil.Process | None = None
+        self._stop = threading.Event()
+
+    def watch(self, pid: int) -> None:
+        """Begin to measure the process `pid`."""
+        with contextlib.suppress(psutil.Error):
+            self._process = psutil.Process(pid)
+
+    def sample(self) -> None:
+        """Look once."""
+        if self._process is None:
+            return
+        with contextlib.suppress(psutil.Error):
+            tree = [self._process, *self._process.children(recursive=True)]
+            self.bytes = max(self.bytes, sum(map(_resident, tree)), _high_water_mark(self._process.pid))
+
+    @contextlib.contextmanager
+    def sampling(self) -> Iterator[PeakMemory]:
+        """Sample from a thread for as long as the block lasts."""
+        thread = threading.Thread(target=self._loop, daemon=True)
+        thread.start()
+        try:
+            yield self
+        finally:
+            self._stop.set()
+            thread.join()
+
+    def _loop(self) -> None:
+        while not self._stop.wait(INTERVAL):
+            self.sample()
+
+
+def _resident(process: psutil.Process) -> int:
+    try:
+        return int(process.memory_info().rss)
+    except psutil.Error:  # it ended meanwhile
+        return 0
+
+
+def _high_water_mark(pid: int) -> int:
+    """Linux's own record of a process's peak resident memory (VmHWM), bytes; 0 where there is none."""
+    try:
+        status = Path(f"/proc/{pid}/status").read_text()
+    except OSError:
+        return 0
+    lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM")]
+    return 1024 * int(lines[0][1]) if lines else 0
+
+
+def kernel_class(peak: PeakMemory) -> type[AsyncKernelManager]:
+    """A kernel manager class whose kernels run `sys.executable` and are watched by `peak`.
+
+    A kernel specification named ``python3`` in the user's home may belong to another environment; a notebook that
+    ran there would prove nothing about this one. So no specification is looked up.
+    """
+
+    class CurrentInterpreter(AsyncKernelManager):
+        @property
+        def kernel_spec(self) -> KernelSpec:
+            argv = [sys.executable, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+            return KernelSpec(argv=argv, display_name="Python 3", language="python")
+
+        async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
+            await super()._async_launch_kernel(kernel_cmd, **kw)
+            pid = getattr(self.provisioner, "pid", None)
+            if pid is not None:
+                peak.watch(pid)
+
+        _launch_kernel = _async_launch_kernel
+
+    return CurrentInterpreter
