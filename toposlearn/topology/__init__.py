@@ -1,0 +1,36 @@
+"""Who is next to whom, for structures and for tokens. "Topology" here means neighbourhood order, not homology."""
+
+from toposlearn.topology.correspondence import (
+    gate_matches,
+    invert_matches,
+    mutual_matches,
+    nearest_matches,
+    random_matches,
+)
+from toposlearn.topology.distances import pairwise_distance
+from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
+from toposlearn.topology.preservation import (
+    correspondence_error,
+    effective_rank,
+    floor_error,
+    match_error,
+    matched_fraction,
+    neighbor_overlap,
+)
+
+__all__ = [
+    "correspondence_error",
+    "effective_rank",
+    "floor_error",
+    "gate_matches",
+    "invert_matches",
+    "match_error",
+    "matched_fraction",
+    "mutual_matches",
+    "nearest_matches",
+    "nearest_neighbors",
+    "neighbor_overlap",
+    "pairwise_distance",
+    "random_matches",
+    "sample_negatives",
+]

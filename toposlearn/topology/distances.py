@@ -1,0 +1,105 @@
+"""Distances between tokens, in float32 whatever the precision of the network.
+
+Notation: B subjects, N (or M) tokens, F features. ``"cosine"`` is 1 - cos, in [0, 2]; ``"euclidean"`` is the length
+of the difference, in the unit of the features (mm when the tokens are world coordinates).
+"""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+Metric = Literal["cosine", "euclidean"]
+
+_SHORTEST = 1e-6  # vectors shorter than this have no direction: cosine 0 to everything, gradient finite
+
+
+def pairwise_distance(a: Tensor, b: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
+    """Distance of each token of ``a`` to each token of ``b``.
+
+    Args:
+        a: tokens (B, N, F).
+        b: tokens (B, M, F); ``a`` itself when absent.
+        metric: ``"cosine"`` (1 - cos, in [0, 2]; a zero vector is at 1 from everything) or ``"euclidean"``.
+
+    Returns:
+        Distances (B, N, M), float32 (float64 for float64 tokens), also under autocast.
+
+    Raises:
+        ValueError: shapes that do not fit, or an unknown metric.
+    """
+    b = a if b is None else b
+    check_tokens(a=a, b=b)
+    with full_precision(a):
+        return distance_matrix(embed(a, metric), embed(b, metric), metric)
+
+
+def embed(tokens: Tensor, metric: Metric) -> Tensor:
+    """Tokens (..., F) ready for many distances: unit vectors for ``"cosine"``, unchanged for ``"euclidean"``."""
+    check_metric(metric)
+    tokens = as_float(tokens)
+    if metric == "euclidean":
+        return tokens
+    length = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
+    return tokens / torch.where(length < _SHORTEST, torch.ones_like(length), length)
+
+
+def distance_matrix(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
+    """Distances (B, N, M) between embedded tokens (B, N, F) and (B, M, F)."""
+    if metric == "euclidean":
+        # The matrix-product shortcut loses three digits where points are close: mm matter here.
+        return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
+    return torch.baddbmm(a.new_ones(1), a, b.transpose(1, 2), alpha=-1).clamp(0, 2)
+
+
+def paired_distance(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
+    """Distances (...) between embedded tokens (..., F) and (..., F), pair by pair (broadcasting)."""
+    if metric == "euclidean":
+        length: Tensor = torch.linalg.vector_norm(a - b, dim=-1)
+        return length
+    return 1 - (a * b).sum(-1)
+
+
+def as_float(tokens: Tensor) -> Tensor:
+    """Float32, or float64 when that is what comes in."""
+    return tokens if tokens.dtype == torch.float64 else tokens.float()
+
+
+def full_precision(tokens: Tensor) -> torch.autocast:
+    """Context in which autocast is off on the tokens' device."""
+    return torch.autocast(tokens.device.type, enabled=False)
+
+
+def usable_tokens(tokens: Tensor, mask: Tensor | None) -> Tensor:
+    """Tokens (B, N) that may take part in a graph or a match: inside the mask and finite."""
+    finite = torch.isfinite(tokens).all(-1)
+    return finite if mask is None else finite & mask
+
+
+def check_metric(metric: str) -> None:
+    """Raise ValueError unless the metric is one of the two."""
+    if metric not in ("cosine", "euclidean"):
+        raise ValueError(f"metric must be 'cosine' or 'euclidean', got {metric!r}")
+
+
+def check_tokens(**tokens: Tensor) -> None:
+    """Raise ValueError unless all are (B, N, F) with one B and one F."""
+    first: Tensor | None = None
+    for name, value in tokens.items():
+        if value.ndim != 3:
+            raise ValueError(f"{name} must have shape (B, N, F), got {tuple(value.shape)}")
+        first = value if first is None else first
+        if (value.shape[0], value.shape[2]) != (first.shape[0], first.shape[2]):
+            shapes = ", ".join(f"{key} {tuple(item.shape)}" for key, item in tokens.items())
+            raise ValueError(f"tokens must agree in subjects B and features F, got {shapes}")
+
+
+def check_mask(name: str, mask: Tensor | None, tokens: Tensor) -> None:
+    """Raise ValueError unless the mask is absent or a (B, N) bool tensor that fits the tokens (B, N, ...)."""
+    if mask is None:
+        return
+    if mask.dtype != torch.bool or mask.shape != tokens.shape[:2]:
+        wanted, seen = tuple(tokens.shape[:2]), tuple(mask.shape)
+        raise ValueError(f"{name} must be a bool tensor of shape {wanted} (B, N), got {mask.dtype} of shape {seen}")

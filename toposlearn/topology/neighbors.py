@@ -1,0 +1,143 @@
+"""The neighbourhood graph of tokens, and tokens drawn from outside it.
+
+Notation: B subjects, N tokens, F features, K neighbours. An index of -1 means "there is none". Nothing here takes a
+gradient, and nothing waits for the device.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from toposlearn.topology.distances import (
+    Metric,
+    check_mask,
+    check_tokens,
+    distance_matrix,
+    embed,
+    full_precision,
+    usable_tokens,
+)
+
+_BLOCK = 2**23  # distances held at once: 32 MiB in float32
+
+
+@torch.no_grad()
+def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
+    """The K nearest other tokens of each token, nearest first.
+
+    A token is excluded from its own neighbours by index, so a duplicate of it counts. Equal distances: lowest index.
+
+    Args:
+        tokens: (B, N, F).
+        k: neighbours K, below N.
+        mask: (B, N) bool, tokens that count. The others are nobody's neighbour and have none: their rows hold -1,
+            as do the last places of a row when fewer than K others count. A token that is not finite is left out too.
+        metric: ``"cosine"`` or ``"euclidean"``.
+
+    Returns:
+        Indices (B, N, K), long.
+
+    Raises:
+        ValueError: shapes that do not fit, an unknown metric, or K outside [1, N - 1].
+    """
+    check_tokens(tokens=tokens)
+    check_mask("mask", mask, tokens)
+    n = tokens.shape[1]
+    if not 1 <= k < n:
+        raise ValueError(f"k must be between 1 and N - 1 = {n - 1} (a token is not its own neighbour), got {k}")
+    usable = usable_tokens(tokens, mask)
+    with full_precision(tokens):
+        vectors = embed(tokens, metric)
+        blocks = []
+        for rows in row_blocks(tokens.shape[0], n, n):
+            distances = distance_matrix(vectors[:, rows], vectors, metric)
+            distances.masked_fill_(~usable[:, None], torch.inf)
+            distances.diagonal(offset=rows.start, dim1=1, dim2=2).fill_(torch.inf)
+            blocks.append(_lowest(distances, k))
+    return torch.cat(blocks, 1).masked_fill(~usable[..., None], -1)
+
+
+def row_blocks(batch: int, rows: int, columns: int) -> list[slice]:
+    """Slices of rows that keep a (batch, rows, columns) matrix of distances within a bound of memory."""
+    step = max(1, _BLOCK // max(1, batch * columns))
+    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+
+
+def _lowest(distances: Tensor, k: int) -> Tensor:
+    """Indices of the K lowest entries of each row, -1 where they are infinite. Overwrites ``distances``.
+
+    K passes of `torch.min`, which promises the first of equal values; `torch.topk` promises nothing, and a stable
+    sort of the whole row costs far more.
+    """
+    found = []
+    for _ in range(k):
+        value, index = distances.min(-1)
+        distances.scatter_(-1, index[..., None], torch.inf)
+        found.append(index.masked_fill(~torch.isfinite(value), -1))
+    return torch.stack(found, -1)
+
+
+@torch.no_grad()
+def sample_negatives(
+    exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """K tokens per anchor, drawn uniformly and independently from the tokens that are allowed.
+
+    Args:
+        exclude: (B, N, E) long, tokens each anchor must not draw; -1 and repetitions are ignored. The anchor itself
+            (row i is token i) is never drawn either.
+        n: number of tokens N to draw from.
+        k: draws per anchor.
+        mask: (B, n) bool, tokens that may be drawn.
+        generator: source of randomness; torch's global one when absent.
+
+    Returns:
+        Indices (B, N, K), long; -1 in rows where nothing is allowed.
+
+    Raises:
+        ValueError: shapes that do not fit.
+    """
+    if exclude.ndim != 3 or exclude.shape[1] > n:
+        raise ValueError(f"exclude must have shape (B, N, E) with N <= n = {n}, got {tuple(exclude.shape)}")
+    anchor = torch.arange(exclude.shape[1], device=exclude.device)[:, None].expand(*exclude.shape[:2], 1)
+    return draw_outside(torch.cat([exclude, anchor], -1), n, k, mask, generator)
+
+
+@torch.no_grad()
+def draw_outside(
+    exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
+) -> Tensor:
+    """`sample_negatives` for rows that are not tokens: nothing is excluded but ``exclude`` (B, R, E)."""
+    batch, device = exclude.shape[0], exclude.device
+    if mask is None:
+        mask = torch.ones(batch, n, dtype=torch.bool, device=device)
+    if mask.shape != (batch, n):
+        raise ValueError(f"mask must have shape {(batch, n)} (B, n), got {tuple(mask.shape)}")
+    barred = _barred_ranks(exclude, mask)
+    allowed = mask.sum(1)[:, None, None] - (barred < n).sum(-1, keepdim=True)  # (B, R, 1)
+    draw = _random_integers((*exclude.shape[:2], k), generator, device) % allowed.clamp_min(1)
+    # The r-th allowed rank is r plus the number of barred ranks before it: those with barred[e] - e <= r.
+    gaps = barred - torch.arange(barred.shape[-1], device=device)
+    rank = draw + torch.searchsorted(gaps, draw, right=True)
+    order = torch.argsort(mask, dim=1, descending=True, stable=True)  # rank -> token: the mask's tokens come first
+    token = order.gather(1, rank.clamp_max(n - 1).flatten(1)).view_as(rank)
+    return token.masked_fill(allowed < 1, -1)
+
+
+def _barred_ranks(exclude: Tensor, mask: Tensor) -> Tensor:
+    """Excluded tokens (B, R, E) as sorted ranks among the mask's tokens, without repetition, padded beyond any rank."""
+    padding = 2 * mask.shape[1] + exclude.shape[-1]
+    index = exclude.clamp_min(0).flatten(1)
+    rank = (mask.cumsum(1) - 1).gather(1, index).view_as(exclude)
+    inside = mask.gather(1, index).view_as(exclude) & (exclude >= 0)
+    rank = rank.masked_fill(~inside, padding).sort(-1).values
+    repeated = torch.zeros_like(inside)
+    repeated[..., 1:] = rank[..., 1:] == rank[..., :-1]
+    return rank.masked_fill(repeated, padding).sort(-1).values
+
+
+def _random_integers(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
+    """Integers uniform in [0, 2^62), so that a remainder is uniform too, to within 1e-14."""
+    source = device if generator is None else generator.device
+    return torch.randint(2**62, shape, generator=generator, device=source).to(device)
