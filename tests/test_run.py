@@ -14,6 +14,7 @@ import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn import run
+from toposlearn.course import notebooks
 from toposlearn.kernel import PeakMemory
 
 PARAMETERS = code("STEPS = 3  # steps\nRATE = 0.5  # per step\nNAME = 'a'\nSIZES = (1, 2)\nLIMIT = None", "parameters")
@@ -107,27 +108,6 @@ def test_a_widget_that_works_is_no_failure(tmp_path):
     assert done.ok, done.error
 
 
-def test_parameters_are_read_from_the_cell():
-    notebook = nbformat.v4.new_notebook(cells=[PARAMETERS])
-    assert run.read_parameters(notebook) == {"STEPS": 3, "RATE": 0.5, "NAME": "a", "SIZES": (1, 2), "LIMIT": None}
-    typed = nbformat.v4.new_notebook(cells=[code("X: int | None = None", "parameters")])
-    assert run.read_parameters(typed) == {"X": None}
-    assert run.read_parameters(nbformat.v4.new_notebook(cells=[code("x = 1")])) == {}
-
-
-@pytest.mark.parametrize(("given", "fitted"), [("2", 2.0), (3, 3.0), ("1e-3", 1e-3)])
-def test_a_number_fits_a_float(given, fitted):
-    value = run.check_parameters(nbformat.v4.new_notebook(cells=[PARAMETERS]), {"RATE": given})["RATE"]
-    assert value == fitted
-    assert isinstance(value, float)
-
-
-def test_text_stays_text_and_literals_are_read():
-    given = {"NAME": "12", "SIZES": "(3, 4)", "LIMIT": "5"}
-    fitted = run.check_parameters(nbformat.v4.new_notebook(cells=[PARAMETERS]), given)
-    assert fitted == {"NAME": "12", "SIZES": (3, 4), "LIMIT": 5}
-
-
 def test_an_unknown_parameter_is_refused_and_the_known_ones_are_listed(tmp_path):
     path = write_notebook(tmp_path / "a.ipynb", PARAMETERS)
     with pytest.raises(ValueError, match=r"a.ipynb: unknown parameter STEP: this notebook knows STEPS, RATE, NAME"):
@@ -141,29 +121,21 @@ def test_a_value_of_another_type_is_refused(tmp_path):
         run.run_notebook(path, tmp_path / "out", {"STEPS": "many"})
 
 
-@pytest.mark.parametrize("source", ["X = 1 + y", "X = Y = 1", "import os", "print(1)"])
-def test_a_parameters_cell_holds_plain_literals(source):
-    with pytest.raises(ValueError, match="parameters cell"):
-        run.read_parameters(nbformat.v4.new_notebook(cells=[code(source, "parameters")]))
-
-
 def test_no_notebook_and_a_broken_one_are_named(tmp_path):
     with pytest.raises(FileNotFoundError, match=r"absent.ipynb"):
         run.run_notebook(tmp_path / "absent.ipynb", tmp_path / "out")
     (tmp_path / "b.ipynb").write_text("{")
     with pytest.raises(ValueError, match=r"b.ipynb is not a readable notebook"):
         run.run_notebook(tmp_path / "b.ipynb", tmp_path / "out")
-    with pytest.raises(FileNotFoundError, match="no numbered notebook"):
-        run.numbered_notebooks(tmp_path)
 
 
-def test_all_gives_each_notebook_the_parameters_it_declares_and_records(tmp_path):
+def test_each_notebook_is_given_the_parameters_it_declares_and_records(tmp_path):
     first = write_notebook(tmp_path / "00_a.ipynb", code("DATA = 'x'", "parameters"), code("assert DATA == 'y'"))
     second = write_notebook(tmp_path / "01_b.ipynb", code("1 / 0"))
     write_notebook(tmp_path / "draft.ipynb")
-    paths = run.numbered_notebooks(tmp_path)
+    paths = notebooks.numbered_notebooks(tmp_path)
     assert paths == [first, second]
-    done = list(run.run_all(paths, tmp_path / "out", {"DATA": "y"}))
+    done = [run.run_and_record(path, tmp_path / "out", {"DATA": "y"}) for path in paths]
     assert [one.ok for one in done] == [True, False]
     assert run.read_record(tmp_path / "out") == done
 

@@ -6,22 +6,21 @@ kernel is this interpreter, time and peak memory are recorded, and an output fil
 
 from __future__ import annotations
 
-import ast
 import dataclasses
 import json
 import logging
 import os
-import re
 import tempfile
 import time
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from toposlearn.course.notebooks import check_parameters, heading, one_line, read_notebook, read_parameters
 from toposlearn.kernel import PeakMemory, kernel_class
 from toposlearn.reproducibility import environment_line, write_json
 
@@ -48,90 +47,6 @@ class NotebookRun:
         return self.error is None
 
 
-def numbered_notebooks(folder: str | Path) -> list[Path]:
-    """The course in order: ``00_*.ipynb``, ``01_*.ipynb``, … of a folder."""
-    found = sorted(path for path in Path(folder).glob("*.ipynb") if re.match(r"\d\d_", path.name))
-    if not found:
-        raise FileNotFoundError(f"no numbered notebook (00_*.ipynb) in {folder}: run from the repository's root")
-    return found
-
-
-def read_notebook(path: str | Path) -> nbformat.NotebookNode:
-    """Read a notebook file; ValueError where the file is none."""
-    path = Path(path)
-    if not path.is_file():
-        raise FileNotFoundError(f"no such notebook: {path}")
-    try:
-        notebook: nbformat.NotebookNode = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
-    except Exception as error:  # nbformat raises several kinds for files that are no notebooks
-        raise ValueError(f"{path} is not a readable notebook: {one_line(str(error))}") from error
-    return notebook
-
-
-def tags(cell: nbformat.NotebookNode) -> list[str]:
-    """The tags of a cell."""
-    return list(cell.get("metadata", {}).get("tags", []))
-
-
-def read_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
-    """Names and defaults in the cell tagged ``parameters``: plain literals only."""
-    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "parameters" in tags(cell)]
-    found: dict[str, Any] = {}
-    for statement in ast.parse(cells[0].source).body if cells else []:
-        try:
-            name, value = _assignment(statement)
-        except ValueError:
-            raise ValueError(f"parameters cell: {ast.unparse(statement)!r} is not NAME = plain literal") from None
-        found[name] = value
-    return found
-
-
-def _assignment(statement: ast.stmt) -> tuple[str, Any]:
-    """Name and value of ``NAME = literal`` or ``NAME: type = literal``."""
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            return name, ast.literal_eval(value)
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            return name, ast.literal_eval(value)
-    raise ValueError("no assignment")
-
-
-def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any]) -> dict[str, Any]:
-    """The given values in the types of the defaults; ValueError for an unknown name or a value that does not fit."""
-    known = read_parameters(notebook)
-    unknown = sorted(set(given) - set(known))
-    if unknown:
-        names = ", ".join(known) or "none"
-        raise ValueError(f"unknown parameter {', '.join(unknown)}: this notebook knows {names}")
-    return {name: _fit(name, value, known[name]) for name, value in given.items()}
-
-
-def _fit(name: str, value: Any, default: Any) -> Any:
-    if isinstance(default, str):
-        return str(value)
-    with_literals = _literal(value) if isinstance(value, str) else value
-    if isinstance(default, float) and type(with_literals) is int:
-        return float(with_literals)
-    if default is not None and type(with_literals) is not type(default):
-        raise ValueError(f"parameter {name} is {type(default).__name__} (default {default!r}), got {value!r}")
-    return with_literals
-
-
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
-
-
-def heading(notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """The title of the first cell, and the first of its lines that asks a question, both without markup."""
-    lines = [line.strip(" #*_>") for line in notebook.cells[0].source.splitlines()] if notebook.cells else []
-    lines = [line for line in lines if line]
-    question = next((line for line in lines[1:] if line.endswith("?")), "")
-    return (lines[0] if lines else ""), re.sub(r"[*`]", "", question)
-
-
 def run_notebook(path: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
     """Execute a notebook in its own folder and write the executed copy to ``out/NAME.ipynb``.
 
@@ -145,10 +60,7 @@ def run_notebook(path: str | Path, out: str | Path, parameters: Mapping[str, Any
     """
     path, out = Path(path), Path(out)
     notebook = read_notebook(path)
-    try:
-        given = check_parameters(notebook, parameters or {})
-    except ValueError as refusal:
-        raise ValueError(f"{path.name}: {refusal}") from refusal
+    given = check_parameters(notebook, parameters or {}, name=path.name)
     out.mkdir(parents=True, exist_ok=True)
     peak, start = PeakMemory(), time.perf_counter()
     error = _execute(path, out / path.name, given, peak)
@@ -197,19 +109,12 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
     return [one_line(f"inside a widget: {error['ename']}: {error['evalue']}") for error in failed]
 
 
-def one_line(text: str, limit: int = 300) -> str:
-    """Text on one line, at most `limit` characters."""
-    text = " ".join(text.split())
-    return text if len(text) <= limit else text[: limit - 1] + "…"
-
-
-def run_all(paths: Sequence[Path], out: Path, parameters: Mapping[str, Any]) -> Iterator[NotebookRun]:
-    """Run notebooks one after the other, each with those of `parameters` that it declares; record after each."""
-    for path in paths:
-        known = read_parameters(read_notebook(path))
-        done = run_notebook(path, out / "notebooks", {name: parameters[name] for name in parameters if name in known})
-        record(out, done)
-        yield done
+def run_and_record(path: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookRun:
+    """Run a notebook with those of `parameters` that it declares; note the run in ``out/notebooks.json``."""
+    known = read_parameters(read_notebook(path))
+    done = run_notebook(path, out / "notebooks", {name: parameters[name] for name in parameters if name in known})
+    record(out, done)
+    return done
 
 
 def record(out: Path, run: NotebookRun) -> None:

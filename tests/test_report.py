@@ -1,0 +1,76 @@
+"""The book: HTML, index, README's table."""
+
+import json
+
+import pytest
+from notebook_maker import code, write_notebook
+
+from toposlearn import report
+from toposlearn.run import NotebookRun, record, run_notebook
+
+GOOD = NotebookRun("00_a", "Start <here>", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
+BAD = NotebookRun(
+    "01_b", "Next", "How?", "In [2]: ValueError: a < b", 3.0, 250_000_000, environment="python 3.11 · CPU"
+)
+
+
+def test_index_lists_every_run_with_links_to_what_exists(tmp_path):
+    record(tmp_path, GOOD)
+    record(tmp_path, BAD)
+    for name in ("notebooks/00_a.html", "notebooks/00_a.ipynb", "results/x.json"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(json.dumps({"source": "notebooks/00_a.ipynb"}))
+    page = report.write_index(tmp_path).read_text()
+    assert "Notebooks run: 2. Failed: 1." in page
+    assert "Start &lt;here&gt;" in page
+    assert "In [2]: ValueError: a &lt; b" in page
+    assert 'href="notebooks/00_a.html"' in page
+    assert 'href="results/x.json"' in page
+    assert "01_b.html" not in page
+    assert "<td>12</td><td>1.2 GB</td>" in page
+    assert page.count("python 3.11 · CPU") == 1
+
+
+def test_index_without_failure_and_a_broken_result(tmp_path):
+    record(tmp_path, GOOD)
+    assert "Notebooks run: 1. Failed: 0." in report.write_index(tmp_path).read_text()
+    (tmp_path / "results").mkdir()
+    (tmp_path / "results" / "x.json").write_text("{")
+    with pytest.raises(ValueError, match=r"x.json is not a result file"):
+        report.write_index(tmp_path)
+
+
+def test_html_shows_outputs_and_links_to_html(tmp_path):
+    from nbformat.v4 import new_markdown_cell
+
+    path = write_notebook(tmp_path / "a.ipynb", code("print(6 * 7)"), new_markdown_cell("[next](01_b.ipynb)"))
+    assert run_notebook(path, tmp_path / "out").ok
+    page = report.write_html(tmp_path / "out" / "a.ipynb").read_text()
+    assert "42" in page
+    assert 'href="01_b.html"' in page
+
+
+def test_readme_table_replaces_only_what_is_between_the_markers(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text(f"# Title\n{report.BEGIN}\nold\n{report.END}\nafter\n")
+    for _ in range(2):
+        report.update_readme(readme, [GOOD])
+    text = readme.read_text()
+    assert text.startswith(f"# Title\n{report.BEGIN}\n| notebook |")
+    assert text.endswith(f"{report.END}\nafter\n")
+    assert "| [Start <here>](notebooks/00_a.ipynb) | Why? | 12 s | 1.2 GB |" in text
+    assert "| all | | 12 s | 1.2 GB |" in text
+    assert "Measured: python 3.11 · CPU." in text
+    assert "old" not in text
+
+
+def test_readme_without_markers_or_with_failed_runs_is_left_alone(tmp_path):
+    readme = tmp_path / "README.md"
+    readme.write_text("# Title\n")
+    with pytest.raises(ValueError, match="two markers"):
+        report.update_readme(readme, [GOOD])
+    readme.write_text(f"{report.BEGIN}\n{report.END}\n")
+    for runs, message in (([GOOD, BAD], "01_b failed"), ([], "no notebook was run")):
+        with pytest.raises(ValueError, match=message):
+            report.update_readme(readme, runs)
+    assert readme.read_text() == f"{report.BEGIN}\n{report.END}\n"

@@ -1,0 +1,121 @@
+"""The course's notebooks as files: where they are, what they ask, which parameters they take."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import nbformat
+
+
+def course_folder() -> Path:
+    """The folder ``notebooks``: of the working directory if it has one, else of the source tree."""
+    here = Path("notebooks")
+    return here if here.is_dir() else Path(__file__).resolve().parents[2] / "notebooks"
+
+
+def default_paths(data: Path, out: Path) -> dict[str, str]:
+    """Parameters ``DATA`` and ``RESULTS`` for a cohort and a book that are not where the notebooks expect them."""
+    root = course_folder().parent
+    paths = {"DATA": (data, root / "data/cohort"), "RESULTS": (out / "results", root / "runs/latest/results")}
+    return {name: str(path.resolve()) for name, (path, usual) in paths.items() if path.resolve() != usual.resolve()}
+
+
+def numbered_notebooks(folder: str | Path) -> list[Path]:
+    """The course in order: ``00_*.ipynb``, ``01_*.ipynb``, … of a folder."""
+    found = sorted(path for path in Path(folder).glob("*.ipynb") if re.match(r"\d\d_", path.name))
+    if not found:
+        raise FileNotFoundError(f"no numbered notebook (00_*.ipynb) in {folder}: run from the repository's root")
+    return found
+
+
+def read_notebook(path: str | Path) -> nbformat.NotebookNode:
+    """Read a notebook file; ValueError where the file is none."""
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"no such notebook: {path}")
+    try:
+        notebook: nbformat.NotebookNode = nbformat.reads(path.read_text(encoding="utf-8"), as_version=4)
+    except Exception as error:  # nbformat raises several kinds for files that are no notebooks
+        raise ValueError(f"{path} is not a readable notebook: {one_line(str(error))}") from error
+    return notebook
+
+
+def tags(cell: nbformat.NotebookNode) -> list[str]:
+    """The tags of a cell."""
+    return list(cell.get("metadata", {}).get("tags", []))
+
+
+def read_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
+    """Names and defaults in the cell tagged ``parameters``: plain literals only."""
+    cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "parameters" in tags(cell)]
+    found: dict[str, Any] = {}
+    for statement in ast.parse(cells[0].source).body if cells else []:
+        try:
+            name, value = _assignment(statement)
+        except ValueError:
+            raise ValueError(f"parameters cell: {ast.unparse(statement)!r} is not NAME = plain literal") from None
+        found[name] = value
+    return found
+
+
+def _assignment(statement: ast.stmt) -> tuple[str, Any]:
+    """Name and value of ``NAME = literal`` or ``NAME: type = literal``."""
+    match statement:
+        case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            return name, ast.literal_eval(value)
+        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+            return name, ast.literal_eval(value)
+    raise ValueError("no assignment")
+
+
+def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any], name: str) -> dict[str, Any]:
+    """The given values in the types of the defaults.
+
+    Raises:
+        ValueError: an unknown parameter, or a value that does not fit; the message begins with the notebook's `name`.
+    """
+    known = read_parameters(notebook)
+    unknown = sorted(set(given) - set(known))
+    if unknown:
+        names = ", ".join(known) or "none"
+        raise ValueError(f"{name}: unknown parameter {', '.join(unknown)}: this notebook knows {names}")
+    try:
+        return {parameter: _fit(parameter, value, known[parameter]) for parameter, value in given.items()}
+    except ValueError as error:
+        raise ValueError(f"{name}: {error}") from None
+
+
+def _fit(name: str, value: Any, default: Any) -> Any:
+    if isinstance(default, str):
+        return str(value)
+    with_literals = _literal(value) if isinstance(value, str) else value
+    if isinstance(default, float) and type(with_literals) is int:
+        return float(with_literals)
+    if default is not None and type(with_literals) is not type(default):
+        raise ValueError(f"parameter {name} is {type(default).__name__} (default {default!r}), got {value!r}")
+    return with_literals
+
+
+def _literal(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+
+
+def heading(notebook: nbformat.NotebookNode) -> tuple[str, str]:
+    """The title of the first cell, and the first of its lines that asks a question, both without markup."""
+    lines = [line.strip(" #*_>") for line in notebook.cells[0].source.splitlines()] if notebook.cells else []
+    lines = [line for line in lines if line]
+    question = next((line for line in lines[1:] if line.endswith("?")), "")
+    return (lines[0] if lines else ""), re.sub(r"[*`]", "", question)
+
+
+def one_line(text: str, limit: int = 300) -> str:
+    """Text on one line, at most `limit` characters."""
+    text = " ".join(text.split())
+    return text if len(text) <= limit else text[: limit - 1] + "…"

@@ -1,0 +1,127 @@
+"""The book: executed notebooks as HTML, a plain index of them, and README's table of measured times."""
+
+from __future__ import annotations
+
+import html
+import json
+import logging
+import re
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from toposlearn.course.notebooks import one_line
+from toposlearn.reproducibility import atomic_path
+from toposlearn.run import NotebookRun, read_record
+
+BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
+STYLE = (
+    "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
+    "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.4rem .6rem;text-align:left;vertical-align:top}"
+    ".failed{color:#b00020;font-weight:bold}"
+)
+
+
+def write_text(path: Path, text: str) -> Path:
+    """Write a text file whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(path) as partial:
+        partial.write_text(text, encoding="utf-8")
+    return path
+
+
+def write_html(executed: Path) -> Path:
+    """An executed notebook as HTML beside it; links between notebooks lead to the HTML."""
+    from nbconvert import HTMLExporter
+
+    exporter = HTMLExporter()
+    exporter.log = logging.getLogger("toposlearn.html")
+    exporter.log.setLevel(logging.ERROR)  # it warns of every figure without an alternative text
+    body, _ = exporter.from_filename(str(executed))
+    return write_text(executed.with_suffix(".html"), re.sub(r'href="(\w+)\.ipynb', r'href="\1.html', body))
+
+
+def write_index(out: Path) -> Path:
+    """``out/index.html``: one row for each recorded notebook, and the environment they ran in."""
+    runs, results = read_record(out), _results(out)
+    head = f"Notebooks run: {len(runs)}. Failed: {sum(not run.ok for run in runs)}."
+    columns = ("Notebook", "Question", "Status", "Seconds", "Peak memory", "Open")
+    rows = "\n".join(_index_row(out, run, results) for run in runs)
+    lines = sorted({run.environment for run in runs})
+    page = (
+        f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>toposlearn</title><style>{STYLE}</style>'
+        f"</head><body>\n<h1>toposlearn</h1>\n<p>{head}</p>\n<table>\n<tr>"
+        + "".join(f"<th>{name}</th>" for name in columns)
+        + f"</tr>\n{rows}\n</table>\n"
+        + "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
+        + "</body></html>\n"
+    )
+    return write_text(out / "index.html", page)
+
+
+def _index_row(out: Path, run: NotebookRun, results: dict[Path, str]) -> str:
+    status = "ok" if run.ok else f'<span class="failed">failed</span>: {html.escape(run.error or "")}'
+    files = [out / "notebooks" / f"{run.name}.html", out / "notebooks" / f"{run.name}.ipynb"]
+    files += [path for path, source in results.items() if run.name in source]
+    links = [f'<a href="{path.relative_to(out).as_posix()}">{path.name}</a>' for path in files if path.exists()]
+    cells = (
+        html.escape(run.title),
+        html.escape(run.question),
+        status,
+        f"{run.seconds:.0f}",
+        memory(run.peak_memory_bytes),
+        "<br>".join(links),
+    )
+    return "<tr>" + "".join(f"<td>{cell}</td>" for cell in cells) + "</tr>"
+
+
+def _results(out: Path) -> dict[Path, str]:
+    """Result files under ``out/results`` and the source that each names."""
+    found = {}
+    for path in sorted((out / "results").glob("**/*.json")):
+        try:
+            content: Any = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise ValueError(f"{path} is not a result file: {one_line(str(error))}") from error
+        found[path] = str(content.get("source", "")) if isinstance(content, dict) else ""
+    return found
+
+
+def memory(size: int) -> str:
+    """Bytes in words: MB below one GB, else GB (powers of ten)."""
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
+
+
+def readme_table(runs: Sequence[NotebookRun]) -> str:
+    """Markdown table of the notebooks: question, measured seconds and peak memory, where measured.
+
+    Raises:
+        ValueError: nothing was run, or a run failed: such numbers would mislead.
+    """
+    failed = [run.name for run in runs if not run.ok]
+    if failed or not runs:
+        what = f"{', '.join(failed)} failed" if failed else "no notebook was run"
+        raise ValueError(f"{what}: no table is written (run `make run` first)")
+    lines = ["| notebook | the question it answers | time | peak memory |", "|---|---|---|---|"]
+    for run in runs:
+        link = f"[{run.title}](notebooks/{run.name}.ipynb)"
+        lines.append(f"| {link} | {run.question} | {run.seconds:.0f} s | {memory(run.peak_memory_bytes)} |")
+    total = sum(run.seconds for run in runs)
+    peak = memory(max(run.peak_memory_bytes for run in runs))
+    lines.append(f"| all | | {total:.0f} s | {peak} |")
+    where = "; ".join(sorted({run.environment for run in runs}))
+    return "\n".join(lines) + f"\n\nMeasured: {where}.\n"
+
+
+def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
+    """Replace what stands between the two markers of `readme` by the table of `runs`.
+
+    Raises:
+        ValueError: a marker is missing, or the runs are not fit to be shown.
+    """
+    text = readme.read_text(encoding="utf-8")
+    before, begin, rest = text.partition(BEGIN)
+    _, end, after = rest.partition(END)
+    if not (begin and end):
+        raise ValueError(f"{readme} has no {BEGIN} … {END}: put the two markers where the table belongs")
+    write_text(readme, f"{before}{BEGIN}\n{readme_table(runs)}{END}{after}")
