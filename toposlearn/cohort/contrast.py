@@ -1,0 +1,73 @@
+"""From tissue to signal: relaxation times at 3 T and the equations of four MR sequences.
+
+Times in milliseconds. Values are typical of the published ranges (Stanisz et al. 2005, doi:10.1002/mrm.20605;
+Wansapura et al. 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L); each subject draws around
+them. They make pictures with the right order of contrasts, not quantitative maps.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+# tissue: T1, T2 (ms), proton density (relative to water)
+TISSUES: Mapping[str, tuple[float, float, float]] = {
+    "air": (1.0, 1.0, 0.0),
+    "white": (850.0, 70.0, 0.70),
+    "cortex": (1400.0, 95.0, 0.82),
+    "csf": (4200.0, 1600.0, 1.00),
+    "thalamus": (1150.0, 82.0, 0.79),
+    "striatum": (1300.0, 84.0, 0.82),
+    "pallidum": (1000.0, 62.0, 0.75),
+    "hippocampus": (1450.0, 103.0, 0.84),
+    "cerebellar_gray": (1350.0, 92.0, 0.83),
+    "cerebellar_white": (920.0, 74.0, 0.72),
+    "brainstem": (1020.0, 76.0, 0.75),
+    "necrosis": (2600.0, 320.0, 0.95),
+    "tumor": (1700.0, 135.0, 0.88),
+    "edema": (1600.0, 160.0, 0.86),
+}
+
+
+@dataclass(frozen=True)
+class Sequence:
+    """Timing of one acquisition in ms; no inversion when `inversion` is None."""
+
+    repetition: float
+    echo: float
+    inversion: float | None = None
+
+
+SEQUENCES: Mapping[str, Sequence] = {
+    "T1w": Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
+    "T2w": Sequence(repetition=5000.0, echo=95.0),
+    "FLAIR": Sequence(repetition=9000.0, echo=110.0, inversion=2550.0),
+    "PDw": Sequence(repetition=3000.0, echo=18.0),
+}
+
+
+def signal(sequence: Sequence, t1: NDArray, t2: NDArray, density: NDArray) -> NDArray[np.float64]:
+    """Magnitude of a spin echo, with or without an inversion pulse (any shape, one value per tissue)."""
+    recovered = np.exp(-sequence.repetition / t1)
+    if sequence.inversion is None:
+        longitudinal = 1 - recovered
+    else:
+        longitudinal = np.abs(1 - 2 * np.exp(-sequence.inversion / t1) + recovered)
+    return np.asarray(density * longitudinal * np.exp(-sequence.echo / t2))
+
+
+def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
+    """T1, T2, density of every tissue of one person, (tissues, 3), log-normal around `TISSUES`."""
+    values = np.array(list(TISSUES.values()))
+    drawn = values * np.exp(spread * generator.standard_normal(values.shape) * [1.0, 1.2, 0.5])
+    return np.asarray(drawn)
+
+
+def draw_sequence(generator: np.random.Generator, name: str, spread: float = 0.05) -> Sequence:
+    """The protocol of one site for one modality: timings a few percent from `SEQUENCES`."""
+    base, factors = SEQUENCES[name], np.exp(spread * generator.standard_normal(3))
+    inversion = None if base.inversion is None else base.inversion * factors[2] ** 0.5
+    return Sequence(base.repetition * factors[0], base.echo * factors[1], inversion)

@@ -1,0 +1,169 @@
+"""How one head differs from the template in pose and shape, as a map whose inverse exists by construction.
+
+Subject world mm -> affine (pose, size, shear) -> diffeomorphism (the exponential of a stationary velocity field,
+by scaling and squaring) -> template mm. The Jacobian determinant is checked on every subject.
+"""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from monai.networks.blocks import DVF2DDF
+from numpy.typing import NDArray
+from scipy import ndimage
+from scipy.spatial.transform import Rotation
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.cohort.head import Head
+
+CONTROL_MM = 4.0  # spacing of the velocity field
+SQUARINGS = 6
+SCALES = ((30.0, 4.5), (14.0, 2.2))  # (smoothness mm, amplitude mm, standard deviation) of random shape
+
+
+@dataclass(frozen=True)
+class PoseRange:
+    """Largest pose of a head in the scanner; each value is uniform in [-x, x]."""
+
+    rotation: float = 10.0  # degrees, about each axis
+    shift: float = 10.0  # mm, along each axis
+    size: float = 0.12  # relative, all axes together
+    stretch: float = 0.05  # relative, each axis alone
+    shear: float = 0.03
+
+
+@dataclass(frozen=True, eq=False)
+class ControlGrid:
+    """The coarse lattice over the template on which velocities live: shape, and origin in template mm."""
+
+    shape: tuple[int, int, int]
+    origin: NDArray[np.float64]
+
+    @classmethod
+    def over(cls, head: Head) -> ControlGrid:
+        """The lattice that covers a head."""
+        extent = np.array(head.labels.shape) * head.spacing
+        shape = np.ceil(extent / CONTROL_MM).astype(int) + 1
+        return cls((int(shape[0]), int(shape[1]), int(shape[2])), head.affine[:3, 3].copy())
+
+    def points(self) -> NDArray[np.float64]:
+        """Template mm of each lattice point, (X, Y, Z, 3)."""
+        return np.stack(np.indices(self.shape), axis=-1) * CONTROL_MM + self.origin
+
+    def sample(self, volume: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
+        """A volume on the head's voxels (X, Y, Z) read at the lattice points."""
+        voxels = (self.points() - head.affine[:3, 3]) / head.spacing
+        return np.asarray(ndimage.map_coordinates(volume, np.moveaxis(voxels, -1, 0), order=1, mode="nearest"))
+
+
+def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 1.0) -> NDArray[np.float64]:
+    """Subject world -> template (4, 4), both centered. `scale` > 1 makes a larger head."""
+    rotation = Rotation.from_euler("xyz", generator.uniform(-1, 1, 3) * pose.rotation, degrees=True).as_matrix()
+    size = scale * (1 + pose.size * generator.uniform(-1, 1)) * (1 + pose.stretch * generator.uniform(-1, 1, 3))
+    shear = np.eye(3) + np.triu(pose.shear * generator.uniform(-1, 1, (3, 3)), k=1)
+    affine = np.eye(4)
+    affine[:3, :3] = np.diag(1 / size) @ shear @ rotation
+    affine[:3, 3] = affine[:3, :3] @ (pose.shift * generator.uniform(-1, 1, 3))
+    return affine
+
+
+def random_velocity(generator: np.random.Generator, grid: ControlGrid) -> NDArray[np.float64]:
+    """Smooth random velocity (3, X, Y, Z) in mm: the sum of a coarse and a finer field."""
+    total = np.zeros((3, *grid.shape))
+    for smoothness, amplitude in SCALES:
+        noise = generator.standard_normal((3, *grid.shape))
+        sigma = (0, *[smoothness / CONTROL_MM] * 3)
+        field = ndimage.gaussian_filter(noise, sigma, mode="constant")
+        total += amplitude * field / field.std()
+    return total
+
+
+def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head, reach: float = 4.0) -> NDArray[np.float64]:
+    """Velocity (3, X, Y, Z), of largest length 1 mm, that makes the masked structures larger in the subject.
+
+    The map reads template tissue at the point it returns, so points just outside must be sent inwards: up the
+    gradient of the smoothed mask.
+    """
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), reach / head.spacing)
+    gradient = np.stack(np.gradient(grid.sample(smooth, head), CONTROL_MM))
+    return np.asarray(gradient / np.linalg.norm(gradient, axis=0).max())
+
+
+def bulge_velocity(center: NDArray[np.float64], radius: float, grid: ControlGrid) -> NDArray[np.float64]:
+    """Velocity (3, X, Y, Z), of largest length 1 mm, of tissue pushed away from a growing mass."""
+    away = np.moveaxis(grid.points() - center, -1, 0)
+    distance = np.linalg.norm(away, axis=0)
+    profile = (distance / radius) * np.exp(0.5 * (1 - (distance / radius) ** 2))
+    return np.asarray(-away / np.maximum(distance, 1e-6) * profile)
+
+
+@lru_cache(maxsize=1)
+def _scaling_and_squaring() -> DVF2DDF:
+    with warnings.catch_warnings():  # MONAI says at construction that it uses torch's own grid_sample: intended
+        warnings.simplefilter("ignore")
+        return DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
+
+
+def exponentiate(velocity: NDArray[np.float64]) -> tuple[Tensor, float]:
+    """Displacement (3, X, Y, Z) in mm of the flow of a velocity field in mm, and its smallest Jacobian determinant.
+
+    The flow of a smooth field never folds, but its samples on a lattice may where the field is steep: such a field
+    is weakened until they do not.
+
+    Raises:
+        ValueError: the map folds even when much weakened.
+    """
+    for strength in (1.0, 0.8, 0.6, 0.4):
+        steps = torch.as_tensor(strength * velocity / CONTROL_MM, dtype=torch.float32)[None]
+        displacement = _scaling_and_squaring()(steps)[0] * CONTROL_MM
+        smallest = float(jacobian_determinant(displacement.numpy()).min())
+        if smallest > 0:
+            return displacement, smallest
+    raise ValueError(f"the deformation folds: smallest Jacobian determinant {smallest:.3f}, it must be > 0")
+
+
+def jacobian_determinant(displacement: NDArray[np.float32], spacing: float = CONTROL_MM) -> NDArray[np.float64]:
+    """Determinant (X, Y, Z) of the map ``y + displacement(y)``, displacement (3, X, Y, Z) in mm."""
+    jacobian = np.stack([np.stack(np.gradient(component, spacing)) for component in displacement])  # (3, 3, X, Y, Z)
+    jacobian += np.eye(3)[:, :, None, None, None]
+    return np.asarray(np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1))))
+
+
+def template_map(
+    shape: tuple[int, int, int],
+    voxel_to_world: NDArray[np.float64],
+    affine: NDArray[np.float64],
+    displacement: Tensor,
+    grid: ControlGrid,
+    center: NDArray[np.float64],
+) -> Tensor:
+    """Template mm (X, Y, Z, 3) of each voxel center of a subject's image.
+
+    Args:
+        shape: voxels of the image.
+        voxel_to_world: the image's affine (4, 4).
+        affine: subject world -> centered template (4, 4), from `draw_affine`.
+        displacement: (3, X', Y', Z') in mm on `grid`, from `exponentiate`.
+        grid: the control lattice.
+        center: template mm of the point that the affine turns about.
+    """
+    linear = affine @ voxel_to_world
+    axes = torch.meshgrid(*[torch.arange(size, dtype=torch.float32) for size in shape], indexing="ij")
+    voxels = torch.stack(axes, dim=-1)
+    offset = torch.as_tensor(linear[:3, 3] + center, dtype=torch.float32)
+    points = voxels @ torch.as_tensor(linear[:3, :3].T, dtype=torch.float32) + offset
+    lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
+    return points + read_at(displacement, lattice).movedim(0, -1)
+
+
+def read_at(volume: Tensor, voxels: Tensor, mode: str = "bilinear") -> Tensor:
+    """A volume (C, X, Y, Z) read at voxel coordinates (X', Y', Z', 3) -> (C, X', Y', Z'); border beyond the edge."""
+    size = torch.tensor(volume.shape[1:], dtype=torch.float32, device=voxels.device)
+    normalized = (voxels * 2 / (size - 1) - 1).flip(-1)  # grid_sample counts the last axis first
+    read = F.grid_sample(volume[None], normalized[None], mode=mode, padding_mode="border", align_corners=True)
+    return read[0]

@@ -1,0 +1,66 @@
+"""The head that every subject of a family is bent from: a real label map, with the fluid that surrounds the brain.
+
+Heads are brain-extracted, like BraTS, UPENN-GBM and most multi-modal releases: no skull and no scalp.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+from toposlearn.anatomy import STRUCTURES, load_label_map
+
+CLOSING_MM = 10.0  # sulci and cisterns narrower than twice this are fluid
+FLUID_MM = 1.5  # rim of fluid around the brain
+PADDING = 12  # voxels of air on every side
+CSF = next(structure.label for structure in STRUCTURES if structure.name == "csf")
+
+
+@dataclass(frozen=True, eq=False)
+class Head:
+    """Labels (X, Y, Z) in RAS order, 0 is air; affine voxel -> template RAS mm."""
+
+    labels: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    family: str
+
+    @property
+    def spacing(self) -> float:
+        """Isotropic voxel size in mm."""
+        return float(np.abs(self.affine[0, 0]))
+
+    @property
+    def center(self) -> NDArray[np.float64]:
+        """Center of the brain's bounding box, template mm."""
+        brain = np.argwhere(self.labels > 0)
+        middle = (brain.min(axis=0) + brain.max(axis=0)) / 2
+        return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+
+    def mask(self, *names: str) -> NDArray[np.bool_]:
+        """Voxels of the named structures, both sides."""
+        wanted = [structure.label for structure in STRUCTURES if structure.name in names]
+        return np.isin(self.labels, wanted)
+
+
+@lru_cache(maxsize=2)
+def load_head(family: str) -> Head:
+    """The head of label map family ``A`` (training) or ``B`` (held out)."""
+    source = load_label_map(family)
+    labels = np.pad(source.labels, PADDING)
+    affine = source.affine.copy()
+    affine[:3, 3] -= affine[:3, :3] @ np.full(3, PADDING)
+    fluid = _envelope(labels > 0, float(np.abs(affine[0, 0]))) & (labels == 0)
+    labels[fluid] = CSF
+    return Head(labels, affine, family)
+
+
+def _envelope(brain: NDArray[np.bool_], spacing: float) -> NDArray[np.bool_]:
+    """Close the brain over its sulci, then grow it: two distance transforms instead of a large structuring element."""
+    near = ndimage.distance_transform_edt(~brain, sampling=spacing) <= CLOSING_MM
+    closed = ndimage.distance_transform_edt(near, sampling=spacing) > CLOSING_MM
+    grown = ndimage.distance_transform_edt(~(closed | brain), sampling=spacing) <= FLUID_MM
+    return np.asarray(ndimage.binary_fill_holes(grown), dtype=bool)
