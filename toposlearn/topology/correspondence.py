@@ -79,9 +79,9 @@ def _two_way_matches(
         forward = []
         nearest = b.new_full(b.shape[:2], torch.inf)
         backward = torch.full(b.shape[:2], -1, device=b.device)
-        for rows in row_blocks(a.shape[0], a.shape[1], b.shape[1]):
+        for rows in row_blocks(a, b):
             distances = distance_matrix(a[:, rows], b, metric)
-            distances.masked_fill_(~(usable_a[:, rows, None] & usable_b[:, None]), torch.inf)
+            distances.masked_fill_(~usable_a[:, rows, None], torch.inf).masked_fill_(~usable_b[:, None], torch.inf)
             value, index = distances.min(2)
             forward.append(index.masked_fill(~torch.isfinite(value), -1))
             value, index = distances.min(1)
@@ -143,7 +143,7 @@ def gate_matches(
 def _nearest_other(matches: Tensor, a: Tensor, b: Tensor, usable: Tensor) -> Tensor:
     """Distance (B, N) of each a to the nearest usable token of b that is not its match."""
     blocks = []
-    for rows in row_blocks(a.shape[0], a.shape[1], b.shape[1]):
+    for rows in row_blocks(a, b):
         distances = distance_matrix(a[:, rows], b, "cosine")
         distances.masked_fill_(~usable[:, None], torch.inf)
         distances.scatter_(2, matches[:, rows].clamp_min(0)[..., None], torch.inf)

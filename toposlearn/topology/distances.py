@@ -51,7 +51,7 @@ def distance_matrix(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
     if metric == "euclidean":
         # The matrix-product shortcut loses three digits where points are close: mm matter here.
         return torch.cdist(a, b, compute_mode="donot_use_mm_for_euclid_dist")
-    return torch.baddbmm(a.new_ones(1), a, b.transpose(1, 2), alpha=-1).clamp(0, 2)
+    return torch.baddbmm(a.new_ones(1), a, b.transpose(1, 2), alpha=-1).clamp_(0, 2)
 
 
 def paired_distance(a: Tensor, b: Tensor, metric: Metric) -> Tensor:

@@ -19,7 +19,9 @@ from toposlearn.topology.distances import (
     usable_tokens,
 )
 
-_BLOCK = 2**23  # distances held at once: 32 MiB in float32
+# Distances held at once. A processor is fastest within its cache (4 MiB), a GPU with few large blocks (256 MiB).
+_BLOCK = {"cpu": 2**20}
+_BLOCK_ELSEWHERE = 2**26
 
 
 @torch.no_grad()
@@ -50,7 +52,7 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
     with full_precision(tokens):
         vectors = embed(tokens, metric)
         blocks = []
-        for rows in row_blocks(tokens.shape[0], n, n):
+        for rows in row_blocks(vectors, vectors):
             distances = distance_matrix(vectors[:, rows], vectors, metric)
             distances.masked_fill_(~usable[:, None], torch.inf)
             distances.diagonal(offset=rows.start, dim1=1, dim2=2).fill_(torch.inf)
@@ -58,10 +60,11 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
     return torch.cat(blocks, 1).masked_fill(~usable[..., None], -1)
 
 
-def row_blocks(batch: int, rows: int, columns: int) -> list[slice]:
-    """Slices of rows that keep a (batch, rows, columns) matrix of distances within a bound of memory."""
-    step = max(1, _BLOCK // max(1, batch * columns))
-    return [slice(start, min(start + step, rows)) for start in range(0, rows, step)]
+def row_blocks(a: Tensor, b: Tensor) -> list[slice]:
+    """Slices of the rows of ``a`` (B, N, F) that keep the distances to ``b`` (B, M, F) within a bound of memory."""
+    bound = _BLOCK.get(a.device.type, _BLOCK_ELSEWHERE)
+    step = max(1, bound // max(1, b.shape[0] * b.shape[1]))
+    return [slice(start, min(start + step, a.shape[1])) for start in range(0, a.shape[1], step)]
 
 
 def _lowest(distances: Tensor, k: int) -> Tensor:
