@@ -1,0 +1,130 @@
+from itertools import combinations
+
+import numpy as np
+import pytest
+from scipy.stats import kendalltau
+
+from toposlearn.anatomy import STRUCTURES, LabelMap, load_donor_map, load_label_map
+from toposlearn.topology.consistency import (
+    fraction_interval,
+    medial_table,
+    neighborhood_agreement,
+    relation_consistency,
+)
+from toposlearn.topology.graphs import nearest_structures, structure_distances
+from toposlearn.topology.relations import COLUMNS, Layout, layout, topology_table
+
+
+def random_person(seed: int, base: Layout | None = None, noise: float = 1.0) -> Layout:
+    """Structures at random places, or around another person's."""
+    rng = np.random.default_rng(seed)
+    structures = STRUCTURES[:10] + STRUCTURES[18:28]
+    centers = noise * rng.normal(size=(len(structures), 3)) + (0 if base is None else base.centers)
+    return Layout(f"person {seed}", structures, centers, np.abs(centers[:, 0]), np.zeros((len(centers), len(centers))))
+
+
+@pytest.fixture(scope="module")
+def families() -> dict[str, LabelMap]:
+    return {"B": load_label_map("B"), "9861": load_donor_map("9861"), "10021": load_donor_map("10021")}
+
+
+@pytest.fixture(scope="module")
+def layouts(families: dict[str, LabelMap]) -> dict[str, Layout]:
+    return {name: layout(person) for name, person in families.items()}
+
+
+def test_interval_of_six_out_of_six_is_the_closed_form() -> None:
+    assert fraction_interval(6, 6) == pytest.approx((0.025 ** (1 / 6), 1.0))
+    assert fraction_interval(0, 6) == pytest.approx((0.0, 1 - 0.025 ** (1 / 6)))
+    with pytest.raises(ValueError, match="successes must be between 0 and n"):
+        fraction_interval(7, 6)
+
+
+def test_medial_table_answers_per_person_and_side(layouts: dict[str, Layout]) -> None:
+    table = medial_table(layouts)
+    assert tuple(table.columns) == COLUMNS
+    assert len(table) == 3 * 2 * 2
+    assert table["holds"].all()
+    assert table["margin"].between(5, 20).all()
+
+
+def test_medial_table_is_part_of_the_topology_table(families: dict[str, LabelMap]) -> None:
+    everything = topology_table({"B": families["B"]})
+    merged = medial_table({"B": families["B"]}).merge(everything, on=list(COLUMNS[:6]), suffixes=("", "_all"))
+    assert len(merged) == 4
+    np.testing.assert_allclose(merged["margin"], merged["margin_all"])
+
+
+def test_relation_consistency_counts_people(layouts: dict[str, Layout]) -> None:
+    table = medial_table(layouts)
+    table.loc[(table["person"] == "B") & (table["structure_b"] == "putamen"), "holds"] = False
+    result = relation_consistency(table).set_index(["structure_b", "side_b"])
+    assert result.loc[("putamen", "left"), ["people", "holds"]].tolist() == [3, 2]
+    assert result.loc[("pallidum", "left"), "fraction"] == 1
+    assert (result["low"] <= result["fraction"]).all()
+    assert (result["margin_min"] <= result["margin_mean"]).all()
+
+
+def test_people_who_are_the_same_agree_fully() -> None:
+    person = random_person(0)
+    result = neighborhood_agreement([person, person, person], k=3, permutations=20).set_index("measure")
+    np.testing.assert_allclose(result["value"], 1)
+    assert (result["p"] < 0.05).all()
+
+
+def test_values_equal_scipy_and_set_arithmetic() -> None:
+    base = random_person(0)
+    people = [random_person(seed, base, noise=0.4) for seed in (1, 2, 3)]
+    result = neighborhood_agreement(people, k=4, permutations=1).set_index("measure")["value"]
+    jaccard, order, medial = [], [], []
+    for p, q in combinations(people, 2):
+        d_p, d_q = structure_distances(p), structure_distances(q)
+        n_p, n_q = nearest_structures(d_p, 4), nearest_structures(d_q, 4)
+        sets = [(set(a), set(b)) for a, b in zip(n_p.tolist(), n_q.tolist(), strict=True)]
+        jaccard.append(np.mean([len(a & b) / len(a | b) for a, b in sets]))
+        others = [np.arange(len(d_p)) != i for i in range(len(d_p))]
+        order.append(np.mean([kendalltau(d_p[i, keep], d_q[i, keep]).statistic for i, keep in enumerate(others)]))
+        medial.append(kendalltau(p.depth, q.depth).statistic)
+    assert result["neighbors"] == pytest.approx(np.mean(jaccard))
+    assert result["order"] == pytest.approx(np.mean(order))
+    assert result["medial"] == pytest.approx(np.mean(medial))
+
+
+@pytest.mark.parametrize("null", ["side", "all"])
+def test_people_at_random_agree_as_the_null_does(null: str) -> None:
+    people = [random_person(seed) for seed in range(8)]
+    result = neighborhood_agreement(people, k=3, permutations=100, null=null)  # type: ignore[arg-type]
+    assert (abs(result["value"] - result["null"]) < 0.06).all()
+    assert (result["p"] > 0.01).all()
+
+
+def test_the_null_of_free_names_is_chance() -> None:
+    k, s = 3, 20
+    people = [random_person(seed) for seed in range(6)]
+    result = neighborhood_agreement(people, k=k, permutations=200, null="all").set_index("measure")
+    draws = np.random.default_rng(0).hypergeometric(k, s - 1 - k, k, size=100_000)
+    assert result.loc["neighbors", "null"] == pytest.approx((draws / (2 * k - draws)).mean(), abs=0.01)
+    assert result.loc["medial", "null"] == pytest.approx(0, abs=0.02)
+
+
+def test_real_people_agree_beyond_the_null(layouts: dict[str, Layout]) -> None:
+    result = neighborhood_agreement(list(layouts.values()), permutations=50)
+    assert (result["value"] > result["null_high"] + 0.3).all()
+    assert (result["structures"] == 26).all()
+
+
+def test_the_seed_decides() -> None:
+    people = [random_person(seed) for seed in range(4)]
+    one, again, other = (neighborhood_agreement(people, permutations=20, seed=seed) for seed in (0, 0, 1))
+    assert one.equals(again)
+    assert not one["null"].equals(other["null"])
+
+
+def test_mistakes_are_named() -> None:
+    people = [random_person(0), random_person(1)]
+    with pytest.raises(ValueError, match="people must be at least two"):
+        neighborhood_agreement(people[:1])
+    with pytest.raises(ValueError, match="null must be 'side' or 'all'"):
+        neighborhood_agreement(people, null="none")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="k must be between 1 and 19"):
+        neighborhood_agreement(people, k=20)

@@ -1,0 +1,98 @@
+import networkx as nx
+import numpy as np
+import pytest
+
+from toposlearn.anatomy import load_label_map, structure
+from toposlearn.topology.graphs import (
+    adjacency_graph,
+    nearest_graph,
+    nearest_structures,
+    shared_edges,
+    structure_distances,
+)
+from toposlearn.topology.homology import betti_numbers
+from toposlearn.topology.relations import Layout, layout
+
+NAMES = ("thalamus", "caudate", "putamen", "pallidum")
+
+
+def on_a_line(name: str, positions: tuple[float, ...]) -> Layout:
+    """Structures on a line, so that neighbors can be read off by eye."""
+    centers = np.array([[0.0, position, 0.0] for position in positions])
+    gaps = np.abs(centers[:, None, 1] - centers[None, :, 1])
+    structures = tuple(structure(n, "left") for n in NAMES[: len(positions)])
+    return Layout(name, structures, centers, np.array(positions), gaps)
+
+
+def test_nearest_structures_on_a_line() -> None:
+    distances = structure_distances(on_a_line("toy", (0, 1, 3, 7)))
+    np.testing.assert_array_equal(nearest_structures(distances, 2), [[1, 2], [0, 2], [1, 0], [2, 1]])
+
+
+def test_ties_go_to_the_lower_index_and_self_is_left_out() -> None:
+    distances = np.zeros((4, 4))
+    np.testing.assert_array_equal(nearest_structures(distances, 2), [[1, 2], [0, 2], [0, 1], [0, 1]])
+
+
+def test_nearest_graph_has_k_outgoing_edges_and_centers() -> None:
+    person = layout(load_label_map("B"))
+    graph = nearest_graph(person, k=5)
+    assert isinstance(graph, nx.DiGraph)
+    assert set(dict(graph.out_degree()).values()) == {5}
+    assert graph.nodes["left-thalamus"]["center"][0] < 0 < graph.nodes["right-thalamus"]["center"][0]
+
+
+def test_adjacency_graph_is_who_touches_whom() -> None:
+    graph = adjacency_graph(layout(load_label_map("A")), adjacent_mm=0.5)
+    assert graph.has_edge("left-putamen", "left-pallidum")
+    assert not graph.has_edge("left-putamen", "right-putamen")
+    assert nx.is_connected(graph)
+
+
+def test_gaps_can_be_the_distance() -> None:
+    person = on_a_line("toy", (0, 1, 3, 7))
+    np.testing.assert_array_equal(structure_distances(person, "gap"), person.gaps)
+
+
+def test_shared_edges_is_a_fraction_of_people_over_shared_structures() -> None:
+    graphs = [
+        nearest_graph(on_a_line("one", (0, 1, 3, 7)), k=1),
+        nearest_graph(on_a_line("two", (0, 1, 1.5)), k=1),
+    ]
+    table = shared_edges(graphs)
+    assert list(table.index) == ["left-thalamus", "left-caudate", "left-putamen"]
+    assert table.loc["left-thalamus", "left-caudate"] == 1
+    assert table.loc["left-caudate", "left-thalamus"] == 0.5
+    assert table.loc["left-putamen", "left-caudate"] == 1
+
+
+def test_mistakes_are_named() -> None:
+    person = on_a_line("toy", (0, 1, 3, 7))
+    with pytest.raises(ValueError, match="k must be between 1 and 3 for 4 structures, got 4"):
+        nearest_graph(person, k=4)
+    with pytest.raises(ValueError, match="by must be 'center' or 'gap'"):
+        structure_distances(person, "surface")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="graphs is empty"):
+        shared_edges([])
+
+
+def test_betti_numbers_count_pieces_tunnels_and_cavities() -> None:
+    ball = np.zeros((9, 9, 9), dtype=bool)
+    ball[2:7, 2:7, 2:7] = True
+    assert betti_numbers(ball) == (1, 0, 0)
+    shell = ball.copy()
+    shell[4, 4, 4] = False
+    assert betti_numbers(shell) == (1, 0, 1)
+    ring = ball.copy()
+    ring[4, 4, :] = False
+    assert betti_numbers(ring) == (1, 1, 0)
+    assert betti_numbers(np.concatenate([ball, ring])) == (2, 1, 0)
+    with pytest.raises(ValueError, match="three axes"):
+        betti_numbers(ball[0])
+
+
+def test_betti_numbers_do_not_know_who_is_next_to_whom() -> None:
+    labels = load_label_map("B").labels
+    thalamus, putamen = structure("thalamus", "left").label, structure("putamen", "left").label
+    swapped = np.select([labels == thalamus, labels == putamen], [putamen, thalamus], labels)
+    assert betti_numbers(swapped == putamen) == betti_numbers(labels == thalamus)
