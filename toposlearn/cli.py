@@ -38,13 +38,14 @@ def execute(argv: Sequence[str]) -> int:
     try:
         code = app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
     except (KeyboardInterrupt, typer.Abort):
-        print("error: interrupted", file=sys.stderr)
-        return 130
+        code = 130
     except Exception as error:
         if "--debug" in argv:
             raise
         print(_message(error), file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
+    if code == 130:
+        print("error: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 

@@ -1,0 +1,47 @@
+# Two commands on a fresh machine with Python 3.11 and make:
+#   make run    the environment, the simulated cohort, every notebook, the book in runs/latest/
+#   make test   lint, types, import directions, tests
+
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.complete
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# Leave the constraint out to get the torch build of your choice: make setup CONSTRAINTS=
+CONSTRAINTS ?= -c requirements/ci-constraints.txt
+
+.PHONY: run test lab weights setup clean
+
+run: setup
+	$(BIN)/python -m toposlearn all
+
+test: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports --no-logo
+	$(BIN)/python -m pytest
+
+lab: setup
+	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
+
+# Train again what checkpoints/ ships.
+weights: setup
+	$(BIN)/python -m toposlearn ablation --shipped
+
+setup: $(STAMP)
+
+# The stamp is written last: after an interruption the recipe starts again, and an environment that cannot be
+# repaired (no pip, or a package that does not import) is made anew.
+$(STAMP): pyproject.toml requirements/ci-constraints.txt
+	@rm -f $@
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "error: Python 3.11 or later is needed: make PYTHON=/path/to/python3.11")'
+	@echo "Setting up $(VENV): one to two minutes the first time"
+	@$(BIN)/python -m pip --version >/dev/null 2>&1 || $(PYTHON) -m venv --clear $(VENV)
+	@$(install) && $(check) || { echo "Making $(VENV) anew"; $(PYTHON) -m venv --clear $(VENV) && $(install) && $(check); }
+	@touch $@
+
+install = $(BIN)/python -m pip install -q $(CONSTRAINTS) -e '.[dev]'
+check = $(BIN)/python -m pip check -q && $(BIN)/python -c 'import toposlearn, torch, monai, nibabel, matplotlib, papermill, ipywidgets, jupyterlab, nilearn, accelerate, pytest'
+
+clean:
+	rm -rf $(VENV) runs build .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache *.egg-info

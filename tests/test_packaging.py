@@ -1,0 +1,79 @@
+"""The files around the package agree with each other."""
+
+import os
+import re
+import tomllib
+from pathlib import Path
+
+import pytest
+import yaml
+
+from toposlearn.cli import app
+
+ROOT = Path(__file__).parents[1]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+CONDA_NAMES = {"pytorch": "torch"}  # conda-forge's name of it
+NAMED = {"torch", "monai", "jupyterlab", "ipywidgets", "nibabel", "matplotlib", "papermill"}
+
+
+@pytest.fixture(scope="module")
+def environment():
+    return yaml.safe_load((ROOT / "environment.yml").read_text())
+
+
+def test_environment_uses_conda_forge_only(environment):
+    assert environment["name"] == "toposlearn"
+    assert environment["channels"] == ["conda-forge", "nodefaults"]
+
+
+def test_environment_shows_the_named_packages_with_the_bounds_of_pyproject(environment):
+    listed = [line for line in environment["dependencies"] if isinstance(line, str)]
+    packages = [line for line in listed if not re.match(r"(python=|pip$)", line)]
+    names = [re.match(r"[\w-]+", line).group() for line in packages]
+    as_pip = {CONDA_NAMES.get(name, name) + line[len(name) :] for name, line in zip(names, packages, strict=True)}
+    assert {CONDA_NAMES.get(name, name) for name in names} == NAMED
+    assert as_pip <= set(PROJECT["dependencies"])
+
+
+def test_environment_leaves_the_rest_to_pyproject(environment):
+    assert environment["dependencies"][-1] == {"pip": ["-e .[dev]"]}
+    (python,) = [line for line in environment["dependencies"] if str(line).startswith("python=")]
+    assert f">={python.removeprefix('python=')}" == PROJECT["requires-python"]
+
+
+def test_the_constraint_fits_the_bound():
+    lines = (ROOT / "requirements" / "ci-constraints.txt").read_text().splitlines()
+    (pin,) = [line for line in lines if line and not line.startswith("#")]
+    assert re.fullmatch(r"torch==2\.(\d+)\.\d+", pin), "no local part such as +cpu: it would fit one machine only"
+    assert int(pin.split(".")[1]) >= 8
+
+
+def test_citation_names_this_version_and_the_paper():
+    citation = yaml.safe_load((ROOT / "CITATION.cff").read_text())
+    assert citation["version"] == PROJECT["version"]
+    assert citation["license"] == PROJECT["license"] == "Apache-2.0"
+    assert "2605.14654" in citation["references"][0]["url"]
+
+
+def test_the_licence_is_the_whole_text():
+    text = (ROOT / "LICENSE").read_text()
+    assert "Version 2.0, January 2004" in text
+    assert "APPENDIX: How to apply the Apache License" in text
+
+
+def test_ci_runs_the_two_commands():
+    script = ROOT / ".ci" / "run"
+    assert os.access(script, os.X_OK)
+    lines = script.read_text().splitlines()
+    assert lines[0] == "#!/usr/bin/env bash"
+    assert "set -euo pipefail" in lines
+    assert [line for line in lines if line.startswith("make ")] == ["make test", "make run"]
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
+    assert {"run": ".ci/run"} in workflow["jobs"]["run"]["steps"]
+
+
+def test_the_makefile_calls_commands_that_exist():
+    called = re.findall(r"-m toposlearn (\w+)", (ROOT / "Makefile").read_text())
+    known = {command.name or command.callback.__name__ for command in app.registered_commands}
+    assert "all" in called
+    assert set(called) <= known
