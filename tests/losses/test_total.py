@@ -1,0 +1,185 @@
+from types import SimpleNamespace
+
+import pytest
+import torch
+from torch._subclasses.fake_tensor import FakeTensorMode
+
+from toposlearn.config import preset
+from toposlearn.losses import (
+    TacoLoss,
+    inter_instance_loss,
+    intra_instance_loss,
+    match_pairs,
+    ordered_pairs,
+    reconstruction_loss,
+    total,
+)
+from toposlearn.topology import gate_matches
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def output(seed, b=3, levels=((4, 64), (8, 27)), masked=True):
+    s = generator(seed)
+    tokens = {stride: torch.randn(b, n, 8, generator=s).requires_grad_() for stride, n in levels}
+    masks = {stride: torch.rand(b, n, generator=generator(99)) > 0.2 if masked else None for stride, n in levels}
+    volume = torch.randn(b, 1, 8, 8, 8, generator=s)
+    prediction = torch.randn(b, 1, 8, 8, 8, generator=s).requires_grad_()
+    return SimpleNamespace(tokens=tokens, masks=masks, reconstruction=prediction, volume=volume)
+
+
+def loss_of(**loss):
+    return TacoLoss(preset("lab").replace(loss=loss))
+
+
+def by_hand(a, b, inter_matches=None, **settings):
+    """Mean of both directions, mean over levels, from the pure functions; the order of the draws is the module's."""
+    source = generator(1)
+    k = {"k": 5, "generator": source}
+    intra, inter = [], []
+    for stride in a.tokens:
+        x, y, mask = a.tokens[stride], b.tokens[stride], a.masks[stride]
+        intra += [intra_instance_loss(s, t, mask=mask, margin=0.05, **k, **settings) for s, t in ((x, y), (y, x))]
+    for stride in a.tokens:
+        x, y, mask = a.tokens[stride], b.tokens[stride], a.masks[stride]
+        for s, t in ((x, y), (y, x)):
+            matches = None if inter_matches is None else inter_matches(s, t, mask)
+            inter.append(inter_instance_loss(s, t, mask_a=mask, mask_b=mask, margin=0.2, matches=matches, **k))
+    return torch.stack(intra).mean(), torch.stack(inter).mean()
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_terms_are_the_pure_functions_averaged(masked):
+    a, b = output(0, masked=masked), output(1, masked=masked)
+    terms = loss_of(weight_intra=2.0, weight_inter=3.0)(a, b, generator=generator(1))
+    intra, inter = by_hand(a, b)
+    rec = (reconstruction_loss(a.reconstruction, a.volume) + reconstruction_loss(b.reconstruction, b.volume)) / 2
+    torch.testing.assert_close(terms.reconstruction, rec)
+    torch.testing.assert_close(terms.intra, intra)
+    torch.testing.assert_close(terms.inter, inter)
+    torch.testing.assert_close(terms.total, rec + 2 * intra + 3 * inter)
+
+
+@pytest.mark.parametrize(("form", "metric"), [("cross", "cosine"), ("within", "euclidean")])
+def test_form_and_metric_reach_the_intra_term(form, metric):
+    a, b = output(0), output(1)
+    terms = loss_of(form=form, metric=metric)(a, b, generator=generator(1))
+    intra, inter = by_hand(a, b, form=form, metric=metric)
+    torch.testing.assert_close(terms.intra, intra)
+    torch.testing.assert_close(terms.inter, inter)
+
+
+def test_gates_reach_the_inter_term():
+    def gated(s, t, mask):
+        p, q = ordered_pairs(3)
+        return gate_matches(match_pairs(s, t, mask, mask), s[p], t[q], 0.5, 0.95, mask_b=mask[q])
+
+    a, b = output(0), output(1)
+    terms = loss_of(min_similarity=0.5, ratio=0.95)(a, b, generator=generator(1))
+    torch.testing.assert_close(terms.inter, by_hand(a, b, gated)[1])
+    assert not torch.allclose(terms.inter, by_hand(a, b)[1])
+
+
+def test_released_sums_the_two_directions():
+    a, b = output(0), output(1)
+    mean, summed = (loss_of(released=released)(a, b, generator=generator(1)) for released in (False, True))
+    torch.testing.assert_close(summed.intra, 2 * mean.intra)
+    torch.testing.assert_close(summed.inter, 2 * mean.inter)
+    torch.testing.assert_close(summed.reconstruction, mean.reconstruction)
+
+
+def test_token_levels_choose():
+    a, b = output(0), output(1)
+    terms = loss_of(token_levels=(8,))(a, b)
+    terms.total.backward()
+    assert a.tokens[4].grad is None
+    assert a.tokens[8].grad.abs().sum() > 0
+    assert b.tokens[8].grad.abs().sum() > 0
+    with pytest.raises(ValueError, match=r"loss.token_levels \[32\] are not among the model's levels \(4, 8\)"):
+        loss_of(token_levels=(8, 32))(a, b)
+
+
+def test_a_term_of_weight_zero_is_not_computed(monkeypatch):
+    def never(*args, **kwargs):
+        raise AssertionError("computed in vain")
+
+    a, b = output(0), output(1)
+    for name in ("intra_instance_loss", "inter_instance_loss", "nearest_neighbors", "match_pairs"):
+        monkeypatch.setattr(total, name, never)
+    terms = loss_of(weight_intra=0.0, weight_inter=0.0)(a, b)
+    assert float(terms.intra) == float(terms.inter) == 0.0
+    torch.testing.assert_close(terms.total, terms.reconstruction)
+    monkeypatch.undo()
+    monkeypatch.setattr(total, "reconstruction_loss", never)
+    assert float(loss_of(weight_reconstruction=0.0)(a, b).reconstruction) == 0.0
+
+
+def test_the_inter_term_starts_when_told():
+    a, b = output(0), output(1)
+    loss = loss_of(inter_start=10)
+    assert float(loss(a, b, step=9).inter) == 0.0
+    assert float(loss(a, b, step=10).inter.detach()) > 0
+    assert float(loss(a, b).inter.detach()) > 0
+
+
+def test_subject_ids_reach_the_inter_term():
+    a, b = output(0), output(1)
+    assert float(loss_of()(a, b, ["same"] * 3).inter.detach()) == 0.0
+    assert float(loss_of()(a, b, ["one", "two", "one"]).inter.detach()) > 0
+
+
+def test_masks_of_the_two_modalities_are_joined():
+    a, b, c, d = output(0), output(1), output(0), output(1)
+    b.masks = {stride: None for stride in b.masks}
+    torch.testing.assert_close(loss_of()(a, b, generator=generator(1)), loss_of()(c, d, generator=generator(1)))
+    b.masks = {stride: torch.zeros_like(mask) for stride, mask in a.masks.items()}
+    assert float(loss_of()(a, b).intra.detach()) == 0.0
+
+
+def test_one_subject_has_no_inter_term():
+    terms = loss_of()(output(0, b=1), output(1, b=1))
+    assert float(terms.inter.detach()) == 0.0
+    terms.total.backward()
+
+
+def test_too_few_tokens():
+    levels = ((32, 6),)
+    with pytest.raises(ValueError, match=r"at least k \+ 2 = 7"):
+        loss_of()(output(0, levels=levels), output(1, levels=levels))
+
+
+def test_gradient_reaches_both_modalities_and_the_total_is_float32_under_autocast():
+    a, b = output(0), output(1)
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        terms = loss_of()(a, b)
+    assert all(term.dtype == torch.float32 for term in terms)
+    terms.total.backward()
+    for tensor in (*a.tokens.values(), *b.tokens.values(), a.reconstruction, b.reconstruction):
+        assert torch.isfinite(tensor.grad).all()
+        assert tensor.grad.abs().sum() > 0
+
+
+def test_nan_in_either_modality_reaches_the_total():
+    for broken in (0, 1):
+        outputs = [output(0), output(1)]
+        outputs[broken].tokens[8] = torch.full((3, 27, 8), torch.nan)
+        assert torch.isnan(loss_of()(*outputs).total)
+
+
+def test_nothing_waits_for_the_device():
+    """Tensors without values: reading one on the host (`.item()`, `if tensor`, a boolean index) raises."""
+    config = {"min_similarity": 0.1, "ratio": 0.9}
+    with FakeTensorMode():
+        a, b = (fake_output() for _ in range(2))
+        terms = loss_of(**config)(a, b, torch.arange(3))
+        assert terms.total.shape == ()
+        with pytest.raises(RuntimeError):
+            terms.total.item()
+
+
+def fake_output():
+    tokens, masks = {8: torch.empty(3, 27, 8)}, {8: torch.empty(3, 27, dtype=torch.bool)}
+    volume = torch.empty(3, 1, 8, 8, 8)
+    return SimpleNamespace(tokens=tokens, masks=masks, reconstruction=volume, volume=volume)
