@@ -89,6 +89,7 @@ def _execute(path: Path, target: Path, parameters: dict[str, Any], peak: PeakMem
                     progress_bar=False,
                     cwd=str(path.parent.resolve()),
                     kernel_manager_class=kernel_class(peak),
+                    extra_arguments=["--log-level=40"],  # the kernel's own chatter, not the notebook's warnings
                 )
             except PapermillExecutionError as failure:
                 error = f"In [{failure.exec_count}]: {one_line(f'{failure.ename}: {failure.evalue}')}"
