@@ -57,7 +57,7 @@ class ModelConfig:
     patch_size: int = 2
     window_size: int = 4
     depths: tuple[int, int, int, int] = (2, 2, 2, 2)
-    num_heads: tuple[int, int, int, int] = (3, 6, 12, 24)
+    num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
     use_v2: bool = True
     top_down: bool = True  # feed fine tokens from deeper stages
     token_features: int = 48  # F, with top_down
@@ -126,6 +126,9 @@ class TrainConfig:
     precision: Literal["no", "bf16", "fp16"] = "no"
     seed: int = 0
     checkpoint_every: int = 50
+    score_every: int = 100  # steps between scorecards on held-out people; 0 is never
+    score_people: int = 8
+    test_fraction: float = 0.25  # of the people, never trained on
 
     def __post_init__(self) -> None:
         _require(self.steps >= 1, f"train.steps must be >= 1, got {self.steps}")
@@ -220,13 +223,13 @@ PRESETS: dict[str, TacoConfig] = {
     "smoke": _LAB.replace(
         preset="smoke",
         volume={"shape": (32, 32, 32), "spacing": 6.0},
-        train={"steps": 10, "warmup_steps": 2, "checkpoint_every": 5},
+        train={"steps": 10, "warmup_steps": 2, "checkpoint_every": 5, "score_every": 0},
     ),
     "lab": _LAB,
     "gpu": _LAB.replace(
         preset="gpu",
         volume={"shape": (96, 96, 96), "spacing": 2.0},
-        model={"feature_size": 24, "window_size": 6, "token_features": 96},
+        model={"feature_size": 24, "window_size": 6, "num_heads": (3, 6, 12, 24), "token_features": 96},
         train={
             "steps": 5000,
             "subjects_per_step": 4,
@@ -241,6 +244,7 @@ PRESETS: dict[str, TacoConfig] = {
         model={
             "feature_size": 48,
             "window_size": 7,
+            "num_heads": (3, 6, 12, 24),
             "top_down": False,
             "token_strides": (8, 32),
             "reconstruct_stride": 32,

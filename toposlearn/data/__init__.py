@@ -1,0 +1,31 @@
+"""From a BIDS folder to batches: manifest, quality gate, transforms, cache, pairs, posed heads."""
+
+from toposlearn.data.cache import Cache, Prepared, prepare
+from toposlearn.data.manifest import Manifest, Record, read_manifest, split_people
+from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
+from toposlearn.data.pose import apply_pose, draw_poses
+from toposlearn.data.posed import PosedPeople, pose_people, token_mask
+from toposlearn.data.quality import BadImageError, check_image, check_record, inspect_folder
+
+__all__ = [
+    "BadImageError",
+    "Cache",
+    "Manifest",
+    "PairBatch",
+    "PairDataset",
+    "PosedPeople",
+    "Prepared",
+    "Record",
+    "apply_pose",
+    "augment",
+    "check_image",
+    "check_record",
+    "draw_poses",
+    "inspect_folder",
+    "pose_people",
+    "prepare",
+    "read_manifest",
+    "split_people",
+    "step_generator",
+    "token_mask",
+]

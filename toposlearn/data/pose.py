@@ -1,0 +1,60 @@
+"""Random poses: heads turned, moved and scaled on the network's grid, images and truth alike."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.config import AugmentConfig
+
+
+def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
+    """Affine maps (count, 3, 4), posed mm -> original mm, both measured from the volume's center.
+
+    Angles, shifts and scale are uniform within the limits of `config`; the shift is that of the head.
+    """
+    angles = _uniform(generator, count, 3) * math.radians(config.rotation)
+    scale = 1 + _uniform(generator, count, 1) * config.scale
+    shift = _uniform(generator, count, 3) * config.shift
+    linear = _rotations(angles) / scale[..., None]
+    return torch.cat([linear, -(linear @ shift[..., None])], dim=-1)
+
+
+def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
+    return 2 * torch.rand(shape, generator=generator) - 1
+
+
+def _rotations(angles: Tensor) -> Tensor:
+    """Rotation matrices (B, 3, 3) about the three axes in turn, angles (B, 3) in radians."""
+    result = torch.eye(3).expand(len(angles), 3, 3)
+    for axis, (i, j) in enumerate(((1, 2), (2, 0), (0, 1))):
+        turn = torch.eye(3).repeat(len(angles), 1, 1)
+        cosine, sine = angles[:, axis].cos(), angles[:, axis].sin()
+        turn[:, i, i], turn[:, i, j], turn[:, j, i], turn[:, j, j] = cosine, -sine, sine, cosine
+        result = turn @ result
+    return result
+
+
+def apply_pose(
+    volumes: Tensor, poses: Tensor, spacing: float, *, nearest: bool = False, border: bool = False
+) -> Tensor:
+    """Resample volumes (B, C, D, H, W) by poses (B, 3, 4); beyond the edge is zero, or with `border` the edge value."""
+    size = torch.tensor(volumes.shape[2:], dtype=torch.float32, device=volumes.device)
+    half = size * spacing / 2  # mm from center to face: normalized coordinates are mm / half
+    matrices = poses.to(volumes.device)
+    linear = matrices[:, :, :3] * half / half[:, None]
+    normalized = torch.cat([linear, (matrices[:, :, 3] / half)[..., None]], dim=-1)
+    theta = torch.cat([normalized[:, :, :3].flip(1, 2), normalized[:, :, 3:].flip(1)], dim=-1)  # W H D order
+    grid = F.affine_grid(theta, list(volumes.shape), align_corners=False)
+    mode, padding = "nearest" if nearest else "bilinear", "border" if border else "zeros"
+    return F.grid_sample(volumes, grid, mode=mode, padding_mode=padding, align_corners=False)
+
+
+def voxel_coordinates(shape: Sequence[int], spacing: float) -> Tensor:
+    """World coordinates in mm (3, D, H, W) of voxel centers, measured from the volume's center."""
+    axes = [(torch.arange(size) - (size - 1) / 2) * spacing for size in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"))

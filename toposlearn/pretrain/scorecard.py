@@ -1,0 +1,167 @@
+"""How well tokens correspond, in millimeters, on people never trained on: errors, controls, and what they mean.
+
+One matrix says it all: entry (p, q) is the mean distance, in template mm, between where p's tokens truly are in q and
+where q's most similar token lies. The diagonal is the same person in two modalities, the rest is two people.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from toposlearn.data.posed import PosedPeople
+from toposlearn.models.taco import Taco
+from toposlearn.reproducibility import metric
+from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
+from toposlearn.topology import match_error, matched_fraction, mutual_matches, nearest_matches, neighbor_overlap
+from toposlearn.topology.distances import Metric
+
+
+@torch.no_grad()
+def encode(model: Taco, people: PosedPeople, modality: str, batch: int = 4) -> dict[int, Tensor]:
+    """Tokens of every person in one modality: stride -> (S, N, F), on the CPU."""
+    device = next(model.parameters()).device
+    volumes = people.volumes[:, people.modalities.index(modality), None].split(batch)
+    model.eval()
+    outputs = [model(part.to(device), reconstruct=False).tokens for part in volumes]
+    return {stride: torch.cat([tokens[stride].float().cpu() for tokens in outputs]) for stride in outputs[0]}
+
+
+def error_matrix(tokens_a: Tensor, tokens_b: Tensor, template: Tensor, mask: Tensor, kind: Metric = "cosine") -> Floats:
+    """Mean error (S, S) in template mm of the best match of each foreground token of p (row) in q (column).
+
+    Args:
+        tokens_a: (S, N, F), first modality.
+        tokens_b: (S, N, F), second modality.
+        template: (S, N, 3), template mm of each token.
+        mask: (S, N) bool, foreground tokens.
+        kind: distance between tokens.
+    """
+    rows = []
+    for p in range(len(tokens_a)):
+        query = [part[p].expand_as(part) for part in (tokens_a, template, mask)]
+        matches = nearest_matches(query[0], tokens_b, query[2], mask, metric=kind)
+        rows.append(match_error(matches, query[1], template))
+    return torch.stack(rows).double().numpy()
+
+
+@dataclass(frozen=True, eq=False)
+class Controls:
+    """Error matrices (S, S) that need no network, on the same people and tokens."""
+
+    position: Floats  # nearest grid position
+    centered: Floats  # nearest position after centering and scaling each head
+    floor: Floats  # the best token there is
+    random: Floats  # any foreground token
+
+
+def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
+    """The baselines, the ceiling and the null for one token level."""
+    template, mask = people.token_template(stride), people.token_mask(stride)
+    place = people.token_positions(stride).expand_as(template)
+    noise = torch.randn(2, *template.shape[:2], 48, generator=torch.Generator().manual_seed(seed))
+    return Controls(
+        position=error_matrix(place, place, template, mask, "euclidean"),
+        centered=error_matrix(*[_centered(place, mask)] * 2, template, mask, "euclidean"),
+        floor=error_matrix(template, template, template, mask, "euclidean"),
+        random=error_matrix(noise[0], noise[1], template, mask),
+    )
+
+
+def _centered(place: Tensor, mask: Tensor) -> Tensor:
+    """Positions (S, N, 3) with each head's foreground at mean 0 and standard deviation 1 along each axis."""
+    weight = mask[..., None] / mask.sum(dim=1)[:, None, None]
+    middle = (weight * place).sum(dim=1, keepdim=True)
+    spread = (weight * (place - middle) ** 2).sum(dim=1, keepdim=True).sqrt()
+    return (place - middle) / spread
+
+
+def relative_error(errors: Floats, reference: Controls) -> float:
+    """(error - floor) / (position - floor) across people: 0 is the best token there is, 1 is grid position."""
+    floor = across_people(reference.floor[None])
+    return (across_people(errors) - floor) / (across_people(reference.position[None]) - floor)
+
+
+def correspondence_metrics(errors: Floats, reference: Controls, prefix: str) -> dict[str, dict[str, Any]]:
+    """Metric objects of error matrices (R, S, S) over R seeds, with intervals, null and baseline."""
+    low, high = bootstrap_people(same_person(errors))
+    own = {
+        "null": float(same_person(reference.random[None]).mean()),
+        "baseline": float(same_person(reference.position[None]).mean()),
+    }
+    other = {"null": across_people(reference.random[None]), "baseline": across_people(reference.position[None])}
+    people = errors.shape[-1]
+    result = {
+        f"{prefix}/same_person_error": metric(
+            float(same_person(errors).mean()), low=low, high=high, unit="mm", n=people, **own
+        )
+    }
+    low, high = bootstrap_people(errors)
+    result[f"{prefix}/across_people_error"] = metric(
+        across_people(errors), low=low, high=high, unit="mm", n=people, **other
+    )
+    result[f"{prefix}/across_people_relative"] = metric(relative_error(errors, reference), n=people, baseline=1.0)
+    return result
+
+
+def neighborhood_metrics(
+    tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, prefix: str, k: int = 5
+) -> dict[str, dict[str, Any]]:
+    """Neighbor overlap between two modalities of one person, and matched fraction between two people, with nulls."""
+    overlap = neighbor_overlap(tokens_a, tokens_b, k, mask)
+    permuted = neighbor_overlap(tokens_a, _permuted(tokens_b, mask), k, mask)
+    matches = mutual_matches(tokens_a, tokens_b.roll(1, 0), mask, mask.roll(1, 0))
+    fraction = matched_fraction(matches, mask)
+    return {
+        f"{prefix}/neighbor_overlap": _per_person(overlap, float(permuted.mean())),
+        f"{prefix}/matched_fraction": _per_person(fraction, 0.5),
+    }
+
+
+def _permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
+    """Each person's foreground tokens (S, N, F) in random order: the null of every measure of place."""
+    generator = torch.Generator().manual_seed(seed)
+    shuffled = tokens.clone()
+    for person, counted in enumerate(mask):
+        index = counted.nonzero()[:, 0]
+        shuffled[person, index] = tokens[person, index[torch.randperm(len(index), generator=generator)]]
+    return shuffled
+
+
+def _per_person(values: Tensor, null: float) -> dict[str, Any]:
+    array = values.double().numpy()[None]
+    low, high = bootstrap_people(array)
+    return metric(float(array.mean()), low=low, high=high, n=array.shape[1], null=null)
+
+
+def scorecard(
+    model: Taco,
+    people: PosedPeople,
+    *,
+    modalities: tuple[str, str] | None = None,
+    reference: Mapping[int, Controls] | None = None,
+) -> dict[str, dict[str, Any]]:
+    """All correspondence and neighborhood metrics of a model, for each of its token levels.
+
+    Args:
+        model: the network.
+        people: posed people never trained on, with a map to the template.
+        modalities: from which to which; None takes the first two.
+        reference: stride -> `controls`, when already computed.
+    """
+    first, second = modalities or (people.modalities[0], people.modalities[1])
+    tokens_a, tokens_b = encode(model, people, first), encode(model, people, second)
+    result: dict[str, dict[str, Any]] = {}
+    for stride in tokens_a:
+        template, mask = people.token_template(stride), people.token_mask(stride)
+        known = reference[stride] if reference else controls(people, stride)
+        errors = error_matrix(tokens_a[stride], tokens_b[stride], template, mask)[None]
+        prefix = f"stride{stride}"
+        result |= correspondence_metrics(np.asarray(errors), known, prefix)
+        result |= neighborhood_metrics(tokens_a[stride], tokens_b[stride], mask, prefix)
+    return result

@@ -1,0 +1,65 @@
+"""Intervals by bootstrap over people, crossed with pre-training seeds. Pairs of people are not independent: people are.
+
+An array of errors has axes (R, S) for one number per person, or (R, S, S) for one per pair of people; R are seeds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+DRAWS = 2000
+
+
+def same_person(errors: Floats) -> Floats:
+    """(R, S, S) -> (R, S): the diagonal, each person against themselves."""
+    return np.asarray(np.diagonal(errors, axis1=-2, axis2=-1))
+
+
+def across_people(errors: Floats) -> float:
+    """Mean of (R, S, S) over pairs of different people."""
+    different = ~np.eye(errors.shape[-1], dtype=bool)
+    return float(errors[..., different].mean())
+
+
+def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+    """Percentile interval of the mean over people (and pairs of different people), crossed with seeds.
+
+    Args:
+        errors: (R, S) or (R, S, S).
+        draws: bootstrap samples.
+        seed: of the resampling.
+        level: coverage.
+
+    Returns:
+        Low and high end.
+
+    Raises:
+        ValueError: fewer than two people, or a shape that is neither.
+    """
+    if errors.ndim not in (2, 3) or errors.shape[1] < 2 or (errors.ndim == 3 and errors.shape[1] != errors.shape[2]):
+        raise ValueError(f"errors must be (R, S) or (R, S, S) with at least two people S, got {errors.shape}")
+    statistic: Callable[[Floats, NDArray[np.int64]], float] = _mean_of if errors.ndim == 2 else _mean_of_pairs
+    generator = np.random.default_rng(seed)
+    means = []
+    for _ in range(draws):
+        seeds = generator.integers(len(errors), size=len(errors))
+        means.append(statistic(errors[seeds], generator.integers(errors.shape[1], size=errors.shape[1])))
+    tail = 50 * (1 - level)
+    low, high = np.nanpercentile(means, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _mean_of(errors: Floats, people: NDArray[np.int64]) -> float:
+    return float(errors[:, people].mean())
+
+
+def _mean_of_pairs(errors: Floats, people: NDArray[np.int64]) -> float:
+    """Pairs of one person with themselves, which resampling makes, are left out."""
+    different = people[:, None] != people[None, :]
+    if not different.any():
+        return float("nan")
+    return float(errors[:, people[:, None], people[None, :]][:, different].mean())
