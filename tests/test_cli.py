@@ -7,12 +7,16 @@ import sys
 import time
 import types
 
+import nibabel as nib
+import numpy as np
 import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn import cli, report, run
+from toposlearn.anatomy import load_label_map
+from toposlearn.commands import app
 
-COMMANDS = ["cohort", "inspect", "pretrain", "run", "report", "course", "all"]
+COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
 
 def toposlearn(*arguments, **options):
@@ -132,6 +136,38 @@ def test_pretrain_builds_the_settings(stand_in, capsys):
     assert (settings.preset, settings.variant, settings.train.seed, settings.train.steps) == ("smoke", "intra", 3, 10)
     assert settings.loss.weight_inter == 0
     assert named == {"resume": True}
+
+
+def test_ablation_passes_its_options_on(stand_in, capsys):
+    calls = stand_in("toposlearn.pretrain.ablation", "run_ablation", "table")
+    assert cli.execute(["ablation", "--seeds", "2", "--shipped"]) == 0
+    assert calls[0][1] == {"preset": "lab", "seeds": 2, "shipped": True}
+    assert capsys.readouterr().out == "table\n"
+
+
+def test_topology_writes_a_table_of_the_six_donors(tmp_path, capsys):
+    out = tmp_path / "new" / "table.csv"
+    assert cli.execute(["topology", "--out", str(out)]) == 0
+    header, *rows = out.read_text().splitlines()
+    assert header == "person,structure_a,side_a,structure_b,side_b,relation,holds,margin"
+    assert len({row.split(",")[0] for row in rows}) == 6
+    assert f"{len(rows)} relations of 6 people" in capsys.readouterr().out
+
+
+def test_topology_of_a_data_folder_needs_labels(tmp_path, capsys):
+    image = nib.Nifti1Image(np.ones((8, 8, 8), dtype=np.float32), np.eye(4))
+    folder = tmp_path / "d" / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    nib.save(image, folder / "sub-01_T1w.nii.gz")
+    arguments = ["topology", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "t.csv")]
+    assert cli.execute(arguments) == 1
+    assert "sub-01" in capsys.readouterr().err
+    truth = tmp_path / "d/derivatives/toposlearn/sub-01/anat"
+    truth.mkdir(parents=True)
+    atlas = load_label_map("A")
+    nib.save(nib.Nifti1Image(atlas.labels, atlas.affine), truth / "sub-01_dseg.nii.gz")
+    assert cli.execute(arguments) == 0
+    assert (tmp_path / "t.csv").read_text().splitlines()[1].startswith("sub-01,")
 
 
 def test_run_takes_parameters_as_two_words_or_with_an_equals_sign(tmp_path, capsys):

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from toposlearn.cli import app
+from toposlearn.commands import app
 
 ROOT = Path(__file__).parents[1]
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]

@@ -1,0 +1,251 @@
+"""The commands of ``toposlearn``: each a thin shell that imports what it needs only when it runs."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+DATA, OUT = Path("data/cohort"), Path("runs/latest")
+
+app = typer.Typer(
+    help="Learn, explore and test anatomical topology as a self-supervised signal.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+DataOption = Annotated[Path, typer.Option("--data", help="BIDS folder.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        typer.echo(f"toposlearn {version('toposlearn')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+) -> None:
+    """Learn, explore and test anatomical topology as a self-supervised signal."""
+
+
+@app.command()
+def cohort(
+    subjects: Annotated[int, typer.Option(help="How many people.")] = 64,
+    seed: Annotated[int, typer.Option(help="Same seed, same voxels.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = DATA,
+    anatomy: Annotated[str, typer.Option(help="Label map: A, or B (held out).")] = "A",
+    workers: Annotated[int | None, typer.Option(help="Processes; one per core unless given.")] = None,
+) -> None:
+    """Simulate people to a BIDS folder; an interrupted run is continued."""
+    from toposlearn.cohort import write_cohort
+
+    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, workers=workers))
+
+
+@app.command()
+def inspect(data: Annotated[Path, typer.Argument(help="BIDS folder.")]) -> None:
+    """Check a data set: what is there, and what is wrong with it, on one page."""
+    from toposlearn.data import inspect_folder
+
+    typer.echo(inspect_folder(data))
+
+
+@app.command()
+def pretrain(
+    preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
+    variant: Annotated[str, typer.Option(help="reconstruction, intra, inter or full.")] = "full",
+    data: DataOption = DATA,
+    out: Annotated[Path, typer.Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
+    steps: Annotated[int | None, typer.Option(help="Steps, instead of the preset's.")] = None,
+    seed: Annotated[int, typer.Option(help="Seed of weights, pairs and augmentation.")] = 0,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+) -> None:
+    """Pre-train an encoder."""
+    from toposlearn import config
+    from toposlearn.pretrain import pretrain as train
+
+    train_settings: dict[str, Any] = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = config.with_variant(config.preset(preset), variant).replace(train=train_settings)
+    train(settings, data, out, resume=resume)
+
+
+@app.command()
+def scorecard(
+    weights: Annotated[Path, typer.Argument(help="Weights file (.safetensors).")],
+    data: DataOption = DATA,
+    out: Annotated[Path | None, typer.Option(help="Result file (JSON) to write.")] = None,
+) -> None:
+    """Judge weights on the people that were held out: correspondence in mm, neighborhoods, with their baselines."""
+    import time
+
+    from toposlearn.data import pose_people, prepare, read_manifest, split_people
+    from toposlearn.models.weights import load_weights
+    from toposlearn.pretrain import scorecard as score
+    from toposlearn.reproducibility import write_result
+
+    start = time.perf_counter()
+    model, config = load_weights(weights)
+    _, held_out = split_people(read_manifest(data), test_fraction=config.train.test_fraction)
+    metrics = score(model, pose_people(prepare(held_out, config.volume), config))
+    for name, metric in metrics.items():
+        typer.echo(f"{name:<36} " + "  ".join(f"{part} {_number(value)}" for part, value in metric.items()))
+    if out is not None:
+        seconds = time.perf_counter() - start
+        command = f"toposlearn scorecard {weights}"
+        typer.echo(write_result(out, source=command, metrics=metrics, config=config.to_dict(), seconds=seconds))
+
+
+def _number(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+@app.command()
+def ablation(
+    data: DataOption = DATA,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablation"),
+    preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
+    seeds: Annotated[int, typer.Option(help="Pre-training seeds for each variant.")] = 3,
+    shipped: Annotated[bool, typer.Option("--shipped", help="Make the weights in checkpoints/ again.")] = False,
+) -> None:
+    """Pre-train with and without each term of the loss, several seeds each, and compare."""
+    from toposlearn.pretrain.ablation import run_ablation
+
+    typer.echo(run_ablation(data, out, preset=preset, seeds=seeds, shipped=shipped))
+
+
+@app.command()
+def topology(
+    data: Annotated[Path | None, typer.Option(help="BIDS folder with labels; the six donors unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Table (CSV) to write.")] = Path("runs/topology.csv"),
+) -> None:
+    """Who lies where: every relation between structures, for each person, with its margin in mm."""
+    from toposlearn.anatomy import DONOR_IDS, load_donor_map
+    from toposlearn.reproducibility import atomic_path
+    from toposlearn.topology.relations import topology_table
+
+    people = {name: load_donor_map(name) for name in DONOR_IDS} if data is None else _labeled_people(data)
+    table = topology_table(people)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as partial:
+        table.to_csv(partial, index=False)
+    typer.echo(f"{out}: {len(table)} relations of {len(people)} people")
+
+
+def _labeled_people(data: Path) -> dict[str, Any]:
+    import nibabel as nib
+    import numpy as np
+
+    from toposlearn.anatomy import LabelMap
+    from toposlearn.data import read_manifest
+
+    people = {}
+    for record in read_manifest(data).records:
+        if record.labels is None:
+            raise ValueError(f"{record.subject} in {data} has no structure labels (_dseg.nii.gz): none can be compared")
+        image = nib.as_closest_canonical(nib.Nifti1Image.from_filename(record.labels))
+        labels = np.asarray(image.dataobj, dtype=np.int16)
+        people[record.subject] = LabelMap(labels, image.affine, record.subject, str(record.labels))
+    return people
+
+
+@app.command("run")
+def run_command(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks, in order.", metavar="NOTEBOOK…")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A value; may be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of executed notebooks.")] = Path("runs/single"),
+) -> None:
+    """Run notebooks without a browser."""
+    from toposlearn.course.notebooks import check_parameters, read_notebook
+
+    pairs = [text.partition("=") for text in parameter or ()]
+    parameters = {name: value for name, equals, value in pairs if equals}
+    if len(parameters) < len(pairs):
+        raise ValueError("a parameter is given once, as -p NAME VALUE")
+    for path in notebooks:  # refuse before the first has run for hours
+        check_parameters(read_notebook(path), parameters, path.name)
+    _run_book(notebooks, out, parameters)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder that `all` or `run` wrote.")] = OUT,
+    readme: Annotated[bool, typer.Option("--readme", help="Write the measured times into README.md.")] = False,
+) -> None:
+    """Write the index of executed notebooks again, and README's table of them."""
+    from toposlearn import report as book
+    from toposlearn.course import course_folder
+    from toposlearn.run import read_record
+
+    runs = read_record(run)
+    if not runs:
+        raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
+    typer.echo(book.write_index(run))
+    if readme:
+        target = course_folder().parent / "README.md"
+        book.update_readme(target, runs)
+        typer.echo(target)
+
+
+@app.command()
+def course(out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("student")) -> None:
+    """Write the notebooks for students: exercises and checks, no solutions."""
+    from toposlearn.course import course_folder, numbered_notebooks, write_student_copies
+
+    for path in write_student_copies(numbered_notebooks(course_folder()), out):
+        typer.echo(path)
+
+
+@app.command("all")
+def everything(
+    out: Annotated[Path, typer.Option(help="Folder of the book.")] = OUT,
+    data: DataOption = DATA,
+    subjects: Annotated[int, typer.Option(help="People to simulate where there is no data.")] = 64,
+) -> None:
+    """Simulate the cohort if there is none, run every numbered notebook, write the book."""
+    from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
+
+    paths = numbered_notebooks(course_folder())
+    if not (data / "participants.tsv").exists():  # written last
+        from toposlearn.cohort import write_cohort
+
+        typer.echo(f"Simulating {subjects} people in {data}")
+        write_cohort(data, subjects=subjects)
+    (out / "notebooks.json").unlink(missing_ok=True)
+    _run_book(paths, out, default_paths(data, out))
+
+
+def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any]) -> None:
+    """Run notebooks with a line each, convert them, write the index; exit code 1 if one failed."""
+    from toposlearn import report as book
+    from toposlearn.run import run_and_record
+
+    failed = []
+    try:
+        for number, path in enumerate(paths, start=1):
+            typer.echo(f"[{number}/{len(paths)}] {path.stem:<32} ", nl=False)
+            done = run_and_record(path, out, parameters)
+            status = "ok" if done.ok else f"FAILED {done.error}"
+            typer.echo(f"{done.seconds:6.1f} s {book.memory(done.peak_memory_bytes):>8}  {status}")
+            if not done.ok:
+                failed.append(path.stem)
+            if (executed := out / "notebooks" / path.name).exists():
+                book.write_html(executed)
+    finally:
+        if (out / "notebooks.json").exists():
+            typer.echo(f"Index: {book.write_index(out)}")
+    if failed:
+        typer.echo(f"error: {len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)
