@@ -1,6 +1,6 @@
 """Speed, memory and exactness of the losses against per-token loops written from the equations.
 
-The loops are what one writes first: a distance matrix per subject, then for each anchor its neighbours, its negatives
+The loops are what one writes first: a distance matrix per subject, then for each anchor its neighbors, its negatives
 and its hinge, with values read back to Python on the way. Same inputs, same run, forward and backward.
 """
 
@@ -101,7 +101,7 @@ def step(loss: Callable[..., Tensor], a: Tensor, b: Tensor, **settings: float) -
 
 
 def memory_of_the_graph(n: int, device: str) -> list[Row]:
-    """Extra memory of the neighbourhood graph of N tokens, against the distance matrix it never holds."""
+    """Extra memory of the neighborhood graph of N tokens, against the distance matrix it never holds."""
     x, whole = tokens(1, n, 48, device, 0), 4 * n * n / 2**20
     if device.startswith("cuda"):
         torch.cuda.reset_peak_memory_stats()

@@ -61,7 +61,7 @@ MISTAKES = [
     (
         check_k_nearest,
         lambda x, k: (pairwise_distance(x) - torch.eye(12)).topk(k, largest=False).indices,
-        "its own neighbour",
+        "its own neighbor",
     ),
     (check_k_nearest, lambda x, k: pairwise_distance(x).argsort(stable=True)[..., 1 : k + 1], "not by its rank"),
     (check_k_nearest, lambda x, k: (-pairwise_distance(x)).topk(k, largest=False).indices, "farthest"),

@@ -49,7 +49,7 @@ def test_equal_to_loops_for_any_size_mask_and_matches(seed, n, k, share, mutual)
 
 
 def test_closed_form_of_means():
-    """An anchor with two matched neighbours and one with a single one: the mean over an anchor's comes first."""
+    """An anchor with two matched neighbors and one with a single one: the mean over an anchor's comes first."""
     matches = torch.full((2, 2, 4), -1)
     matches[0, 1, :3] = torch.tensor([0, 1, 2])
     graph = torch.tensor([[[1, 2], [0, 3], [3, 3], [0, 1]]]).expand(2, 4, 2)
@@ -88,7 +88,7 @@ def test_negatives_by_pair_or_by_subject_are_the_same():
 
 
 def test_drawn_negatives_are_outside_the_match_and_its_neighbors():
-    """Tokens 0 to k are matched and each other's neighbours, and alike in b: one of them as a negative would cost."""
+    """Tokens 0 to k are matched and each other's neighbors, and alike in b: one of them as a negative would cost."""
     n, k = 12, 4
     matches = torch.full((2, 2, n), -1)
     matches[..., : k + 1] = torch.arange(k + 1)
@@ -216,7 +216,7 @@ def zero_cases():
     yield "one subject", x[:1], {}
     yield "one person twice", x, {"subject_ids": ["a", "a"]}
     yield "no matches", x, {"matches": torch.full((2, 2, 12), -1)}
-    yield "no neighbour matched", x, {"matches": torch.full((2, 2, 12), -1).index_fill_(2, torch.tensor(0), 3)}
+    yield "no neighbor matched", x, {"matches": torch.full((2, 2, 12), -1).index_fill_(2, torch.tensor(0), 3)}
     yield "nobody's foreground", x, {"mask_a": none}
     yield "no foreground to match", x, {"mask_b": none}
 

@@ -20,7 +20,7 @@ def test_euclidean_distance_is_in_the_unit_of_the_tokens():
     torch.testing.assert_close(pairwise_distance(a, b, "euclidean"), torch.tensor([[[5.0, 12.0]]]))
 
 
-def test_euclidean_distance_keeps_millimetres_far_from_the_origin():
+def test_euclidean_distance_keeps_millimeters_far_from_the_origin():
     a = 150.0 + tokens(1, 60, 3) * 1e-2
     expected = (a.double()[:, :, None] - a.double()[:, None]).norm(dim=-1)
     torch.testing.assert_close(pairwise_distance(a, metric="euclidean").double(), expected, atol=1e-6, rtol=1e-5)

@@ -71,7 +71,7 @@ def test_effective_rank_ignores_shift_scale_and_what_is_masked():
     torch.testing.assert_close(effective_rank(a, mask), alone)
 
 
-def test_match_error_in_millimetres():
+def test_match_error_in_millimeters():
     a = torch.tensor([[[0.0, 0, 0], [10.0, 0, 0], [0.0, 5, 0]]])
     b = torch.tensor([[[3.0, 4, 0], [10.0, 0, 0]]])
     torch.testing.assert_close(match_error(torch.tensor([[0, 1, -1]]), a, b), torch.tensor([2.5]))

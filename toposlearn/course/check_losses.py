@@ -1,7 +1,7 @@
 """Checks of the exercises on tokens and losses: what a learner wrote against the right answer and the usual mistakes.
 
 Each check calls the learner's function on a small case. A right answer gives one line to read; a wrong one raises
-AssertionError that says what is wrong and what to look at. B subjects, N tokens, F features, K neighbours.
+AssertionError that says what is wrong and what to look at. B subjects, N tokens, F features, K neighbors.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ def check_k_nearest(fn: Callable[[Tensor, int], Tensor]) -> str:
             nearest_neighbors(tokens, k, metric="euclidean")
         ),
     }
-    return _judge("neighbours", got, right, mistakes, "K others per token, found by index, twins included.")
+    return _judge("neighbors", got, right, mistakes, "K others per token, found by index, twins included.")
 
 
 def _twins_apart() -> Tensor:
@@ -61,25 +61,25 @@ def _twins_apart() -> Tensor:
 
 
 def _refuse_self(neighbors: Tensor) -> None:
-    """AssertionError where a token is among its own neighbours (B, N, K)."""
+    """AssertionError where a token is among its own neighbors (B, N, K)."""
     itself = neighbors == torch.arange(neighbors.shape[1])[None, :, None]
     if itself[..., 0].float().mean() > 0.5:
         raise AssertionError(
-            "neighbours: a token is its own neighbour: its distance to itself is 0. Exclude it (hint: fill the "
+            "neighbors: a token is its own neighbor: its distance to itself is 0. Exclude it (hint: fill the "
             "diagonal with infinity before you look for the nearest)."
         )
     if itself.any():
         raise AssertionError(
-            "neighbours: a token with a twin is its own neighbour: 'drop the first' drops the twin instead. Exclude a "
+            "neighbors: a token with a twin is its own neighbor: 'drop the first' drops the twin instead. Exclude a "
             "token by its index (hint: the diagonal), not by its rank or its distance."
         )
 
 
 def _refuse_farthest(neighbors: Tensor, distance: Tensor) -> None:
-    """AssertionError when the neighbours (B, N, K) are the far tokens by the distances (B, N, N)."""
+    """AssertionError when the neighbors (B, N, K) are the far tokens by the distances (B, N, N)."""
     found = distance.gather(2, neighbors.clamp(0, distance.shape[2] - 1))
     if (found >= distance.median(2, keepdim=True).values).all():
-        raise AssertionError("neighbours: these are the farthest tokens: a small distance means near.")
+        raise AssertionError("neighbors: these are the farthest tokens: a small distance means near.")
 
 
 def check_triplet_hinge(fn: Callable[[Tensor, Tensor, float], Tensor]) -> str:
@@ -108,7 +108,7 @@ def check_triplet_hinge(fn: Callable[[Tensor, Tensor, float], Tensor]) -> str:
 
 
 def check_mutual_matches(fn: Callable[[Tensor, Tensor], Tensor]) -> str:
-    """``fn(tokens_a, tokens_b)``: (B, N) index into b of each token's mutual nearest neighbour, or -1."""
+    """``fn(tokens_a, tokens_b)``: (B, N) index into b of each token's mutual nearest neighbor, or -1."""
     a, b = _random(2, 15, 4), _random(2, 15, 4, seed=1)
     backward = nearest_matches(b, a)
     right = mutual_matches(a, b)
@@ -135,11 +135,11 @@ def check_partial_ranking(fn: Callable[[Tensor, Tensor, Tensor, float], Tensor])
     count, total = valid.sum(1), (hinge * valid).sum(1)
     right = (total[count > 0] / count[count > 0]).mean()
     mistakes = {
-        "neighbours without a match are counted: average over the valid triplets only.": hinge.mean(),
+        "neighbors without a match are counted: average over the valid triplets only.": hinge.mean(),
         "invalid triplets count as zeros in the mean: divide by the number of valid ones, not by K.": (
             (hinge * valid).mean()
         ),
-        "all valid triplets are averaged at once, so anchors with many neighbours weigh more: first the mean of each "
+        "all valid triplets are averaged at once, so anchors with many neighbors weigh more: first the mean of each "
         "anchor, then the mean over anchors.": hinge[valid].mean(),
         "anchors without any valid triplet are counted as zeros: leave them out of the mean.": (
             (total / count.clamp_min(1)).mean()

@@ -1,6 +1,6 @@
-"""Inter-instance loss: two people, no registration. Where their tokens match, their neighbourhoods must agree.
+"""Inter-instance loss: two people, no registration. Where their tokens match, their neighborhoods must agree.
 
-For every ordered pair of people (p, q), each match u -> m(u) and each neighbour u' of u that is matched too:
+For every ordered pair of people (p, q), each match u -> m(u) and each neighbor u' of u that is matched too:
 
     L = mean relu( d_q(m(u), m(u')) - d_q(m(u), n) + margin )
 
@@ -48,7 +48,7 @@ def inter_instance_loss(
 ) -> Tensor:
     """Partial ranking loss over pseudo-correspondences between people (TACO, inter-instance term). Cosine distance.
 
-    The mean runs over an anchor's matched neighbours, then over the anchors that keep any, then over the ordered pairs
+    The mean runs over an anchor's matched neighbors, then over the anchors that keep any, then over the ordered pairs
     that keep any anchor. A pair in which a mask leaves fewer than K + 2 tokens is left out; when none is left the
     result is an exact zero with a zero gradient. Pairs are ordered as `ordered_pairs` lists them: P = B (B - 1).
 
@@ -56,14 +56,14 @@ def inter_instance_loss(
         tokens_a: (B, N, F), people p: gives graph and matches.
         tokens_b: (B, N, F), people q: takes the gradient.
         subject_ids: one per subject; pairs with the same one are left out. Absent: all differ.
-        k: neighbours K.
+        k: neighbors K.
         margin: how much nearer than the negative a positive must be, in cosine distance.
         mask_a: (B, N) bool, tokens of a that count; the others are no anchor, positive or match, and may hold anything.
         mask_b: (B, N) bool, the same for b, negatives included.
         matches: (B, B, N) with ``matches[p, q, u]`` an index into q's tokens or -1, or the same by pair (P, N). Mutual
-            nearest neighbours when absent. No gate is applied here: see `toposlearn.topology.gate_matches`.
+            nearest neighbors when absent. No gate is applied here: see `toposlearn.topology.gate_matches`.
         negatives: absent, K per anchor from q's tokens outside m(u) and m(N_K(u)); ``"unmatched"``, from q's tokens
-            without a match (the released code's choice: they can be true neighbours); or indices into q's tokens,
+            without a match (the released code's choice: they can be true neighbors); or indices into q's tokens,
             (B, B, N, K) or (P, N, K). -1 drops a triplet.
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.

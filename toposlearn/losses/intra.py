@@ -42,7 +42,7 @@ def intra_instance_loss(
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
 ) -> Tensor:
-    """Triplet loss that asks b to respect the neighbourhood graph of a (TACO, intra-instance term).
+    """Triplet loss that asks b to respect the neighborhood graph of a (TACO, intra-instance term).
 
     The mean runs over a subject's anchors and their K positives, then over subjects. A subject whose mask leaves fewer
     than K + 2 tokens is left out; when none is left the result is an exact zero with a zero gradient. The released
@@ -51,7 +51,7 @@ def intra_instance_loss(
     Args:
         tokens_a: (B, N, F), gives the graph.
         tokens_b: (B, N, F), the same places in another modality; takes the gradient.
-        k: neighbours K.
+        k: neighbors K.
         margin: how much nearer than the negative a positive must be, in the metric's unit.
         mask: (B, N) bool, tokens that count. A masked token is no anchor, positive or negative, and may hold anything.
         negatives: (B, N, K) long; drawn uniformly outside N_K(i) and i when absent. -1 drops a triplet.

@@ -51,15 +51,15 @@ def zero_of(tokens_a: Tensor, tokens_b: Tensor) -> Tensor:
     """A zero with a zero gradient with respect to ``tokens_b``; NaN when either holds a value that is not finite.
 
     Added to a loss, it keeps the graph connected when nothing else does, and lets no broken token go unseen: a NaN
-    never has a neighbour or a match, so it would otherwise drop out of the mean.
+    never has a neighbor or a match, so it would otherwise drop out of the mean.
     """
     return (tokens_b * 0).sum() + (tokens_a.detach() * 0).sum()
 
 
 def check_enough(n: int, k: int) -> None:
-    """Raise ValueError when N tokens cannot give an anchor, K neighbours and a negative."""
+    """Raise ValueError when N tokens cannot give an anchor, K neighbors and a negative."""
     if n < k + 2:
         raise ValueError(
-            f"tokens must number at least k + 2 = {k + 2} (the anchor, k = {k} neighbours, one negative), got N = {n}: "
+            f"tokens must number at least k + 2 = {k + 2} (the anchor, k = {k} neighbors, one negative), got N = {n}: "
             "use a finer token level or a smaller k"
         )

@@ -1,4 +1,4 @@
-"""Who is next to whom, for structures and for tokens. "Topology" here means neighbourhood order, not homology."""
+"""Who is next to whom, for structures and for tokens. "Topology" here means neighborhood order, not homology."""
 
 from toposlearn.topology.correspondence import (
     gate_matches,

@@ -48,7 +48,7 @@ def nearest_matches(
 def mutual_matches(
     tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
 ) -> Tensor:
-    """Mutual nearest neighbours: u and v match when each is the other's nearest by cosine distance.
+    """Mutual nearest neighbors: u and v match when each is the other's nearest by cosine distance.
 
     Args:
         tokens_a: (B, N, F).

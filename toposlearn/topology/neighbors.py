@@ -1,6 +1,6 @@
-"""The neighbourhood graph of tokens, and tokens drawn from outside it.
+"""The neighborhood graph of tokens, and tokens drawn from outside it.
 
-Notation: B subjects, N tokens, F features, K neighbours. An index of -1 means "there is none". Nothing here takes a
+Notation: B subjects, N tokens, F features, K neighbors. An index of -1 means "there is none". Nothing here takes a
 gradient, and nothing waits for the device.
 """
 
@@ -28,12 +28,12 @@ _BLOCK_ELSEWHERE = 2**26
 def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
     """The K nearest other tokens of each token, nearest first.
 
-    A token is excluded from its own neighbours by index, so a duplicate of it counts. Equal distances: lowest index.
+    A token is excluded from its own neighbors by index, so a duplicate of it counts. Equal distances: lowest index.
 
     Args:
         tokens: (B, N, F).
-        k: neighbours K, below N.
-        mask: (B, N) bool, tokens that count. The others are nobody's neighbour and have none: their rows hold -1,
+        k: neighbors K, below N.
+        mask: (B, N) bool, tokens that count. The others are nobody's neighbor and have none: their rows hold -1,
             as do the last places of a row when fewer than K others count. A token that is not finite is left out too.
         metric: ``"cosine"`` or ``"euclidean"``.
 
@@ -47,7 +47,7 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
     check_mask("mask", mask, tokens)
     n = tokens.shape[1]
     if not 1 <= k < n:
-        raise ValueError(f"k must be between 1 and N - 1 = {n - 1} (a token is not its own neighbour), got {k}")
+        raise ValueError(f"k must be between 1 and N - 1 = {n - 1} (a token is not its own neighbor), got {k}")
     usable = usable_tokens(tokens, mask)
     with full_precision(tokens):
         vectors = embed(tokens, metric)

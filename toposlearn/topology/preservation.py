@@ -1,6 +1,6 @@
 """What a representation keeps of the anatomy: numbers on tokens, one per subject (or pair of subjects).
 
-Notation: B subjects, N and M tokens, F features, K neighbours; positions in mm. Measures are NaN where no token counts.
+Notation: B subjects, N and M tokens, F features, K neighbors; positions in mm. Measures are NaN where no token counts.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from toposlearn.topology.neighbors import nearest_neighbors
 def neighbor_overlap(
     tokens_a: Tensor, tokens_b: Tensor, k: int = 5, mask: Tensor | None = None, metric: Metric = "cosine"
 ) -> Tensor:
-    """Share of a token's K neighbours in ``tokens_a`` (B, N, F) that are its neighbours in ``tokens_b`` too.
+    """Share of a token's K neighbors in ``tokens_a`` (B, N, F) that are its neighbors in ``tokens_b`` too.
 
     Token i of both must be the same place. Unrelated features give K / (N - 1) on average, N the tokens that count.
 
@@ -39,7 +39,7 @@ def matched_fraction(matches: Tensor, mask: Tensor | None = None) -> Tensor:
 
 @torch.no_grad()
 def effective_rank(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Directions the centred tokens (B, N, F) use: exp of the entropy of their singular values (Roy & Vetterli, 2007).
+    """Directions the centered tokens (B, N, F) use: exp of the entropy of their singular values (Roy & Vetterli, 2007).
 
     Returns:
         (B,) between 1 (collapse: constant tokens, or all on one line) and F.
