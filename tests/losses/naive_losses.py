@@ -42,7 +42,8 @@ def naive_intra(a, b, negatives, *, k, margin, mask=None, form="within", metric=
                 n = int(negatives[s, i, place])
                 if n >= 0 and counts[n]:
                     losses.append(max(0.0, distance(anchor, b[s, j]) - distance(anchor, b[s, n]) + margin))
-        subjects.append(mean(losses))
+        if losses:
+            subjects.append(mean(losses))
     return mean(subjects)
 
 
