@@ -6,6 +6,7 @@ import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn import report
+from toposlearn.course.notebooks import read_notebook
 from toposlearn.run import NotebookRun, record, run_notebook
 
 GOOD = NotebookRun("00_a", "Start <here>", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
@@ -74,3 +75,15 @@ def test_readme_without_markers_or_with_failed_runs_is_left_alone(tmp_path):
         with pytest.raises(ValueError, match=message):
             report.update_readme(readme, runs)
     assert readme.read_text() == f"{report.BEGIN}\n{report.END}\n"
+
+
+def test_a_notebook_states_its_measured_time_once(tmp_path):
+    path = write_notebook(tmp_path / "00_a.ipynb", code("1"))
+    for _ in range(2):
+        report.update_notebook(path, GOOD)
+    first = read_notebook(path).cells[0].source
+    assert first.startswith("# A tiny notebook\n\n**Does it run?**\n\n<!-- measured:begin -->\n*Measured: 12 s, 1.2 GB")
+    assert first.count("Measured") == 1
+    assert first.endswith("<!-- measured:end -->")
+    assert path.read_text().endswith("}\n")
+    assert not path.read_text().endswith("\n\n")

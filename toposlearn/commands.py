@@ -73,11 +73,13 @@ def pretrain(
 ) -> None:
     """Pre-train an encoder."""
     from toposlearn import config
+
+    given = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = config.with_variant(config.preset(preset), variant).replace(train=given)
+
     from toposlearn.pretrain import pretrain as train
 
-    train_settings: dict[str, Any] = {"seed": seed} | ({} if steps is None else {"steps": steps})
-    settings = config.with_variant(config.preset(preset), variant).replace(train=train_settings)
-    train(settings, data, out, resume=resume)
+    typer.echo(train(settings, data, out, resume=resume))
 
 
 @app.command()
@@ -182,9 +184,11 @@ def run_command(
 @app.command()
 def report(
     run: Annotated[Path, typer.Argument(help="Folder that `all` or `run` wrote.")] = OUT,
-    readme: Annotated[bool, typer.Option("--readme", help="Write the measured times into README.md.")] = False,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the measured times into README.md and notebooks.")
+    ] = False,
 ) -> None:
-    """Write the index of executed notebooks again, and README's table of them."""
+    """Write the index of executed notebooks again, and the times that README and notebooks state."""
     from toposlearn import report as book
     from toposlearn.course import course_folder
     from toposlearn.run import read_record
@@ -194,9 +198,9 @@ def report(
         raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
     typer.echo(book.write_index(run))
     if readme:
-        target = course_folder().parent / "README.md"
-        book.update_readme(target, runs)
-        typer.echo(target)
+        book.update_readme(course_folder().parent / "README.md", runs)
+        for one in runs:
+            book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
 
 
 @app.command()

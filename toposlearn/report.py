@@ -10,11 +10,14 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from toposlearn.course.notebooks import one_line
+import nbformat
+
+from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.reproducibility import atomic_path
 from toposlearn.run import NotebookRun, read_record
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
+MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.4rem .6rem;text-align:left;vertical-align:top}"
@@ -119,9 +122,25 @@ def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
     Raises:
         ValueError: a marker is missing, or the runs are not fit to be shown.
     """
-    text = readme.read_text(encoding="utf-8")
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
+    table = readme_table(runs)
+    text = _between(readme.read_text(encoding="utf-8"), BEGIN, END, table)
+    if text is None:
         raise ValueError(f"{readme} has no {BEGIN} … {END}: put the two markers where the table belongs")
-    write_text(readme, f"{before}{BEGIN}\n{readme_table(runs)}{END}{after}")
+    write_text(readme, text)
+
+
+def update_notebook(path: Path, run: NotebookRun) -> None:
+    """State the measured time and memory of `run` in the first cell of the notebook."""
+    notebook = read_notebook(path)
+    first = notebook.cells[0]
+    line = f"*Measured: {run.seconds:.0f} s, {memory(run.peak_memory_bytes)} of memory ({run.environment}).*\n"
+    with_line = _between(first.source, *MEASURED, line)
+    first.source = with_line or "\n".join([first.source.rstrip() + "\n", MEASURED[0], line + MEASURED[1]])
+    write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def _between(text: str, begin: str, end: str, new: str) -> str | None:
+    """`text` with `new` between two markers; None where a marker is missing."""
+    before, found, rest = text.partition(begin)
+    _, closed, after = rest.partition(end)
+    return f"{before}{begin}\n{new}{end}{after}" if found and closed else None
