@@ -97,6 +97,7 @@ class LossConfig:
     form: Literal["within", "cross"] = "within"
     metric: Literal["cosine", "euclidean"] = "cosine"
     token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
+    max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more
     min_similarity: float | None = None  # gate: cosine similarity a match must reach
     ratio: float | None = None  # gate: best distance / second best must stay below
     inter_start: int = 0  # warm-up of the inter term: it is off before this step
@@ -105,6 +106,7 @@ class LossConfig:
     def __post_init__(self) -> None:
         weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
         _require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
+        _require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
         _require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
         _require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
         _require(self.form in ("within", "cross"), f"loss.form must be 'within' or 'cross', got {self.form!r}")

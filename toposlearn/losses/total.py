@@ -15,6 +15,7 @@ from toposlearn.config import LossConfig, TacoConfig
 from toposlearn.losses.inter import SubjectIds, inter_instance_loss, match_pairs, ordered_pairs
 from toposlearn.losses.intra import intra_instance_loss
 from toposlearn.losses.reconstruction import reconstruction_loss
+from toposlearn.losses.selection import select_tokens
 from toposlearn.losses.triplets import check_enough
 from toposlearn.topology.correspondence import gate_matches, invert_matches
 from toposlearn.topology.neighbors import nearest_neighbors
@@ -101,7 +102,7 @@ class TacoLoss(nn.Module):
         reconstruction = intra = inter = torch.zeros((), device=output_b.volume.device)
         if config.weight_reconstruction > 0:
             reconstruction = torch.stack([_reconstruction(output) for output in (output_a, output_b)]).mean()
-        levels = self._levels(output_a, output_b) if use_intra or use_inter else []
+        levels = self._levels(output_a, output_b, generator) if use_intra or use_inter else []
         if use_intra:
             intra = torch.stack([self._intra(level, generator) for level in levels]).mean()
         if use_inter:
@@ -109,7 +110,7 @@ class TacoLoss(nn.Module):
         weighted = config.weight_reconstruction * reconstruction + config.weight_intra * intra
         return TacoTerms(weighted + config.weight_inter * inter, reconstruction, intra, inter)
 
-    def _levels(self, output_a: TacoOutput, output_b: TacoOutput) -> list[_Level]:
+    def _levels(self, output_a: TacoOutput, output_b: TacoOutput, generator: torch.Generator | None) -> list[_Level]:
         """The configured levels. Both terms share a graph, which costs more than the rest of them together."""
         strides = self.config.token_levels or tuple(output_a.tokens)
         missing = sorted(set(strides) - set(output_a.tokens))
@@ -117,10 +118,13 @@ class TacoLoss(nn.Module):
             raise ValueError(f"loss.token_levels {missing} are not among the model's levels {tuple(output_a.tokens)}")
         levels = []
         for stride in strides:
-            tokens = output_a.tokens[stride], output_b.tokens[stride]
-            mask = _common(output_a.masks.get(stride), output_b.masks.get(stride))
+            common = _common(output_a.masks.get(stride), output_b.masks.get(stride))
+            *tokens, mask = select_tokens(
+                output_a.tokens[stride], output_b.tokens[stride], common, self.config.max_tokens, generator
+            )
             check_enough(tokens[0].shape[1], self.config.k)
-            levels.append(_Level(tokens, mask, (self._graph(tokens[0], mask), self._graph(tokens[1], mask))))
+            graphs = self._graph(tokens[0], mask), self._graph(tokens[1], mask)
+            levels.append(_Level((tokens[0], tokens[1]), mask, graphs))
         return levels
 
     def _graph(self, tokens: Tensor, mask: Tensor | None) -> Tensor | None:

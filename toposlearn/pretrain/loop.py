@@ -105,7 +105,7 @@ class Trainer:
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         if not self.untrained:
             self.untrained = tuple(n for n, weight in self.network.named_parameters() if weight.grad is None)
-        self.pending.append((self.step, torch.stack([*terms, norm]).detach(), self.schedule.get_last_lr()[0]))
+        self.pending.append((self.step, torch.stack([*terms, norm]).detach(), float(self.schedule.get_last_lr()[0])))
         self.optimizer.step()
         self.schedule.step()
         self.optimizer.zero_grad(set_to_none=True)
