@@ -46,8 +46,8 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
     generator = np.random.default_rng(seed)
     means = []
     for _ in range(draws):
-        seeds = generator.integers(len(errors), size=len(errors))
-        means.append(statistic(errors[seeds], generator.integers(errors.shape[1], size=errors.shape[1])))
+        seeds = generator.integers(len(errors), size=(len(errors),))
+        means.append(statistic(errors[seeds], generator.integers(errors.shape[1], size=(errors.shape[1],))))
     tail = 50 * (1 - level)
     low, high = np.nanpercentile(means, [tail, 100 - tail])
     return float(low), float(high)

@@ -49,7 +49,9 @@ SEQUENCES: Mapping[str, Sequence] = {
 }
 
 
-def signal(sequence: Sequence, t1: NDArray, t2: NDArray, density: NDArray) -> NDArray[np.float64]:
+def signal(
+    sequence: Sequence, t1: NDArray[np.float64], t2: NDArray[np.float64], density: NDArray[np.float64]
+) -> NDArray[np.float64]:
     """Magnitude of a spin echo, with or without an inversion pulse (any shape, one value per tissue)."""
     recovered = np.exp(-sequence.repetition / t1)
     if sequence.inversion is None:

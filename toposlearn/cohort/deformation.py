@@ -53,7 +53,7 @@ class ControlGrid:
 
     def points(self) -> NDArray[np.float64]:
         """Template mm of each lattice point, (X, Y, Z, 3)."""
-        return np.stack(np.indices(self.shape), axis=-1) * CONTROL_MM + self.origin
+        return np.asarray(np.moveaxis(np.indices(self.shape), 0, -1) * CONTROL_MM + self.origin)
 
     def sample(self, volume: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
         """A volume on the head's voxels (X, Y, Z) read at the lattice points."""
@@ -90,7 +90,7 @@ def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head, reac
     gradient of the smoothed mask.
     """
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), reach / head.spacing)
-    gradient = np.stack(np.gradient(grid.sample(smooth, head), CONTROL_MM))
+    gradient = np.stack(tuple(np.gradient(grid.sample(smooth, head), CONTROL_MM)))
     return np.asarray(gradient / np.linalg.norm(gradient, axis=0).max())
 
 

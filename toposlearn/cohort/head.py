@@ -38,7 +38,7 @@ class Head:
         """Center of the brain's bounding box, template mm."""
         brain = np.argwhere(self.labels > 0)
         middle = (brain.min(axis=0) + brain.max(axis=0)) / 2
-        return self.affine[:3, :3] @ middle + self.affine[:3, 3]
+        return np.asarray(self.affine[:3, :3] @ middle + self.affine[:3, 3])
 
     def mask(self, *names: str) -> NDArray[np.bool_]:
         """Voxels of the named structures, both sides."""

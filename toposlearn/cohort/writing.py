@@ -13,6 +13,7 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
@@ -97,15 +98,13 @@ def _open(out: Path, seed: int, anatomy: str) -> None:
         found = json.loads(description.read_text()).get("Recipe")
         if found != recipe:
             raise ValueError(f"{out} holds another data set ({found}), not {recipe}: choose an empty folder with --out")
-        return
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not an empty folder: choose another with --out")
-    out.mkdir(parents=True, exist_ok=True)
     common = {"BIDSVersion": BIDS_VERSION, "Recipe": recipe}
-    derivatives = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
-    derivatives["GeneratedBy"] = [{"Name": "toposlearn"}]
-    write_json(out / "derivatives/toposlearn/dataset_description.json", derivatives)
     write_json(description, {"Name": "toposlearn simulated cohort", "DatasetType": "raw", **common})
+    truth = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
+    generator = {"GeneratedBy": [{"Name": "toposlearn"}]}
+    write_json(out / "derivatives/toposlearn/dataset_description.json", truth | generator)
 
 
 def _folders(out: Path, person: Person) -> tuple[Path, Path]:
@@ -121,14 +120,16 @@ def _run(people: list[Person], out: Path, pose: PoseRange, workers: int) -> Iter
     """Simulate and write each person, in processes when more than one is asked for."""
     if workers == 1 or len(people) < 4:
         for person in people:
-            yield write_subject(simulate(person, pose), out)
+            _simulate_and_write(person, out, pose)
+            yield
         return
     # "spawn": a fork of a process that has used torch's threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
         jobs = [pool.submit(_simulate_and_write, person, out, pose) for person in people]
         try:
             for job in as_completed(jobs):
-                yield job.result()
+                job.result()
+                yield
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -164,6 +165,8 @@ class _whole_folder:  # noqa: N801 (used as a function)
         self.path, self.partial = path, path.with_name(f".{path.name}.{os.getpid()}.part")
 
     def __enter__(self) -> Path:
+        for stale in self.path.parent.glob(f".{self.path.name}.*.part"):  # of a run that was killed
+            shutil.rmtree(stale)
         (self.partial / "anat").mkdir(parents=True)
         return self.partial
 
@@ -175,7 +178,7 @@ class _whole_folder:  # noqa: N801 (used as a function)
             shutil.rmtree(self.partial, ignore_errors=True)
 
 
-def _save(data: NDArray, affine: NDArray[np.float64], path: str) -> None:
+def _save(data: NDArray[Any], affine: NDArray[np.float64], path: str) -> None:
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     nib.save(image, path)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import nibabel as nib
 import numpy as np
+from nibabel.spatialimages import SpatialImage
 
 from toposlearn.data.manifest import Record, read_manifest
 
@@ -29,10 +31,15 @@ class ImageFacts:
     high: float
 
 
+def load_image(path: Path) -> SpatialImage:
+    """Open an image; voxels are read later."""
+    return cast(SpatialImage, nib.load(path))
+
+
 def check_image(path: Path) -> ImageFacts:
     """Open one image, read every voxel, and raise BadImageError with one clear line if it cannot be used."""
     try:
-        image = nib.load(path)
+        image = load_image(path)
         data = np.asanyarray(image.dataobj)
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
@@ -60,7 +67,7 @@ def _brief(error: Exception) -> str:
 def check_record(record: Record) -> dict[str, ImageFacts]:
     """Check every image of a person, and that all lie on one grid: token i must be the same place in each modality."""
     facts = {modality: check_image(path) for modality, path in record.images.items()}
-    affines = {modality: nib.load(path).affine for modality, path in record.images.items()}
+    affines = {modality: load_image(path).affine for modality, path in record.images.items()}
     first, *others = facts
     for other in others:
         if facts[other].shape != facts[first].shape:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Hashable, Mapping
+
 import numpy as np
 import torch
 from monai.data import MetaTensor
@@ -31,7 +33,7 @@ class AddForegroundd(MapTransform):
     Brain-extracted images have air at zero; for others the threshold leaves out most of the background.
     """
 
-    def __call__(self, data: dict[str, MetaTensor]) -> dict[str, MetaTensor]:
+    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
         """Add the mask to the dictionary."""
         result = dict(data)
         bright = [_brighter_than_air(np.asarray(data[key][0])) for key in self.keys]
