@@ -323,3 +323,24 @@ def test_errors_name_the_argument():
         inter_instance_loss(x, x, matches=torch.zeros(2, 11, dtype=torch.long))
     with pytest.raises(ValueError, match=r"negatives must have shape \(2, 2, 12, 5\)"):
         inter_instance_loss(x, x, negatives=torch.zeros(2, 2, 12, 4, dtype=torch.long))
+
+
+def test_masked_tokens_do_not_count_even_in_a_given_graph_or_match():
+    x, y, negatives = tokens(2, 20, 6), tokens(2, 20, 6, seed=1), integers(0, 20, 2, 2, 20, 5)
+    mask = torch.rand(2, 20, generator=generator(2)) > 0.3
+    graph = nearest_neighbors(x, 5, mask)
+    careless = torch.where(mask[..., None], graph, torch.arange(5))
+    known = {"mask_a": mask, "negatives": negatives, "matches": torch.arange(20).expand(2, 2, 20)}
+    plain = inter_instance_loss(x, y, neighbors=graph, **known)
+    torch.testing.assert_close(inter_instance_loss(x, y, neighbors=careless, **known), plain)
+
+
+def test_a_missing_neighbor_of_a_given_graph_is_no_positive():
+    x, y, negatives = tokens(2, 20, 6), tokens(2, 20, 6, seed=1), integers(0, 20, 2, 2, 20, 5)
+    graph, matches = nearest_neighbors(x, 5), torch.arange(20).expand(2, 2, 20)
+    missing = graph.clone()
+    missing[..., 3:] = -1
+    without = negatives.clone()
+    without[..., 3:] = -1
+    one = inter_instance_loss(x, y, matches=matches, neighbors=missing, negatives=negatives)
+    torch.testing.assert_close(one, inter_instance_loss(x, y, matches=matches, neighbors=graph, negatives=without))

@@ -261,3 +261,13 @@ def test_a_few_steps_of_descent_align_the_neighborhoods():
         optimizer.step()
         losses.append(float(loss.detach()))
     assert losses[-1] < 0.3 * losses[0]
+
+
+def test_masked_tokens_do_not_count_even_in_a_given_graph():
+    a, b, negatives = tokens(2, 20, 6), tokens(2, 20, 6, seed=1), torch.randint(20, (2, 20, 5), generator=generator())
+    mask = torch.rand(2, 20, generator=generator(2)) > 0.3
+    graph = nearest_neighbors(a, 5, mask)
+    careless = torch.where(mask[..., None], graph, torch.arange(5))  # rows of masked tokens name neighbors
+    known = {"mask": mask, "negatives": negatives}
+    plain = intra_instance_loss(a, b, neighbors=graph, **known)
+    torch.testing.assert_close(intra_instance_loss(a, b, neighbors=careless, **known), plain)
