@@ -19,7 +19,7 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not notebook"
 
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks

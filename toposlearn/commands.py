@@ -232,24 +232,9 @@ def everything(
 
 
 def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any]) -> None:
-    """Run notebooks with a line each, convert them, write the index; exit code 1 if one failed."""
-    from toposlearn import report as book
-    from toposlearn.run import run_and_record
+    from toposlearn.report import run_book
 
-    failed = []
-    try:
-        for number, path in enumerate(paths, start=1):
-            typer.echo(f"[{number}/{len(paths)}] {path.stem:<32} ", nl=False)
-            done = run_and_record(path, out, parameters)
-            status = "ok" if done.ok else f"FAILED {done.error}"
-            typer.echo(f"{done.seconds:6.1f} s {book.memory(done.peak_memory_bytes):>8}  {status}")
-            if not done.ok:
-                failed.append(path.stem)
-            if (executed := out / "notebooks" / path.name).exists():
-                book.write_html(executed)
-    finally:
-        if (out / "notebooks.json").exists():
-            typer.echo(f"Index: {book.write_index(out)}")
+    failed = run_book(paths, out, parameters, typer.echo)
     if failed:
         typer.echo(f"error: {len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

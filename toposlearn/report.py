@@ -6,7 +6,7 @@ import html
 import json
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ import nbformat
 
 from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.reproducibility import atomic_path
-from toposlearn.run import NotebookRun, read_record
+from toposlearn.run import NotebookRun, read_record, run_and_record
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
@@ -31,6 +31,30 @@ def write_text(path: Path, text: str) -> Path:
     with atomic_path(path) as partial:
         partial.write_text(text, encoding="utf-8")
     return path
+
+
+def run_book(
+    paths: Sequence[Path], out: Path, parameters: Mapping[str, Any], tell: Callable[[str], object] = print
+) -> list[str]:
+    """Run notebooks in order, tell a line for each, convert them, write the index; return the names that failed.
+
+    The index is written even when the run is interrupted.
+    """
+    failed = []
+    try:
+        for number, path in enumerate(paths, start=1):
+            tell(f"[{number}/{len(paths)}] {path.stem} …")
+            done = run_and_record(path, out, parameters)
+            status = "ok" if done.ok else f"FAILED {done.error}"
+            tell(f"      {done.seconds:.1f} s, {memory(done.peak_memory_bytes)}: {status}")
+            if not done.ok:
+                failed.append(path.stem)
+            if (executed := out / "notebooks" / path.name).exists():
+                write_html(executed)
+    finally:
+        if (out / "notebooks.json").exists():
+            tell(f"Index: {write_index(out)}")
+    return failed
 
 
 def write_html(executed: Path) -> Path:

@@ -1,11 +1,13 @@
 """Student copies: what is taken out, and that a copy stops at its first check."""
 
+from pathlib import Path
+
 import nbformat
 import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn.course import student_copy, write_student_copies
-from toposlearn.course.notebooks import course_folder, numbered_notebooks, read_notebook, tags
+from toposlearn.course.notebooks import numbered_notebooks, read_notebook, read_parameters, tags
 from toposlearn.run import run_notebook
 
 EXERCISE = code("def double(x):\n    raise NotImplementedError('your turn')", "exercise")
@@ -37,6 +39,24 @@ def test_the_sources_are_not_overwritten(tmp_path):
     assert len(read_notebook(path).cells) == 2
 
 
+ROOT = Path(__file__).parents[2]
+COURSE = numbered_notebooks(ROOT / "notebooks")
+EXERCISED = [path for path in COURSE if any("check" in tags(cell) for cell in read_notebook(path).cells)]
+
+
 def test_no_notebook_of_the_course_leaves_its_solution_in(tmp_path):
-    for copy in write_student_copies(numbered_notebooks(course_folder()), tmp_path):
+    for copy in write_student_copies(COURSE, tmp_path):
         assert not any("solution" in tags(cell) for cell in read_notebook(copy).cells), copy.name
+
+
+@pytest.mark.notebook
+@pytest.mark.parametrize("path", EXERCISED, ids=lambda path: path.stem)
+def test_a_students_copy_of_the_course_stops_at_its_first_check(tmp_path, path):
+    (copy,) = write_student_copies([path], tmp_path / "student")
+    values = {"DATA": str(ROOT / "data" / "cohort"), "RESULTS": str(tmp_path / "results")}
+    declared = read_parameters(read_notebook(path))
+    done = run_notebook(copy, tmp_path / "out", {name: values[name] for name in values if name in declared})
+    assert not done.ok, "the copy runs through: the check does not see that the exercise is undone"
+    executed = read_notebook(tmp_path / "out" / path.name)
+    failed = [tags(cell) for cell in executed.cells if any(o.output_type == "error" for o in cell.get("outputs", ()))]
+    assert failed == [["check"]], f"stopped elsewhere: {done.error}"
