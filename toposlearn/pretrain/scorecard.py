@@ -122,18 +122,21 @@ def correspondence_metrics(errors: Floats, reference: Controls, prefix: str) -> 
     return result
 
 
-def neighborhood_metrics(
-    tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, prefix: str, k: int = 5
-) -> dict[str, dict[str, Any]]:
-    """Neighbor overlap between two modalities of one person, and matched fraction between two people, with nulls."""
-    overlap = neighbor_overlap(tokens_a, tokens_b, k, mask)
-    permuted = neighbor_overlap(tokens_a, _permuted(tokens_b, mask), k, mask)
-    matches = mutual_matches(tokens_a, tokens_b.roll(1, 0), mask, mask.roll(1, 0))
-    fraction = matched_fraction(matches, mask)
-    return {
-        f"{prefix}/neighbor_overlap": _per_person(overlap, float(permuted.mean())),
-        f"{prefix}/matched_fraction": _per_person(fraction, 0.5),
+def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, k: int = 5) -> dict[str, Floats]:
+    """One number per person (S,): neighbor overlap of two modalities, its null, and matches with the next person.
+
+    ``overlap``: share of a token's K neighbors in one modality that are its neighbors in the other; ``overlap_null``:
+    the same after the second modality's tokens are put in random order; ``matched``: share of tokens with a mutual
+    match in the next person, about 0.5 for unrelated features.
+    """
+    following = tokens_b.roll(1, 0), mask.roll(1, 0)
+    matches = mutual_matches(tokens_a, following[0], mask, following[1])
+    values = {
+        "overlap": neighbor_overlap(tokens_a, tokens_b, k, mask),
+        "overlap_null": neighbor_overlap(tokens_a, _permuted(tokens_b, mask), k, mask),
+        "matched": matched_fraction(matches, mask),
     }
+    return {name: value.double().numpy() for name, value in values.items()}
 
 
 def _permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
@@ -146,10 +149,9 @@ def _permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
     return shuffled
 
 
-def _per_person(values: Tensor, null: float) -> dict[str, Any]:
-    array = values.double().numpy()[None]
-    low, high = bootstrap_people(array)
-    return metric(float(array.mean()), low=low, high=high, n=array.shape[1], null=null)
+def _per_person(values: Floats, null: float) -> dict[str, Any]:
+    low, high = bootstrap_people(values[None])
+    return metric(float(values.mean()), low=low, high=high, n=len(values), null=null)
 
 
 def scorecard(
@@ -176,5 +178,7 @@ def scorecard(
         errors = error_matrix(tokens_a[stride], tokens_b[stride], template, mask)[None]
         prefix = f"stride{stride}"
         result |= correspondence_metrics(np.asarray(errors), known, prefix)
-        result |= neighborhood_metrics(tokens_a[stride], tokens_b[stride], mask, prefix)
+        values = neighborhood_values(tokens_a[stride], tokens_b[stride], mask)
+        result[f"{prefix}/overlap"] = _per_person(values["overlap"], float(values["overlap_null"].mean()))
+        result[f"{prefix}/matched"] = _per_person(values["matched"], 0.5)
     return result

@@ -1,0 +1,92 @@
+"""One command from a cohort to the table of results: train every variant with several seeds, measure, ship weights.
+
+Runs that are complete are kept and interrupted ones continued, so the command may be stopped and given again.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toposlearn.config import VARIANTS, TacoConfig, with_variant
+from toposlearn.downstream.comparison import compare, gather_judges, measure_all
+from toposlearn.models import load_weights, save_weights
+from toposlearn.pretrain import pretrain
+from toposlearn.pretrain.loop import CARD, HISTORY, SCORES, WEIGHTS
+from toposlearn.reproducibility import write_result
+
+SHIPPED = ("reconstruction", "intra", "full")
+RESULTS = "results.json"
+
+
+def run_ablation(
+    config: TacoConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    held_out: str | Path | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    variants: Sequence[str] = VARIANTS,
+    shipped: str | Path | None = None,
+    progress: bool = True,
+) -> dict[str, Any]:
+    """Train, measure and compare.
+
+    Args:
+        config: settings that all runs share.
+        data: BIDS folder with ground truth: people are split into training and held-out.
+        out: folder of the runs (``VARIANT-seedN``) and of ``results.json``.
+        held_out: BIDS folder of people from another label map, never trained on.
+        seeds: pre-training seeds.
+        variants: which terms of the loss; see `toposlearn.config.VARIANTS`.
+        shipped: where to copy the weights of the first seed, in 16 bits, with history, scorecard and card.
+        progress: show progress bars.
+
+    Returns:
+        The metrics that were written.
+    """
+    started, out = time.perf_counter(), Path(out)
+    weights = {variant: [_train(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants}
+    judges = gather_judges(config, data, held_out)
+    metrics = compare(measure_all(config, weights, seeds, judges, progress), judges)
+    write_result(
+        out / RESULTS,
+        source="toposlearn ablation",
+        metrics=metrics,
+        config=config.to_dict(),
+        seeds=list(seeds),
+        seconds=time.perf_counter() - started,
+    )
+    if shipped is not None:
+        ship(weights, out / RESULTS, Path(shipped))
+    return metrics
+
+
+def _train(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
+    """The weights of one run, trained only as far as they are not there yet."""
+    run = out / f"{variant}-seed{seed}"
+    if (run / WEIGHTS).exists():
+        return run / WEIGHTS
+    settings = with_variant(config.replace(train={"seed": seed}), variant)
+    begun = (run / "checkpoint.pt").exists()
+    if run.exists() and not begun:
+        shutil.rmtree(run)  # stopped before its first checkpoint
+    return pretrain(settings, data, run, resume=begun, progress=progress)
+
+
+def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> None:
+    """Copy what the notebooks need: weights in 16 bits, history, scorecard and card of the first seed; the results."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for variant in SHIPPED:
+        if variant not in weights:
+            continue
+        run = weights[variant][0].parent
+        model, config = load_weights(run / WEIGHTS)
+        save_weights(folder / f"{variant}.safetensors", model, config, half=True)
+        for name in (HISTORY, SCORES, CARD):
+            if (run / name).exists():
+                shutil.copyfile(run / name, folder / f"{variant}.{name}")
+    shutil.copyfile(results, folder / RESULTS)
