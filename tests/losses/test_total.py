@@ -183,3 +183,11 @@ def fake_output():
     tokens, masks = {8: torch.empty(3, 27, 8)}, {8: torch.empty(3, 27, dtype=torch.bool)}
     volume = torch.empty(3, 1, 8, 8, 8)
     return SimpleNamespace(tokens=tokens, masks=masks, reconstruction=volume, volume=volume)
+
+
+def test_large_levels_are_thinned():
+    a, b = output(0, masked=False), output(1, masked=False)
+    loss_of(max_tokens=20)(a, b).total.backward()
+    reached = (b.tokens[4].grad.abs().sum(-1) > 0).sum(1)
+    assert (reached <= 20).all()
+    assert (reached > 0).all()
