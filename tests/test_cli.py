@@ -218,6 +218,14 @@ def test_all_simulates_runs_and_writes_the_index_even_if_a_notebook_fails(course
     assert [one.parameters for one in run.read_record(course / "runs/latest")] == [{}, {}, {}]
 
 
+def test_all_tells_of_an_unwritable_folder_before_it_simulates(course, stand_in, capsys):
+    calls = stand_in("toposlearn.cohort", "write_cohort")
+    (course / "file").write_text("")
+    assert cli.execute(["all", "--out", "file/book"]) == 1
+    assert capsys.readouterr().err == "error: Not a directory: file/book\n"
+    assert calls == []
+
+
 def test_all_leaves_data_that_is_there_alone_and_passes_other_folders_on(course, stand_in, capsys):
     (course / "notebooks" / "01_b.ipynb").unlink()
     (course / "mine").mkdir()

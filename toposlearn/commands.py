@@ -222,6 +222,7 @@ def everything(
     from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
 
     paths = numbered_notebooks(course_folder())
+    out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the simulation
     if not (data / "participants.tsv").exists():  # written last
         from toposlearn.cohort import write_cohort
 
