@@ -1,0 +1,74 @@
+import json
+
+import matplotlib
+import pytest
+from matplotlib import pyplot as plt
+
+from toposlearn.explore.curves import color_of, plot_comparison, plot_history, plot_scores, read_jsonl
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def history(intra):
+    return [{"step": s, "reconstruction": 1 / (s + 1), "intra": intra / (s + 1), "inter": 0.2} for s in range(30)]
+
+
+def scores(value):
+    metric = {"value": value, "low": value - 2, "high": value + 3, "unit": "mm", "null": 80.0, "baseline": 42.0}
+    return [{"step": s, "metrics": {"stride8/across_people_error": metric}} for s in (100, 200)]
+
+
+def legend(figure):
+    return [text.get_text() for text in figure.legends[0].get_texts()]
+
+
+def test_reads_lines_and_names_the_bad_one(tmp_path):
+    file = tmp_path / "history.jsonl"
+    file.write_text("\n".join(json.dumps(row) for row in history(1)) + "\n\n")
+    assert read_jsonl(file) == history(1)
+    file.write_text('{"step": 0}\n{"step":')
+    with pytest.raises(ValueError, match="line 2 is not JSON"):
+        read_jsonl(file)
+
+
+def test_a_term_that_was_not_trained_is_left_out():
+    figure = plot_history({"full": history(1), "reconstruction": history(0)})
+    drawn = [{line.get_label() for line in ax.lines if not line.get_label().startswith("_")} for ax in figure.axes]
+    assert drawn == [{"full", "reconstruction"}, {"full"}, {"full", "reconstruction"}]
+
+
+def test_variants_keep_their_color():
+    figure = plot_history({"full": history(1)})
+    assert {line.get_color() for ax in figure.axes for line in ax.lines} == {color_of("full")}
+
+
+def test_scores_stand_beside_chance_and_position():
+    figure = plot_scores({"full": scores(33), "intra": scores(41)}, ["across_people_error"])
+    heights = {line.get_label(): line.get_ydata()[0] for line in figure.axes[0].lines}
+    assert heights["chance"] == 80
+    assert heights["grid position"] == 42
+    assert "mm" in figure.axes[0].get_ylabel()
+    assert set(legend(figure)) == {"full", "intra", "chance", "grid position"}
+    with pytest.raises(ValueError, match="stride4/across_people_error"):
+        plot_scores({"full": scores(33)}, ["across_people_error"], stride=4)
+
+
+def test_comparison_orders_variants_and_draws_intervals_and_lines():
+    metrics = {
+        f"A/{name}/{key}": value for name in ("full", "untrained") for key, value in scores(33)[0]["metrics"].items()
+    }
+    metrics["B/full/stride8/across_people_error"] = {"value": 1.0}
+    figure = plot_comparison({"metrics": metrics})
+    ax = figure.axes[0]
+    assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
+    segment = ax.containers[0].lines[2][0].get_segments()[0]
+    assert segment[:, 0].tolist() == [31, 36]
+    assert set(legend(figure)) == {"chance", "grid position"}
+    with pytest.raises(ValueError, match="A/VARIANT/stride4"):
+        plot_comparison({"metrics": metrics}, stride=4)

@@ -1,0 +1,74 @@
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+from toposlearn.explore.tokens_rgb import color_overlay, fit_basis, plot_token_colors, to_voxels
+
+matplotlib.use("Agg")
+
+
+def random_tokens(seed, n=64, features=12):
+    return torch.randn(2, n, features, generator=torch.Generator().manual_seed(seed))
+
+
+def test_with_one_basis_equal_tokens_get_equal_colors_in_everybody():
+    first, second = random_tokens(0), random_tokens(1)
+    second[1, 5] = first[0, 3]
+    basis = fit_basis(first, second)
+    assert np.allclose(basis.colors(first)[0, 3], basis.colors(second)[1, 5])
+    assert not np.allclose(basis.colors(first)[0, 3], basis.colors(second)[0, 3])
+
+
+def test_colors_ignore_length_as_the_cosine_distance_does():
+    tokens = random_tokens(0)
+    basis = fit_basis(tokens)
+    assert np.allclose(basis.colors(tokens), basis.colors(7 * tokens), atol=1e-5)
+    assert 0 <= basis.colors(tokens).min() <= basis.colors(tokens).max() <= 1
+
+
+def test_masked_tokens_have_no_say_in_the_basis():
+    tokens = random_tokens(0)
+    mask = torch.arange(64).expand(2, 64) < 40
+    changed = torch.where(mask[..., None], tokens, random_tokens(9))
+    one, other = fit_basis(tokens, masks=[mask]), fit_basis(changed, masks=[mask])
+    assert np.allclose(one.colors(tokens), other.colors(tokens))
+    assert 0 < one.explained <= 1
+
+
+def test_a_token_fills_its_block():
+    voxels = to_voxels(torch.arange(8.0), stride=3, shape=(6, 6, 6))
+    assert voxels.shape == (6, 6, 6)
+    assert (voxels[3:, :3, 3:] == 5).all()  # block (1, 0, 1) is token 1 * 4 + 0 * 2 + 1
+
+
+def test_overlay_shows_the_token_color_and_leaves_masked_tokens_clear():
+    colors = np.linspace(0, 1, 24).reshape(8, 3)
+    mask = torch.tensor([True] * 7 + [False])
+    overlay = color_overlay(colors, 2, (4, 4, 4), mask, alpha=0.8)
+    assert np.allclose(overlay[0, 0, 0], [*colors[0], 0.8])
+    assert overlay[3, 3, 3, 3] == 0
+
+
+def test_figure_has_the_image_above_and_a_row_for_each_network():
+    tokens = random_tokens(0)
+    colors = {name: fit_basis(tokens).colors(tokens)[person] for person, name in enumerate(("p", "q"))}
+    volumes = {name: torch.ones(8, 8, 8) for name in colors}
+    figure = plot_token_colors(volumes, {"untrained": colors, "trained": colors}, stride=2, spacing=1.0)
+    assert [ax.get_title() for ax in figure.axes] == ["p", "q", *["untrained"] * 2, *["trained"] * 2]
+    assert [len(ax.images) for ax in figure.axes] == [1, 1, 2, 2, 2, 2]
+    plt.close(figure)
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        (lambda: fit_basis(), "needs tokens"),
+        (lambda: fit_basis(torch.randn(2, 5)), "4 tokens"),
+        (lambda: to_voxels(torch.zeros(7), 2, (4, 4, 4)), "7 tokens do not fill"),
+    ],
+)
+def test_errors_name_what_was_seen(call, message):
+    with pytest.raises(ValueError, match=message):
+        call()

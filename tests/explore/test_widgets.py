@@ -1,0 +1,65 @@
+import matplotlib
+import numpy as np
+import pytest
+import torch
+from matplotlib import pyplot as plt
+
+from toposlearn.explore import widgets
+from toposlearn.explore.slices import mask_overlay
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def close_figures():
+    yield
+    plt.close("all")
+
+
+def controls(box):
+    return {control.description: control for control in box.children[0].children}
+
+
+def drawn(monkeypatch, name):
+    """The arguments of every call to a plot function of the widgets."""
+    calls = []
+    monkeypatch.setattr(widgets, name, lambda *args, **settings: calls.append((args, settings)))
+    return calls
+
+
+def test_sliders_move_the_plane_over_the_whole_volume(monkeypatch):
+    calls = drawn(monkeypatch, "plot_row")
+    volumes = {"T1w": np.ones((8, 10, 12))}
+    box = widgets.slice_browser(volumes, {"T1w": mask_overlay(np.ones((8, 10, 12)))}, spacing=2.0)
+    assert calls[-1][1]["at"] == pytest.approx(0)
+    controls(box)["plane"].value = "sagittal"
+    controls(box)["place, %"].value = 75
+    assert (calls[-1][1]["plane"], calls[-1][1]["at"]) == ("sagittal", pytest.approx(4.0))
+    assert calls[-1][1]["overlays"]
+    controls(box)["overlay"].value = False
+    assert calls[-1][1]["overlays"] is None
+
+
+def test_every_place_of_every_plane_can_be_drawn():
+    box = widgets.slice_browser({"T1w": np.ones((8, 10, 12))})
+    for plane in ("sagittal", "coronal", "axial"):
+        for share in (2, 98):
+            controls(box)["plane"].value, controls(box)["place, %"].value = plane, share
+            plt.close("all")
+
+
+def test_neighborhood_browser_names_the_token_at_the_point(monkeypatch):
+    calls = drawn(monkeypatch, "plot_neighbors")
+    tokens = {"T1w": torch.randn(64, 8), "T2w": torch.randn(64, 8)}
+    volumes = {name: torch.ones(8, 8, 8) for name in tokens}
+    box = widgets.neighborhood_browser(volumes, tokens, stride=2, at=(-11, -11, -11))
+    assert calls[-1][0][2] == 0
+    controls(box)["up, mm"].value = 11
+    assert calls[-1][0][2] == 3
+    controls(box)["K"].value = 7
+    assert calls[-1][1]["k"] == 7
+
+
+def test_an_exception_is_not_swallowed():
+    with pytest.raises(ValueError, match="volume must be"):
+        widgets.slice_browser({"broken": np.ones((4, 4, 4, 4, 4))})

@@ -1,0 +1,220 @@
+"""Slices of heads: one family of functions draws planes of a volume, what lies over them, and a scale in mm.
+
+Volumes are (D, H, W) in RAS order: indices grow to the right, to the front and upwards. Millimeters are measured from
+the volume's center. The person's left is on the left (not the radiological view).
+"""
+
+from __future__ import annotations
+
+import colorsys
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import colormaps
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from torch import Tensor
+
+from toposlearn.anatomy import STRUCTURES
+from toposlearn.explore.structures import STRUCTURE_COLORS, Plane
+
+Volume = Tensor | NDArray[Any]
+Spacing = float | Sequence[float]
+
+PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
+PLANE_AXES: Mapping[str, tuple[int, int]] = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}  # across, up
+_AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
+_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
+_BRIGHT = 0.998  # quantile shown as white
+
+
+@dataclass(frozen=True, eq=False)
+class Panel:
+    """One picture: the plane `at` mm from the center of a volume (D, H, W), and an overlay (D, H, W, 4) of RGBA."""
+
+    volume: Volume
+    plane: Plane = "axial"
+    at: float = 0.0
+    spacing: Spacing = 3.0  # mm
+    overlay: Volume | None = None
+    title: str = ""
+
+
+def steps_of(spacing: Spacing) -> tuple[float, float, float]:
+    """Spacing in mm along each axis."""
+    first, second, third = np.broadcast_to(np.asarray(spacing, dtype=float), 3).tolist()
+    return first, second, third
+
+
+def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[Any]:
+    """The plane `at` mm from the center of (D, H, W) or (D, H, W, C), as an image: rows upwards, columns across.
+
+    Raises:
+        ValueError: unknown plane, no volume, or a plane outside it.
+    """
+    if plane not in PLANE_AXES:
+        raise ValueError(f"plane must be one of {', '.join(PLANES)}, got {plane!r}")
+    array = np.asarray(volume)
+    if array.ndim not in (3, 4):
+        raise ValueError(f"volume must be (D, H, W) or (D, H, W, C), got shape {array.shape}")
+    across, up = PLANE_AXES[plane]
+    axis = 3 - across - up
+    size, step = array.shape[axis], steps_of(spacing)[axis]
+    index = round(at / step + (size - 1) / 2)
+    if not 0 <= index < size:
+        raise ValueError(f"at must lie within {size * step / 2:g} mm of the center of the {plane} axis, got {at:g} mm")
+    return np.swapaxes(np.take(array, index, axis=axis), 0, 1)
+
+
+def extent_of(shape: Sequence[int], plane: Plane, spacing: Spacing) -> tuple[float, float, float, float]:
+    """Left, right, lower and upper edge of a plane in mm from the center."""
+    half = [size * step / 2 for size, step in zip(shape, steps_of(spacing), strict=False)]
+    across, up = PLANE_AXES[plane]
+    return -half[across], half[across], -half[up], half[up]
+
+
+def mask_overlay(mask: Volume, color: str = "#E69F00", alpha: float = 0.45) -> NDArray[np.float32]:
+    """A mask (D, H, W) as RGBA (D, H, W, 4): `color` inside, nothing outside."""
+    inside = np.asarray(mask) > 0
+    return np.asarray(np.where(inside[..., None], (*to_rgb(color), alpha), 0), dtype=np.float32)
+
+
+def label_overlay(labels: Volume, alpha: float = 0.5) -> NDArray[np.float32]:
+    """Structure labels (D, H, W) as RGBA: one color a structure, the same on both sides; 0 stays clear."""
+    array = np.asarray(labels).astype(int)
+    names = {structure.label: structure.name for structure in STRUCTURES}
+    lookup = np.zeros((int(array.max()) + 1, 4), dtype=np.float32)
+    for label in np.unique(array[array > 0]).tolist():
+        lookup[label] = (*_color_of(names.get(label, str(label))), alpha)
+    return np.asarray(lookup[array])
+
+
+def _color_of(name: str) -> tuple[float, float, float]:
+    """The structure's own color; for others a hue that depends on the name alone."""
+    if name in STRUCTURE_COLORS:
+        return to_rgb(STRUCTURE_COLORS[name])
+    number = sum(place * ord(letter) for place, letter in enumerate(name, start=1))
+    return colorsys.hsv_to_rgb(number * 0.618 % 1, 0.55, 0.9)
+
+
+def heat_overlay(
+    values: Volume,
+    low: float,
+    high: float,
+    *,
+    shown: Volume | None = None,
+    colormap: str = "magma",
+    alpha: float = 0.7,
+) -> NDArray[np.float32]:
+    """Values (D, H, W) as RGBA from `low` to `high`; clear outside `shown` (D, H, W)."""
+    scaled = (np.asarray(values, dtype=float) - low) / max(high - low, 1e-12)
+    colors = np.asarray(colormaps[colormap](np.clip(scaled, 0, 1)), dtype=np.float32)
+    colors[..., 3] = alpha if shown is None else alpha * (np.asarray(shown) > 0)
+    return colors
+
+
+def draw_panel(ax: Axes, panel: Panel) -> None:
+    """Draw one panel: gray values, overlay, orientation letters, a scale in mm."""
+    volume = np.asarray(panel.volume)
+    extent = extent_of(volume.shape, panel.plane, panel.spacing)
+    white = max(float(np.quantile(volume, _BRIGHT)), 1e-6)
+    view: dict[str, Any] = {"extent": extent, "origin": "lower", "interpolation": "nearest"}
+    ax.imshow(cut(volume, panel.plane, panel.at, panel.spacing), cmap="gray", vmin=0, vmax=white, **view)
+    if panel.overlay is not None:
+        ax.imshow(cut(panel.overlay, panel.plane, panel.at, panel.spacing), **view)
+    for direction, axis in zip("xy", PLANE_AXES[panel.plane], strict=True):
+        _write_letters(ax, direction, *_LETTERS[axis])
+    ax.set_title(panel.title or f"{panel.plane}, {panel.at:+.0f} mm", size=10)
+    ax.tick_params(labelsize=8)
+
+
+def _write_letters(ax: Axes, direction: str, low: str, high: str) -> None:
+    places = {"x": ((0.03, 0.5), (0.97, 0.5)), "y": ((0.5, 0.03), (0.5, 0.97))}[direction]
+    for letter, (x, y) in zip((low, high), places, strict=True):
+        ax.text(x, y, letter, transform=ax.transAxes, color="0.85", size=9, ha="center", va="center", weight="bold")
+
+
+def plot_panels(panels: Sequence[Panel], columns: int, title: str = "", *, size: float = 2.9) -> Figure:
+    """Panels in rows of `columns`; only outer panels, or those whose plane differs from their neighbor's, are labeled.
+
+    Args:
+        panels: what to draw, row by row.
+        columns: panels in a row.
+        title: what to see.
+        size: inches a panel.
+    """
+    if not panels or columns < 1:
+        raise ValueError(f"panels and columns must not be empty, got {len(panels)} panels in {columns} columns")
+    rows = -(-len(panels) // columns)
+    figure, axes = plt.subplots(
+        rows, columns, figsize=(size * columns + 0.4, (size + 0.3) * rows + 0.5), squeeze=False, layout="compressed"
+    )
+    for index, ax in enumerate(axes.flat):
+        if index >= len(panels):
+            ax.set_visible(False)
+            continue
+        draw_panel(ax, panels[index])
+        _label_axes(ax, panels, index, columns)
+    if title:
+        figure.suptitle(title, size=11)
+    return figure
+
+
+def _label_axes(ax: Axes, panels: Sequence[Panel], index: int, columns: int) -> None:
+    across, up = PLANE_AXES[panels[index].plane]
+    below = panels[index + columns].plane if index + columns < len(panels) else None
+    beside = panels[index - 1].plane if index % columns else None
+    lowest = below is None or PLANE_AXES[below][0] != across
+    leftmost = beside is None or PLANE_AXES[beside][1] != up
+    ax.tick_params(bottom=lowest, labelbottom=lowest, left=leftmost, labelleft=leftmost)
+    if lowest:
+        ax.set_xlabel(_AXIS_NAMES[across], size=8)
+    if leftmost:
+        ax.set_ylabel(_AXIS_NAMES[up], size=8)
+
+
+def plot_slices(
+    volume: Volume,
+    *,
+    at: Sequence[float] = (0.0, 0.0, 0.0),
+    spacing: Spacing = 3.0,
+    overlay: Volume | None = None,
+    title: str = "",
+) -> Figure:
+    """The three planes of a volume (D, H, W) through one point, `at` (right, front, up) mm from the center."""
+    return plot_panels(orthogonal(volume, at=at, spacing=spacing, overlay=overlay), 3, title)
+
+
+def orthogonal(
+    volume: Volume, *, at: Sequence[float], spacing: Spacing = 3.0, overlay: Volume | None = None, name: str = ""
+) -> list[Panel]:
+    """The panels of the three planes through a point (right, front, up), mm from the center."""
+    panels = []
+    for axis, plane in enumerate(PLANES):  # the planes are named in the order of the axes they cut
+        title = f"{name}: {plane}, {at[axis]:+.0f} mm" if name else ""
+        panels.append(Panel(volume, plane, float(at[axis]), spacing, overlay, title))
+    return panels
+
+
+def plot_row(
+    volumes: Mapping[str, Volume],
+    *,
+    plane: Plane = "axial",
+    at: float = 0.0,
+    spacing: Spacing = 3.0,
+    overlays: Mapping[str, Volume] | None = None,
+    title: str = "",
+    columns: int | None = None,
+) -> Figure:
+    """The same plane of several volumes side by side, e.g. modality -> (D, H, W); an overlay for those named."""
+    over = overlays or {}
+    unknown = sorted(set(over) - set(volumes))
+    if unknown:
+        raise ValueError(f"overlays {', '.join(unknown)} belong to no volume: there are {', '.join(volumes)}")
+    panels = [Panel(volume, plane, at, spacing, over.get(name), name) for name, volume in volumes.items()]
+    return plot_panels(panels, columns or len(panels), title)

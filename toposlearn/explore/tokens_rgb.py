@@ -1,0 +1,130 @@
+"""Tokens as colors: three principal components become red, green and blue, with one basis for everybody.
+
+Only with one basis does "the same color" mean "the same features", in two people or two modalities.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+from sklearn.decomposition import PCA
+from torch import Tensor
+
+from toposlearn.explore.slices import Panel, Spacing, Volume, plot_panels
+from toposlearn.explore.structures import Plane
+from toposlearn.topology.distances import embed
+
+_CLIPPED = 2.0  # percent of the tokens at each end of a color
+
+
+@dataclass(frozen=True, eq=False)
+class Basis:
+    """Principal directions and the range of each, fitted once."""
+
+    pca: PCA
+    low: NDArray[np.float64]  # (3,)
+    high: NDArray[np.float64]  # (3,)
+
+    @property
+    def explained(self) -> float:
+        """Share of the variance of the tokens that the three colors show."""
+        return float(self.pca.explained_variance_ratio_.sum())
+
+    def colors(self, tokens: Tensor) -> NDArray[np.float64]:
+        """Colors (..., N, 3) in [0, 1] of tokens (..., N, F)."""
+        rows = _unit_rows(tokens)
+        scaled = (self.pca.transform(rows) - self.low) / (self.high - self.low)
+        return np.asarray(np.clip(scaled, 0, 1).reshape(*tokens.shape[:-1], 3))
+
+
+def fit_basis(*tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Basis:
+    """Fit one basis to all tokens given.
+
+    Args:
+        tokens: each (..., N, F), one F for all. Their length is left out, as in the cosine distance.
+        masks: (..., N) bool for each, the tokens that count; air would take a color for itself.
+
+    Raises:
+        ValueError: no tokens, or fewer than four that count.
+    """
+    if not tokens or (masks is not None and len(masks) != len(tokens)):
+        raise ValueError(f"fit_basis needs tokens, and one mask for each, got {len(tokens)} and {len(masks or ())}")
+    parts = [_unit_rows(part) for part in tokens]
+    if masks is not None:
+        parts = [part[mask.reshape(-1).cpu().numpy()] for part, mask in zip(parts, masks, strict=True)]
+    rows = np.concatenate(parts)
+    if len(rows) < 4 or rows.shape[1] < 3:
+        raise ValueError(f"three colors need at least 4 tokens of 3 features, got {len(rows)} of {rows.shape[1]}")
+    pca = PCA(n_components=3, svd_solver="covariance_eigh").fit(rows)
+    low, high = np.percentile(pca.transform(rows), [_CLIPPED, 100 - _CLIPPED], axis=0)
+    return Basis(pca, low, np.maximum(high, low + 1e-9))
+
+
+def _unit_rows(tokens: Tensor) -> NDArray[np.float64]:
+    """Tokens (..., N, F) as unit rows (R, F)."""
+    rows: NDArray[np.float64] = embed(tokens.detach().cpu(), "cosine").double().numpy()
+    return rows.reshape(-1, tokens.shape[-1])
+
+
+def to_voxels(values: Volume, stride: int, shape: Sequence[int]) -> NDArray[np.float64]:
+    """Values of tokens (N,) or (N, C) on the voxels (D, H, W) or (D, H, W, C): each token fills its block.
+
+    Raises:
+        ValueError: N is not the number of blocks of `stride` voxels in `shape`.
+    """
+    array = np.asarray(values)
+    grid = tuple(size // stride for size in shape)
+    if len(array) != np.prod(grid):
+        raise ValueError(f"{len(array)} tokens do not fill a volume {tuple(shape)} in steps of {stride} voxels")
+    blocks = array.reshape(*grid, *array.shape[1:])
+    for axis in range(3):
+        blocks = np.repeat(blocks, stride, axis=axis)
+    return np.asarray(blocks)
+
+
+def color_overlay(
+    colors: Volume, stride: int, shape: Sequence[int], mask: Tensor | None = None, alpha: float = 1.0
+) -> NDArray[np.float64]:
+    """Token colors (N, 3) as RGBA (D, H, W, 4); tokens outside `mask` (N,) are clear."""
+    array = np.asarray(colors)
+    opacity = np.full((len(array), 1), alpha)
+    if mask is not None:
+        opacity *= np.asarray(mask)[:, None]
+    return to_voxels(np.concatenate([array, opacity], axis=1), stride, shape)
+
+
+def plot_token_colors(
+    volumes: Mapping[str, Volume],
+    rows: Mapping[str, Mapping[str, Volume]],
+    *,
+    stride: int,
+    spacing: Spacing = 3.0,
+    masks: Mapping[str, Tensor] | None = None,
+    plane: Plane = "axial",
+    at: Mapping[str, float] | float = 0.0,
+    title: str = "",
+) -> Figure:
+    """The images in the first row, below them the colors of their tokens, a row a network.
+
+    Args:
+        volumes: name of a column (a person, a modality) -> image (D, H, W).
+        rows: name of a network -> name of a column -> colors (N, 3) from *one* basis (`Basis.colors`).
+        stride: voxels a token.
+        spacing: mm a voxel.
+        masks: name of a column -> (N,) bool; tokens outside are left out.
+        plane: which plane.
+        at: mm from the center, one for all or one for each column.
+        title: what to see.
+    """
+    places = at if isinstance(at, Mapping) else dict.fromkeys(volumes, at)
+    panels = [Panel(volume, plane, places[name], spacing, title=name) for name, volume in volumes.items()]
+    for network, colors in rows.items():
+        for name, volume in volumes.items():
+            mask = None if masks is None else masks[name]
+            overlay = color_overlay(colors[name], stride, tuple(volume.shape), mask)
+            panels.append(Panel(volume, plane, places[name], spacing, overlay, network))
+    return plot_panels(panels, len(volumes), title)
