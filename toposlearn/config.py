@@ -136,6 +136,7 @@ class TrainConfig:
         _require(self.steps >= 1, f"train.steps must be >= 1, got {self.steps}")
         _require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
         _require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
+        _require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
         _require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
         _require(
             self.precision in ("no", "bf16", "fp16"),

@@ -1,0 +1,31 @@
+"""What several test files share: six simulated people, written once."""
+
+from pathlib import Path
+
+import pytest
+
+from toposlearn.cohort import write_cohort
+from toposlearn.config import TacoConfig, preset
+from toposlearn.data import Cache, Manifest, prepare, read_manifest
+
+
+@pytest.fixture(scope="session")
+def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BIDS folder of six people of family A, seed 0. Read only: copy what you change."""
+    return write_cohort(tmp_path_factory.mktemp("data") / "cohort", subjects=6, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def manifest(cohort: Path) -> Manifest:
+    return read_manifest(cohort)
+
+
+@pytest.fixture(scope="session")
+def smoke() -> TacoConfig:
+    return preset("smoke")
+
+
+@pytest.fixture(scope="session")
+def people(manifest: Manifest, smoke: TacoConfig, tmp_path_factory: pytest.TempPathFactory) -> Cache:
+    """The six people on the grid of the smoke preset."""
+    return prepare(manifest, smoke.volume, folder=tmp_path_factory.mktemp("cache"), progress=False)
