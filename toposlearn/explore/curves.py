@@ -11,6 +11,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
 
 Rows = Sequence[Mapping[str, Any]]
 Result = Mapping[str, Any]
@@ -125,6 +126,7 @@ def plot_scores(
         ax.set_title(_TITLES.get(metric, metric.replace("_", " ")))
         ax.set_xlabel("step")
         ax.set_ylabel(f"mean error ({last['unit']})" if "unit" in last else "share")
+        ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
         ax.set_ylim(bottom=0)
         ax.grid(color="0.92")
     _shared_legend(figure, axes[0])
@@ -180,9 +182,9 @@ def plot_comparison(
         ax.errorbar(value, row, xerr=ends, fmt="o", ms=7, capsize=4, color=color_of(name, row))
     _draw_lines(ax, found[variants[-1]], horizontal=False)
     ax.set_yticks(range(len(variants)), variants)
-    ax.invert_yaxis()
+    ax.set_ylim(len(variants) - 0.4, -0.6)
     ax.set_xlim(left=0)
-    ax.set_xlabel(f"{_TITLES.get(metric, metric.replace('_', ' '))} ({found[variants[-1]].get('unit', 'share')})")
+    ax.set_xlabel(f"{metric.replace('_', ' ')} ({found[variants[-1]].get('unit', 'share')})")
     ax.grid(axis="x", color="0.92")
     ax.set_title(title or "Dot: mean over people and seeds. Bar: 95 % interval.", size=10)
     _shared_legend(figure, [ax])
