@@ -7,6 +7,7 @@ from toposlearn.topology import (
     floor_error,
     match_error,
     matched_fraction,
+    neighbor_distance,
     neighbor_overlap,
 )
 
@@ -92,3 +93,17 @@ def test_perfect_features_reach_the_floor():
 def test_correspondence_error_of_identical_tokens_is_zero():
     a, positions = tokens(1, 30, 6), 50 * tokens(1, 30, 3, seed=1)
     torch.testing.assert_close(correspondence_error(a, a, positions, positions), torch.zeros(1))
+
+
+def test_distance_of_neighbors_by_hand():
+    features = torch.tensor([[[0.0], [1.0], [3.0], [100.0]]])
+    places = torch.tensor([[[0.0, 0, 0], [0, 3, 4], [0, 0, 12], [99, 99, 99]]])
+    mask = torch.tensor([[True, True, True, False]])
+    distance = neighbor_distance(features, places, 1, mask, "euclidean")  # 0-1, 1-0 and 2-1
+    torch.testing.assert_close(distance, torch.tensor([(5 + 5 + 73**0.5) / 3]))
+
+
+def test_places_as_features_have_the_nearest_neighbors():
+    places = 50 * tokens(2, 40, 3)
+    best = neighbor_distance(places, places, 4, metric="euclidean")
+    assert (neighbor_distance(tokens(2, 40, 8, seed=1), places, 4) > best).all()

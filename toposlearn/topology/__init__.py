@@ -15,6 +15,7 @@ from toposlearn.topology.preservation import (
     floor_error,
     match_error,
     matched_fraction,
+    neighbor_distance,
     neighbor_overlap,
 )
 
@@ -29,6 +30,7 @@ __all__ = [
     "mutual_matches",
     "nearest_matches",
     "nearest_neighbors",
+    "neighbor_distance",
     "neighbor_overlap",
     "pairwise_distance",
     "random_matches",

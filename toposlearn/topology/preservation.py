@@ -31,6 +31,26 @@ def neighbor_overlap(
     return shared.sum((1, 2)) / (a >= 0).sum((1, 2))
 
 
+@torch.no_grad()
+def neighbor_distance(
+    tokens: Tensor, positions: Tensor, k: int = 5, mask: Tensor | None = None, metric: Metric = "cosine"
+) -> Tensor:
+    """How far apart in the head the neighbors of feature space are: mean distance (B,), in the unit of the positions.
+
+    Args:
+        tokens: (B, N, F).
+        positions: (B, N, 3), mm.
+        k: neighbors K.
+        mask: (B, N) bool, tokens that count.
+        metric: distance between tokens.
+    """
+    graph = nearest_neighbors(tokens, k, mask, metric)
+    batch, n, _ = graph.shape
+    found = positions.gather(1, graph.clamp_min(0).view(batch, n * k, 1).expand(-1, -1, 3)).view(batch, n, k, 3)
+    apart = torch.linalg.vector_norm(found - positions[:, :, None], dim=-1)
+    return torch.where(graph >= 0, apart, 0).sum((1, 2)) / (graph >= 0).sum((1, 2))
+
+
 def matched_fraction(matches: Tensor, mask: Tensor | None = None) -> Tensor:
     """Share (B,) of the tokens that count, mask (B, N), whose match (B, N) is not -1. Random features: about 0.5."""
     mask = torch.ones_like(matches, dtype=torch.bool) if mask is None else mask
