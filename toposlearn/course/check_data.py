@@ -45,8 +45,7 @@ def _mistakes(voxels: Array) -> dict[str, Array]:
     spacing = np.linalg.norm(linear, axis=0)
     return {
         "the origin is missing: add the last column of the affine, where voxel (0, 0, 0) lies.": voxels @ linear.T,
-        "the matrix is turned: its *columns* are the steps of the indices (hint: `.T`).": voxels @ linear
-        + origin,
+        "the matrix is turned: its *columns* are the steps of the indices (hint: `.T`).": voxels @ linear + origin,
         "you scaled by the voxel size only: this scan lies obliquely, use the whole matrix.": voxels * spacing + origin,
         "you read only the diagonal: off-diagonal entries turn the axes.": voxels * np.diag(linear) + origin,
         "a fourth column is left, which is always 1: give the first three.": ones @ AFFINE.T,
