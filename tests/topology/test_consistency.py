@@ -9,6 +9,7 @@ from toposlearn.topology.consistency import (
     fraction_interval,
     medial_table,
     neighborhood_agreement,
+    neighborhood_sweep,
     relation_consistency,
 )
 from toposlearn.topology.graphs import nearest_structures, structure_distances
@@ -111,6 +112,21 @@ def test_real_people_agree_beyond_the_null(layouts: dict[str, Layout]) -> None:
     result = neighborhood_agreement(list(layouts.values()), permutations=50)
     assert (result["value"] > result["null_high"] + 0.3).all()
     assert (result["structures"] == 26).all()
+
+
+def test_a_sweep_holds_the_neighbors_of_each_k() -> None:
+    people = [random_person(seed) for seed in range(3)]
+    sweep = neighborhood_sweep(people, (2, 4), permutations=5, seed=3)
+    assert sweep["k"].tolist() == [2, 4]
+    single = neighborhood_agreement(people, 4, permutations=5, seed=3).set_index("measure").loc["neighbors"]
+    assert sweep["value"][1] == single["value"]
+    assert sweep["null"][1] == single["null"]
+
+
+def test_one_pair_of_people_has_no_interval() -> None:
+    result = neighborhood_agreement([random_person(0), random_person(1)], permutations=5)
+    assert result[["low", "high"]].isna().all(axis=None)
+    assert result["value"].notna().all()
 
 
 def test_the_seed_decides() -> None:

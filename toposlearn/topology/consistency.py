@@ -74,9 +74,9 @@ def neighborhood_agreement(
     * ``order``: Kendall's tau of all other structures ranked by distance, -1 to 1, mean over structures;
     * ``medial``, ``anterior``, ``superior``: Kendall's tau of the structures along the person's own axes.
 
-    Columns: `measure, value, low, high` (95 % bootstrap over people), `null` (mean under permuted names), `null_high`
-    (its 95th percentile), `p`, `people`, `structures`. The null ``"side"`` permutes structure names within a side, so
-    that knowing left from right earns nothing; ``"all"`` permutes them freely.
+    Columns: `measure, value, low, high` (95 % bootstrap over people; NaN where there are only two), `null` (mean under
+    permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null ``"side"`` permutes
+    structure names within a side, so that knowing left from right earns nothing; ``"all"`` permutes them freely.
 
     Raises:
         ValueError: fewer than two people, `k` too large, or an unknown null.
@@ -97,6 +97,14 @@ def neighborhood_agreement(
         for measure in observed
     ]
     return pd.DataFrame(rows).assign(people=len(people), structures=len(shared))
+
+
+def neighborhood_sweep(
+    people: Sequence[Layout], ks: Sequence[int], *, permutations: int = 50, seed: int = 0
+) -> pd.DataFrame:
+    """The ``neighbors`` row of `neighborhood_agreement` for each number of neighbors, with a column `k`."""
+    rows = [neighborhood_agreement(people, k, permutations=permutations, seed=seed).iloc[[0]].assign(k=k) for k in ks]
+    return pd.concat(rows, ignore_index=True)
 
 
 Part = tuple[Array, Array]  # distances (S, S) and positions (3, S) along medial, anterior, superior
@@ -179,7 +187,9 @@ def _summary(pairs: Array, nulls: Array, people: int, rng: np.random.Generator) 
 
 
 def _bootstrap(pairs: Array, people: int, rng: np.random.Generator, draws: int = 2000) -> tuple[float, float]:
-    """95 % interval of the mean over pairs when people, not pairs, are drawn again."""
+    """95 % interval of the mean over pairs when people, not pairs, are drawn again. One pair tells none."""
+    if people < 3:
+        return float("nan"), float("nan")
     matrix = np.full((people, people), np.nan)
     first, second = np.triu_indices(people, k=1)
     matrix[first, second] = matrix[second, first] = pairs

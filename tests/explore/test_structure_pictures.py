@@ -1,0 +1,91 @@
+import matplotlib
+import numpy as np
+import pytest
+from matplotlib import pyplot as plt
+
+from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structure
+from toposlearn.explore import relations, structures
+from toposlearn.explore.people_browser import people_browser
+from toposlearn.topology import consistency, graphs
+from toposlearn.topology.relations import layout
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def people() -> dict[str, LabelMap]:
+    return {"B": load_label_map("B"), "9861": load_donor_map("9861"), "10021": load_donor_map("10021")}
+
+
+@pytest.fixture(autouse=True)
+def _close_figures():
+    yield
+    plt.close("all")
+
+
+def test_own_slice_shows_left_on_the_left_and_up_on_top(people: dict[str, LabelMap]) -> None:
+    image = structures.own_slice(people["B"], "coronal", at=0, extent=70, step=1)
+    assert image.shape == (141, 141)
+    columns = {side: np.argwhere(image == structure("putamen", side).label)[:, 1] for side in ("left", "right")}
+    assert columns["left"].max() < 70 < columns["right"].min()
+    rows = {
+        name: np.argwhere(image == structure(name, "left").label)[:, 0].mean() for name in ("thalamus", "hippocampus")
+    }
+    assert rows["thalamus"] < rows["hippocampus"]
+
+
+def test_own_slice_does_not_change_when_the_head_moves(people: dict[str, LabelMap]) -> None:
+    head = people["B"]
+    pose = np.array([[0, -1, 0, 20], [1, 0, 0, -10], [0, 0, 1, 5], [0, 0, 0, 1]], dtype=float)
+    moved = LabelMap(head.labels, pose @ head.affine, "moved", head.source)
+    same = structures.own_slice(head, step=2) == structures.own_slice(moved, step=2)
+    assert same.mean() > 0.995  # a sample on the border of two voxels may fall on either side
+
+
+def test_own_slice_refuses_an_unknown_plane(people: dict[str, LabelMap]) -> None:
+    with pytest.raises(ValueError, match="plane must be one of coronal, axial, sagittal"):
+        structures.own_slice(people["B"], "oblique")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("plane", ["coronal", "axial", "sagittal"])
+def test_every_person_has_a_panel(people: dict[str, LabelMap], plane: str) -> None:
+    figure = structures.plot_people(people, plane=plane)  # type: ignore[arg-type]
+    titles = [ax.get_title() for ax in figure.axes if ax.get_visible()]
+    assert titles == list(people)
+    figure.canvas.draw()
+
+
+def test_margins_are_drawn_where_they_are(people: dict[str, LabelMap]) -> None:
+    table = consistency.medial_table(people)
+    figure = relations.plot_margins(table)
+    left = figure.axes[0].lines[0].get_xdata()
+    expected = table[(table["structure_b"] == "putamen") & (table["side_a"] == "left")]["margin"]
+    np.testing.assert_allclose(left, expected)
+    assert figure.axes[0].get_xlabel() == "margin (mm)"
+
+
+def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, LabelMap]) -> None:
+    measured = [layout(person) for person in people.values()]
+    shared = graphs.shared_edges([graphs.nearest_graph(person) for person in measured])
+    agreement = consistency.neighborhood_agreement(measured, permutations=5)
+    sweep = consistency.neighborhood_sweep(measured, (1, 3), permutations=5)
+    drawn = [
+        structures.plot_shared_graph(measured, shared),
+        relations.plot_shared_edges(shared),
+        relations.plot_agreement(agreement),
+        relations.plot_agreement_against_k(sweep),
+    ]
+    for figure in drawn:
+        assert figure.axes[0].get_xlabel()
+        figure.canvas.draw()
+    assert "mm" in drawn[0].axes[0].get_ylabel()
+
+
+def test_the_browser_draws_at_once_and_again_when_moved(people: dict[str, LabelMap]) -> None:
+    browser = people_browser({"B": people["B"]})
+    controls, picture = browser.children
+    first = bytes(picture.value)
+    controls.children[1].value = 20
+    assert first.startswith(b"\x89PNG")
+    assert bytes(picture.value) != first
+    assert not plt.get_fignums()
