@@ -24,9 +24,11 @@ test: setup
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
 
-# Train again what checkpoints/ ships.
+# Make again what checkpoints/ ships: both cohorts, every variant with three seeds, the table of results.
 weights: setup
-	$(BIN)/python -m toposlearn ablation --shipped
+	$(BIN)/python -m toposlearn cohort --out data/cohort
+	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 16 --seed 100 --out data/cohort_b
+	$(BIN)/python -m toposlearn ablation --held-out data/cohort_b --shipped checkpoints/lab
 
 setup: $(STAMP)
 

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import types
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -137,10 +138,10 @@ def test_pretrain_builds_the_settings(stand_in, capsys):
 
 
 def test_ablation_passes_its_options_on(stand_in, capsys):
-    calls = stand_in("toposlearn.pretrain.ablation", "run_ablation", "table")
-    assert cli.execute(["ablation", "--seeds", "2", "--shipped"]) == 0
-    assert calls[0][1] == {"preset": "lab", "seeds": 2, "shipped": True}
-    assert capsys.readouterr().out == "table\n"
+    calls = stand_in("toposlearn.downstream", "run_ablation", {})
+    assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
+    assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
+    assert capsys.readouterr().out == "runs/mine/results.json\n"
 
 
 def test_topology_writes_a_table_of_the_donors(tmp_path, capsys, monkeypatch):

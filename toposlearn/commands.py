@@ -115,15 +115,23 @@ def _number(value: object) -> str:
 @app.command()
 def ablation(
     data: DataOption = DATA,
+    held_out: Annotated[
+        Path | None, typer.Option(help="BIDS folder of people from another label map, to measure on as well.")
+    ] = None,
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablation"),
     preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
     seeds: Annotated[int, typer.Option(help="Pre-training seeds for each variant.")] = 3,
-    shipped: Annotated[bool, typer.Option("--shipped", help="Make the weights in checkpoints/ again.")] = False,
+    shipped: Annotated[Path | None, typer.Option(help="Folder to copy the first seed's weights and results to.")] = None,
 ) -> None:
     """Pre-train with and without each term of the loss, several seeds each, and compare."""
-    from toposlearn.pretrain.ablation import run_ablation
+    from toposlearn import config
 
-    typer.echo(run_ablation(data, out, preset=preset, seeds=seeds, shipped=shipped))
+    settings = config.preset(preset)
+
+    from toposlearn.downstream import run_ablation
+
+    run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    typer.echo(out / "results.json")
 
 
 @app.command()

@@ -36,12 +36,18 @@ class VolumeConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of a training pair. The pose is shared by a person's two modalities, the intensity is not."""
+    """Random changes of a training pair. The intensity of each modality changes by itself.
+
+    With `shared_pose` a person's two modalities are posed alike, as the method describes it. Without, each has its own
+    pose, and tokens are read at corresponding places through the known map between the two: grid position then says
+    nothing about correspondence, and cannot stand in for anatomy.
+    """
 
     rotation: float = 20.0  # degrees, about each axis
     shift: float = 29.0  # mm, along each axis
     scale: float = 0.15  # relative size
     gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
+    shared_pose: bool = True
     noise: float = 0.05  # standard deviation, in units of the normalized volume
 
     def __post_init__(self) -> None:

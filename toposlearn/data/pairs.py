@@ -10,18 +10,24 @@ from torch.utils.data import Dataset
 
 from toposlearn.config import AugmentConfig, TacoConfig
 from toposlearn.data.cache import Cache
-from toposlearn.data.pose import apply_pose, draw_poses
+from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
 
 
 @dataclass(frozen=True, eq=False)
 class PairBatch:
-    """Two modalities of B people. Volumes (B, 1, D, H, W), foreground (B, 1, D, H, W) bool, subjects (B,) long."""
+    """Two modalities of B people, a first.
 
-    volume_a: Tensor
-    volume_b: Tensor
+    Attributes:
+        volumes: (2B, 1, D, H, W), modality a of everybody, then modality b.
+        foreground: (2B, 1, D, H, W) bool.
+        subjects: (B,) long.
+        a_to_b: (B, 3, 4) from a's posed mm to b's: the identity when the pose is shared.
+    """
+
+    volumes: Tensor
     foreground: Tensor
     subjects: Tensor
-    modalities: tuple[tuple[int, int], ...] = ()
+    a_to_b: Tensor
 
 
 def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
@@ -58,22 +64,31 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             "foreground": torch.stack([person.foreground[None] for person in people]),
             "subjects": chosen,
             "modalities": pairs,
-            "poses": draw_poses(len(people), self.config.augment, generator),
+            "poses": self._poses(len(people), generator),
         }
+
+    def _poses(self, count: int, generator: torch.Generator) -> Tensor:
+        """Poses (B, 2, 3, 4) of both modalities."""
+        first = draw_poses(count, self.config.augment, generator)
+        shared = self.config.augment.shared_pose
+        return torch.stack([first, first if shared else draw_poses(count, self.config.augment, generator)], dim=1)
 
 
 def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Generator | None = None) -> PairBatch:
-    """Pose both modalities of a person alike, and change the intensity of each by itself. On the batch's device."""
+    """Pose the two modalities of each person, change the intensity of each by itself; on the batch's device."""
     spacing = config.volume.spacing
-    volumes = apply_pose(batch["volumes"], batch["poses"], spacing)
-    foreground = apply_pose(batch["foreground"].float(), batch["poses"], spacing, nearest=True) > 0.5
+    poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
+    flat = poses.flatten(0, 1)
+    volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], flat, spacing)
+    twice = batch["foreground"].float().repeat(2, 1, 1, 1, 1)
+    foreground = apply_pose(twice, flat, spacing, nearest=True) > 0.5
     volumes = _change_intensity(volumes, config.augment, generator) * foreground
-    return PairBatch(volumes[:, :1], volumes[:, 1:], foreground, batch["subjects"])
+    return PairBatch(volumes, foreground, batch["subjects"], relative_pose(poses[0], poses[1]))
 
 
 def _change_intensity(volumes: Tensor, config: AugmentConfig, generator: torch.Generator | None) -> Tensor:
-    """Gamma and noise, drawn anew for each person and modality. volumes (B, 2, D, H, W) in [0, 1]."""
-    draws = torch.rand(*volumes.shape[:2], 1, 1, 1, generator=generator, device=volumes.device)
+    """Gamma and noise, drawn anew for each volume (2B, 1, D, H, W) in [0, 1]."""
+    draws = torch.rand(len(volumes), 1, 1, 1, 1, generator=generator, device=volumes.device)
     gamma = 1 + config.gamma * (2 * draws - 1)
     noise = torch.randn(volumes.shape, generator=generator, device=volumes.device)
     return volumes.clamp(min=1e-6) ** gamma + config.noise * noise

@@ -54,6 +54,13 @@ def apply_pose(
     return F.grid_sample(volumes, grid, mode=mode, padding_mode=padding, align_corners=False)
 
 
+def relative_pose(first: Tensor, second: Tensor) -> Tensor:
+    """The map (B, 3, 4) from places in the first posed volume to the same anatomy in the second."""
+    inverse = torch.linalg.inv(second[:, :, :3])
+    shift = inverse @ (first[:, :, 3:] - second[:, :, 3:])
+    return torch.cat([inverse @ first[:, :, :3], shift], dim=-1)
+
+
 def voxel_coordinates(shape: Sequence[int], spacing: float) -> Tensor:
     """World coordinates in mm (3, D, H, W) of voxel centers, measured from the volume's center."""
     axes = [(torch.arange(size) - (size - 1) / 2) * spacing for size in shape]

@@ -37,6 +37,7 @@ from toposlearn.data import (
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco, model_card, save_weights
 from toposlearn.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from toposlearn.pretrain.correspond import read_at_same_places
 from toposlearn.pretrain.scorecard import Controls, controls, scorecard
 from toposlearn.reproducibility import environment_report, peak_memory_bytes, set_seed
 
@@ -99,8 +100,10 @@ class Trainer:
         batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
         pair = augment(batch, self.config)
         with self.accelerator.autocast():
-            both = self.model(torch.cat([pair.volume_a, pair.volume_b]), pair.foreground.repeat(2, 1, 1, 1, 1))
-        terms: TacoTerms = self.loss(*both.halves(), pair.subjects, self.step)
+            output_a, output_b = self.model(pair.volumes, pair.foreground).halves()
+        if not self.config.augment.shared_pose:
+            output_b = read_at_same_places(output_b, pair.a_to_b, self.config.volume)
+        terms: TacoTerms = self.loss(output_a, output_b, pair.subjects, self.step)
         self.accelerator.backward(terms.total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         if not self.untrained:

@@ -1,0 +1,35 @@
+"""Tokens of one posed volume, read where the tokens of another posed volume of the same person lie."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from torch import Tensor
+
+from toposlearn.config import VolumeConfig
+from toposlearn.data import apply_pose
+from toposlearn.models import TacoOutput, tokens_from_map
+
+INSIDE = 0.5  # share of a moved token that must be foreground
+
+
+def read_at_same_places(output: TacoOutput, a_to_b: Tensor, volume: VolumeConfig) -> TacoOutput:
+    """Tokens and masks of b at the places of a's tokens: token i of both is the same anatomy again.
+
+    Args:
+        output: of the volumes b.
+        a_to_b: (B, 3, 4), from a's posed mm to b's (`toposlearn.data.relative_pose`).
+        volume: the grid.
+    """
+
+    def moved(tokens: Tensor, stride: int) -> Tensor:
+        grid = [side // stride for side in volume.shape]
+        features = tokens.mT.unflatten(2, grid)  # (B, N, F) -> (B, F, d, h, w)
+        return tokens_from_map(apply_pose(features, a_to_b, volume.spacing * stride))
+
+    masks = {
+        stride: None if mask is None else moved(mask[..., None].float(), stride)[..., 0] >= INSIDE
+        for stride, mask in output.masks.items()
+    }
+    tokens = {stride: moved(tokens.float(), stride) for stride, tokens in output.tokens.items()}
+    return replace(output, tokens=tokens, masks=masks)
