@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
+from traitlets import TraitError
 
 from toposlearn.explore import widgets
 from toposlearn.explore.slices import mask_overlay
@@ -23,7 +24,13 @@ def controls(box):
 def drawn(monkeypatch, name):
     """The arguments of every call to a plot function of the widgets."""
     calls = []
-    monkeypatch.setattr(widgets, name, lambda *args, **settings: calls.append((args, settings)))
+    original = getattr(widgets, name)
+
+    def recorded(*args, **settings):
+        calls.append((args, settings))
+        return original(*args, **settings)
+
+    monkeypatch.setattr(widgets, name, recorded)
     return calls
 
 
@@ -40,12 +47,14 @@ def test_sliders_move_the_plane_over_the_whole_volume(monkeypatch):
     assert calls[-1][1]["overlays"] is None
 
 
-def test_every_place_of_every_plane_can_be_drawn():
+def test_every_place_of_every_plane_can_be_drawn_and_no_figure_stays_open():
     box = widgets.slice_browser({"T1w": np.ones((8, 10, 12))})
+    before = bytes(box.children[1].value)
     for plane in ("sagittal", "coronal", "axial"):
         for share in (2, 98):
             controls(box)["plane"].value, controls(box)["place, %"].value = plane, share
-            plt.close("all")
+    assert bytes(box.children[1].value) != before
+    assert not plt.get_fignums()
 
 
 def test_neighborhood_browser_names_the_token_at_the_point(monkeypatch):
@@ -63,3 +72,6 @@ def test_neighborhood_browser_names_the_token_at_the_point(monkeypatch):
 def test_an_exception_is_not_swallowed():
     with pytest.raises(ValueError, match="volume must be"):
         widgets.slice_browser({"broken": np.ones((4, 4, 4, 4, 4))})
+    box = widgets.slice_browser({"T1w": np.ones((4, 4, 4))})
+    with pytest.raises(TraitError):
+        controls(box)["plane"].value = "oblique"

@@ -1,13 +1,14 @@
-"""Sliders over the plot functions: thin shells, an exception shows in the widget's output and fails a headless run."""
+"""Sliders over the plot functions: thin shells that catch no exception."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+import io
+from collections.abc import Callable, Mapping, Sequence
 
 import ipywidgets as widgets
 import numpy as np
 from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from toposlearn.explore.neighborhoods import plot_neighbors, token_at
@@ -35,22 +36,14 @@ def slice_browser(
     share = widgets.IntSlider(value=50, min=2, max=98, description="place, %", continuous_update=False)
     ticked = widgets.Checkbox(value=bool(overlays), description="overlay", disabled=not overlays)
 
-    def show(plane: Plane, share: int, ticked: bool) -> None:
-        axis = 3 - sum(PLANE_AXES[plane])
-        length = int(shape[axis]) * steps_of(spacing)[axis]
-        at = (share / 100 - 0.5) * length
-        plot_row(
-            volumes,
-            plane=plane,
-            at=at,
-            spacing=spacing,
-            overlays=overlays if ticked else None,
-            title=f"{plane}, {at:+.0f} mm from the center",
-        )
-        plt.show()
+    def plot() -> Figure:
+        axis = 3 - sum(PLANE_AXES[choice.value])
+        at = (share.value / 100 - 0.5) * int(shape[axis]) * steps_of(spacing)[axis]
+        title = f"{choice.value}, {at:+.0f} mm from the center"
+        shown = overlays if ticked.value else None
+        return plot_row(volumes, plane=choice.value, at=at, spacing=spacing, overlays=shown, title=title)
 
-    view = widgets.interactive_output(show, {"plane": choice, "share": share, "ticked": ticked})
-    return widgets.VBox([widgets.HBox([choice, share, ticked]), view])
+    return _browser([choice, share, ticked], plot)
 
 
 def neighborhood_browser(
@@ -66,17 +59,30 @@ def neighborhood_browser(
     first, second, third = next(iter(volumes.values())).shape
     shape = (int(first), int(second), int(third))
     reach = [int(size * spacing / 2) - 1 for size in shape]
-    sliders: dict[str, Any] = {
-        name: widgets.IntSlider(int(np.clip(value, -end, end)), -end, end, description=name, continuous_update=False)
+    sliders = [
+        widgets.IntSlider(int(np.clip(value, -end, end)), -end, end, description=name, continuous_update=False)
         for name, value, end in zip(("right, mm", "front, mm", "up, mm"), at, reach, strict=True)
-    }
+    ]
     count = widgets.IntSlider(5, 1, 15, description="K", continuous_update=False)
 
-    def show(right: int, front: int, up: int, k: int) -> None:
-        anchor = token_at((right, front, up), shape, stride, spacing)
-        plot_neighbors(volumes, tokens, anchor, stride=stride, spacing=spacing, k=k, mask=mask)
-        plt.show()
+    def plot() -> Figure:
+        anchor = token_at([slider.value for slider in sliders], shape, stride, spacing)
+        return plot_neighbors(volumes, tokens, anchor, stride=stride, spacing=spacing, k=count.value, mask=mask)
 
-    names = dict(zip(("right", "front", "up"), sliders.values(), strict=True))
-    view = widgets.interactive_output(show, {**names, "k": count})
-    return widgets.VBox([widgets.HBox([*sliders.values(), count]), view])
+    return _browser([*sliders, count], plot)
+
+
+def _browser(controls: Sequence[widgets.ValueWidget], plot: Callable[[], Figure]) -> widgets.VBox:
+    """Controls above the picture that `plot` gives; the first is drawn in this call, so its errors are the caller's."""
+    picture = widgets.Image(format="png")
+
+    def draw(_change: object = None) -> None:
+        figure, buffer = plot(), io.BytesIO()
+        figure.savefig(buffer, format="png")
+        plt.close(figure)
+        picture.value = buffer.getvalue()
+
+    for control in controls:
+        control.observe(draw, names="value")
+    draw()
+    return widgets.VBox([widgets.HBox(list(controls)), picture])
