@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from toposlearn.anatomy.label_maps import LabelMap, to_vocabulary, read_names
+from toposlearn.anatomy.label_maps import LabelMap, read_names, to_vocabulary
 from toposlearn.anatomy.name_tables import DESIKAN_KILLIANY
 from toposlearn.anatomy.sources import SOURCES, locate, read_canonical
 
