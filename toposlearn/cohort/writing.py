@@ -86,7 +86,8 @@ def write_cohort(
     finished = _run(missing, out, pose or PoseRange(), workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
-    _write_tables(out, people)
+    present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
+    _write_tables(out, [draw_person(number, seed=seed, anatomy=anatomy) for number in present])
     return out
 
 

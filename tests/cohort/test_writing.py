@@ -1,0 +1,233 @@
+"""The cohort on disk: valid BIDS as the contract says, whole or absent, continued when it was interrupted."""
+
+import json
+import os
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import pytest
+
+from toposlearn.anatomy import STRUCTURES
+from toposlearn.cohort import Subject, draw_person, simulate, write_cohort, writing
+
+MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
+TRUTH = "derivatives/toposlearn"
+
+
+@pytest.fixture
+def small(monkeypatch):
+    """Simulate tiny subjects at once; returns the numbers of those simulated."""
+    simulated = []
+
+    def simulate_small(person, pose=None):
+        simulated.append(person.number)
+        generator = np.random.default_rng(person.number)
+        image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)
+        return Subject(
+            person=person,
+            images={name: image + number for number, name in enumerate(MODALITIES)},
+            labels=image,
+            lesion=(image > 500).astype(np.uint8),
+            to_template=generator.normal(0, 50, (4, 5, 6, 3)).astype(np.float32),
+            affine=np.eye(4),
+            smallest_jacobian=1.0,
+        )
+
+    monkeypatch.setattr(writing, "simulate", simulate_small)
+    return simulated
+
+
+def tree(folder: Path) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {name: (folder / name).read_bytes() for name in tree(folder) if not name.endswith(".nii.gz")}
+
+
+def test_the_tree_is_exactly_that_of_the_contract(cohort):
+    expected = {"dataset_description.json", "participants.tsv", "participants.json"}
+    expected |= {f"{TRUTH}/dataset_description.json", f"{TRUTH}/dseg.tsv"}
+    for number in range(1, 7):
+        name = f"sub-{number:03d}"
+        expected |= {f"{name}/anat/{name}_{m}.{end}" for m in MODALITIES for end in ("nii.gz", "json")}
+        endings = ("dseg", "label-lesion_mask", "from-subject_to-template_xfm")
+        expected |= {f"{TRUTH}/{name}/anat/{name}_{ending}.nii.gz" for ending in endings}
+    assert set(tree(cohort)) == expected
+
+
+def test_the_tables_are_those_of_the_contract(cohort):
+    table = pd.read_csv(cohort / "participants.tsv", sep="\t", dtype=str)
+    assert " ".join(table.columns) == "participant_id age sex site diagnosis lesion anatomy seed"
+    for number, row in table.iterrows():
+        person = draw_person(int(str(number)))
+        assert row["participant_id"] == person.participant_id
+        assert (row["age"], row["sex"], row["lesion"]) == (str(person.age), person.sex, str(person.lesion).lower())
+        assert (row["anatomy"], row["seed"]) == ("A", "0")
+    described = json.loads((cohort / "participants.json").read_text())
+    assert set(described) == set(table.columns) - {"participant_id"}
+    names = pd.read_csv(cohort / TRUTH / "dseg.tsv", sep="\t")
+    assert list(names.columns[:2]) == ["index", "name"]
+    assert dict(zip(names["index"], names["name"], strict=True)) == {s.label: s.full_name for s in STRUCTURES}
+
+
+def test_descriptions_have_what_bids_requires(cohort):
+    raw = json.loads((cohort / "dataset_description.json").read_text())
+    truth = json.loads((cohort / TRUTH / "dataset_description.json").read_text())
+    assert re.fullmatch(r"\d+\.\d+\.\d+", raw["BIDSVersion"])
+    assert raw["Name"]
+    assert raw["DatasetType"] == "raw"
+    assert (truth["DatasetType"], truth["GeneratedBy"]) == ("derivative", [{"Name": "toposlearn"}])
+
+
+def test_sidecars_are_in_seconds(cohort):
+    sidecars = {name: json.loads((cohort / f"sub-001/anat/sub-001_{name}.json").read_text()) for name in MODALITIES}
+    assert all(0 < one["EchoTime"] < 0.2 < one["RepetitionTime"] < 20 for one in sidecars.values())
+    assert [name for name, one in sidecars.items() if "InversionTime" in one] == ["T1w", "FLAIR"]
+
+
+def test_files_hold_the_simulated_voxels(cohort):
+    """Written by one process long before; person 2 (with a mass) alone now: the same bytes of voxel data."""
+    subject = simulate(draw_person(2))
+    assert subject.person.lesion
+    truth = cohort / TRUTH / "sub-003/anat"
+    images = {name: nib.load(cohort / f"sub-003/anat/sub-003_{name}.nii.gz") for name in MODALITIES}
+    for name, image in images.items():
+        assert image.get_data_dtype() == np.int16
+        np.testing.assert_array_equal(np.asanyarray(image.dataobj), subject.images[name])
+        np.testing.assert_allclose(image.affine, subject.affine)
+        assert image.header.get_xyzt_units()[0] == "mm"
+    labels = nib.load(truth / "sub-003_dseg.nii.gz")
+    assert labels.get_data_dtype() == np.int16
+    np.testing.assert_array_equal(np.asanyarray(labels.dataobj), subject.labels)
+    np.testing.assert_array_equal(nib.load(truth / "sub-003_label-lesion_mask.nii.gz").dataobj, subject.lesion)
+    field = nib.load(truth / "sub-003_from-subject_to-template_xfm.nii.gz")
+    assert field.shape == (*subject.labels.shape, 3)
+    assert field.get_data_dtype() == np.float32
+    np.testing.assert_allclose(np.asanyarray(field.dataobj), subject.to_template, atol=1 / 128 + 1e-5)  # rounded
+
+
+def test_everyone_has_a_lesion_mask_and_only_the_sick_a_lesion(cohort):
+    for number in range(6):
+        person = draw_person(number)
+        name = person.participant_id
+        mask = nib.load(cohort / TRUTH / name / "anat" / f"{name}_label-lesion_mask.nii.gz")
+        assert bool(np.asanyarray(mask.dataobj).any()) == person.lesion
+
+
+def fail_at(monkeypatch, call: int) -> None:
+    save, calls = writing._save, []
+
+    def failing(*arguments):
+        calls.append(arguments)
+        if len(calls) == call:
+            raise OSError(28, "No space left on device")
+        save(*arguments)
+
+    monkeypatch.setattr(writing, "_save", failing)
+
+
+@pytest.mark.parametrize("call", [1, 2, 4, 7, 9, 14])
+def test_an_interrupted_cohort_leaves_nothing_half_written_and_is_continued(tmp_path, small, monkeypatch, call):
+    whole = write_cohort(tmp_path / "whole", subjects=2, workers=1, progress=False)
+    out = tmp_path / "out"
+    with monkeypatch.context() as patch:
+        fail_at(patch, call)
+        with pytest.raises(OSError, match="No space left"):
+            write_cohort(out, subjects=2, workers=1, progress=False)
+    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+    assert not (out / "participants.tsv").exists()  # written last: the sign of a whole cohort
+    for folder in out.glob("sub-*"):
+        assert len(tree(folder)) == 8
+    small.clear()
+    write_cohort(out, subjects=2, workers=1, progress=False)
+    assert small == ([0, 1] if call <= 7 else [1])  # whoever is there is kept
+    assert tree(out) == tree(whole)
+    assert content(out) == content(whole)
+
+
+def test_what_a_killed_run_left_behind_goes(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    (out / ".sub-002.123.part" / "anat").mkdir(parents=True)
+    write_cohort(out, subjects=2, workers=1, progress=False)
+    assert not (out / ".sub-002.123.part").exists()
+
+
+def test_a_run_that_died_before_its_first_subject_is_continued(tmp_path, small, monkeypatch):
+    write_json, written = writing.write_json, []
+
+    def dying(path, value):
+        if written:
+            raise KeyboardInterrupt
+        written.append(write_json(path, value))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(writing, "write_json", dying)
+        with pytest.raises(KeyboardInterrupt):
+            write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    assert len(written) == 1
+    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    assert tree(out) == tree(write_cohort(tmp_path / "whole", subjects=1, workers=1, progress=False))
+
+
+def test_a_cohort_grows_without_changing(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=2, workers=1, progress=False)
+    before = {name: os.stat(out / name).st_mtime_ns for name in tree(out) if "sub-" in name}
+    write_cohort(out, subjects=3, workers=1, progress=False)
+    assert small == [0, 1, 2]
+    assert all(os.stat(out / name).st_mtime_ns == time for name, time in before.items())
+    assert len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3
+
+
+def test_asking_for_fewer_people_than_there_are_keeps_the_table_whole(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=3, workers=1, progress=False)
+    write_cohort(out, subjects=1, workers=1, progress=False)
+    assert len(list(out.glob("sub-*"))) == len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3
+
+
+def test_another_data_set_is_never_touched(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    with pytest.raises(ValueError, match=r"holds another data set .* choose an empty folder with --out"):
+        write_cohort(out, subjects=1, seed=1, workers=1, progress=False)
+    with pytest.raises(ValueError, match="holds another data set"):
+        write_cohort(out, subjects=1, anatomy="B", workers=1, progress=False)
+    (tmp_path / "full").mkdir()
+    (tmp_path / "full" / "thesis.docx").write_text("years of work")
+    with pytest.raises(ValueError, match="full is not an empty folder: choose another with --out"):
+        write_cohort(tmp_path / "full", subjects=1, workers=1, progress=False)
+    assert tree(tmp_path / "full") == ["thesis.docx"]
+
+
+def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path, small):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file"):
+        write_cohort(tmp_path / "file" / "cohort", subjects=1, workers=1, progress=False)
+    with pytest.raises(ValueError, match="file is not an empty folder"):
+        write_cohort(tmp_path / "file", subjects=1, workers=1, progress=False)
+    assert small == []
+
+
+def test_arguments_that_make_no_sense_are_refused_before_anything_is_made(tmp_path):
+    with pytest.raises(ValueError, match="subjects must be at least 1, got 0"):
+        write_cohort(tmp_path / "out", subjects=0)
+    with pytest.raises(ValueError, match="anatomy must be one of A, B, got 'C'"):
+        write_cohort(tmp_path / "out", anatomy="C")
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_pose_reaches_the_simulation(tmp_path, monkeypatch):
+    asked = []
+
+    def simulate_posed(person, pose):
+        asked.append(pose)
+        raise OSError("enough")
+
+    monkeypatch.setattr(writing, "simulate", simulate_posed)
+    pose = replace(writing.PoseRange(), rotation=45.0)
+    with pytest.raises(OSError, match="enough"):
+        write_cohort(tmp_path / "out", subjects=1, workers=1, pose=pose, progress=False)
+    assert asked == [pose]
