@@ -18,6 +18,7 @@ from toposlearn.run import NotebookRun, read_record, run_and_record
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
+CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.4rem .6rem;text-align:left;vertical-align:top}"
@@ -44,7 +45,7 @@ def run_book(
     try:
         for number, path in enumerate(paths, start=1):
             tell(f"[{number}/{len(paths)}] {path.stem} …")
-            done = run_and_record(path, out, parameters)
+            done = run_and_record(path, out, parameters, cell_timeout=CELL_TIMEOUT)
             status = "ok" if done.ok else f"FAILED {done.error}"
             tell(f"      {done.seconds:.1f} s, {memory(done.peak_memory_bytes)}: {status}")
             if not done.ok:

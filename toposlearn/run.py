@@ -17,6 +17,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
+from unittest.mock import patch
 
 import nbformat
 
@@ -47,13 +48,20 @@ class NotebookRun:
         return self.error is None
 
 
-def run_notebook(path: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
+def run_notebook(
+    path: str | Path,
+    out: str | Path,
+    parameters: Mapping[str, Any] | None = None,
+    *,
+    cell_timeout: int | None = None,
+) -> NotebookRun:
     """Execute a notebook in its own folder and write the executed copy to ``out/NAME.ipynb``.
 
     Args:
         path: the notebook.
         out: folder of the executed copy; a failed run's copy shows the error.
         parameters: values for names of its ``parameters`` cell.
+        cell_timeout: seconds after which a cell is given up; None waits.
 
     Raises:
         ValueError: the file is no notebook, or a parameter is unknown or does not fit.
@@ -63,22 +71,28 @@ def run_notebook(path: str | Path, out: str | Path, parameters: Mapping[str, Any
     given = check_parameters(notebook, parameters or {}, name=path.name)
     out.mkdir(parents=True, exist_ok=True)
     peak, start = PeakMemory(), time.perf_counter()
-    error = _execute(path, out / path.name, given, peak)
+    error = _execute(path, out / path.name, given, peak, cell_timeout)
     seconds = round(time.perf_counter() - start, 2)
     title, question = heading(notebook)
     return NotebookRun(path.stem, title, question, error, seconds, peak.bytes, given, environment_line())
 
 
-def _execute(path: Path, target: Path, parameters: dict[str, Any], peak: PeakMemory) -> str | None:
+def _execute(
+    path: Path, target: Path, parameters: dict[str, Any], peak: PeakMemory, cell_timeout: int | None
+) -> str | None:
     """Run papermill; return the failure as one line, or None."""
     import papermill
+    from nbclient.output_widget import OutputWidget
     from papermill.exceptions import PapermillExecutionError
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
     error = None
     with tempfile.TemporaryDirectory(prefix=".running-", dir=target.parent) as folder:
         copy = Path(folder).resolve() / path.name
-        with peak.sampling(), warnings.catch_warnings():
+        # nbclient answers an Output widget on a channel that it is reading, and may wait for itself forever; the
+        # answer only matters to a browser, and what the widget caught is in the stored state all the same.
+        silent = patch.object(OutputWidget, "sync_state", lambda self: None)
+        with peak.sampling(), silent, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of papermill's own dependencies; the kernel's warnings are untouched
             try:
                 papermill.execute_notebook(
@@ -87,6 +101,7 @@ def _execute(path: Path, target: Path, parameters: dict[str, Any], peak: PeakMem
                     parameters,
                     kernel_name="python3",
                     progress_bar=False,
+                    execution_timeout=cell_timeout,
                     cwd=str(path.parent.resolve()),
                     kernel_manager_class=kernel_class(peak),
                     extra_arguments=["--log-level=40"],  # the kernel's own chatter, not the notebook's warnings
@@ -110,10 +125,13 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
     return [one_line(f"inside a widget: {error['ename']}: {error['evalue']}") for error in failed]
 
 
-def run_and_record(path: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookRun:
+def run_and_record(
+    path: Path, out: Path, parameters: Mapping[str, Any], *, cell_timeout: int | None = None
+) -> NotebookRun:
     """Run a notebook with those of `parameters` that it declares; note the run in ``out/notebooks.json``."""
     known = read_parameters(read_notebook(path))
-    done = run_notebook(path, out / "notebooks", {name: parameters[name] for name in parameters if name in known})
+    given = {name: parameters[name] for name in parameters if name in known}
+    done = run_notebook(path, out / "notebooks", given, cell_timeout=cell_timeout)
     record(out, done)
     return done
 
