@@ -1,0 +1,71 @@
+"""The comparison as a table in Markdown, written from the result file so that no number is copied by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+ROWS = {
+    "untrained": "nothing (untrained)",
+    "reconstruction": "reconstruction only",
+    "intra": "+ intra",
+    "inter": "+ inter",
+    "full": "**+ intra + inter (full)**",
+    "shared_pose": "full, both modalities in one pose",
+    "position": "*grid position*",
+    "centered": "*centered and scaled position*",
+    "floor": "*floor: best token there is*",
+    "random": "*null: independent random features*",
+}
+PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
+
+
+def comparison_table(metrics: Mapping[str, Mapping[str, Any]], family: str = "A") -> str:
+    """One row per variant and control of an anatomy family; errors in template mm with 95 % intervals.
+
+    Args:
+        metrics: of ``results.json``.
+        family: ``A`` (the anatomy trained on) or ``B``.
+    """
+    strides = sorted(
+        {int(name.split("/")[2][6:]) for name in metrics if name.startswith(f"{family}/full/")}, reverse=True
+    )
+    head = [f"{kind}, /{stride}" for stride in strides for kind in ("same person", "two people")]
+    lines = [
+        "| trained with | " + " | ".join(head) + " | probe Dice T1 / T1→T2 / T2 |",
+        "|---|" + "---|" * (len(head) + 1),
+    ]
+    for variant, label in ROWS.items():
+        if f"{family}/{variant}/stride{strides[0]}/across_people_error" not in metrics:
+            continue
+        cells = []
+        for stride in strides:
+            for kind in ("same_person_error", "across_people_error"):
+                cells.append(_cell(metrics[f"{family}/{variant}/stride{stride}/{kind}"]))
+        lines.append(f"| {label} | {' | '.join(cells)} | {_probes(metrics, family, variant, strides[-1])} |")
+    return "\n".join(lines)
+
+
+def difference_table(
+    metrics: Mapping[str, Mapping[str, Any]], stride: int, families: tuple[str, ...] = ("A", "B")
+) -> str:
+    """Full minus each other row, across people, paired: below zero full is better; with 0 inside nothing is decided."""
+    lines = [
+        "| full minus | " + " | ".join(f"anatomy {family}" for family in families) + " |",
+        "|---|" + "---|" * len(families),
+    ]
+    for other, label in ROWS.items():
+        cells = [metrics.get(f"{family}/full-{other}/stride{stride}/across_people_error") for family in families]
+        if any(cells):
+            lines.append(f"| {label} | " + " | ".join(_cell(cell, sign=True) if cell else "–" for cell in cells) + " |")
+    return "\n".join(lines)
+
+
+def _cell(value: Mapping[str, Any], sign: bool = False) -> str:
+    form = "+.1f" if sign else ".1f"
+    return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+
+
+def _probes(metrics: Mapping[str, Mapping[str, Any]], family: str, variant: str, stride: int) -> str:
+    values = [metrics.get(f"{family}/{variant}/stride{stride}/{name}") for name in PROBES]
+    return " / ".join("–" if value is None else f"{value['value']:.2f}".lstrip("0") for value in values)
