@@ -121,7 +121,7 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablation"),
     preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
     seeds: Annotated[int, typer.Option(help="Pre-training seeds for each variant.")] = 3,
-    shipped: Annotated[Path | None, typer.Option(help="Folder to copy the first seed's weights and results to.")] = None,
+    shipped: Annotated[Path | None, typer.Option(help="Folder for the first seed's weights and the results.")] = None,
 ) -> None:
     """Pre-train with and without each term of the loss, several seeds each, and compare."""
     from toposlearn import config
@@ -206,7 +206,9 @@ def report(
         raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
     typer.echo(book.write_index(run))
     if readme:
-        book.update_readme(course_folder().parent / "README.md", runs)
+        root = course_folder().parent
+        book.update_readme(root / "README.md", runs)
+        book.update_results(root / "README.md", root / "checkpoints/lab/results.json")
         for one in runs:
             book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
 

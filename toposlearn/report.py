@@ -17,6 +17,7 @@ from toposlearn.reproducibility import atomic_path
 from toposlearn.run import NotebookRun, read_record, run_and_record
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
+RESULTS = "<!-- results:begin -->", "<!-- results:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
 CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it
 STYLE = (
@@ -151,6 +152,24 @@ def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
     text = _between(readme.read_text(encoding="utf-8"), BEGIN, END, table)
     if text is None:
         raise ValueError(f"{readme} has no {BEGIN} … {END}: put the two markers where the table belongs")
+    write_text(readme, text)
+
+
+def update_results(readme: Path, results: Path) -> None:
+    """Replace what stands between the results markers of `readme` by the tables of a comparison's result file.
+
+    Raises:
+        ValueError: a marker is missing, or the file is no result.
+    """
+    from toposlearn.downstream.table import result_section
+
+    try:
+        section = result_section(json.loads(results.read_text(encoding="utf-8")))
+    except (ValueError, KeyError) as error:
+        raise ValueError(f"{results} is not the result of a comparison: {one_line(str(error))}") from None
+    text = _between(readme.read_text(encoding="utf-8"), *RESULTS, section)
+    if text is None:
+        raise ValueError(f"{readme} has no {RESULTS[0]} … {RESULTS[1]}: put the two markers where the tables belong")
     write_text(readme, text)
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig
@@ -94,13 +95,12 @@ def _probes(model: Taco, people: PosedPeople, stride: int) -> dict[str, Any]:
 
 def measure_run(weights: Path, judges: Judges) -> dict[str, Floats]:
     """`measure` of a weights file, kept beside it: measured once."""
-    kept = weights.with_name("measured.npz")
+    kept = weights.with_name("measured.safetensors")
     if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
-        with np.load(kept, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+        return dict(load_file(kept))
     raw = measure(load_weights(weights)[0], judges)
-    with atomic_path(kept) as partial, partial.open("wb") as file:
-        np.savez(file, **raw)
+    with atomic_path(kept) as partial:
+        save_file(raw, partial)
     return raw
 
 

@@ -20,6 +20,29 @@ ROWS = {
 PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
 
 
+def result_section(result: Mapping[str, Any]) -> str:
+    """All tables of a comparison, with what they were measured on and by which command.
+
+    Args:
+        result: content of ``results.json``.
+    """
+    metrics = result["metrics"]
+    families = [family for family in ("A", "B") if any(name.startswith(f"{family}/") for name in metrics)]
+    parts = []
+    for family in families:
+        people = metrics[f"{family}/full/stride8/across_people_error"]["n"]
+        parts += [f"**Anatomy {family}** ({people} people never trained on)", comparison_table(metrics, family)]
+    for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
+        parts += [f"**Two people, /{stride}: what each part is worth**", difference_table(metrics, stride)]
+    seeds, versions = ", ".join(map(str, result["seeds"])), result["versions"]
+    parts.append(
+        f"Seeds {seeds}; {result['config']['train']['steps']} steps; mean and 95 % interval (bootstrap over people, "
+        f"crossed with seeds), mm in template space. torch {versions['torch']}, {result['device']}. "
+        f"Made by `{result['source']}`."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
 def comparison_table(metrics: Mapping[str, Mapping[str, Any]], family: str = "A") -> str:
     """One row per variant and control of an anatomy family; errors in template mm with 95 % intervals.
 

@@ -27,8 +27,8 @@ TERMS = ("reconstruction", "intra", "inter")
 _TITLES = {
     "same_person_error": "same person, two modalities",
     "across_people_error": "two people, two modalities",
-    "neighbor_overlap": "neighbors kept between modalities",
-    "matched_fraction": "mutual matches between people",
+    "overlap": "neighbors kept between modalities",
+    "matched": "mutual matches between people",
 }
 _LINES = {"null": ("chance", ":"), "baseline": ("grid position", "--"), "floor": ("best token there is", "-.")}
 

@@ -24,7 +24,7 @@ def read_at_same_places(output: TacoOutput, a_to_b: Tensor, volume: VolumeConfig
 
     def moved(tokens: Tensor, stride: int) -> Tensor:
         grid = [side // stride for side in volume.shape]
-        features = tokens.mT.unflatten(2, grid)  # (B, N, F) -> (B, F, d, h, w)
+        features = tokens.mT.reshape(len(tokens), -1, *grid)  # (B, N, F) -> (B, F, d, h, w)
         return tokens_from_map(apply_pose(features, a_to_b, volume.spacing * stride))
 
     masks = {
