@@ -67,6 +67,9 @@ def pretrain(
     variant: Annotated[str, typer.Option(help="reconstruction, intra, inter or full.")] = "full",
     data: DataOption = DATA,
     out: Annotated[Path, typer.Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
+    modalities: Annotated[
+        str | None, typer.Option(help="Modalities that everyone has, e.g. T1w,FLAIR; the preset's unless given.")
+    ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the preset's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, pairs and augmentation.")] = 0,
     resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
@@ -76,6 +79,8 @@ def pretrain(
 
     given = {"seed": seed} | ({} if steps is None else {"steps": steps})
     settings = config.with_variant(config.preset(preset), variant).replace(train=given)
+    if modalities is not None:
+        settings = settings.replace(volume={"modalities": tuple(modalities.split(","))})
 
     from toposlearn.pretrain import pretrain as train
 
@@ -130,8 +135,33 @@ def ablation(
 
     from toposlearn.downstream import run_ablation
 
-    run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    if shipped is not None:
+        _draw_overview(shipped, data, metrics)
     typer.echo(out / "results.json")
+
+
+def _draw_overview(weights: Path, data: Path, metrics: dict[str, Any]) -> None:
+    """The README's figure, from the weights that were just shipped."""
+    import matplotlib as mpl
+
+    from toposlearn.data import pose_people, prepare, read_manifest, split_people
+    from toposlearn.explore.overview import plot_overview
+    from toposlearn.models import Taco, load_weights
+    from toposlearn.reproducibility import set_seed
+
+    mpl.use("Agg")
+    full, settings = load_weights(weights / "full.safetensors")
+    _, test = split_people(read_manifest(data), test_fraction=settings.train.test_fraction)
+    few = test.select([record.subject for record in test.records[:2]])
+    set_seed(0)
+    models = {
+        "untrained": Taco(settings.model).eval(),
+        "reconstruction": load_weights(weights / "reconstruction.safetensors")[0],
+        "full": full,
+    }
+    people = pose_people(prepare(few, settings.volume), settings)
+    plot_overview(models, people, metrics).savefig(weights / "overview.png", dpi=110)
 
 
 @app.command()

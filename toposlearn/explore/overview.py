@@ -1,0 +1,103 @@
+"""One figure of the result: what tokens of two people look like under each network, and how far matches are off."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from matplotlib.gridspec import GridSpec
+
+from toposlearn.data import PosedPeople
+from toposlearn.explore.curves import color_of
+from toposlearn.explore.tokens_rgb import fit_basis, to_voxels
+from toposlearn.models import Taco
+from toposlearn.pretrain import encode
+
+LABELS = {"untrained": "untrained", "reconstruction": "reconstruction\nonly", "intra": "+ intra", "full": "full"}
+REFERENCES = {"position": ("grid position", "--"), "centered": ("centered position", "-."), "floor": ("floor", ":")}
+
+
+def plot_overview(
+    models: Mapping[str, Taco],
+    people: PosedPeople,
+    metrics: Mapping[str, Mapping[str, Any]],
+    *,
+    pair: tuple[int, int] = (0, 1),
+    modalities: tuple[str, str] = ("T1w", "T2w"),
+    stride: int = 4,
+) -> Figure:
+    """Rows: images, then tokens as colors for each network. Below: error across people with 95 % intervals.
+
+    Args:
+        models: name -> network.
+        people: posed people never trained on.
+        metrics: of a comparison (``A/VARIANT/strideN/across_people_error``).
+        pair: which two people.
+        modalities: which two.
+        stride: token level.
+    """
+    figure = plt.figure(figsize=(8.4, 2.05 * (len(models) + 1) + 2.9), layout="constrained")
+    grid = GridSpec(len(models) + 2, 4, figure=figure, height_ratios=[1] * (len(models) + 1) + [1.25])
+    columns = [(person, modality) for person in pair for modality in modalities]
+    slices = {person: _middle(people, person) for person in pair}
+    for place, (person, modality) in enumerate(columns):
+        volume = people.volumes[person, people.modalities.index(modality)].numpy()
+        ax = figure.add_subplot(grid[0, place])
+        ax.imshow(volume[:, :, slices[person]].T, cmap="gray", origin="lower")
+        ax.set_title(f"person {pair.index(person) + 1}, {modality}", size=10)
+        _bare(ax, "image" if place == 0 else "")
+    for row, (name, model) in enumerate(models.items(), start=1):
+        for place, colors in enumerate(_colors(model, people, columns, slices, stride)):
+            ax = figure.add_subplot(grid[row, place])
+            ax.imshow(colors, origin="lower")
+            _bare(ax, LABELS.get(name, name) if place == 0 else "")
+    _draw_errors(figure.add_subplot(grid[-1, :]), metrics, stride)
+    return figure
+
+
+def _middle(people: PosedPeople, person: int) -> int:
+    """The axial slice through the middle of a head."""
+    return int(people.foreground[person, 0].nonzero()[:, 2].float().mean())
+
+
+def _colors(
+    model: Taco, people: PosedPeople, columns: list[tuple[int, str]], slices: Mapping[int, int], stride: int
+) -> list[np.ndarray]:
+    """Token colors of one slice per column, (H, D, 3), in one basis for all."""
+    tokens = {modality: encode(model, people, modality)[stride] for modality in {name for _, name in columns}}
+    mask = people.token_mask(stride)
+    chosen = [(tokens[modality][person], mask[person]) for person, modality in columns]
+    basis = fit_basis(*[part for part, _ in chosen], masks=[counted for _, counted in chosen])
+    pictures = []
+    for (person, _), (part, counted) in zip(columns, chosen, strict=True):
+        colors = np.where(counted.numpy()[:, None], basis.colors(part), 0.0)
+        volume = to_voxels(colors, stride, people.foreground.shape[2:])
+        pictures.append(np.swapaxes(volume[:, :, slices[person]], 0, 1))
+    return pictures
+
+
+def _bare(ax: Any, label: str) -> None:
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    ax.set_ylabel(label, size=10)
+
+
+def _draw_errors(ax: Any, metrics: Mapping[str, Mapping[str, Any]], stride: int) -> None:
+    names = [name for name in LABELS if f"A/{name}/stride{stride}/across_people_error" in metrics]
+    for row, name in enumerate(names):
+        found = metrics[f"A/{name}/stride{stride}/across_people_error"]
+        ends = [[found["value"] - found["low"]], [found["high"] - found["value"]]]
+        ax.errorbar(found["value"], row, xerr=ends, fmt="o", ms=7, capsize=4, color=color_of(name))
+    for name, (label, style) in REFERENCES.items():
+        value = metrics[f"A/{name}/stride{stride}/across_people_error"]["value"]
+        ax.axvline(value, color="0.35", ls=style, lw=1.2, label=label)
+    ax.set_yticks(range(len(names)), [LABELS[name].replace("\n", " ") for name in names])
+    ax.set_ylim(len(names) - 0.4, -0.6)
+    ax.set_xlim(left=0)
+    ax.set_xlabel("mean error of the best match between two people (mm)")
+    ax.legend(loc="upper right", fontsize=8, frameon=False, bbox_to_anchor=(1.0, 1.0))
+    ax.grid(axis="x", color="0.92")
