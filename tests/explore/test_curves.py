@@ -59,16 +59,18 @@ def test_scores_stand_beside_chance_and_position():
         plot_scores({"full": scores(33)}, ["across_people_error"], stride=4)
 
 
-def test_comparison_orders_variants_and_draws_intervals_and_lines():
-    metrics = {
-        f"A/{name}/{key}": value for name in ("full", "untrained") for key, value in scores(33)[0]["metrics"].items()
-    }
-    metrics["B/full/stride8/across_people_error"] = {"value": 1.0}
+def test_comparison_orders_variants_and_draws_intervals_and_controls():
+    ((_, value),) = scores(33)[0]["metrics"].items()
+    ending = "stride8/across_people_error"
+    metrics = {f"A/{name}/{ending}": value for name in ("full", "untrained")}
+    metrics |= {f"A/floor/{ending}": {"value": 12.0}, f"A/random/{ending}": {"value": 80.0}}
+    metrics |= {f"A/full-untrained/{ending}": {"value": -40.0}, f"B/full/{ending}": {"value": 1.0}}
     figure = plot_comparison({"metrics": metrics})
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
     segment = ax.containers[0].lines[2][0].get_segments()[0]
     assert segment[:, 0].tolist() == [31, 36]
-    assert set(legend(figure)) == {"chance", "grid position"}
+    lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines if not line.get_label().startswith("_")}
+    assert lines == {"chance": 80, "best token there is": 12}
     with pytest.raises(ValueError, match="A/VARIANT/stride4"):
         plot_comparison({"metrics": metrics}, stride=4)

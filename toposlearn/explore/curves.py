@@ -22,6 +22,7 @@ VARIANT_COLORS: dict[str, str] = {
     "intra": "#56B4E9",
     "inter": "#CC79A7",
     "full": "#0072B2",
+    "shared_pose": "#D55E00",
 }
 TERMS = ("reconstruction", "intra", "inter")
 _TITLES = {
@@ -122,7 +123,9 @@ def plot_scores(
                 last = known[-1]["metrics"][key]
         if not last:
             raise ValueError(f"no run has the metric {key}")
-        _draw_lines(ax, last, horizontal=True)
+        for part, (label, style) in _LINES.items():
+            if part in last:
+                ax.axhline(last[part], color="0.35", ls=style, lw=1.1, label=label)
         ax.set_title(_TITLES.get(metric, metric.replace("_", " ")))
         ax.set_xlabel("step")
         ax.set_ylabel(f"mean error ({last['unit']})" if "unit" in last else "share")
@@ -142,21 +145,13 @@ def _draw_scores(ax: Axes, steps: list[int], metrics: list[Mapping[str, Any]], n
     ax.errorbar(steps, values, np.abs(ends.T - values), fmt="o-", ms=4, capsize=2, color=color, label=name)
 
 
-def _draw_lines(ax: Axes, metric: Mapping[str, Any], *, horizontal: bool) -> None:
-    """Lines for what is known of chance, position and floor."""
-    draw = ax.axhline if horizontal else ax.axvline
-    for part, (label, style) in _LINES.items():
-        if part in metric:
-            draw(metric[part], color="0.35", ls=style, lw=1.1, label=label)
-
-
 def plot_comparison(
     result: Result, metric: str = "across_people_error", stride: int = 8, *, anatomy: str = "A", title: str = ""
 ) -> Figure:
-    """Value and interval of each variant, beside chance, grid position and the best token there is.
+    """Value and interval of each variant; lines for the controls of the same name: chance, position, best token.
 
     Args:
-        result: a result with metrics named ``ANATOMY/VARIANT/strideN/METRIC``.
+        result: a result with metrics named ``ANATOMY/VARIANT/strideN/METRIC`` (`toposlearn.downstream.compare`).
         metric: which one.
         stride: token level.
         anatomy: label map family of the people measured.
@@ -173,14 +168,16 @@ def plot_comparison(
     }
     if not found:
         raise ValueError(f"the result has no metric {anatomy}/VARIANT{ending}")
-    variants = [name for name in (*VARIANT_COLORS, *found) if name in found and name != "floor"]
-    variants = list(dict.fromkeys(variants))
-    figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.8), layout="constrained")
+    known = [name for name in found if name not in _CONTROLS and "-" not in name]  # full-intra is a difference
+    variants = sorted(known, key=lambda name: [*VARIANT_COLORS, name].index(name))
+    figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.9), layout="constrained")
     for row, name in enumerate(variants):
         value = found[name]["value"]
         ends = [[value - found[name].get("low", value)], [found[name].get("high", value) - value]]
         ax.errorbar(value, row, xerr=ends, fmt="o", ms=7, capsize=4, color=color_of(name, row))
-    _draw_lines(ax, found[variants[-1]], horizontal=False)
+    for control, (label, style) in _CONTROLS.items():
+        if control in found:
+            ax.axvline(found[control]["value"], color="0.35", ls=style, lw=1.1, label=label)
     ax.set_yticks(range(len(variants)), variants)
     ax.set_ylim(len(variants) - 0.4, -0.6)
     ax.set_xlim(left=0)
