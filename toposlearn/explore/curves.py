@@ -31,7 +31,13 @@ _TITLES = {
     "overlap": "neighbors kept between modalities",
     "matched": "mutual matches between people",
 }
-_LINES = {"null": ("chance", ":"), "baseline": ("grid position", "--"), "floor": ("best token there is", "-.")}
+_LINES: dict[str, tuple[str, Any]] = {"null": ("chance", ":"), "baseline": ("grid position", "--")}
+_CONTROLS: dict[str, tuple[str, Any]] = {
+    "random": ("chance", ":"),
+    "position": ("grid position", "--"),
+    "centered": ("centered and scaled position", (0, (5, 1, 1, 1, 1, 1))),
+    "floor": ("best token there is", "-."),
+}
 
 
 def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
