@@ -33,7 +33,7 @@ def raw(diagonal, other, seeds=2):
 
 @pytest.fixture
 def judged():
-    reference = Controls(matrix(0, 40), matrix(0, 25), matrix(0, 10), matrix(80, 80))
+    reference = Controls(matrix(0, 40), matrix(0, 25), matrix(0, 10), matrix(80, 80), matrix(80, 80))
     judges = Judges({}, None, {("A", 8): reference})
     return compare({UNTRAINED: raw(50, 70), "intra": raw(5, 34), "full": raw(4, 30)}, judges)
 

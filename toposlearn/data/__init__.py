@@ -1,7 +1,7 @@
 """From a BIDS folder to batches: manifest, quality gate, transforms, cache, pairs, posed heads."""
 
 from toposlearn.data.cache import Cache, Prepared, prepare
-from toposlearn.data.manifest import Manifest, Record, read_manifest, split_people
+from toposlearn.data.manifest import Manifest, Record, origin_of, read_manifest, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
 from toposlearn.data.posed import PosedPeople, pose_people, token_mask
@@ -22,6 +22,7 @@ __all__ = [
     "check_record",
     "draw_poses",
     "inspect_folder",
+    "origin_of",
     "pose_people",
     "prepare",
     "read_manifest",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,8 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+
+from toposlearn.anatomy import SOURCES
 
 TRUTH = "derivatives/toposlearn"
 _IMAGE = re.compile(r"^(?P<subject>sub-[A-Za-z0-9]+)_(?:.*_)?(?P<suffix>[A-Za-z0-9]+)\.nii(\.gz)?$")
@@ -76,6 +79,21 @@ def read_manifest(root: str | Path) -> Manifest:
             f"no image found in {root}: expected BIDS names such as {root}/sub-01/anat/sub-01_T1w.nii.gz"
         )
     return Manifest(root, records)
+
+
+def origin_of(root: Path) -> str:
+    """What a data folder holds and whose licence it is under, for the cards of weights trained on it."""
+    path = root / "dataset_description.json"
+    description = json.loads(path.read_text()) if path.exists() else {}
+    recipe = description.get("Recipe", {})
+    if recipe.get("Generator") == "toposlearn cohort":
+        source = SOURCES[recipe["Anatomy"]]
+        return (
+            f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped by "
+            f"the package {source.package}. The Apache-2.0 licence of the code does not cover the label map"
+        )
+    name, licence = description.get("Name", root.resolve().name), description.get("License", "not stated in the data set")
+    return f"{name}; licence: {licence}"
 
 
 def _participants(root: Path) -> dict[str, dict[str, str]]:

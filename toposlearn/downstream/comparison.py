@@ -34,7 +34,7 @@ PROBE_PEOPLE = 16
 PROBE_POSE_SEED = 1  # probes are fitted on training people in other poses
 UNTRAINED = "untrained"
 MODALITIES = ("T1w", "T2w")
-CONTROLS = ("position", "centered", "floor", "random")
+CONTROLS = ("position", "centered", "floor", "random", "permuted")
 
 
 @dataclass(frozen=True, eq=False)

