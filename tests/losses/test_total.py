@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch._subclasses.fake_tensor import FakeTensorMode
 
-from toposlearn.config import preset
+from toposlearn.config import TacoConfig
 from toposlearn.losses import (
     TacoLoss,
     inter_instance_loss,
@@ -31,7 +31,7 @@ def output(seed, b=3, levels=((4, 64), (8, 27)), masked=True):
 
 
 def loss_of(**loss):
-    return TacoLoss(preset("lab").replace(loss=loss))
+    return TacoLoss(TacoConfig().replace(loss=loss))
 
 
 def by_hand(a, b, inter_matches=None, **settings):
