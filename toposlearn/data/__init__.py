@@ -4,7 +4,7 @@ from toposlearn.data.cache import Cache, Prepared, prepare
 from toposlearn.data.manifest import Manifest, Record, origin_of, read_manifest, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
-from toposlearn.data.posed import PosedPeople, pose_people, token_mask
+from toposlearn.data.posed import PosedPeople, pose_people
 from toposlearn.data.quality import BadImageError, check_image, check_record, inspect_folder
 
 __all__ = [
@@ -29,5 +29,4 @@ __all__ = [
     "relative_pose",
     "split_people",
     "step_generator",
-    "token_mask",
 ]

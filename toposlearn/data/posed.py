@@ -15,8 +15,8 @@ from toposlearn.config import TacoConfig
 from toposlearn.data.cache import Cache, Prepared
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
+from toposlearn.topology import token_mask
 
-FOREGROUND_SHARE = 0.5  # of a token's voxels
 POSE_STREAM = 77  # keeps poses for measurement apart from those of training
 
 
@@ -70,11 +70,6 @@ class PosedPeople:
         for axis in (1, 2, 3):
             blocks = blocks.unfold(axis, stride, stride)
         return blocks.flatten(4).mode(dim=-1).values.flatten(1).long()
-
-
-def token_mask(foreground: Tensor, stride: int) -> Tensor:
-    """Foreground (B, 1, D, H, W) -> (B, N) bool: tokens of which at least half the voxels count."""
-    return F.avg_pool3d(foreground.float(), stride).flatten(1) >= FOREGROUND_SHARE
 
 
 def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedPeople:

@@ -8,13 +8,11 @@ from typing import cast
 
 from monai.networks.blocks import FeaturePyramidNetwork
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from toposlearn.config import ModelConfig
 from toposlearn.models.decoder import light_decoder
 from toposlearn.models.swin import swin_encoder
-
-FOREGROUND_SHARE = 0.5  # of a token's voxels
+from toposlearn.topology import token_mask, tokens_from_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,14 +49,6 @@ class TacoOutput:
             volume=self.volume[rows],
             foreground=take(self.foreground),
         )
-
-
-def tokens_from_map(features: Tensor) -> Tensor:
-    """A feature map (B, F, d, h, w) as tokens (B, d*h*w, F): channels move last, then space is flattened.
-
-    The released code reshapes without moving channels, so that its tokens are groups of channels, not places.
-    """
-    return features.flatten(2).mT  # (B, F, N) -> (B, N, F)
 
 
 class Taco(nn.Module):
@@ -99,15 +89,8 @@ class Taco(nn.Module):
         reconstruction = self.decoder(maps[self.config.reconstruct_stride]) if reconstruct else None
         return TacoOutput(
             tokens={stride: tokens_from_map(maps[stride]) for stride in strides},
-            masks={stride: _token_mask(foreground, stride) for stride in strides},
+            masks={stride: None if foreground is None else token_mask(foreground, stride) for stride in strides},
             reconstruction=cast("Tensor | None", reconstruction),
             volume=volume,
             foreground=foreground,
         )
-
-
-def _token_mask(foreground: Tensor | None, stride: int) -> Tensor | None:
-    """Tokens (B, N) of which at least half the voxels are foreground."""
-    if foreground is None:
-        return None
-    return F.avg_pool3d(foreground.float(), stride).flatten(1) >= FOREGROUND_SHARE

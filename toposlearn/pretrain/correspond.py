@@ -8,7 +8,8 @@ from torch import Tensor
 
 from toposlearn.config import VolumeConfig
 from toposlearn.data import apply_pose
-from toposlearn.models import TacoOutput, tokens_from_map
+from toposlearn.models import TacoOutput
+from toposlearn.topology import tokens_from_map
 
 INSIDE = 0.5  # share of a moved token that must be foreground
 

@@ -18,6 +18,7 @@ from toposlearn.topology.preservation import (
     neighbor_distance,
     neighbor_overlap,
 )
+from toposlearn.topology.tokens import token_mask, tokens_from_map
 
 __all__ = [
     "correspondence_error",
@@ -35,4 +36,6 @@ __all__ = [
     "pairwise_distance",
     "random_matches",
     "sample_negatives",
+    "token_mask",
+    "tokens_from_map",
 ]
