@@ -81,7 +81,11 @@ def test_unknown_settings_are_refused_by_name():
         (AugmentConfig, {"rotation": -1.0}, "augment values must be >= 0"),
         (AugmentConfig, {"scale": 1.0}, "augment.scale and augment.gamma must be below 1"),
         (ModelConfig, {"feature_size": 13, "num_heads": (2, 2, 4, 8)}, "model.feature_size must be a multiple"),
-        (ModelConfig, {"token_strides": (5,)}, r"model.token_strides must be among \(2, 4, 8, 16, 32\), got \(5,\)"),
+        (
+            ModelConfig,
+            {"patch_size": 2, "token_strides": (5,)},
+            r"model.token_strides must be among \(2, 4, 8, 16, 32\), got \(5,\)",
+        ),
         (ModelConfig, {"token_strides": ()}, "model.token_strides must name at least one level"),
         (ModelConfig, {"reconstruct_stride": 3}, r"model.reconstruct_stride must be among .* got \(3,\)"),
         (LossConfig, {"weight_inter": -1.0}, r"loss weights must be >= 0, got \(1.0, 1.0, -1.0\)"),
@@ -95,7 +99,7 @@ def test_unknown_settings_are_refused_by_name():
         (TrainConfig, {"checkpoint_every": 0}, "train.checkpoint_every must be >= 1, got 0"),
         (TrainConfig, {"precision": "fp8"}, "train.precision must be no, bf16 or fp16, got 'fp8'"),
         (TrainConfig, {"test_fraction": 1.0}, "train.test_fraction must be between 0 and 1, got 1.0"),
-        (TacoConfig, {"volume": VolumeConfig(shape=(48, 64, 64))}, "must be a multiple of 32, the encoder's deepest"),
+        (TacoConfig, {"volume": VolumeConfig(shape=(48, 64, 64))}, r"must be a multiple of \d+, the encoder's deepest"),
     ],
 )
 def test_each_setting_that_makes_no_sense_says_so(kind, values, message):
@@ -111,18 +115,29 @@ def test_settings_are_frozen():
 def test_replace_changes_what_is_named_and_checks_it():
     config = preset("lab").replace(train={"steps": 7}, variant="intra")
     assert (config.train.steps, config.variant) == (7, "intra")
-    assert config.replace(train={"steps": 300}, variant="full") == preset("lab")
+    steps = preset("lab").train.steps
+    assert config.replace(train={"steps": steps}, variant="full") == preset("lab")
     with pytest.raises(ValueError, match=r"train.steps"):
         config.replace(train={"steps": 0})
 
 
-@pytest.mark.parametrize("variant", VARIANTS)
+@pytest.mark.parametrize("variant", ["reconstruction", "intra", "inter", "full"])
 def test_a_variant_switches_terms_off_and_nothing_else(variant):
     config = with_variant(preset("lab"), variant)
     on = {"reconstruction": (0, 0), "intra": (1, 0), "inter": (0, 1), "full": (1, 1)}[variant]
     assert (config.loss.weight_intra, config.loss.weight_inter) == on
     assert config.loss.weight_reconstruction == 1
     assert config.replace(variant="full", loss={"weight_intra": 1.0, "weight_inter": 1.0}) == preset("lab")
+
+
+def test_every_variant_is_named_after_itself():
+    assert [with_variant(preset("lab"), variant).variant for variant in VARIANTS] == list(VARIANTS)
+
+
+def test_the_variant_as_described_shares_the_pose_and_reads_within_a_modality():
+    config = with_variant(preset("lab"), "shared_pose")
+    assert (config.augment.shared_pose, config.loss.form) == (True, "within")
+    assert (config.loss.weight_intra, config.loss.weight_inter) == (1, 1)
 
 
 def test_stages_double_in_stride_and_width():

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -45,10 +46,14 @@ def check_image(path: Path) -> ImageFacts:
         raise BadImageError(f"{path} does not exist") from None
     except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
         raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
-    except (EOFError, OSError, ValueError) as error:
+    except (EOFError, OSError, ValueError, zlib.error) as error:
         raise BadImageError(f"{path} is truncated or damaged ({_brief(error)}): copy it again") from None
     if data.ndim != 3 or min(data.shape) < 2:
         raise BadImageError(f"{path} has shape {data.shape}: a 3-D volume is needed")
+    if data.dtype.kind not in "iufb":
+        raise BadImageError(f"{path} holds {data.dtype} values, not one real number a voxel: convert it")
+    if not np.isfinite(image.affine).all() or np.isclose(np.linalg.det(image.affine), 0):
+        raise BadImageError(f"{path} has no usable affine: its header does not say where the voxels lie")
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise BadImageError(f"{path} holds {count} NaN or infinite voxels: repair or replace it")
