@@ -42,10 +42,13 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[
         with safe_open(path, framework="pt", device=str(device)) as file:
             config = TacoConfig.from_dict(json.loads((file.metadata() or {})["config"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
-    except (SafetensorError, KeyError, json.JSONDecodeError) as error:
+    except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a weights file written by toposlearn ({error})") from None
     model = Taco(config.model).to(device)
-    model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    try:
+        model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
+    except RuntimeError:  # its message lists every weight
+        raise ValueError(f"{path} is not a weights file written by toposlearn (weights of another network)") from None
     return model.eval(), config
 
 

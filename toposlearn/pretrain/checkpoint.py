@@ -22,18 +22,20 @@ def save_checkpoint(folder: Path, *, step: int, **states: dict[str, Any]) -> Non
         torch.save({"step": step, **states}, partial)
 
 
+def has_checkpoint(folder: Path) -> bool:
+    """Whether there is something to resume."""
+    return (folder / NAME).is_file()
+
+
 def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
     """Read what `save_checkpoint` wrote (tensors and numbers only: ``weights_only=True``).
 
     Raises:
-        FileNotFoundError: no checkpoint there.
         ValueError: the file is damaged.
     """
     path = folder / NAME
-    if not path.exists():
-        raise FileNotFoundError(f"no checkpoint in {folder}: run without --resume to start from the beginning")
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
     except (RuntimeError, pickle.UnpicklingError, EOFError):
-        raise ValueError(f"{path} is damaged: remove it and start again without --resume") from None
+        raise ValueError(f"{path} is damaged: start again without --resume, in another --out") from None
     return state

@@ -38,7 +38,7 @@ from toposlearn.data import (
 )
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco, model_card, save_weights
-from toposlearn.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from toposlearn.pretrain.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
 from toposlearn.pretrain.correspond import read_at_same_places
 from toposlearn.pretrain.scorecard import Controls, controls, scorecard
 from toposlearn.reproducibility import environment_report, peak_memory_bytes, set_seed
@@ -198,12 +198,13 @@ def pretrain(
     train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
     dataset = PairDataset(train_people, config, accelerator.process_index)
     accelerator.wait_for_everyone()  # everybody has checked: now the folder may change
-    if accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        config.save(out / CONFIG)
     trainer = Trainer(config, accelerator, out)
     if resume:
         trainer.resume()
+    elif accelerator.is_main_process:
+        out.mkdir(parents=True, exist_ok=True)
+        trainer.checkpoint()  # from here on the run can be resumed
+        config.save(out / CONFIG)
     judge = _judge(config, test_people) if accelerator.is_main_process else None
     started, first = time.perf_counter(), trainer.step
     bar = tqdm(
@@ -244,6 +245,8 @@ def open_data(
 def _check_run(config: TacoConfig, out: Path, resume: bool) -> None:
     """Raise unless `out` can take this run; nothing is written."""
     saved = out / CONFIG
+    if resume and not has_checkpoint(out):
+        raise FileNotFoundError(f"no checkpoint in {out}: run without --resume to start from the beginning")
     if resume and saved.exists() and TacoConfig.load(saved) != config:
         raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
     if not resume and saved.exists():
