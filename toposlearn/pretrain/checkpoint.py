@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +35,6 @@ def load_checkpoint(folder: Path, device: torch.device) -> dict[str, Any]:
     path = folder / NAME
     try:
         state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
-    except (RuntimeError, pickle.UnpicklingError, EOFError):
+    except Exception:  # torch tells damage in many ways: RuntimeError, UnpicklingError, EOFError, KeyError, OSError
         raise ValueError(f"{path} is damaged: start again without --resume, in another --out") from None
     return state

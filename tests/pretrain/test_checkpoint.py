@@ -1,0 +1,53 @@
+"""The state of a run: whole, readable, never executed."""
+
+import pytest
+import torch
+
+from toposlearn.pretrain.checkpoint import NAME, has_checkpoint, load_checkpoint, save_checkpoint
+
+CPU = torch.device("cpu")
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    assert not has_checkpoint(tmp_path)
+    save_checkpoint(tmp_path, step=3, model={"weight": torch.arange(3)}, optimizer={"lr": 0.1})
+    assert has_checkpoint(tmp_path)
+    state = load_checkpoint(tmp_path, CPU)
+    assert (state["step"], state["optimizer"]) == (3, {"lr": 0.1})
+    assert torch.equal(state["model"]["weight"], torch.arange(3))
+
+
+def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch):
+    save_checkpoint(tmp_path, step=3)
+
+    def interrupted(state, path):
+        path.write_bytes(b"half")
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(torch, "save", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            save_checkpoint(tmp_path, step=4)
+    assert load_checkpoint(tmp_path, CPU)["step"] == 3
+    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+
+
+@pytest.mark.parametrize("content", [b"", b"half", b"letters", None])
+def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, content):
+    save_checkpoint(tmp_path, step=3, model={"weight": torch.zeros(1000)})
+    whole = (tmp_path / NAME).read_bytes()
+    (tmp_path / NAME).write_bytes(whole[:-500] if content is None else content)
+    with pytest.raises(ValueError, match=r"checkpoint.pt is damaged: start again without --resume") as caught:
+        load_checkpoint(tmp_path, CPU)
+    assert "\n" not in str(caught.value)
+
+
+class Burglar:
+    def __reduce__(self):
+        return (exec, ("raise SystemExit('code of the file was run')",))
+
+
+def test_no_code_of_a_checkpoint_is_run(tmp_path):
+    torch.save({"step": 1, "model": Burglar()}, tmp_path / NAME)
+    with pytest.raises(ValueError, match="damaged"):
+        load_checkpoint(tmp_path, CPU)

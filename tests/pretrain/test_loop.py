@@ -1,0 +1,261 @@
+"""The loop on real (small) data: what it writes, that it learns, that it resumes as if never interrupted."""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from accelerate import Accelerator
+
+from toposlearn import cli
+from toposlearn.config import TacoConfig, with_variant
+from toposlearn.data import PairDataset
+from toposlearn.models import load_weights
+from toposlearn.pretrain import Trainer, loop, pretrain
+from toposlearn.pretrain.loop import learning_rate_factor
+
+TERMS = ("total", "reconstruction", "intra", "inter")
+
+
+@pytest.fixture(scope="module")
+def config(smoke) -> TacoConfig:
+    return smoke.replace(train={"steps": 7, "checkpoint_every": 3, "score_every": 7, "score_people": 2})
+
+
+@pytest.fixture(scope="module")
+def cache(people) -> Path:
+    """Where the six people are kept prepared."""
+    return people.folder.parent
+
+
+@pytest.fixture(scope="module")
+def run(config, cohort, cache, tmp_path_factory) -> Path:
+    """One uninterrupted run."""
+    out = tmp_path_factory.mktemp("run") / "new" / "run"
+    pretrain(config, cohort, out, cache=cache, progress=False)
+    return out
+
+
+def lines(path: Path) -> list[dict]:
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def trainer(config: TacoConfig, out: Path) -> Trainer:
+    return Trainer(config, Accelerator(cpu=True), out)
+
+
+def test_a_run_writes_what_it_promises(run, config):
+    expected = {"config.json", "history.jsonl", "scorecard.jsonl", "checkpoint.pt", "weights.safetensors", "card.md"}
+    assert {path.name for path in run.iterdir()} == expected
+    assert TacoConfig.load(run / "config.json") == config
+    model, stored = load_weights(run / "weights.safetensors")
+    assert stored == config
+    assert "people trained on: 4" in (run / "card.md").read_text()  # two of six are held out
+    assert "no loss term reached: none" in (run / "card.md").read_text()
+    assert torch.isfinite(torch.cat([weight.flatten() for weight in model.parameters()])).all()
+
+
+def test_the_history_has_a_line_a_step(run, config):
+    history = lines(run / "history.jsonl")
+    assert [line["step"] for line in history] == list(range(7))
+    for line in history:
+        assert set(line) == {"step", *TERMS, "gradient_norm", "learning_rate", "seconds"}
+        assert all(math.isfinite(line[name]) for name in TERMS)
+        assert line["total"] == pytest.approx(line["reconstruction"] + line["intra"] + line["inter"], rel=1e-5)
+        factor = learning_rate_factor(line["step"], config.train)
+        assert line["learning_rate"] == pytest.approx(config.train.learning_rate * factor)
+        assert line["seconds"] > 0
+
+
+def test_the_scorecard_is_on_people_held_out(run, config):
+    (score,) = lines(run / "scorecard.jsonl")
+    assert score["step"] == 7
+    for stride in config.model.token_strides:
+        error = score["metrics"][f"stride{stride}/across_people_error"]
+        assert error["n"] == 2
+        assert error["low"] <= error["value"] <= error["high"]
+        assert {"unit", "null", "baseline"} <= set(error)
+
+
+def interrupt_at(monkeypatch, step: int) -> None:
+    train_step = Trainer.train_step
+
+    def interrupted(self, batch):
+        if self.step == step:
+            raise KeyboardInterrupt
+        return train_step(self, batch)
+
+    monkeypatch.setattr(Trainer, "train_step", interrupted)
+
+
+@pytest.mark.parametrize("step", [1, 5])
+def test_a_resumed_run_is_the_uninterrupted_one(run, config, cohort, cache, tmp_path, monkeypatch, step):
+    """Interrupted before its first checkpoint on disk, and after; also: two runs with one seed are equal."""
+    out = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        interrupt_at(patch, step)
+        with pytest.raises(KeyboardInterrupt):
+            pretrain(config, cohort, out, cache=cache, progress=False)
+    assert not (out / "weights.safetensors").exists()
+    pretrain(config, cohort, out, cache=cache, resume=True, progress=False)
+    resumed, whole = (load_weights(folder / "weights.safetensors")[0].state_dict() for folder in (out, run))
+    for name, tensor in whole.items():
+        torch.testing.assert_close(resumed[name], tensor, rtol=1e-3, atol=1e-5)
+    history, expected = lines(out / "history.jsonl"), lines(run / "history.jsonl")
+    assert [line["step"] for line in history] == list(range(7))
+    for line, reference in zip(history, expected, strict=True):
+        assert line["total"] == pytest.approx(reference["total"], rel=1e-3)
+    assert [line["step"] for line in lines(out / "scorecard.jsonl")] == [7]
+
+
+def test_a_finished_run_can_be_resumed_and_changes_nothing(run, config, cohort, cache):
+    before = (run / "history.jsonl").read_text(), (run / "weights.safetensors").read_bytes()
+    pretrain(config, cohort, run, cache=cache, resume=True, progress=False)
+    assert ((run / "history.jsonl").read_text(), (run / "weights.safetensors").read_bytes()) == before
+
+
+def test_a_run_is_never_overwritten_or_continued_with_other_settings(run, config, cohort, cache):
+    before = (run / "config.json").read_text()
+    with pytest.raises(ValueError, match="already holds a run: continue it with --resume, or choose another --out"):
+        pretrain(config, cohort, run, cache=cache, progress=False)
+    other = config.replace(train={"seed": 1})
+    with pytest.raises(ValueError, match="holds a run with other settings"):
+        pretrain(other, cohort, run, cache=cache, resume=True, progress=False)
+    assert (run / "config.json").read_text() == before
+
+
+def test_there_must_be_something_to_resume(config, cohort, cache, tmp_path):
+    with pytest.raises(FileNotFoundError, match=r"no checkpoint in .*: run without --resume"):
+        pretrain(config, cohort, tmp_path / "run", cache=cache, resume=True, progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_damaged_checkpoint_ends_in_one_line(config, cohort, tmp_path, capsys, monkeypatch, cache):
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "checkpoint.pt").write_bytes(b"half")
+    config.save(out / "config.json")
+    with pytest.raises(ValueError, match=r"checkpoint.pt is damaged"):
+        pretrain(config, cohort, out, cache=cache, resume=True, progress=False)
+    assert {path.name for path in out.iterdir()} == {"checkpoint.pt", "config.json"}
+
+
+def test_an_output_that_cannot_be_written_is_told_before_anything_is_computed(config, cohort, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OSError, match="file is no folder that may be written; choose another --out"):
+        pretrain(config, cohort, tmp_path / "file" / "run", progress=False)
+
+
+def test_two_people_are_too_few_to_train_on(config, cohort, tmp_path):
+    few = tmp_path / "data"
+    for number in (1, 2):
+        few.mkdir(exist_ok=True)
+        (few / f"sub-{number:03d}").symlink_to(cohort / f"sub-{number:03d}")
+    with pytest.raises(ValueError, match=r"1 people to train on, but train.subjects_per_step is 2"):
+        pretrain(config, few, tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_truth_there_is_training_but_no_scorecard(config, cohort, cache, tmp_path):
+    data = tmp_path / "data"
+    data.mkdir()
+    for number in range(1, 7):
+        (data / f"sub-{number:03d}").symlink_to(cohort / f"sub-{number:03d}")
+    short = config.replace(train={"steps": 1, "score_every": 1})
+    weights = pretrain(short, data, tmp_path / "run", cache=tmp_path / "cache", progress=False)
+    assert weights.exists()
+    assert not (weights.parent / "scorecard.jsonl").exists()
+
+
+def test_the_loss_falls_on_one_batch(people, config, tmp_path):
+    easy = config.replace(train={"steps": 60, "warmup_steps": 2, "learning_rate": 2e-3})
+    one, batch = trainer(easy, tmp_path), PairDataset(people, easy)[0]
+    totals = [one.train_step(batch).total.item() for _ in range(24)]
+    assert all(map(math.isfinite, totals))
+    assert sum(totals[-4:]) < 0.7 * sum(totals[:4])
+
+
+@pytest.mark.parametrize(
+    ("variant", "on"),
+    [("reconstruction", {"reconstruction"}), ("intra", {"reconstruction", "intra"}), ("full", set(TERMS[1:]))],
+)
+def test_a_variant_really_leaves_terms_out(people, config, tmp_path, variant, on):
+    less = with_variant(config, variant)
+    one = trainer(less, tmp_path)
+    terms = one.train_step(PairDataset(people, less)[0])
+    assert {name for name in TERMS[1:] if getattr(terms, name) != 0} == on
+    assert terms.total.item() == pytest.approx(sum(getattr(terms, name).item() for name in on), rel=1e-5)
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(people, config, tmp_path):
+    one = trainer(config, tmp_path)
+    one.checkpoint()
+    before = (tmp_path / "checkpoint.pt").read_bytes()
+    with torch.no_grad():
+        one.network.decoder[0].conv.bias.fill_(float("nan"))
+    one.train_step(PairDataset(people, config)[0])
+    with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0: lower train.learning_rate") as caught:
+        one.checkpoint()
+    assert "\n" not in str(caught.value)
+    assert (tmp_path / "checkpoint.pt").read_bytes() == before
+
+
+def test_the_learning_rate_warms_up_and_follows_a_cosine(config):
+    train = config.replace(train={"steps": 110, "warmup_steps": 10}).train
+    assert [learning_rate_factor(step, train) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])
+    assert learning_rate_factor(60, train) == pytest.approx(0.5)
+    assert learning_rate_factor(110, train) == pytest.approx(0, abs=1e-12)
+    never_warm = config.replace(train={"warmup_steps": 0}).train
+    assert learning_rate_factor(0, never_warm) == 1
+
+
+def test_the_command_trains_and_prints_where_the_weights_are(cohort, tmp_path, monkeypatch, capsys, cache):
+    monkeypatch.setattr(loop, "prepare", lambda manifest, config, **_: prepare_there(manifest, config, folder=cache))
+    prepare_there = sys.modules["toposlearn.data"].prepare
+    out = tmp_path / "run"
+    arguments = ["pretrain", "--preset", "smoke", "--steps", "1", "--data", str(cohort), "--out", str(out)]
+    assert cli.execute(arguments) == 0
+    assert str(out / "weights.safetensors") in capsys.readouterr().out
+    assert cli.execute(arguments) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {out} already holds a run")
+
+
+SCRIPT = """
+import json, sys
+from pathlib import Path
+import torch
+from toposlearn.config import TacoConfig
+from toposlearn.pretrain import Trainer, pretrain
+
+train_step, drawn = Trainer.train_step, []
+def recording(self, batch):
+    terms = train_step(self, batch)
+    drawn.append([batch["subjects"].tolist(), float(sum(w.double().abs().sum() for w in self.network.parameters()))])
+    return terms
+Trainer.train_step = recording
+pretrain(TacoConfig.load(sys.argv[1]), sys.argv[2], sys.argv[3], cache=sys.argv[4], progress=False)
+rank = torch.distributed.get_rank()
+Path(sys.argv[3], f"drawn{rank}.json").write_text(json.dumps(drawn))
+torch.distributed.destroy_process_group()
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_train_one_network_on_different_people(config, cohort, cache, tmp_path):
+    config.replace(train={"steps": 2, "score_every": 0}).save(tmp_path / "config.json")
+    script = tmp_path / "script.py"
+    script.write_text(SCRIPT)
+    launch = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    paths = [tmp_path / "config.json", cohort, tmp_path / "run", cache]
+    environment = {**os.environ, "OMP_NUM_THREADS": "1", "ACCELERATE_USE_CPU": "true"}
+    done = subprocess.run([*launch, *map(str, paths)], capture_output=True, text=True, env=environment, timeout=300)
+    assert done.returncode == 0, done.stderr[-2000:]
+    first, second = (json.loads((tmp_path / "run" / f"drawn{rank}.json").read_text()) for rank in (0, 1))
+    assert [step[0] for step in first] != [step[0] for step in second]  # different people
+    assert [step[1] for step in first] == pytest.approx([step[1] for step in second])  # the same weights
+    assert len(lines(tmp_path / "run" / "history.jsonl")) == 2  # written once
+    assert (tmp_path / "run" / "weights.safetensors").exists()
