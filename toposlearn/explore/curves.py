@@ -34,9 +34,10 @@ _TITLES = {
 _LINES: dict[str, tuple[str, Any]] = {"null": ("chance", ":"), "baseline": ("grid position", "--")}
 _CONTROLS: dict[str, tuple[str, Any]] = {
     "random": ("chance", ":"),
+    "permuted": ("chance", ":"),
     "position": ("grid position", "--"),
     "centered": ("centered and scaled position", (0, (5, 1, 1, 1, 1, 1))),
-    "floor": ("best token there is", "-."),
+    "floor": ("best token there is", "-"),
 }
 
 
