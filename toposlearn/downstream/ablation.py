@@ -49,6 +49,7 @@ def run_ablation(
         The metrics that were written.
     """
     started, out = time.perf_counter(), Path(out)
+    fresh = not any((out / _name(variant, seed)).exists() for variant in variants for seed in seeds)
     weights = {variant: [_train(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants}
     judges = gather_judges(config, data, held_out)
     metrics = compare(measure_all(config, weights, seeds, judges, progress), judges)
@@ -58,16 +59,20 @@ def run_ablation(
         metrics=metrics,
         config=config.to_dict(),
         seeds=list(seeds),
-        seconds=time.perf_counter() - started,
+        seconds=time.perf_counter() - started if fresh else None,  # of a continued run only the last part is known
     )
     if shipped is not None:
         ship(weights, out / RESULTS, Path(shipped))
     return metrics
 
 
+def _name(variant: str, seed: int) -> str:
+    return f"{variant}-seed{seed}"
+
+
 def _train(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
     """The weights of one run, trained only as far as they are not there yet."""
-    run = out / f"{variant}-seed{seed}"
+    run = out / _name(variant, seed)
     if (run / WEIGHTS).exists():
         return run / WEIGHTS
     settings = with_variant(config.replace(train={"seed": seed}), variant)
