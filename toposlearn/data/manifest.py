@@ -92,7 +92,10 @@ def origin_of(root: Path) -> str:
             f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped by "
             f"the package {source.package}. The Apache-2.0 licence of the code does not cover the label map"
         )
-    name, licence = description.get("Name", root.resolve().name), description.get("License", "not stated in the data set")
+    name, licence = (
+        description.get("Name", root.resolve().name),
+        description.get("License", "not stated in the data set"),
+    )
     return f"{name}; licence: {licence}"
 
 
