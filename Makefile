@@ -9,6 +9,9 @@ PYTHON ?= $(shell command -v python3.11 || command -v python3)
 # Leave the constraint out to get the torch build of your choice: make setup CONSTRAINTS=
 CONSTRAINTS ?= -c requirements/ci-constraints.txt
 
+# Threads that wait by spinning slow each other down as soon as anything else runs on the machine.
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: run test lab weights setup clean
 
 run: setup

@@ -6,6 +6,7 @@ Exit code 0 only on success, 1 for what went wrong, 2 for a command that cannot 
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,6 +18,9 @@ from toposlearn.commands import app
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
+    # Threads of torch that wait by spinning slow each other down many times over once anything else runs on the machine.
+    # Read when torch is loaded, here and in the kernels of notebooks.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
     sys.exit(execute(sys.argv[1:] if argv is None else argv))
 
