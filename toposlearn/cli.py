@@ -18,7 +18,7 @@ from toposlearn.commands import app
 
 def main(argv: Sequence[str] | None = None) -> None:
     """Run a command and leave with its exit code."""
-    # Threads of torch that wait by spinning slow each other down many times over once anything else runs on the machine.
+    # Threads that wait by spinning slow each other down many times over as soon as anything else runs on the machine.
     # Read when torch is loaded, here and in the kernels of notebooks.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
