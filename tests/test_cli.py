@@ -137,10 +137,12 @@ def test_pretrain_builds_the_settings(stand_in, capsys):
     assert named == {"resume": True}
 
 
-def test_ablation_passes_its_options_on(stand_in, capsys):
-    calls = stand_in("toposlearn.downstream", "run_ablation", {})
+def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
+    calls, drawn = stand_in("toposlearn.downstream", "run_ablation", {"A/full": 1}), []
+    monkeypatch.setattr("toposlearn.commands._draw_overview", lambda *arguments: drawn.append(arguments))
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
+    assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]
     assert capsys.readouterr().out == "runs/mine/results.json\n"
 
 
@@ -243,6 +245,14 @@ def test_report_writes_the_readme_table(course, capsys):
     (course / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
     assert cli.execute(["run", "notebooks/02_c.ipynb", "--out", "runs/latest"]) == 0
     assert cli.execute(["report", "--readme"]) == 0
+    results = course / "checkpoints/lab/results.json"
+    results.parent.mkdir(parents=True)
+    results.write_text((Path(__file__).parent.parent / "checkpoints/lab/results.json").read_text())
+    assert cli.execute(["report", "--readme"]) == 1  # now there are results, but no place for them
+    assert f"no {report.RESULTS[0]}" in capsys.readouterr().err
+    (course / "README.md").write_text("\n".join([report.BEGIN, report.END, *report.RESULTS]) + "\n")
+    assert cli.execute(["report", "--readme"]) == 0
+    assert "+ intra + inter (full)" in (course / "README.md").read_text()
     assert "(notebooks/02_c.ipynb)" in (course / "README.md").read_text()
     assert "Measured: " in (course / "notebooks/02_c.ipynb").read_text()
 

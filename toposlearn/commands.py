@@ -238,7 +238,8 @@ def report(
     if readme:
         root = course_folder().parent
         book.update_readme(root / "README.md", runs)
-        book.update_results(root / "README.md", root / "checkpoints/lab/results.json")
+        if (results := root / "checkpoints/lab/results.json").exists():
+            book.update_results(root / "README.md", results)
         for one in runs:
             book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
 
