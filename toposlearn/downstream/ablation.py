@@ -15,7 +15,7 @@ from toposlearn.config import VARIANTS, TacoConfig, with_variant
 from toposlearn.downstream.comparison import compare, gather_judges, measure_all
 from toposlearn.models import load_weights, save_weights
 from toposlearn.pretrain import pretrain
-from toposlearn.pretrain.loop import CARD, HISTORY, SCORES, WEIGHTS
+from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS
 from toposlearn.reproducibility import write_result
 
 SHIPPED = ("reconstruction", "intra", "full")

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -30,27 +29,20 @@ from toposlearn.data import (
     PairDataset,
     PosedPeople,
     augment,
-    origin_of,
     pose_people,
     prepare,
     read_manifest,
     split_people,
 )
 from toposlearn.losses import TacoLoss, TacoTerms
-from toposlearn.models import Taco, model_card, save_weights
-from toposlearn.pretrain.checkpoint import has_checkpoint, load_checkpoint, save_checkpoint
+from toposlearn.models import Taco
+from toposlearn.pretrain.checkpoint import load_checkpoint, save_checkpoint
 from toposlearn.pretrain.correspond import read_at_same_places
+from toposlearn.pretrain.run_folder import CONFIG, HISTORY, SCORES, WEIGHTS, check_run, truncate, write_weights
 from toposlearn.pretrain.scorecard import Controls, controls, scorecard
-from toposlearn.reproducibility import environment_report, peak_memory_bytes, set_seed
+from toposlearn.reproducibility import set_seed
 
 LOG_EVERY = 10  # steps between writes of the history: one device synchronization each
-WEIGHTS, HISTORY, SCORES, CARD, CONFIG = (
-    "weights.safetensors",
-    "history.jsonl",
-    "scorecard.jsonl",
-    "card.md",
-    "config.json",
-)
 
 
 @dataclass
@@ -91,8 +83,7 @@ class Trainer:
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step = state["step"]
-        _truncate_history(self.out / HISTORY, self.step)
-        _truncate_history(self.out / SCORES, self.step)
+        truncate(self.out, self.step)
 
     def train_step(self, batch: dict[str, Tensor]) -> TacoTerms:
         """One optimizer step on the batch of step `self.step`."""
@@ -194,7 +185,7 @@ def pretrain(
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage that no term reaches
     accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
     out = Path(out)
-    _check_run(config, out, resume)  # before anything is computed
+    check_run(config, out, resume)  # before anything is computed
     train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
     dataset = PairDataset(train_people, config, accelerator.process_index)
     accelerator.wait_for_everyone()  # everybody has checked: now the folder may change
@@ -226,8 +217,10 @@ def pretrain(
         if judge and config.train.score_every and (trainer.step % config.train.score_every == 0 or last):
             _write_score(trainer, *judge)
     accelerator.wait_for_everyone()
-    steps = max(trainer.step - first, 1)
-    return _finish(trainer, train_people.manifest, (time.perf_counter() - started) / steps)
+    if accelerator.is_main_process:
+        seconds = (time.perf_counter() - started) / max(trainer.step - first, 1)
+        write_weights(out, trainer.network, config, train_people.manifest, trainer.untrained, seconds)
+    return out / WEIGHTS
 
 
 def open_data(
@@ -240,20 +233,6 @@ def open_data(
     parts = split_people(manifest, test_fraction=config.train.test_fraction)
     train, test = (prepare(part, config.volume, folder=cache, progress=False) for part in parts)
     return train, test
-
-
-def _check_run(config: TacoConfig, out: Path, resume: bool) -> None:
-    """Raise unless `out` can take this run; nothing is written."""
-    saved = out / CONFIG
-    if resume and not has_checkpoint(out):
-        raise FileNotFoundError(f"no checkpoint in {out}: run without --resume to start from the beginning")
-    if resume and saved.exists() and TacoConfig.load(saved) != config:
-        raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
-    if not resume and saved.exists():
-        raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PermissionError(f"cannot write to {out}: {place} is no folder that may be written; choose another --out")
 
 
 def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
@@ -278,32 +257,3 @@ def _write_score(trainer: Trainer, people: PosedPeople, reference: dict[int, Con
     with (trainer.out / SCORES).open("a") as file:
         file.write(json.dumps({"step": trainer.step, "metrics": metrics}) + "\n")
     trainer.written = time.perf_counter()
-
-
-def _truncate_history(path: Path, step: int) -> None:
-    """Drop lines after the checkpoint: those steps are taken again."""
-    if path.exists():
-        lines = path.read_text().splitlines()
-        limit = step if path.name == HISTORY else step + 1
-        kept = [line for line in lines if json.loads(line)["step"] < limit]
-        path.write_text("".join(line + "\n" for line in kept))
-
-
-def _finish(trainer: Trainer, people: Manifest, seconds_per_step: float) -> Path:
-    weights = trainer.out / WEIGHTS
-    if not trainer.accelerator.is_main_process:
-        return weights
-    report = environment_report()
-    facts = {
-        "people trained on": len(people),
-        "seconds a step": f"{seconds_per_step:.2f}",
-        "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
-        "device": report["device"],
-        "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
-    }
-    save_weights(weights, trainer.network, trainer.config)
-    config = trainer.config
-    title = f"TACO {config.preset}, {config.variant}"
-    card = model_card(title, config, facts, origin_of(people.root), trainer.untrained)
-    (trainer.out / CARD).write_text(card)
-    return weights
