@@ -12,7 +12,7 @@ CONSTRAINTS ?= -c requirements/ci-constraints.txt
 # Threads that wait by spinning slow each other down as soon as anything else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: run test lab weights setup clean
+.PHONY: run test browser-test lab weights setup clean
 
 run: setup
 	$(BIN)/python -m toposlearn all
@@ -22,7 +22,11 @@ test: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -m "not notebook"
+	$(BIN)/python -m pytest -m "not notebook and not browser"
+
+# Drives the explorer and the book in a headless Chromium: $CHROMIUM, or chromium on the PATH.
+browser-test: setup
+	$(BIN)/python -m pytest -m browser
 
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
