@@ -5,6 +5,7 @@ Upright, centered heads make grid position alone a strong matcher; every compari
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -29,6 +30,8 @@ class PosedPeople:
         foreground: (S, 1, D, H, W) bool.
         to_template: (S, 3, D, H, W) template mm, or None without truth.
         labels: (S, 1, D, H, W) int16, or None.
+        lesion: (S, 1, D, H, W) bool, or None.
+        info: row of participants.tsv of each person; empty where there is none.
     """
 
     subjects: tuple[str, ...]
@@ -38,6 +41,8 @@ class PosedPeople:
     foreground: Tensor
     to_template: Tensor | None
     labels: Tensor | None
+    lesion: Tensor | None = None
+    info: tuple[Mapping[str, str], ...] = ()
 
     def token_mask(self, stride: int) -> Tensor:
         """(S, N) bool: tokens of which at least half the voxels are foreground."""
@@ -79,7 +84,8 @@ def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool 
     moved = [_move(person, pose if posed else None, config) for person, pose in zip(people, poses, strict=True)]
     stacked = {name: _stack([fields[name] for fields in moved]) for name in moved[0]}
     names = tuple(person.subject for person in people)
-    return PosedPeople(names, config.volume.modalities, config.volume.spacing, **stacked)  # type: ignore[arg-type]
+    info = tuple(person.info or {} for person in people)
+    return PosedPeople(names, config.volume.modalities, config.volume.spacing, **stacked, info=info)  # type: ignore[arg-type]
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:
@@ -95,11 +101,13 @@ def _move(person: Prepared, pose: Tensor | None, config: TacoConfig) -> dict[str
     foreground = moved(person.foreground[None], True, False)
     assert foreground is not None
     labels = None if person.labels is None else moved(person.labels[None], True, False)
+    lesion = None if person.lesion is None else moved(person.lesion[None], True, False)
     return {
         "volumes": moved(person.volumes, False, False),
         "foreground": foreground > 0.5,
         "to_template": moved(person.to_template, False, True),
         "labels": None if labels is None else labels.to(torch.int16),
+        "lesion": None if lesion is None else lesion > 0.5,
     }
 
 
