@@ -6,7 +6,7 @@ import pytest
 from image_maker import bids, head, save
 
 from toposlearn.data import Manifest, Record, read_manifest, split_people
-from toposlearn.data.manifest import modality_of
+from toposlearn.data.modalities import modality_of
 
 
 def test_the_cohort_is_read_with_its_truth(cohort):
@@ -80,7 +80,7 @@ def test_no_folder_a_file_and_no_images(tmp_path):
         read_manifest(tmp_path)
     (tmp_path / "sub-01" / "anat").mkdir(parents=True)
     (tmp_path / "sub-01" / "anat" / "scan.nii.gz").write_text("")
-    with pytest.raises(FileNotFoundError, match="no image found"):
+    with pytest.raises(ValueError, match=r"scan.nii.gz names no modality \(t1, .*rename it"):
         read_manifest(tmp_path)
 
 

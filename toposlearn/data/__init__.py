@@ -1,7 +1,11 @@
-"""From a BIDS folder to batches: manifest, quality gate, transforms, cache, pairs, posed heads."""
+"""From a folder of scans to batches: layouts, manifest, quality gate, transforms, cache, pairs, posed heads.
+
+Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, manifest)`` takes modalities all have.
+"""
 
 from toposlearn.data.cache import Cache, Prepared, prepare
-from toposlearn.data.manifest import Manifest, Record, origin_of, read_manifest, split_people
+from toposlearn.data.layouts import read_manifest
+from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
 from toposlearn.data.posed import PosedPeople, pose_people
@@ -20,6 +24,7 @@ __all__ = [
     "augment",
     "check_image",
     "check_record",
+    "config_for",
     "draw_poses",
     "inspect_folder",
     "origin_of",

@@ -1,21 +1,18 @@
-"""Which people and files a data folder holds: a BIDS tree read into records, and people split into train and test."""
+"""The people of a data folder: their files, the modalities that a run can use, and the split into train and test."""
 
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
 from toposlearn.anatomy import SOURCES
+from toposlearn.config import TacoConfig
 
 TRUTH = "derivatives/toposlearn"
-_IMAGE = re.compile(r"^(?P<subject>sub-[A-Za-z0-9]+)_(?:.*_)?(?P<suffix>[A-Za-z0-9]+)\.nii(\.gz)?$")
-_CONTRAST_AGENT = re.compile(r"_(ce-[A-Za-z0-9]+)_")
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,17 @@ class Record:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The people of a data folder."""
+    """The people of a data folder.
+
+    Attributes:
+        layout: how the folder is laid out, in words.
+        ignored: image files in it that are not used.
+    """
 
     root: Path
     records: tuple[Record, ...]
+    layout: str = ""
+    ignored: tuple[Path, ...] = ()
 
     def __len__(self) -> int:
         return len(self.records)
@@ -58,27 +62,29 @@ class Manifest:
     def select(self, subjects: Sequence[str]) -> Manifest:
         """The manifest of these people only, in this order."""
         by_name = {record.subject: record for record in self.records}
-        return Manifest(self.root, tuple(by_name[name] for name in subjects))
+        return replace(self, records=tuple(by_name[name] for name in subjects))
 
 
-def read_manifest(root: str | Path) -> Manifest:
-    """Read a BIDS folder: ``sub-*/[ses-*/]anat/*.nii[.gz]``; the first session of each person is used.
+def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
+    """The same settings, with modalities that everyone here has: the configuration's own if they all have those.
+
+    Else all that everyone has, the configuration's first, in its order.
 
     Raises:
-        FileNotFoundError: no such folder, or no image in it.
+        ValueError: fewer than two modalities that everyone has.
     """
-    root = Path(root)
-    if not root.is_dir():
-        raise FileNotFoundError(f"data folder {root} does not exist: make one with 'toposlearn cohort --out {root}'")
-    info = _participants(root)
-    folders = sorted(path for path in root.glob("sub-*") if path.is_dir())
-    records = tuple(_record(root, folder, info.get(folder.name, {})) for folder in folders)
-    records = tuple(record for record in records if record.images)
-    if not records:
-        raise FileNotFoundError(
-            f"no image found in {root}: expected BIDS names such as {root}/sub-01/anat/sub-01_T1w.nii.gz"
+    common, wanted = manifest.modalities, config.volume.modalities
+    if set(wanted) <= set(common):
+        return config
+    if len(common) < 2:
+        poorest = min(manifest.records, key=lambda record: len(record.images))
+        raise ValueError(
+            f"at least two modalities that everyone has are needed, but the {len(manifest)} people of {manifest.root} "
+            f"share {' and '.join(common) or 'none'} ({poorest.subject} has {', '.join(sorted(poorest.images))}): "
+            "add images, or move people away"
         )
-    return Manifest(root, records)
+    chosen = [name for name in wanted if name in common]
+    return config.replace(volume={"modalities": (*chosen, *(name for name in common if name not in chosen))})
 
 
 def origin_of(root: Path) -> str:
@@ -89,48 +95,14 @@ def origin_of(root: Path) -> str:
     if recipe.get("Generator") == "toposlearn cohort":
         source = SOURCES[recipe["Anatomy"]]
         return (
-            f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped by "
-            f"the package {source.package}. The Apache-2.0 licence of the code does not cover the label map"
+            f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped "
+            f"by the package {source.package}. The Apache-2.0 licence of the code does not cover the label map"
         )
     name, licence = (
         description.get("Name", root.resolve().name),
         description.get("License", "not stated in the data set"),
     )
     return f"{name}; licence: {licence}"
-
-
-def _participants(root: Path) -> dict[str, dict[str, str]]:
-    path = root / "participants.tsv"
-    if not path.exists():
-        return {}
-    table = pd.read_csv(path, sep="\t", dtype=str, keep_default_na=False)
-    if "participant_id" not in table:
-        raise ValueError(f"{path} has no column participant_id")
-    rows = table.to_dict(orient="records")
-    return {str(row["participant_id"]): {str(name): str(value) for name, value in row.items()} for row in rows}
-
-
-def _record(root: Path, folder: Path, info: Mapping[str, str]) -> Record:
-    anat = sorted([*folder.glob("anat"), *folder.glob("ses-*/anat")])[:1]
-    files = sorted(path for place in anat for path in place.iterdir())
-    images = {name: path for path in files if (name := modality_of(path.name))}
-    truth = root / TRUTH / folder.name / "anat"
-    ending = {
-        "labels": "dseg",
-        "lesion": "label-lesion_mask",
-        "to_template": "from-subject_to-template_xfm",
-    }
-    found = {name: truth / f"{folder.name}_{end}.nii.gz" for name, end in ending.items()}
-    return Record(folder.name, images, info=info, **{name: path for name, path in found.items() if path.exists()})
-
-
-def modality_of(name: str) -> str | None:
-    """The modality in a BIDS file name (``T1w``, ``ce-gadolinium_T1w``), or None when it is no image."""
-    match = _IMAGE.match(name)
-    if match is None or match["suffix"] in ("mask", "dseg", "xfm"):
-        return None
-    agent = _CONTRAST_AGENT.search(name)
-    return f"{agent[1]}_{match['suffix']}" if agent else match["suffix"]
 
 
 def split_people(manifest: Manifest, *, test_fraction: float = 0.25, seed: int = 0) -> tuple[Manifest, Manifest]:

@@ -11,7 +11,8 @@ import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
 
-from toposlearn.data.manifest import Record, read_manifest
+from toposlearn.data.layouts import read_manifest
+from toposlearn.data.manifest import Record
 
 SAME_AFFINE_MM = 1e-2
 
