@@ -18,7 +18,8 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-DataOption = Annotated[Path, typer.Option("--data", help="BIDS folder.")]
+FOLDER = "Folder of people: BIDS, BraTS, a folder a person, or all files in one."
+DataOption = Annotated[Path, typer.Option("--data", help=FOLDER)]
 
 
 def _print_version(wanted: bool) -> None:
@@ -54,7 +55,7 @@ def cohort(
 
 
 @app.command()
-def inspect(data: Annotated[Path, typer.Argument(help="BIDS folder.")]) -> None:
+def inspect(data: Annotated[Path, typer.Argument(help=FOLDER)]) -> None:
     """Check a data set: what is there, and what is wrong with it, on one page."""
     from toposlearn.data import inspect_folder
 
@@ -68,7 +69,8 @@ def pretrain(
     data: DataOption = DATA,
     out: Annotated[Path, typer.Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
     modalities: Annotated[
-        str | None, typer.Option(help="Modalities that everyone has, e.g. T1w,FLAIR; the preset's unless given.")
+        str | None,
+        typer.Option(help="Modalities, e.g. T1w,FLAIR; unless given, the preset's or all that everyone has."),
     ] = None,
     steps: Annotated[int | None, typer.Option(help="Steps, instead of the preset's.")] = None,
     seed: Annotated[int, typer.Option(help="Seed of weights, pairs and augmentation.")] = 0,
@@ -79,8 +81,13 @@ def pretrain(
 
     given = {"seed": seed} | ({} if steps is None else {"steps": steps})
     settings = config.with_variant(config.preset(preset), variant).replace(train=given)
+    from toposlearn.data import config_for, read_manifest
+
     if modalities is not None:
         settings = settings.replace(volume={"modalities": tuple(modalities.split(","))})
+    else:
+        settings = config_for(settings, read_manifest(data))
+    typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
 
     from toposlearn.pretrain import pretrain as train
 
@@ -96,14 +103,16 @@ def scorecard(
     """Judge weights on the people that were held out: correspondence in mm, neighborhoods, with their baselines."""
     import time
 
-    from toposlearn.data import pose_people, prepare, read_manifest, split_people
+    from toposlearn.data import config_for, pose_people, prepare, read_manifest, split_people
     from toposlearn.models.weights import load_weights
     from toposlearn.pretrain import scorecard as score
     from toposlearn.reproducibility import write_result
 
     start = time.perf_counter()
     model, config = load_weights(weights)
-    _, held_out = split_people(read_manifest(data), test_fraction=config.train.test_fraction)
+    manifest = read_manifest(data)
+    config = config_for(config, manifest)
+    _, held_out = split_people(manifest, test_fraction=config.train.test_fraction)
     metrics = score(model, pose_people(prepare(held_out, config.volume), config))
     for name, metric in metrics.items():
         typer.echo(f"{name:<36} " + "  ".join(f"{part} {_number(value)}" for part, value in metric.items()))

@@ -9,8 +9,8 @@ import torch
 
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Cache, Manifest, PosedPeople, pose_people
-from toposlearn.topology import token_mask
 from toposlearn.data.posed import _pose
+from toposlearn.topology import token_mask
 
 STRIDE = 4
 

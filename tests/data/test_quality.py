@@ -157,7 +157,7 @@ def test_pretrain_refuses_bad_data_and_leaves_no_run(tmp_path, cohort, capsys):
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: {bad} is truncated or damaged")
     bad.unlink()
-    assert pretrain("--data", data, "--out", tmp_path / "run") == 1
+    assert pretrain("--data", data, "--out", tmp_path / "run", "--modalities", "T1w,T2w") == 1
     error = capsys.readouterr().err.splitlines()[-1]
     assert error.startswith(f"error: sub-002 in {data} has no T2w image")
     assert not (tmp_path / "run").exists()
@@ -177,6 +177,9 @@ def test_inspect_tells_a_good_folder_on_one_page(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         f"{root}: 2 people",
+        "layout: BIDS, the first session of each person",
+        "  T1w                PERSON_T1w.nii.gz  (2)",
+        "  T2w                PERSON_T2w.nii.gz  (2)",
         "sub-01  20 x 24 x 18  3 x 3 x 3 mm  RAS  T1w, T2w",
         "sub-02  20 x 24 x 18  3 x 3 x 3 mm  RAS  T1w, T2w",
         "modalities that everyone has: T1w, T2w",

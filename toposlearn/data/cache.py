@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -20,7 +20,7 @@ from toposlearn.data.transforms import volume_transforms
 from toposlearn.reproducibility import atomic_path
 
 CACHE = f"{TRUTH}/cache"
-CACHE_VERSION = 1  # raised when the transforms change
+CACHE_VERSION = 2  # raised when the transforms change
 
 
 @dataclass(frozen=True, eq=False)
@@ -100,7 +100,7 @@ def _is_fresh(record: Record, file: Path) -> bool:
 
 def _prepare_one(record: Record, config: VolumeConfig) -> dict[str, Tensor]:
     images = {name: record.images[name] for name in config.modalities}
-    check_record(Record(record.subject, images))
+    check_record(replace(record, images=images))
     extra = {"labels": record.labels, "lesion": record.lesion, "to_template": record.to_template}
     files = {**images, **{name: path for name, path in extra.items() if path is not None}}
     transforms = volume_transforms(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
@@ -12,7 +13,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import Record
+from toposlearn.data.manifest import Manifest, Record
 
 SAME_AFFINE_MM = 1e-2
 
@@ -73,20 +74,20 @@ def _brief(error: Exception) -> str:
 def check_record(record: Record) -> dict[str, ImageFacts]:
     """Check every image of a person, and that all lie on one grid: token i must be the same place in each modality."""
     facts = {modality: check_image(path) for modality, path in record.images.items()}
-    affines = {modality: load_image(path).affine for modality, path in record.images.items()}
-    first, *others = facts
-    for other in others:
-        if facts[other].shape != facts[first].shape:
-            raise BadImageError(
-                f"{facts[other].path} has shape {facts[other].shape} but {facts[first].path.name} has "
-                f"{facts[first].shape}: register and resample the modalities of {record.subject} to one grid"
-            )
-        if not np.allclose(affines[other], affines[first], atol=SAME_AFFINE_MM):
-            raise BadImageError(
-                f"{facts[other].path} lies elsewhere in space than {facts[first].path.name} (their affines differ): "
-                f"register and resample the modalities of {record.subject} to one grid"
-            )
+    first = next(iter(facts.values())).path
+    for path in [fact.path for fact in facts.values()] + [path for path in (record.labels, record.lesion) if path]:
+        _check_same_grid(path, first, record.subject)
     return facts
+
+
+def _check_same_grid(path: Path, first: Path, person: str) -> None:
+    """By the headers alone."""
+    one, other = load_image(first), load_image(path)
+    remedy = f"register and resample the modalities of {person} to one grid"
+    if other.shape != one.shape:
+        raise BadImageError(f"{path} has shape {other.shape} but {first.name} has {one.shape}: {remedy}")
+    if not np.allclose(other.affine, one.affine, atol=SAME_AFFINE_MM):
+        raise BadImageError(f"{path} lies elsewhere in space than {first.name} (their affines differ): {remedy}")
 
 
 def inspect_folder(root: str | Path) -> str:
@@ -97,7 +98,7 @@ def inspect_folder(root: str | Path) -> str:
         BadImageError: the first bad image, after the whole folder was read; the message counts the others.
     """
     manifest = read_manifest(root)
-    errors, lines = [], [f"{manifest.root}: {len(manifest)} people"]
+    errors, lines = [], [f"{manifest.root}: {len(manifest)} people", f"layout: {manifest.layout}", *_names(manifest)]
     for record in manifest.records:
         try:
             facts = check_record(record)
@@ -113,3 +114,20 @@ def inspect_folder(root: str | Path) -> str:
         raise BadImageError(errors[0] + more)
     lines.append(f"modalities that everyone has: {', '.join(manifest.modalities) or 'none'}")
     return "\n".join(lines)
+
+
+def _names(manifest: Manifest) -> list[str]:
+    """Which file became which modality, a line for each way of naming: ``T1w  PERSON_t1.nii.gz  (6)``."""
+    used = [
+        (kind, path.name.replace(record.subject, "PERSON"))
+        for record in manifest.records
+        for kind, path in (*record.images.items(), ("labels", record.labels), ("lesion mask", record.lesion))
+        if path is not None
+    ]
+    people = sorted((record.subject for record in manifest.records), key=len, reverse=True)
+    unused = [
+        ("not used", next((path.name.replace(name, "PERSON") for name in people if name in path.name), path.name))
+        for path in manifest.ignored
+    ]
+    counts = [*sorted(Counter(used).items()), *sorted(Counter(unused).items())]
+    return [f"  {kind:<18} {name}  ({count})" for (kind, name), count in counts]

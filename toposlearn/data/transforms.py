@@ -13,6 +13,7 @@ from monai.transforms import (
     DeleteItemsd,
     LoadImaged,
     MapTransform,
+    MaskIntensityd,
     Orientationd,
     ResizeWithPadOrCropd,
     ScaleIntensityRangePercentilesd,
@@ -24,28 +25,48 @@ from toposlearn.config import VolumeConfig
 
 AXES = "RAS"
 FOREGROUND_FRACTION = 0.05  # of the bright end (99th percentile) of a modality
+NOISE_MEDIANS = 3.5  # about 4 standard deviations of the noise: the median of a Rayleigh law is 1.18 of them
+NOISY_FACES = 0.3  # share of the outermost voxels that must not be zero for air to count as noisy
 BRIGHT_PERCENTILE = 99.5
 
 
 class AddForegroundd(MapTransform):
     """Adds ``foreground`` (1, D, H, W): voxels where any modality is brighter than air, holes filled, largest part.
 
-    Brain-extracted images have air at zero; for others the threshold leaves out most of the background.
+    Brain-extracted images have air at zero. In whole heads air is noise, whose height is read off the volume's faces.
     """
 
     def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
         """Add the mask to the dictionary."""
         result = dict(data)
-        bright = [_brighter_than_air(np.asarray(data[key][0])) for key in self.keys]
-        mask = _largest_part(np.any(bright, axis=0))
+        volumes = [np.asarray(data[key][0]) - np.min(np.asarray(data[key][0])) for key in self.keys]
+        noise = [_air_noise(volume) for volume in volumes]
+        mask = np.any([_brighter_than_air(*each) for each in zip(volumes, noise, strict=True)], axis=0)
+        mask = _largest_part(_filled_slices(mask) if any(noise) else mask)
         first = data[self.keys[0]]
         result["foreground"] = MetaTensor(torch.as_tensor(mask[None], dtype=torch.float32), meta=first.meta)
         return result
 
 
-def _brighter_than_air(volume: np.ndarray) -> np.ndarray:
-    low = volume.min()
-    return np.asarray(volume - low > FOREGROUND_FRACTION * (np.percentile(volume, 99) - low))
+def _brighter_than_air(volume: np.ndarray, noise: float) -> np.ndarray:
+    return np.asarray(volume > max(FOREGROUND_FRACTION * np.percentile(volume, 99), NOISE_MEDIANS * noise))
+
+
+def _filled_slices(mask: np.ndarray) -> np.ndarray:
+    """Holes filled slice by slice along each axis: a dark skull lets brain and scalp fall apart, and a neck is open."""
+    plane = ndimage.generate_binary_structure(2, 1)
+    cross = [np.expand_dims(plane, axis) for axis in range(3)]
+    return np.asarray(np.any([ndimage.binary_fill_holes(mask, structure) for structure in cross], axis=0))
+
+
+def _air_noise(volume: np.ndarray) -> float:
+    """Median of what is not zero on the volume's six faces; 0 where most of them is zero: air without noise."""
+    inner = tuple(slice(1, -1) for _ in volume.shape)
+    on_face = np.ones(volume.shape, dtype=bool)
+    on_face[inner] = False
+    faces = volume[on_face]
+    noisy = faces[faces > 0]
+    return float(np.median(noisy)) if len(noisy) > NOISY_FACES * len(faces) else 0.0
 
 
 def _largest_part(mask: np.ndarray) -> np.ndarray:
@@ -59,7 +80,7 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
 def volume_transforms(
     config: VolumeConfig, *, labels: bool = False, lesion: bool = False, truth: bool = False
 ) -> Compose:
-    """Load, canonical axes, resample, center on the head, crop or pad, scale to [0, 1].
+    """Load, canonical axes, resample, center on the head, crop or pad, scale to [0, 1], air to zero.
 
     Args:
         config: grid and modalities.
@@ -88,6 +109,7 @@ def volume_transforms(
             ResizeWithPadOrCropd([*images, *discrete, "foreground"], spatial_size=config.shape, mode="constant"),
             *([ResizeWithPadOrCropd(fields, spatial_size=config.shape, mode="edge")] if fields else []),
             ScaleIntensityRangePercentilesd(images, lower=0, upper=BRIGHT_PERCENTILE, b_min=0, b_max=1, clip=True),
+            MaskIntensityd(images, mask_key="foreground"),  # air is zero: its noise would be texture to a network
             DeleteItemsd("foreground_start_coord"),
             DeleteItemsd("foreground_end_coord"),
         ]
