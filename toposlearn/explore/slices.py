@@ -127,16 +127,19 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
     ax.imshow(cut(volume, panel.plane, panel.at, panel.spacing), cmap="gray", vmin=0, vmax=white, **view)
     if panel.overlay is not None:
         ax.imshow(cut(panel.overlay, panel.plane, panel.at, panel.spacing), **view)
-    for direction, axis in zip("xy", PLANE_AXES[panel.plane], strict=True):
-        _write_letters(ax, direction, *_LETTERS[axis])
+    write_letters(ax, panel.plane)
     ax.set_title(panel.title or f"{panel.plane}, {panel.at:+.0f} mm", size=10)
     ax.tick_params(labelsize=8)
 
 
-def _write_letters(ax: Axes, direction: str, low: str, high: str) -> None:
-    places = {"x": ((0.03, 0.5), (0.97, 0.5)), "y": ((0.5, 0.03), (0.5, 0.97))}[direction]
-    for letter, (x, y) in zip((low, high), places, strict=True):
-        ax.text(x, y, letter, transform=ax.transAxes, color="0.85", size=9, ha="center", va="center", weight="bold")
+def write_letters(ax: Axes, plane: Plane, size: float = 9) -> None:
+    """Letters at the edges of a plane: left, right, posterior, anterior, inferior, superior."""
+    places = (((0.03, 0.5), (0.97, 0.5)), ((0.5, 0.03), (0.5, 0.97)))
+    for axis, ends in zip(PLANE_AXES[plane], places, strict=True):
+        for letter, (x, y) in zip(_LETTERS[axis], ends, strict=True):
+            ax.text(
+                x, y, letter, transform=ax.transAxes, color="0.85", size=size, ha="center", va="center", weight="bold"
+            )
 
 
 def plot_panels(panels: Sequence[Panel], columns: int, title: str = "", *, size: float = 2.9) -> Figure:

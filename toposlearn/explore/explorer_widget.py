@@ -1,0 +1,150 @@
+"""The explorer with menus, sliders and a picture to click on: a thin shell over `draw_answer`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import anywidget
+import ipywidgets as widgets
+import traitlets
+from matplotlib import pyplot as plt
+
+from toposlearn.explore.explorer import View, answer, describe, first_view, token_near
+from toposlearn.explore.explorer_figure import ClickArea, click_areas, draw_answer, point_of_click
+from toposlearn.explore.explorer_scene import Scene
+
+DPI = 90
+_WAYS = ("right, mm", "front, mm", "up, mm")
+
+
+class ClickablePicture(anywidget.AnyWidget):
+    """A PNG that reports clicks.
+
+    Attributes:
+        png: the picture.
+        words: what it says, as its alternative text and below it.
+        clicked: fractions (x, y) of the picture from its lower left corner, and the number of clicks so far.
+    """
+
+    _esm = Path(__file__).parent / "clickable_picture.js"
+    png = traitlets.Bytes().tag(sync=True)
+    words = traitlets.Unicode().tag(sync=True)
+    clicked = traitlets.List(traitlets.Float(), [0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
+
+
+class Explorer:
+    """Controls and picture of one scene. The first picture is drawn here, so its errors are the caller's.
+
+    Attributes:
+        box: the widget to show.
+    """
+
+    def __init__(self, scene: Scene) -> None:
+        self.scene = scene
+        self.areas: tuple[ClickArea, ...] = ()
+        self._quiet = False
+        self.controls = _controls(scene)
+        self.sliders = _sliders(scene)
+        self.picture = ClickablePicture()
+        for control in (*self.controls.values(), *self.sliders):
+            control.observe(self._draw, names="value")
+        self.picture.observe(self._click, names="clicked")
+        self.move_to(scene.positions[scene.mask[0]].mean(dim=0).tolist())
+        rows = [widgets.HBox(part, layout={"flex_flow": "row wrap"}) for part in self._rows()]
+        hint = "Click on a slice of person a, or move the sliders (arrow keys work): all planes follow."
+        self.box = widgets.VBox([*rows, widgets.Label(hint), self.picture])
+
+    def _rows(self) -> list[list[widgets.Widget]]:
+        first = ("network", "person_a", "person_b", "modality_a", "modality_b")
+        rest = [control for name, control in self.controls.items() if name not in first]
+        return [[self.controls[name] for name in first], [*self.sliders, *rest]]
+
+    @property
+    def view(self) -> View:
+        """What the menus say."""
+        return View(**{name: control.value for name, control in self.controls.items()})
+
+    def move_to(self, point: list[float]) -> None:
+        """Go to the token at a point (right, front, up) in mm."""
+        center = self.scene.positions[token_near(self.scene, point)]
+        with self._silence():
+            for slider, value in zip(self.sliders, center.tolist(), strict=True):
+                slider.value = value
+        self._draw()
+
+    @contextmanager
+    def _silence(self) -> Iterator[None]:
+        """Several sliders move, one picture is drawn."""
+        self._quiet = True
+        try:
+            yield
+        finally:
+            self._quiet = False
+
+    def _click(self, change: dict[str, Any]) -> None:
+        point = point_of_click(self.areas, *change["new"][:2])
+        if point is not None:  # a click between the slices, or on person b, chooses nothing
+            self.move_to(list(point))
+
+    def _draw(self, _change: object = None) -> None:
+        if self._quiet:
+            return
+        try:
+            self._show(token_near(self.scene, [slider.value for slider in self.sliders]))
+        except Exception as error:
+            self.picture.words = f"Error: {error}"
+            raise
+
+    def _show(self, token: int) -> None:
+        view = self.view
+        found = answer(self.scene, view, token)
+        figure, buffer = draw_answer(self.scene, view, found), io.BytesIO()
+        figure.savefig(buffer, format="png", dpi=DPI)
+        self.areas = click_areas(figure)
+        plt.close(figure)
+        self.picture.words = " ".join(f"{text[0].upper()}{text[1:]}." for text in describe(self.scene, view, found))
+        self.picture.png = buffer.getvalue()
+
+
+def explorer(scene: Scene) -> widgets.VBox:
+    """Menus, sliders and a picture to click on, over `toposlearn.explore.explorer_figure.plot_explorer`."""
+    return Explorer(scene).box
+
+
+def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
+    """A control for each field of `View`, by its name."""
+    view, people = first_view(scene), list(zip(scene.people.subjects, range(len(scene.people.subjects)), strict=True))
+    fewest = int(scene.mask.sum(dim=1).min())
+
+    def menu(description: str, options: Any, value: Any) -> widgets.Dropdown:
+        return widgets.Dropdown(options=options, value=value, description=description, layout={"width": "220px"})
+
+    return {
+        "network": menu("network", scene.networks, view.network),
+        "person_a": menu("person a", people, view.person_a),
+        "person_b": menu("person b", people, view.person_b),
+        "modality_a": menu("modality a", scene.people.modalities, view.modality_a),
+        "modality_b": menu("modality b", scene.people.modalities, view.modality_b),
+        "k": widgets.IntSlider(view.k, 1, min(15, fewest - 1), description="K", continuous_update=False),
+        "position": menu("position is", [("grid", "grid"), ("centered, scaled", "centered")], view.position),
+    }
+
+
+def _sliders(scene: Scene) -> list[widgets.FloatSlider]:
+    """One for each way, in steps of a token."""
+    return [
+        widgets.FloatSlider(
+            value=float(places.min()),
+            min=float(places.min()),
+            max=float(places.max()),
+            step=scene.token_size,
+            description=name,
+            readout_format="+.0f",
+            continuous_update=False,
+        )
+        for name, places in zip(_WAYS, scene.positions.T, strict=True)
+    ]
