@@ -1,14 +1,15 @@
 """From a folder of scans to batches: layouts, manifest, quality gate, transforms, cache, pairs, posed heads.
 
-Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, manifest)`` takes modalities all have.
+Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, manifest)`` takes modalities all have;
+``load_posed(DATA, config, people)`` does both for held-out people, and `PosedPeople.truth` says what is known of them.
 """
 
 from toposlearn.data.cache import Cache, Prepared, prepare
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, split_people
+from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
-from toposlearn.data.posed import PosedPeople, pose_people
+from toposlearn.data.posed import PosedPeople, load_posed, pose_people
 from toposlearn.data.quality import BadImageError, check_image, check_record, inspect_folder
 
 __all__ = [
@@ -27,7 +28,9 @@ __all__ = [
     "config_for",
     "draw_poses",
     "inspect_folder",
+    "load_posed",
     "origin_of",
+    "pair_of",
     "pose_people",
     "prepare",
     "read_manifest",

@@ -87,6 +87,11 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
     return config.replace(volume={"modalities": (*chosen, *(name for name in common if name not in chosen))})
 
 
+def pair_of(modalities: Sequence[str], first: str, second: str) -> tuple[str, str]:
+    """These two modalities where both are among `modalities`, else its first two."""
+    return (first, second) if {first, second} <= set(modalities) else (modalities[0], modalities[1])
+
+
 def origin_of(root: Path) -> str:
     """What a data folder holds and whose licence it is under, for the cards of weights trained on it."""
     path = root / "dataset_description.json"
@@ -105,16 +110,23 @@ def origin_of(root: Path) -> str:
     return f"{name}; licence: {licence}"
 
 
-def split_people(manifest: Manifest, *, test_fraction: float = 0.25, seed: int = 0) -> tuple[Manifest, Manifest]:
+def split_people(
+    manifest: Manifest, *, test_fraction: float = 0.25, seed: int = 0, least: int = 1
+) -> tuple[Manifest, Manifest]:
     """Train and test people, drawn once by `seed`; nobody is in both.
 
     Raises:
-        ValueError: fewer than two people.
+        ValueError: fewer than two people, or fewer than `least` held out.
     """
     if len(manifest) < 2:
         raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
     names = [record.subject for record in manifest.records]
     order = np.random.default_rng(seed).permutation(len(names))
     held_out = max(1, round(test_fraction * len(names)))
+    if held_out < least:
+        raise ValueError(
+            f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out, but {least} are needed: "
+            f"bring more people, about {round((least - 0.25) / test_fraction)}"
+        )
     test, train = sorted(order[:held_out]), sorted(order[held_out:])
     return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])

@@ -7,13 +7,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
-from toposlearn.data.cache import Cache, Prepared
+from toposlearn.data.cache import Cache, Prepared, prepare
+from toposlearn.data.layouts import read_manifest
+from toposlearn.data.manifest import config_for, split_people
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
 from toposlearn.topology import token_mask
@@ -44,6 +47,29 @@ class PosedPeople:
     lesion: Tensor | None = None
     info: tuple[Mapping[str, str], ...] = ()
 
+    @property
+    def known(self) -> bool:
+        """True when each voxel's place in a template is known: only then can places in two people be compared."""
+        return self.to_template is not None
+
+    @property
+    def truth(self) -> str:
+        """One line for a notebook: what is known of these people."""
+        if self.known:
+            return "true correspondence: known, in template mm"
+        return "true correspondence: not known here; errors between two people are left out"
+
+    @property
+    def places(self) -> Tensor:
+        """(S, 3, D, H, W): template mm, or without the truth mm on the grid, to be compared within a person only."""
+        if self.to_template is not None:
+            return self.to_template
+        return voxel_coordinates(self.foreground.shape[2:], self.spacing).expand(len(self.subjects), -1, -1, -1, -1)
+
+    def token_places(self, stride: int) -> Tensor:
+        """(S, N, 3): `places` of token centers."""
+        return F.avg_pool3d(self.places, stride).flatten(2).mT
+
     def token_mask(self, stride: int) -> Tensor:
         """(S, N) bool: tokens of which at least half the voxels are foreground."""
         return token_mask(self.foreground, stride)
@@ -61,7 +87,7 @@ class PosedPeople:
         """
         if self.to_template is None:
             raise ValueError("this data set has no ground-truth map to a template: correspondence error is unknown")
-        return F.avg_pool3d(self.to_template, stride).flatten(2).mT
+        return self.token_places(stride)
 
     def token_labels(self, stride: int) -> Tensor:
         """(S, N) long: the most frequent structure label of each token's voxels.
@@ -86,6 +112,19 @@ def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool 
     names = tuple(person.subject for person in people)
     info = tuple(person.info or {} for person in people)
     return PosedPeople(names, config.volume.modalities, config.volume.spacing, **stacked, info=info)  # type: ignore[arg-type]
+
+
+def load_posed(root: str | Path, config: TacoConfig, people: int, *, seed: int = 0) -> PosedPeople:
+    """Up to `people` held-out people of a data folder, posed, in modalities that everyone has (`config_for`).
+
+    Raises:
+        ValueError: fewer than two held-out people, or than two modalities that everyone has.
+    """
+    manifest = read_manifest(root)
+    config = config_for(config, manifest)
+    _, held_out = split_people(manifest, test_fraction=config.train.test_fraction, least=2)
+    chosen = held_out.select([record.subject for record in held_out.records[:people]])
+    return pose_people(prepare(chosen, config.volume, progress=False), config, seed=seed)
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:

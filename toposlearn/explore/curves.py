@@ -41,14 +41,16 @@ _CONTROLS: dict[str, tuple[str, Any]] = {
 }
 
 
-def read_jsonl(path: str | Path) -> list[dict[str, Any]]:
-    """The objects of a file with one JSON object a line.
+def read_jsonl(path: str | Path, *, optional: bool = False) -> list[dict[str, Any]]:
+    """The objects of a file with one JSON object a line; none where there is no file and it is `optional`.
 
     Raises:
         FileNotFoundError: no such file.
         ValueError: a line that is no JSON object, with its number.
     """
-    rows = []
+    rows: list[dict[str, Any]] = []
+    if optional and not Path(path).exists():
+        return rows
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             try:
@@ -150,6 +152,28 @@ def _draw_scores(ax: Axes, steps: list[int], metrics: list[Mapping[str, Any]], n
     ends = np.array([[metric.get("low", metric["value"]), metric.get("high", metric["value"])] for metric in metrics])
     color = color_of(name, place)
     ax.errorbar(steps, values, np.abs(ends.T - values), fmt="o-", ms=4, capsize=2, color=color, label=name)
+
+
+def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "") -> Figure | None:
+    """Error across people over how far heads are turned, a line a method; None when nothing was measured.
+
+    Args:
+        sweep: pose, in units of the preset's range -> method (a variant or a control) -> error in mm.
+        title: what to see.
+    """
+    if not sweep:
+        return None
+    figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
+    for name in next(iter(sweep.values())):
+        values = [row[name] for row in sweep.values()]
+        label, style = _CONTROLS.get(name, (name, "-"))
+        color = "0.35" if name in _CONTROLS else color_of(name, 0)
+        ax.plot(list(sweep), values, marker="o", ls=style, color=color, label=label)
+    ax.set(xlabel="pose, in units of the preset's range", ylabel="error across people (mm)", ylim=(0, None))
+    ax.grid(color="0.92")
+    ax.legend()
+    ax.set_title(title, size=10)
+    return figure
 
 
 def plot_comparison(

@@ -125,10 +125,10 @@ class Match:
 
     anchor: int
     found: int  # most similar token
-    truth: int  # nearest token to the true place: no token can do better
+    truth: int  # nearest token to the true place: no token can do better; -1 where it is not known
     position: int  # token at the same grid position (the nearest foreground one)
     similarity: Tensor  # (M,), cosine of each of the other's tokens to the anchor
-    errors: Mapping[str, float]  # of "found", "truth" and "position"
+    errors: Mapping[str, float]  # of "found", "truth" and "position"; empty where the truth is not known
 
 
 def find_match(
@@ -139,6 +139,7 @@ def find_match(
     template_b: Tensor,
     positions: Tensor,
     mask_b: Tensor,
+    known: bool = True,
 ) -> Match:
     """Match one token of a in b, beside the truth and what position alone would say.
 
@@ -150,6 +151,7 @@ def find_match(
         template_b: (N, 3), the same for b.
         positions: (N, 3), mm of token centers on the grid both share.
         mask_b: (N,) bool, foreground tokens of b.
+        known: False where the templates of two people cannot be compared: neither truth nor errors.
     """
     one = slice(anchor, anchor + 1)
     pairs = {"found": (tokens_a, tokens_b), "truth": (template_a, template_b), "position": (positions, positions)}
@@ -163,6 +165,8 @@ def find_match(
     }
     errors = {name: float((template_b[place] - template_a[anchor]).norm()) for name, place in index.items()}
     similarity = 1 - pairwise_distance(tokens_a[None, one], tokens_b[None])[0, 0]
+    if not known:
+        return Match(anchor, index["found"], -1, index["position"], similarity, {})
     return Match(anchor, index["found"], index["truth"], index["position"], similarity, errors)
 
 
@@ -179,7 +183,7 @@ def plot_match(
 ) -> Figure:
     """A token of one person above; below, in another, how similar each token is, and three answers to "where is it?".
 
-    The planes of the lower row go through the true place.
+    The planes of the lower row go through the true place, or where it is not known through the most similar token.
 
     Args:
         volume_a: (D, H, W).
@@ -195,19 +199,21 @@ def plot_match(
     centers, half = token_positions(shape, stride, spacing).numpy(), stride * spacing / 2
     heat = _similarity_overlay(match.similarity, stride, shape, mask_b)
     upper = orthogonal(volume_a, at=centers[match.anchor], spacing=spacing, name=names[0])
-    lower = orthogonal(volume_b, at=centers[match.truth], spacing=spacing, overlay=heat, name=names[1])
-    errors = match.errors
-    text = (
-        f"match {errors['found']:.0f} mm off, position alone {errors['position']:.0f}, best token {errors['truth']:.0f}"
-    )
+    shown = match.truth if match.errors else match.found
+    lower = orthogonal(volume_b, at=centers[shown], spacing=spacing, overlay=heat, name=names[1])
+    text = "the true place is not known"
+    if errors := match.errors:
+        text = f"match {errors['found']:.0f} mm off, position alone {errors['position']:.0f}"
+        text += f", best token {errors['truth']:.0f}"
     figure = plot_panels([*upper, *lower], 3, title or text)
-    answers = ((match.position, POSITION), (match.found, MATCH), (match.truth, TRUTH))
+    answers = [(match.position, POSITION), (match.found, MATCH), (match.truth, TRUTH)][: 3 if errors else 2]
     for panel, ax in zip(upper, figure.axes[:3], strict=True):
         _draw_block(ax, panel, centers[match.anchor], half, ANCHOR)
     for panel, ax in zip(lower, figure.axes[3:], strict=True):
         for index, color in answers:
             _draw_block(ax, panel, centers[index], half, color)
-    _add_legend(figure, {"the token, and its true place": TRUTH, "most similar": MATCH, "same position": POSITION})
+    first = "the token, and its true place" if errors else "the token"
+    _add_legend(figure, {first: TRUTH, "most similar": MATCH, "same position": POSITION})
     return figure
 
 

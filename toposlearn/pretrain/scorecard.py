@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -32,7 +33,15 @@ def encode(model: Taco, people: PosedPeople, modality: str, batch: int = 4) -> d
     return {stride: torch.cat([tokens[stride].float().cpu() for tokens in outputs]) for stride in outputs[0]}
 
 
-def error_matrix(tokens_a: Tensor, tokens_b: Tensor, template: Tensor, mask: Tensor, kind: Metric = "cosine") -> Floats:
+def error_matrix(
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    template: Tensor,
+    mask: Tensor,
+    kind: Metric = "cosine",
+    *,
+    across: bool = True,
+) -> Floats:
     """Mean error (S, S) in template mm of the best match of each foreground token of p (row) in q (column).
 
     Args:
@@ -41,8 +50,12 @@ def error_matrix(tokens_a: Tensor, tokens_b: Tensor, template: Tensor, mask: Ten
         template: (S, N, 3), template mm of each token.
         mask: (S, N) bool, foreground tokens.
         kind: distance between tokens.
+        across: False where places of two people cannot be compared: NaN off the diagonal.
     """
     tokens_a, tokens_b, template, mask = _foreground_only(mask, tokens_a, tokens_b, template)
+    if not across:
+        own = match_error(nearest_matches(tokens_a, tokens_b, mask, mask, metric=kind), template, template)
+        return np.where(np.eye(len(own), dtype=bool), own.double().numpy(), np.nan)
     rows = []
     for p in range(len(tokens_a)):
         query = [part[p].expand_as(part) for part in (tokens_a, template, mask)]
@@ -74,17 +87,18 @@ class Controls:
 
 
 def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
-    """The baselines, the ceiling and the null for one token level."""
-    template, mask = people.token_template(stride), people.token_mask(stride)
+    """The baselines, the ceiling and the null for one token level; NaN between people where no truth is known."""
+    template, mask = people.token_places(stride), people.token_mask(stride)
+    errors = partial(error_matrix, template=template, mask=mask, across=people.known)
     place = people.token_positions(stride).expand_as(template)
     centered = _centered(place, mask)
     noise = torch.randn(2, *template.shape[:2], 48, generator=torch.Generator().manual_seed(seed))
     return Controls(
-        position=error_matrix(place, place, template, mask, "euclidean"),
-        centered=error_matrix(centered, centered, template, mask, "euclidean"),
-        floor=error_matrix(template, template, template, mask, "euclidean"),
-        random=error_matrix(noise[0], noise[1], template, mask),
-        permuted=error_matrix(template, _permuted(template, mask, seed), template, mask, "euclidean"),
+        position=errors(place, place, kind="euclidean"),
+        centered=errors(centered, centered, kind="euclidean"),
+        floor=errors(template, template, kind="euclidean"),
+        random=errors(noise[0], noise[1]),
+        permuted=errors(template, _permuted(template, mask, seed), kind="euclidean"),
     )
 
 
@@ -102,8 +116,20 @@ def relative_error(errors: Floats, reference: Controls) -> float:
     return (across_people(errors) - floor) / (across_people(reference.position[None]) - floor)
 
 
+def mean_errors(errors: Floats, *, interval: bool = False) -> dict[str, float]:
+    """``same person`` and, where it is known, ``other person`` of an error matrix (R, S, S), with its interval."""
+    result = {"same person": float(same_person(errors).mean())}
+    if np.isnan(across_people(errors)):
+        return result
+    result["other person"] = across_people(errors)
+    return result | (dict(zip(("low", "high"), bootstrap_people(errors), strict=True)) if interval else {})
+
+
 def correspondence_metrics(errors: Floats, reference: Controls, prefix: str) -> dict[str, dict[str, Any]]:
-    """Metric objects of error matrices (R, S, S) over R seeds, with intervals, null and baseline."""
+    """Metric objects of error matrices (R, S, S) over R seeds, with intervals, null and baseline.
+
+    Where no truth between people is known, the same person's error only.
+    """
     low, high = bootstrap_people(same_person(errors))
     own = {
         "null": float(same_person(reference.random[None]).mean()),
@@ -116,6 +142,8 @@ def correspondence_metrics(errors: Floats, reference: Controls, prefix: str) -> 
             float(same_person(errors).mean()), low=low, high=high, unit="mm", n=people, **own
         )
     }
+    if np.isnan(across_people(errors)):
+        return result
     low, high = bootstrap_people(errors)
     result[f"{prefix}/across_people_error"] = metric(
         across_people(errors), low=low, high=high, unit="mm", n=people, **other
@@ -167,7 +195,7 @@ def scorecard(
 
     Args:
         model: the network.
-        people: posed people never trained on, with a map to the template.
+        people: posed people never trained on. Without a map to the template nothing is said across people.
         modalities: from which to which; None takes the first two.
         reference: stride -> `controls`, when already computed.
     """
@@ -175,9 +203,9 @@ def scorecard(
     tokens_a, tokens_b = encode(model, people, first), encode(model, people, second)
     result: dict[str, dict[str, Any]] = {}
     for stride in tokens_a:
-        template, mask = people.token_template(stride), people.token_mask(stride)
+        places, mask = people.token_places(stride), people.token_mask(stride)
         known = reference[stride] if reference else controls(people, stride)
-        errors = error_matrix(tokens_a[stride], tokens_b[stride], template, mask)[None]
+        errors = error_matrix(tokens_a[stride], tokens_b[stride], places, mask, across=people.known)[None]
         prefix = f"stride{stride}"
         result |= correspondence_metrics(np.asarray(errors), known, prefix)
         values = neighborhood_values(tokens_a[stride], tokens_b[stride], mask)
