@@ -208,6 +208,21 @@ def _labeled_people(data: Path) -> dict[str, Any]:
     return people
 
 
+@app.command()
+def explore(
+    data: DataOption = DATA,
+    checkpoints: Annotated[Path, typer.Option(help="Folder of weights, or one weights file.")] = Path(
+        "checkpoints/lab"
+    ),
+    port: Annotated[int | None, typer.Option(help="Port on this machine; a free one unless given.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Look at learned tokens in a browser: neighbors, matches, true places. On this machine only; Ctrl-C ends it."""
+    from toposlearn.explore.serve import serve_explorer
+
+    serve_explorer(data, checkpoints, port=port, browser=browser, tell=typer.echo)
+
+
 @app.command("run")
 def run_command(
     notebooks: Annotated[list[Path], typer.Argument(help="Notebooks, in order.", metavar="NOTEBOOK…")],
