@@ -7,7 +7,7 @@ import torch
 from toposlearn.data import PosedPeople, pose_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
-from toposlearn.pretrain.scorecard import _centered, _permuted, correspondence_metrics, relative_error
+from toposlearn.pretrain.scorecard import centered_positions, _permuted, correspondence_metrics, relative_error
 from toposlearn.statistics import across_people
 
 STRIDE = 4
@@ -108,8 +108,8 @@ def test_every_error_has_an_interval_a_null_and_a_baseline(known):
 def test_centered_positions_forget_shift_and_size_of_a_head():
     place, mask = draw(2, 30, 3), draw(2, 30, seed=1) > 0
     moved = place * torch.tensor([2.0, 1.0, 0.5]) + torch.tensor([5.0, -3.0, 1.0])
-    torch.testing.assert_close(_centered(place, mask), _centered(moved, mask), atol=1e-4, rtol=1e-4)
-    inside = _centered(place, mask)[0][mask[0]]
+    torch.testing.assert_close(centered_positions(place, mask), centered_positions(moved, mask), atol=1e-4, rtol=1e-4)
+    inside = centered_positions(place, mask)[0][mask[0]]
     torch.testing.assert_close(inside.mean(0), torch.zeros(3), atol=1e-5, rtol=0)
 
 

@@ -91,7 +91,7 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
     template, mask = people.token_places(stride), people.token_mask(stride)
     errors = partial(error_matrix, template=template, mask=mask, across=people.known)
     place = people.token_positions(stride).expand_as(template)
-    centered = _centered(place, mask)
+    centered = centered_positions(place, mask)
     noise = torch.randn(2, *template.shape[:2], 48, generator=torch.Generator().manual_seed(seed))
     return Controls(
         position=errors(place, place, kind="euclidean"),
@@ -102,7 +102,7 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
     )
 
 
-def _centered(place: Tensor, mask: Tensor) -> Tensor:
+def centered_positions(place: Tensor, mask: Tensor) -> Tensor:
     """Positions (S, N, 3) with each head's foreground at mean 0 and standard deviation 1 along each axis."""
     weight = mask[..., None] / mask.sum(dim=1)[:, None, None]
     middle = (weight * place).sum(dim=1, keepdim=True)
