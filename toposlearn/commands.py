@@ -250,7 +250,7 @@ def report(
         bool, typer.Option("--readme", help="Write the measured times into README.md and notebooks.")
     ] = False,
 ) -> None:
-    """Write the index of executed notebooks again, and the times that README and notebooks state."""
+    """Build the book and the index of executed notebooks again, running none; write measured times into README."""
     from toposlearn import report as book
     from toposlearn.course import course_folder
     from toposlearn.run import read_record
@@ -258,9 +258,9 @@ def report(
     runs = read_record(run)
     if not runs:
         raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
-    typer.echo(book.write_index(run))
+    root = course_folder().parent
+    book.write_book(run, root, typer.echo)
     if readme:
-        root = course_folder().parent
         book.update_readme(root / "README.md", runs)
         if (results := root / "checkpoints/lab/results.json").exists():
             book.update_results(root / "README.md", results)
@@ -294,13 +294,16 @@ def everything(
         typer.echo(f"Simulating {subjects} people in {data}")
         write_cohort(data, subjects=subjects)
     (out / "notebooks.json").unlink(missing_ok=True)
-    _run_book(paths, out, default_paths(data, out))
+    _run_book(paths, out, default_paths(data, out), book=True)
 
 
-def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any]) -> None:
-    from toposlearn.report import run_book
+def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], *, book: bool = False) -> None:
+    from toposlearn.course.notebooks import course_folder
+    from toposlearn.report import run_book, write_book
 
     failed = run_book(paths, out, parameters, typer.echo)
+    if book:  # also of failed notebooks: it shows where they stopped
+        write_book(out, course_folder().parent, typer.echo)
     if failed:
         typer.echo(f"error: {len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}", err=True)
         raise typer.Exit(1)

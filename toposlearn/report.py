@@ -1,17 +1,17 @@
-"""The book: executed notebooks as HTML, a plain index of them, and README's table of measured times."""
+"""The record of a run: notebooks run in order, a plain index of what they left, README's table of measured times."""
 
 from __future__ import annotations
 
 import html
 import json
-import logging
-import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
 
+from toposlearn.book import build_book
+from toposlearn.book_index import memory
 from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.reproducibility import atomic_path
 from toposlearn.run import NotebookRun, read_record, run_and_record
@@ -38,7 +38,7 @@ def write_text(path: Path, text: str) -> Path:
 def run_book(
     paths: Sequence[Path], out: Path, parameters: Mapping[str, Any], tell: Callable[[str], object] = print
 ) -> list[str]:
-    """Run notebooks in order, tell a line for each, convert them, write the index; return the names that failed.
+    """Run notebooks in order, tell a line for each, write the index; return the names that failed.
 
     The index is written even when the run is interrupted.
     """
@@ -51,27 +51,32 @@ def run_book(
             tell(f"      {done.seconds:.1f} s, {memory(done.peak_memory_bytes)}: {status}")
             if not done.ok:
                 failed.append(path.stem)
-            if (executed := out / "notebooks" / path.name).exists():
-                write_html(executed)
     finally:
         if (out / "notebooks.json").exists():
             tell(f"Index: {write_index(out)}")
     return failed
 
 
-def write_html(executed: Path) -> Path:
-    """An executed notebook as HTML beside it; links between notebooks lead to the HTML."""
-    from nbconvert import HTMLExporter
+def write_book(out: Path, root: Path, tell: Callable[[str], object] = print) -> Path:
+    """Build the book from what was run, and the index that leads to it; return the index.
 
-    exporter = HTMLExporter()
-    exporter.log = logging.getLogger("toposlearn.html")
-    exporter.log.setLevel(logging.ERROR)  # it warns of every figure without an alternative text
-    body, _ = exporter.from_filename(str(executed))
-    return write_text(executed.with_suffix(".html"), re.sub(r'href="(\w+)\.ipynb', r'href="\1.html', body))
+    Args:
+        out: folder that `run_book` wrote.
+        root: folder that holds ``checkpoints/``.
+        tell: is given a line on each.
+
+    Raises:
+        ValueError: the book could not be built; an earlier one is left as it was.
+    """
+    tell("Book …")
+    build_book(out, root, tell)
+    index = write_index(out)
+    tell(f"Index: {index}")
+    return index
 
 
 def write_index(out: Path) -> Path:
-    """``out/index.html``: one row for each recorded notebook, and the environment they ran in."""
+    """``out/index.html``: the way into the book, a row for each recorded notebook, the environment they ran in."""
     runs, results = read_record(out), _results(out)
     head = f"Notebooks run: {len(runs)}. Failed: {sum(not run.ok for run in runs)}."
     columns = ("Notebook", "Question", "Status", "Seconds", "Peak memory", "Open")
@@ -79,7 +84,7 @@ def write_index(out: Path) -> Path:
     lines = sorted({run.environment for run in runs})
     page = (
         f'<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>toposlearn</title><style>{STYLE}</style>'
-        f"</head><body>\n<h1>toposlearn</h1>\n<p>{head}</p>\n<table>\n<tr>"
+        f"</head><body>\n<h1>toposlearn</h1>\n{_book_links(out)}<p>{head}</p>\n<table>\n<tr>"
         + "".join(f"<th>{name}</th>" for name in columns)
         + f"</tr>\n{rows}\n</table>\n"
         + "".join(f"<p>{html.escape(line)}</p>\n" for line in lines)
@@ -88,9 +93,15 @@ def write_index(out: Path) -> Path:
     return write_text(out / "index.html", page)
 
 
+def _book_links(out: Path) -> str:
+    pages = {"Read the book": "book/index.html", "Results: claims and measurements": "book/results.html"}
+    links = [f'<a href="{page}">{text}</a>' for text, page in pages.items() if (out / page).exists()]
+    return f"<p><strong>{' · '.join(links)}</strong></p>\n" if links else ""
+
+
 def _index_row(out: Path, run: NotebookRun, results: dict[Path, str]) -> str:
     status = "ok" if run.ok else f'<span class="failed">failed</span>: {html.escape(run.error or "")}'
-    files = [out / "notebooks" / f"{run.name}.html", out / "notebooks" / f"{run.name}.ipynb"]
+    files = [out / "book" / f"{run.name}.html", out / "notebooks" / f"{run.name}.ipynb"]
     files += [path for path, source in results.items() if run.name in source]
     links = [f'<a href="{path.relative_to(out).as_posix()}">{path.name}</a>' for path in files if path.exists()]
     cells = (
@@ -114,11 +125,6 @@ def _results(out: Path) -> dict[Path, str]:
             raise ValueError(f"{path} is not a result file: {one_line(str(error))}") from error
         found[path] = str(content.get("source", "")) if isinstance(content, dict) else ""
     return found
-
-
-def memory(size: int) -> str:
-    """Bytes in words: MB below one GB, else GB (powers of ten)."""
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.0f} MB"
 
 
 def readme_table(runs: Sequence[NotebookRun]) -> str:

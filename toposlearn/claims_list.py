@@ -1,0 +1,141 @@
+"""The claims of the paper, and what this project requires of the method, each with the numbers that decide it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toposlearn.claims import Claim, Evidence
+
+ABLATION, EVALUATION = "checkpoints/lab/results.json", "checkpoints/lab/evaluation.json"
+ABLATION_COMMAND = "toposlearn ablation --held-out data/cohort_b --shipped checkpoints/lab"
+EVALUATION_COMMAND = "toposlearn evaluate --checkpoints checkpoints/lab --data data/cohort --out runs/evaluation"
+SIMULATED = "Limits: simulated people, one small network."
+SIZES = {8: "24 mm", 4: "12 mm"}  # token stride -> size of a token in the lab preset
+
+
+def _between(others: Mapping[str, str], group: str) -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(f"{label}, {size} tokens", f"{group}/full-{other}/stride{stride}/across_people_error", "below")
+        for other, label in others.items()
+        for stride, size in SIZES.items()
+    )
+
+
+def _gain(measures: Mapping[str, str], others: Mapping[str, str], group: str = "A") -> tuple[Evidence, ...]:
+    return tuple(
+        Evidence(f"{what}: {label}", f"{group}/full-{other}/{measure}", "above")
+        for measure, what in measures.items()
+        for other, label in others.items()
+    )
+
+
+SIMPLER = {"untrained": "full − untrained", "reconstruction": "full − reconstruction only"}
+CONTROLS = SIMPLER | {"position": "full − grid position"}
+
+CLAIMS = (
+    Claim(
+        "Spatial relations are consistent across individuals",
+        "In how many of six real donors a relation between two structures holds, against one half, and how well the "
+        "neighborhood graphs of any two of them agree, against shuffled names. Limits: six people, one labeling "
+        "protocol, structures rather than tokens.",
+        "02_anatomical_topology.json",
+        "toposlearn run notebooks/02_anatomical_topology.ipynb",
+        (
+            Evidence("thalamus medial to putamen, left", "thalamus medial to putamen, left", "above"),
+            Evidence("thalamus medial to putamen, right", "thalamus medial to putamen, right", "above"),
+            Evidence("thalamus medial to pallidum, left", "thalamus medial to pallidum, left", "above"),
+            Evidence("thalamus medial to pallidum, right", "thalamus medial to pallidum, right", "above"),
+            Evidence("agreement of two neighborhood graphs", "neighbor agreement", "above"),
+        ),
+    ),
+    Claim(
+        "Local neighborhoods are preserved across modalities",
+        "The share of a token's nearest neighbors in one modality that are its neighbors in another modality of "
+        "the same person, with all terms of the loss, against shuffled tokens and against the whole interval of "
+        f"reconstruction only. A code for position alone would score high as well. {SIMULATED}",
+        ABLATION,
+        ABLATION_COMMAND,
+        tuple(
+            Evidence(f"full, against {label}, {size} tokens", f"A/full/stride{stride}/overlap", "above", against)
+            for stride, size in SIZES.items()
+            for label, against in (
+                ("shuffled tokens", None),
+                ("reconstruction only", f"A/reconstruction/stride{stride}/overlap"),
+            )
+        ),
+    ),
+    Claim(
+        "The topology does not collapse",
+        "Where a representation collapses, a few tokens become everybody's nearest neighbor and few tokens choose each "
+        "other. Measured: the share of tokens with a mutual match in the next person. Independent random features, "
+        "which know nothing and collapse nowhere, reach one half: that is the bar. Limits: one sign of collapse "
+        "among several; below the bar means hubs, not a single point.",
+        ABLATION,
+        ABLATION_COMMAND,
+        tuple(
+            Evidence(f"full, {size} tokens", f"A/full/stride{stride}/matched", "above")
+            for stride, size in SIZES.items()
+        ),
+    ),
+    Claim(
+        "Segmentation gains",
+        "Dice of structures and of lesions on people never trained on, all four modalities given: full minus simpler "
+        f"pre-training with the same reader, paired by person. {SIMULATED}",
+        EVALUATION,
+        EVALUATION_COMMAND,
+        _gain(
+            {"structures/linear/dice": "structures, linear", "lesion/finetuned/dice": "lesions, fine-tuned"},
+            SIMPLER,
+        ),
+    ),
+    Claim(
+        "Classification gains",
+        "Area under the ROC curve of the diagnosis from frozen features, all four modalities given: full minus simpler "
+        "pre-training, paired by person. The confounder baselines below show what age or volumes alone reach. "
+        f"{SIMULATED}",
+        EVALUATION,
+        EVALUATION_COMMAND,
+        _gain({"diagnosis/linear/auc": "diagnosis, linear"}, SIMPLER),
+    ),
+    Claim(
+        "Robust when modalities are missing",
+        "The same segmentation with every one of the 15 non-empty subsets of four modalities at test, mean over the "
+        f"subsets: full minus simpler pre-training, paired by person. {SIMULATED}",
+        EVALUATION,
+        EVALUATION_COMMAND,
+        _gain(
+            {
+                "structures/linear/dice/mean-of-subsets": "structures, linear",
+                "lesion/finetuned/dice/mean-of-subsets": "lesions, fine-tuned",
+            },
+            SIMPLER,
+        ),
+    ),
+    Claim(
+        "Full beats what is simpler, between people",
+        "Error of the best match of a token in another person, in template millimeters: full minus each control, "
+        f"paired by person; below zero full is better. Heads posed independently, people never trained on. {SIMULATED}",
+        ABLATION,
+        ABLATION_COMMAND,
+        _between(CONTROLS, "A"),
+        ours=True,
+    ),
+    Claim(
+        "Inter-instance adds to intra-instance",
+        "The same error: full (intra and inter) minus intra alone; below zero the second term helps. The claim is made "
+        f"for both sizes of token. {SIMULATED}",
+        ABLATION,
+        ABLATION_COMMAND,
+        _between({"intra": "full − intra"}, "A"),
+        ours=True,
+    ),
+    Claim(
+        "The same on an anatomy never trained on",
+        "Full minus each control on people made from another label map (anatomy B), so that no template is shared with "
+        f"training. {SIMULATED}",
+        ABLATION,
+        ABLATION_COMMAND,
+        _between(CONTROLS, "B"),
+        ours=True,
+    ),
+)

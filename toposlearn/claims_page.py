@@ -1,0 +1,198 @@
+"""The one page of results: every claim with its verdict, numbers, command and file, in Markdown."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from toposlearn.claims import Claim, Finding, Result, judge, overall
+from toposlearn.claims_figure import draw_findings
+from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION
+from toposlearn.course.notebooks import one_line
+
+Judged = tuple[Claim, list[Finding]]
+
+HOW = """\
+# Results: claims and measurements
+
+Each claim is one or more numbers with a 95 % interval over people, crossed with pre-training seeds where there are
+several. The verdict is computed: **holds** when every interval lies wholly on the claim's side of its reference, **does
+not hold** when one lies wholly on the other side, else **undecided**; **not measured** when the numbers are not there.
+Nothing here reproduces a table of the paper: networks are small, and people simulated unless a claim says otherwise.
+"""
+CAUTION = """\
+Read a verdict with its reference. *Null*: what knowing nothing gives. *Baseline*: what the simpler method reaches. Many
+intervals are compared on this page and none is widened for that: one that barely clears its reference is weak evidence.
+"""
+
+
+def write_results_page(sources: Path, results: Path, root: Path, claims: Sequence[Claim] = CLAIMS) -> Path:
+    """Write ``results.md``, its figure, and copies of the result files, into the sources of the book.
+
+    Args:
+        sources: folder of the book's sources.
+        results: folder of the notebooks' result files.
+        root: folder of the paths such as ``checkpoints/lab/results.json``.
+        claims: which claims to judge.
+    """
+    files = _gather(sources / "data", results, root, claims)
+    judged = [(claim, [judge(one, files.get(claim.file)) for one in claim.evidence]) for claim in claims]
+    pairs = [(claim.title, finding) for claim, findings in judged for finding in findings]
+    words = draw_findings(pairs, sources / "claims.svg")
+    parts = [HOW, _summary(judged), CAUTION, _figure(words), "## Claim by claim"]
+    parts += [_section(claim, findings, files.get(claim.file)) for claim, findings in judged]
+    parts += [_tables(files), _files(files)]
+    page = sources / "results.md"
+    page.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
+    return page
+
+
+def read_result(path: Path) -> Result:
+    """A result file.
+
+    Raises:
+        ValueError: not JSON, or without metrics.
+    """
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not a result file: {one_line(str(error))}") from error
+    if not isinstance(content, dict) or not isinstance(content.get("metrics"), dict):
+        raise ValueError(f"{path} is not a result file: it has no metrics")
+    return content
+
+
+def _gather(copies: Path, results: Path, root: Path, claims: Sequence[Claim]) -> dict[str, Result]:
+    """Name -> content of every result file there is, each copied into the book."""
+    paths = {path.name: path for path in sorted(results.glob("*.json"))}
+    paths |= {claim.file: root / claim.file for claim in claims if "/" in claim.file and (root / claim.file).exists()}
+    copies.mkdir(parents=True, exist_ok=True)
+    for path in paths.values():
+        shutil.copy(path, copies / path.name)
+    return {name: read_result(path) for name, path in paths.items()}
+
+
+def _summary(judged: Iterable[Judged]) -> str:
+    lines = ["| claim | verdict | numbers on its side |", "|---|---|---|"]
+    for claim, findings in judged:
+        holding = sum(finding.verdict == "holds" for finding in findings)
+        whose = "ours: " if claim.ours else ""
+        link = f"[{whose}{claim.title}](#{_anchor(claim)})"
+        lines.append(f"| {link} | {_verdict(overall(findings))} | {holding} of {len(findings)} |")
+    return "\n".join(lines)
+
+
+def _figure(words: Sequence[str]) -> str:
+    if not words:
+        return ""
+    description = "Each effect with its interval beside its reference. " + "; ".join(words)
+    caption = (
+        "Dot: effect. Line: its 95 % interval. Gray: its reference. Green holds, red does not, ocher is undecided."
+    )
+    return f"```{{figure}} claims.svg\n:alt: {description}\n:width: 100%\n\n{caption}\n```"
+
+
+def _section(claim: Claim, findings: Sequence[Finding], result: Result | None) -> str:
+    lines = [
+        f"({_anchor(claim)})=\n### {claim.title}",
+        f"{_verdict(overall(findings))}{' · a requirement of this project' if claim.ours else ''}",
+        claim.sentence,
+        _findings_table(findings, result),
+    ]
+    file = f"[`{claim.file}`](data/{Path(claim.file).name})" if result else f"`{claim.file}` (not there yet)"
+    lines.append(
+        f"Measured by `{claim.command}`; numbers in {file}." if result else f"`{claim.command}` writes {file}."
+    )
+    return "\n\n".join(lines)
+
+
+def _findings_table(findings: Iterable[Finding], result: Result | None) -> str:
+    seeds = len(result.get("seeds", ())) if result else 0
+    lines = [
+        "| what | verdict | effect | 95 % interval | null | baseline | people | seeds |",
+        "|---|---|---:|---:|---:|---:|---:|---:|",
+    ]
+    for one in findings:
+        interval = "–" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}"
+        effect = (
+            "–"
+            if one.value is None
+            else f"{_number(one.value)} {one.unit if one.unit in ('mm', 'Dice') else ''}".strip()
+        )
+        cells = [one.evidence.label, _verdict(one.verdict), effect, interval, _number(one.null), _number(one.baseline)]
+        cells += [str(one.people or "–"), str(seeds or "–") if one.value is not None else "–"]
+        lines.append("| " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _tables(files: Mapping[str, Result]) -> str:
+    """The full tables behind the claims: of the comparison of variants, and of the evaluation."""
+    from toposlearn.downstream.table import result_section
+
+    parts = []
+    comparison = files.get(ABLATION)
+    if comparison:
+        parts += ["## Every variant and control: correspondence", result_section(comparison)]
+    if EVALUATION in files:
+        parts += ["## Every variant and control: tasks", evaluation_tables(files[EVALUATION]["metrics"])]
+    return "\n\n".join(parts)
+
+
+def evaluation_tables(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    """One table for each group, task and measure: variants in rows, readers in columns, differences left out.
+
+    Args:
+        metrics: ``GROUP/VARIANT/TASK/READER/MEASURE`` (or ``…/mean-of-subsets``) -> metric.
+    """
+    tables: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
+    for name, metric in metrics.items():
+        group, variant, task, reader, *measure = name.split("/")
+        if not measure or variant.startswith("full-") or measure[1:] not in ([], ["mean-of-subsets"]):
+            continue
+        subset = "mean of the 15 subsets" if measure[1:] else "all modalities"
+        rows = tables.setdefault((group, task, measure[0]), {})
+        rows.setdefault(variant, {})[f"{reader}, {subset}"] = _with_interval(metric)
+    return "\n\n".join(
+        _grid(f"**Anatomy {group}: {task}, {measure}**", rows) for (group, task, measure), rows in tables.items()
+    )
+
+
+def _grid(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
+    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
+    lines = [f"| variant | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
+    lines += [
+        f"| {name} | " + " | ".join(cells.get(column, "–") for column in columns) + " |" for name, cells in rows.items()
+    ]
+    return "\n".join([title, "", *lines])
+
+
+def _with_interval(metric: Mapping[str, Any]) -> str:
+    text = _number(metric.get("value"))
+    return f"{text} [{_number(metric['low'])}, {_number(metric['high'])}]" if {"low", "high"} <= set(metric) else text
+
+
+def _files(files: Mapping[str, Result]) -> str:
+    lines = ["## The files", "| file | made by | device | commit |", "|---|---|---|---|"]
+    for name, result in files.items():
+        made = [f"`{result.get('source', '–')}`", str(result.get("device", "–")), f"`{result.get('commit', '–')}`"]
+        lines.append(f"| [`{name}`](data/{Path(name).name}) | " + " | ".join(made) + " |")
+    return "\n".join([lines[0], "", *lines[1:]]) if files else ""
+
+
+def _anchor(claim: Claim) -> str:
+    return "claim-" + "-".join("".join(letter if letter.isalnum() else " " for letter in claim.title.lower()).split())
+
+
+def _verdict(verdict: str) -> str:
+    return f'<span class="verdict-{verdict.replace(" ", "-")}">{verdict}</span>'
+
+
+def _number(value: float | None) -> str:
+    """Three significant digits, no exponent for the sizes met here, a true minus sign."""
+    if value is None:
+        return "–"
+    text = f"{value:.3g}" if abs(value) >= 0.001 or value == 0 else f"{value:.4f}"
+    return text.replace("-", "−")
