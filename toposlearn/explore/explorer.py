@@ -15,6 +15,7 @@ from torch import Tensor
 from toposlearn.anatomy import structure_of
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.explore.neighborhoods import token_at
+from toposlearn.pretrain.scorecard import centered_positions
 from toposlearn.topology import pairwise_distance
 from toposlearn.topology.distances import Metric
 
@@ -164,13 +165,9 @@ def _positions(scene: Scene, view: View) -> tuple[Tensor, Tensor]:
     """Where "position alone" sees the tokens (N, 3) of both people."""
     if view.position == "grid":
         return scene.positions, scene.positions
-    first, second = (scene.mask[person] for person in (view.person_a, view.person_b))
-    return _centered(scene.positions, first), _centered(scene.positions, second)
-
-
-def _centered(positions: Tensor, mask: Tensor) -> Tensor:
-    counted = positions[mask]
-    return (positions - counted.mean(dim=0)) / counted.std(dim=0, correction=0)
+    people = [view.person_a, view.person_b]
+    first, second = centered_positions(scene.positions.expand(2, -1, -1), scene.mask[people])
+    return first, second
 
 
 def _distances(query: Tensor, tokens: Tensor, metric: Metric) -> Tensor:
@@ -200,16 +197,17 @@ def structure_name(scene: Scene, person: int, token: int) -> str:
     """Where a token lies: its structure, and whether in a lesion; empty where nothing is known."""
     parts = []
     if scene.labels is not None and (label := int(scene.labels[person, token])):
-        parts.append(_name(label))
+        parts.append(name_of(label))
     if scene.lesion is not None and float(scene.lesion[person, token]) >= LESION_SHARE:
         parts.append("in a lesion")
     return ", ".join(parts)
 
 
-def _name(label: int) -> str:
+def name_of(label: int) -> str:
+    """A structure's name with its side; the number where it is somebody else's."""
     try:
         return structure_of(label).full_name.replace("-", " ")
-    except ValueError:  # somebody else's numbering
+    except ValueError:
         return f"structure {label}"
 
 

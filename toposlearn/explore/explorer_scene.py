@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Manifest, PosedPeople, pose_people, prepare, read_manifest, split_people
+from toposlearn.data import Manifest, PosedPeople, config_for, pose_people, prepare, read_manifest, split_people
 from toposlearn.explore.neighborhoods import token_positions
 from toposlearn.explore.tokens_rgb import fit_basis
 from toposlearn.models import Taco, load_weights
@@ -143,19 +143,18 @@ def choose_people(
 
     Raises:
         FileNotFoundError: no data.
-        ValueError: a modality that somebody lacks, or none that everybody has.
+        ValueError: a modality that somebody lacks, or fewer than two that everybody has.
     """
     manifest = read_manifest(data)
     if modalities is None:
-        known = set(config.volume.modalities) <= set(manifest.modalities)
-        modalities = config.volume.modalities if known else manifest.modalities
-    if not modalities:
-        raise ValueError(f"no modality is there for everybody in {manifest.root}: complete it, or leave people out")
-    manifest.require(modalities)
+        config = config_for(config, manifest)
+    else:
+        config = config.replace(volume={"modalities": tuple(modalities)})
+    manifest.require(config.volume.modalities)
     held_out = split_people(manifest, test_fraction=config.train.test_fraction)[1] if len(manifest) > 1 else manifest
     chosen = held_out if len(held_out) > 1 else manifest
     names = [record.subject for record in chosen.records[:count]]
-    return manifest.select(names), config.replace(volume={"modalities": tuple(modalities)})
+    return manifest.select(names), config
 
 
 def make_scene(models: Mapping[str, Taco], people: PosedPeople, *, stride: int | None = None) -> Scene:

@@ -59,9 +59,8 @@ class Explorer:
         self.box = widgets.VBox([*rows, widgets.Label(hint), self.picture])
 
     def _rows(self) -> list[list[widgets.Widget]]:
-        first = ("network", "person_a", "person_b", "modality_a", "modality_b")
-        rest = [control for name, control in self.controls.items() if name not in first]
-        return [[self.controls[name] for name in first], [*self.sliders, *rest]]
+        menus = [control for name, control in self.controls.items() if name != "k"]
+        return [menus, [*self.sliders, self.controls["k"]]]
 
     @property
     def view(self) -> View:
@@ -121,7 +120,7 @@ def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
     fewest = int(scene.mask.sum(dim=1).min())
 
     def menu(description: str, options: Any, value: Any) -> widgets.Dropdown:
-        return widgets.Dropdown(options=options, value=value, description=description, layout={"width": "220px"})
+        return widgets.Dropdown(options=options, value=value, description=description, layout={"width": "205px"})
 
     return {
         "network": menu("network", scene.networks, view.network),

@@ -1,0 +1,228 @@
+"""All tokens of all pairs of people at once: where matches are wrong, on which side, and in which structures.
+
+Without a map to the template nothing here can be measured: tables then have no errors, results are empty, plots None.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import torch
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from torch import Tensor
+
+from toposlearn.explore.curves import color_of
+from toposlearn.explore.explorer import LESION_SHARE, name_of
+from toposlearn.explore.explorer_scene import Scene
+from toposlearn.reproducibility import metric
+from toposlearn.statistics import Floats, across_people, bootstrap_people
+from toposlearn.topology import nearest_matches
+
+GRID, CHANCE, FLOOR = "grid position", "chance", "best token"
+WORST = 0.05  # share of the tokens that are called the worst
+
+
+def match_table(scene: Scene, method: str, modalities: tuple[str, str], seed: int = 0) -> pd.DataFrame:
+    """One row for each foreground token of each person and each other person.
+
+    Args:
+        scene: two people or more; of one person the table is empty.
+        method: a network of the scene, ``grid position``, ``chance``, or, with the truth, ``best token``.
+        modalities: of the token, and of the other person.
+        seed: of chance.
+
+    Returns:
+        Columns person, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN for tokens near
+        the midline or where unknown), edge and lesion (is the token at the border of the head, in a lesion?), structure.
+    """
+    people = range(len(scene.people.subjects))
+    generator = torch.Generator().manual_seed(seed)
+    parts = [_pair(scene, method, modalities, p, q, generator) for p in people for q in people if p != q]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["person", "other", "error"])
+
+
+def _pair(
+    scene: Scene, method: str, modalities: tuple[str, str], p: int, q: int, generator: torch.Generator
+) -> pd.DataFrame:
+    tokens, others = (scene.mask[person].nonzero()[:, 0] for person in (p, q))  # two thirds of the tokens are air
+    matches = others[_matches(scene, method, modalities, (p, tokens), (q, others), generator)]
+    unknown = torch.full((len(tokens),), float("nan"))
+    error, wrong = unknown, unknown
+    if scene.template is not None:
+        here, there = scene.template[p, tokens], scene.template[q, matches]
+        error = (there - here).norm(dim=1)
+        wrong = wrong_sides(here, there, scene.token_size / 2)
+    lesion = scene.lesion[p, tokens] >= LESION_SHARE if scene.lesion is not None else torch.zeros(len(tokens))
+    columns = {"token": tokens, "match": matches, "error": error, "wrong_side": wrong}
+    columns |= {"edge": _edge(scene, p)[tokens].float(), "lesion": lesion.float()}
+    table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
+    structures = [""] * len(tokens) if scene.labels is None else map(_structure, scene.labels[p, tokens].tolist())
+    return table.assign(person=p, other=q, structure=list(structures))
+
+
+def wrong_sides(here: Tensor, there: Tensor, margin: float) -> Tensor:
+    """1.0 where template points (N, 3) lie in different halves of the brain, else 0.0; NaN within `margin` mm of x = 0.
+
+    A match in the other half is nearer to the mirror image of the true place than to the true place.
+    """
+    wrong = (here[:, 0] * there[:, 0] < 0).float()
+    return wrong.masked_fill(torch.minimum(here[:, 0].abs(), there[:, 0].abs()) < margin, torch.nan)
+
+
+def _matches(
+    scene: Scene,
+    method: str,
+    modalities: tuple[str, str],
+    first: tuple[int, Tensor],
+    second: tuple[int, Tensor],
+    generator: torch.Generator,
+) -> Tensor:
+    """For each of some tokens of one person, the place among some tokens of another: (T,), both as (person, tokens)."""
+    (p, tokens), (q, others) = first, second
+    if method == CHANCE:
+        return torch.randint(len(others), (len(tokens),), generator=generator)
+    if method == GRID:
+        ends = scene.positions[tokens], scene.positions[others]
+    elif method == FLOOR and scene.template is not None:
+        ends = scene.template[p, tokens], scene.template[q, others]
+    else:
+        known = scene.tokens[method]
+        ends = known[modalities[0]][p, tokens], known[modalities[1]][q, others]
+        return nearest_matches(ends[0][None], ends[1][None])[0]
+    return nearest_matches(ends[0][None], ends[1][None], metric="euclidean")[0]
+
+
+def _edge(scene: Scene, person: int) -> Tensor:
+    """(N,) bool: tokens with background, or the end of the volume, among the 26 around them."""
+    grid = scene.mask[person].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
+    filled = torch.nn.functional.avg_pool3d(grid, 3, stride=1, padding=1).flatten()
+    return scene.mask[person] & (filled < 1 - 1e-4)
+
+
+def _structure(label: int) -> str:
+    """Name without its side, empty for background."""
+    return name_of(label).removeprefix("left ").removeprefix("right ") if label else ""
+
+
+def side_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[str, dict[str, Any]]:
+    """Share of matches on the wrong side of the brain, a metric for each method, with the interval over people.
+
+    Args:
+        tables: method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
+        people: how many people the tables are of.
+    """
+    values = {name: _matrix(table, "wrong_side", people) for name, table in tables.items()}
+    values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
+    known = {
+        key: across_people(values[name][None]) for key, name in (("null", CHANCE), ("baseline", GRID)) if name in values
+    }
+    return {name: _estimate(matrix, unit="share", **known) for name, matrix in values.items()}
+
+
+def structure_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[str, dict[str, dict[str, Any]]]:
+    """Mean error in mm of the tokens of each structure: structure -> method -> metric, with the interval over people.
+
+    A structure that in some head is no token's most frequent one is left out: it is too small for this token level.
+    """
+    names = sorted({name for table in tables.values() if "structure" in table for name in table["structure"]} - {""})
+    found: dict[str, dict[str, dict[str, Any]]] = {}
+    for name in names:
+        parts = {method: table[table["structure"] == name] for method, table in tables.items()}
+        values = {method: _matrix(part, "error", people) for method, part in parts.items()}
+        if all(map(_is_complete, values.values())):
+            null = {"null": across_people(values[CHANCE][None])} if CHANCE in values else {}
+            found[name] = {method: _estimate(matrix, unit="mm", **null) for method, matrix in values.items()}
+    return found
+
+
+def _matrix(table: pd.DataFrame, column: str, people: int) -> Floats:
+    """Means (S, S) of a column for each pair of people; NaN on the diagonal and where nothing is known."""
+    matrix = np.full((people, people), np.nan)
+    if column in table:
+        means = table.groupby(["person", "other"])[column].mean().reset_index()
+        matrix[means["person"], means["other"]] = means[column]
+    return matrix
+
+
+def _is_complete(matrix: Floats) -> bool:
+    different = ~np.eye(len(matrix), dtype=bool)
+    return bool(different.any() and np.isfinite(matrix[different]).all())
+
+
+def _estimate(matrix: Floats, **known: Any) -> dict[str, Any]:
+    low, high = bootstrap_people(matrix[None])
+    return metric(across_people(matrix[None]), low=low, high=high, n=len(matrix), **known)
+
+
+def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
+    """What the worst matches have in common: shares among them beside those among all tokens; None without truth."""
+    known = table.dropna(subset=["error"])
+    if known.empty:
+        return None
+    worst = known[known["error"] >= known["error"].quantile(1 - WORST)]
+    rows = {
+        "wrong_side": "match on the wrong side",
+        "edge": "token at the border of the head",
+        "lesion": "token in a lesion",
+    }
+    parts = {f"worst {WORST:.0%} of the tokens": worst, "all tokens": known}
+    return pd.DataFrame({name: part[list(rows)].mean().rename(rows) for name, part in parts.items()})
+
+
+def plot_sides(metrics: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure | None:
+    """Share of matches on the wrong side, a row a method, with the interval over people; None when there is nothing."""
+    if not metrics:
+        return None
+    figure, ax = plt.subplots(figsize=(7, 0.45 * len(metrics) + 1.3), layout="constrained")
+    for row, (name, found) in enumerate(metrics.items()):
+        _draw_interval(ax, found, row, 100, name)
+    if (null := next(iter(metrics.values())).get("null")) is not None:
+        ax.axvline(100 * null, color="0.4", ls=":", label="chance")
+        ax.legend(frameon=False)
+    _name_rows(ax, list(metrics), "matches on the wrong side of the brain (%)")
+    ax.set_title(title, size=10)
+    return figure
+
+
+def plot_structures(
+    metrics: Mapping[str, Mapping[str, Mapping[str, Any]]], methods: Sequence[str], title: str = ""
+) -> Figure | None:
+    """Mean error by structure, the best found first, with intervals over people; None when there is nothing.
+
+    Args:
+        metrics: from `structure_metrics`.
+        methods: which to draw; the structures are ordered by the last.
+        title: what to see.
+    """
+    if not metrics:
+        return None
+    names = sorted(metrics, key=lambda name: float(metrics[name][methods[-1]]["value"]))
+    figure, ax = plt.subplots(figsize=(7.6, 0.3 * len(names) + 1.4), layout="constrained")
+    for place, method in enumerate(methods):
+        for row, name in enumerate(names):
+            shift = 0.22 * (place - (len(methods) - 1) / 2)
+            _draw_interval(ax, metrics[name][method], row + shift, 1, method, "" if row else method)
+    _name_rows(ax, names, "mean error of the match in another person (mm)")
+    ax.legend(frameon=False, fontsize=8, loc="lower right")
+    ax.set_title(title, size=10)
+    return figure
+
+
+def _draw_interval(ax: Any, found: Mapping[str, Any], row: float, factor: float, name: str, label: str = "") -> None:
+    """A point and its interval."""
+    value = found["value"]
+    ends = [[factor * (value - found["low"])], [factor * (found["high"] - value)]]
+    color = {GRID: "0.45", FLOOR: "0.7", CHANCE: "0.2"}.get(name) or color_of(name)
+    ax.errorbar(factor * value, row, xerr=ends, fmt="o", ms=5, capsize=2, color=color, label=label or None)
+
+
+def _name_rows(ax: Any, names: Sequence[str], what: str) -> None:
+    ax.set_yticks(range(len(names)), names)
+    ax.set_ylim(len(names) - 0.5, -0.5)
+    ax.set_xlim(left=0)
+    ax.set_xlabel(what)
+    ax.grid(axis="x", color="0.92")
