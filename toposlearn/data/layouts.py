@@ -6,6 +6,7 @@ kept in `Manifest.ignored`, and ``toposlearn inspect`` tells which file became w
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -16,9 +17,10 @@ from toposlearn.data.manifest import TRUTH, Manifest, Record
 from toposlearn.data.modalities import is_nifti, modality_in, modality_of, person_in, stem
 
 BIDS = "BIDS, the first session of each person"
+_SCAN = re.compile(r"^(BraTS-[A-Z]+-\d{5})-\d{3}$")  # BraTS-GLI-00008-001 is a later scan of the same person as -000
 BRATS = {  # an ending that only this year's names have -> layout, and the ending of its label maps
     "_t1ce": ("BraTS 2021, one folder a person", "_seg"),
-    "-t1n": ("BraTS 2023, one folder a person", "-seg"),
+    "-t1n": ("BraTS 2023, one folder a scan, the first of each person", "-seg"),
 }
 FOLDERS = "one folder a person"
 FLAT = "all files in one folder, person and modality in the name"
@@ -85,7 +87,9 @@ def _plain(root: Path) -> tuple[str, list[Record], list[Path]]:
     if loose:
         return FLAT, _flat_records(loose), loose
     layout, labels = _brats(folders)
-    return layout, [_folder_record(folder, labels) for folder in folders], _scans(*folders)
+    first = {_SCAN.sub(r"\1", folder.name) if labels else folder.name: folder for folder in reversed(folders)}
+    people = sorted(first.values())
+    return layout, [_folder_record(folder, labels) for folder in people], _scans(*folders)
 
 
 def _brats(folders: Iterable[Path]) -> tuple[str, str | None]:
