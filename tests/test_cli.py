@@ -178,7 +178,7 @@ def test_run_takes_parameters_as_two_words_or_with_an_equals_sign(tmp_path, caps
     out = tmp_path / "out"
     assert cli.execute(["run", str(path), "-p", "STEPS", "5", "-p", "NAME=b=c", "--out", str(out)]) == 0
     assert "[1/1] 00_a" in capsys.readouterr().out
-    assert (out / "notebooks" / "00_a.html").exists()
+    assert (out / "notebooks" / "00_a.ipynb").exists()
     assert "Failed: 0." in (out / "index.html").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The book: HTML, index, README's table."""
+"""The record of a run: index, README's table, measured times in notebooks."""
 
 import json
 
@@ -7,7 +7,7 @@ from notebook_maker import code, write_notebook
 
 from toposlearn import report
 from toposlearn.course.notebooks import read_notebook
-from toposlearn.run import NotebookRun, record, run_notebook
+from toposlearn.run import NotebookRun, record
 
 GOOD = NotebookRun("00_a", "Start <here>", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
 BAD = NotebookRun(
@@ -18,14 +18,17 @@ BAD = NotebookRun(
 def test_index_lists_every_run_with_links_to_what_exists(tmp_path):
     record(tmp_path, GOOD)
     record(tmp_path, BAD)
-    for name in ("notebooks/00_a.html", "notebooks/00_a.ipynb", "results/x.json"):
+    assert "Read the book" not in report.write_index(tmp_path).read_text()
+    for name in ("book/index.html", "book/00_a.html", "notebooks/00_a.ipynb", "results/x.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_text(json.dumps({"source": "notebooks/00_a.ipynb"}))
     page = report.write_index(tmp_path).read_text()
     assert "Notebooks run: 2. Failed: 1." in page
     assert "Start &lt;here&gt;" in page
     assert "In [2]: ValueError: a &lt; b" in page
-    assert 'href="notebooks/00_a.html"' in page
+    assert '<a href="book/index.html">Read the book</a>' in page
+    assert 'href="book/00_a.html"' in page
+    assert 'href="notebooks/00_a.ipynb"' in page
     assert 'href="results/x.json"' in page
     assert "01_b.html" not in page
     assert "<td>12</td><td>1.2 GB</td>" in page
@@ -39,16 +42,6 @@ def test_index_without_failure_and_a_broken_result(tmp_path):
     (tmp_path / "results" / "x.json").write_text("{")
     with pytest.raises(ValueError, match=r"x.json is not a result file"):
         report.write_index(tmp_path)
-
-
-def test_html_shows_outputs_and_links_to_html(tmp_path):
-    from nbformat.v4 import new_markdown_cell
-
-    path = write_notebook(tmp_path / "a.ipynb", code("print(6 * 7)"), new_markdown_cell("[next](01_b.ipynb)"))
-    assert run_notebook(path, tmp_path / "out").ok
-    page = report.write_html(tmp_path / "out" / "a.ipynb").read_text()
-    assert "42" in page
-    assert 'href="01_b.html"' in page
 
 
 def test_readme_table_replaces_only_what_is_between_the_markers(tmp_path):

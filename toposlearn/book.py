@@ -29,7 +29,7 @@ SETTINGS: dict[str, Any] = {
     "author": "",
     "html_title": "toposlearn",
     "language": "en",
-    "extensions": ["myst_nb", "toposlearn.book_math"],
+    "extensions": ["myst_nb", "toposlearn.book_math", "toposlearn.book_links"],
     "html_math_renderer": "outlines",
     "nb_execution_mode": "off",
     "myst_enable_extensions": ["dollarmath", "amsmath"],

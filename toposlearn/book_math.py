@@ -6,13 +6,17 @@ A Sphinx extension. The glyphs are outlines (STIX Two Math), so every browser dr
 from __future__ import annotations
 
 import html
+import warnings
 from typing import TYPE_CHECKING, Any
 from xml.etree import ElementTree
 
 from docutils import nodes
 from sphinx.util import logging
 from ziafont.config import config as outlines
-from ziamath.zmath import Latex
+
+with warnings.catch_warnings():  # it opens its font by a call that Python 3.11 and 3.12 deprecate
+    warnings.simplefilter("ignore", DeprecationWarning)
+    from ziamath.zmath import Latex
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx

@@ -79,38 +79,39 @@ def judge(evidence: Evidence, result: Result | None) -> Finding:
     found = metrics.get(evidence.metric)
     if found is None or "value" not in found:
         return Finding(evidence, "not measured")
-    other = (
-        metrics.get(evidence.against, {}) if evidence.against else {"low": found.get("null"), "high": found.get("null")}
-    )
-    low, high, reference = found.get("low"), found.get("high"), (other.get("low"), other.get("high"))
-    verdict = compare(low, high, *reference, evidence.side)
+    low, high, reference = found.get("low"), found.get("high"), _reference(evidence, metrics)
     return Finding(
         evidence,
-        verdict,
+        compare(low, high, reference, evidence.side),
         found["value"],
         low,
         high,
         found.get("unit", ""),
         found.get("n"),
         found.get("null"),
-        None if None in reference else reference,  # type: ignore[arg-type]
+        reference,
         _baseline(evidence, metrics),
     )
 
 
-def compare(
-    low: float | None, high: float | None, reference_low: float | None, reference_high: float | None, side: Side
-) -> Verdict:
+def compare(low: float | None, high: float | None, reference: tuple[float, float] | None, side: Side) -> Verdict:
     """Holds when the whole interval lies beyond the whole reference on the claim's side; the mirror image, does not.
 
     A part that is missing gives "not measured"; an interval that touches the reference is undecided.
     """
-    if low is None or high is None or reference_low is None or reference_high is None:
+    if low is None or high is None or reference is None:
         return "not measured"
-    above, below = low > reference_high, high < reference_low
+    above, below = low > reference[1], high < reference[0]
     if not above and not below:
         return "undecided"
     return "holds" if above == (side == "above") else "does not hold"
+
+
+def _reference(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[float, float] | None:
+    """The interval of the metric compared with, or the metric's own null as an interval of no width."""
+    other = metrics.get(evidence.against or evidence.metric, {})
+    low, high = (other.get(end if evidence.against else "null") for end in ("low", "high"))
+    return None if low is None or high is None else (low, high)
 
 
 def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> float | None:

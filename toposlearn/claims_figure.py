@@ -45,6 +45,8 @@ def _axis_label(finding: Finding) -> str:
         return "difference of the match error, mm (left of the line: full is better)"
     known = {"dice": "difference of Dice", "auc": "difference of the area under the ROC curve"}
     share = "share, 0 to 1 (gray: the reference)"
+    if finding.evidence.against is not None:
+        return share
     return next((f"{text} (right of the line: full is better)" for key, text in known.items() if key in measure), share)
 
 

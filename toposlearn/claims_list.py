@@ -84,7 +84,11 @@ CLAIMS = (
         EVALUATION,
         EVALUATION_COMMAND,
         _gain(
-            {"structures/linear/dice": "structures, linear", "lesion/finetuned/dice": "lesions, fine-tuned"},
+            {
+                "structures/linear/dice": "structures, linear",
+                "structures/finetuned/dice": "structures, fine-tuned",
+                "lesion/linear/dice": "lesions, linear",
+            },
             SIMPLER,
         ),
     ),
@@ -100,15 +104,26 @@ CLAIMS = (
     Claim(
         "Robust when modalities are missing",
         "The same segmentation with every one of the 15 non-empty subsets of four modalities at test, mean over the "
-        f"subsets: full minus simpler pre-training, paired by person. {SIMULATED}",
+        "subsets: full minus simpler pre-training, paired by person; and the share of the Dice with all four kept. "
+        f"{SIMULATED}",
         EVALUATION,
         EVALUATION_COMMAND,
         _gain(
             {
                 "structures/linear/dice/mean-of-subsets": "structures, linear",
-                "lesion/finetuned/dice/mean-of-subsets": "lesions, fine-tuned",
+                "structures/finetuned/dice/mean-of-subsets": "structures, fine-tuned",
+                "lesion/linear/dice/mean-of-subsets": "lesions, linear",
             },
             SIMPLER,
+        )
+        + tuple(
+            Evidence(
+                f"share of the Dice kept: {reader}, against reconstruction only",
+                f"A/full/structures/{reader}/dice/kept",
+                "above",
+                f"A/reconstruction/structures/{reader}/dice/kept",
+            )
+            for reader in ("linear", "finetuned")
         ),
     ),
     Claim(

@@ -141,18 +141,21 @@ def _tables(files: Mapping[str, Result]) -> str:
     return "\n\n".join(parts)
 
 
+SUBSETS = {(): "all modalities", ("mean-of-subsets",): "mean of subsets", ("kept",): "share kept"}
+
+
 def evaluation_tables(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     """One table for each group, task and measure: variants in rows, readers in columns, differences left out.
 
     Args:
-        metrics: ``GROUP/VARIANT/TASK/READER/MEASURE`` (or ``…/mean-of-subsets``) -> metric.
+        metrics: ``GROUP/VARIANT/TASK/READER/MEASURE`` (or ``…/mean-of-subsets``, ``…/kept``) -> metric.
     """
     tables: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
     for name, metric in metrics.items():
-        group, variant, task, reader, *measure = name.split("/")
-        if not measure or variant.startswith("full-") or measure[1:] not in ([], ["mean-of-subsets"]):
+        group, variant, task, reader, *measure = name.split("/") if name.count("/") > 3 else ("",) * 4
+        if not measure or variant.startswith("full-") or measure[1:] not in map(list, SUBSETS):
             continue
-        subset = "mean of the 15 subsets" if measure[1:] else "all modalities"
+        subset = SUBSETS[tuple(measure[1:])]
         rows = tables.setdefault((group, task, measure[0]), {})
         rows.setdefault(variant, {})[f"{reader}, {subset}"] = _with_interval(metric)
     return "\n\n".join(
