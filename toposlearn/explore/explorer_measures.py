@@ -15,12 +15,13 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from toposlearn.anatomy import STRUCTURES, TISSUES
 from toposlearn.explore.curves import color_of
-from toposlearn.explore.explorer import LESION_SHARE, name_of
+from toposlearn.explore.explorer import LESION_SHARE, View, name_of
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, across_people, bootstrap_people
-from toposlearn.topology import nearest_matches
+from toposlearn.topology import nearest_matches, neighbor_overlap
 
 GRID, CHANCE, FLOOR = "grid position", "chance", "best token"
 WORST = 0.05  # share of the tokens that are called the worst
@@ -37,7 +38,8 @@ def match_table(scene: Scene, method: str, modalities: tuple[str, str], seed: in
 
     Returns:
         Columns person, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN for tokens near
-        the midline or where unknown), edge and lesion (is the token at the border of the head, in a lesion?), structure.
+        the midline or where unknown), edge and lesion (is the token at the border of the head,
+        in a lesion?), structure, and same_structure and same_tissue (of token and match, the side counts in the first).
     """
     people = range(len(scene.people.subjects))
     generator = torch.Generator().manual_seed(seed)
@@ -58,6 +60,7 @@ def _pair(
         wrong = wrong_sides(here, there, scene.token_size / 2)
     lesion = scene.lesion[p, tokens] >= LESION_SHARE if scene.lesion is not None else torch.zeros(len(tokens))
     columns = {"token": tokens, "match": matches, "error": error, "wrong_side": wrong}
+    columns |= _same(scene, (p, tokens), (q, matches))
     columns |= {"edge": _edge(scene, p)[tokens].float(), "lesion": lesion.float()}
     table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
     structures = [""] * len(tokens) if scene.labels is None else map(_structure, scene.labels[p, tokens].tolist())
@@ -96,6 +99,20 @@ def _matches(
     return nearest_matches(ends[0][None], ends[1][None], metric="euclidean")[0]
 
 
+def _same(scene: Scene, first: tuple[int, Tensor], second: tuple[int, Tensor]) -> dict[str, Tensor]:
+    """1.0 where tokens of two people have one structure, one tissue; NaN where either is background or unknown."""
+    if scene.labels is None:
+        unknown = torch.full((len(first[1]),), torch.nan)
+        return {"same_structure": unknown, "same_tissue": unknown}
+    here, there = (scene.labels[person, tokens] for person, tokens in (first, second))
+    outside = (here == 0) | (there == 0)
+    structure = (here == there).float().masked_fill(outside, torch.nan)
+    tissues = {each.label: TISSUES.index(each.tissue) for each in STRUCTURES}
+    kinds = [torch.tensor([tissues.get(label, -1) for label in labels.tolist()]) for labels in (here, there)]
+    tissue = (kinds[0] == kinds[1]).float().masked_fill(outside | (kinds[0] < 0) | (kinds[1] < 0), torch.nan)
+    return {"same_structure": structure, "same_tissue": tissue}
+
+
 def _edge(scene: Scene, person: int) -> Tensor:
     """(N,) bool: tokens with background, or the end of the volume, among the 26 around them."""
     grid = scene.mask[person].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
@@ -108,18 +125,18 @@ def _structure(label: int) -> str:
     return name_of(label).removeprefix("left ").removeprefix("right ") if label else ""
 
 
-def side_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[str, dict[str, Any]]:
-    """Share of matches on the wrong side of the brain, a metric for each method, with the interval over people.
+def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, people: int) -> dict[str, dict[str, Any]]:
+    """Share of matches for which a column of the tables holds, a metric for each method, with interval over people.
 
     Args:
         tables: method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
+        column: wrong_side, same_structure or same_tissue.
         people: how many people the tables are of.
     """
-    values = {name: _matrix(table, "wrong_side", people) for name, table in tables.items()}
+    values = {name: _matrix(table, column, people) for name, table in tables.items()}
     values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
-    known = {
-        key: across_people(values[name][None]) for key, name in (("null", CHANCE), ("baseline", GRID)) if name in values
-    }
+    ends = (("null", CHANCE), ("baseline", GRID))
+    known = {key: across_people(values[name][None]) for key, name in ends if name in values}
     return {name: _estimate(matrix, unit="share", **known) for name, matrix in values.items()}
 
 
@@ -137,6 +154,13 @@ def structure_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[s
             null = {"null": across_people(values[CHANCE][None])} if CHANCE in values else {}
             found[name] = {method: _estimate(matrix, unit="mm", **null) for method, matrix in values.items()}
     return found
+
+
+def shared_neighbors(scene: Scene, view: View) -> float:
+    """Share of the K neighbors in modality a that are neighbors in modality b too, over person a's tokens."""
+    tokens, mask = scene.tokens[view.network], scene.mask[view.person_a][None]
+    ends = [tokens[modality][view.person_a][None] for modality in (view.modality_a, view.modality_b)]
+    return float(neighbor_overlap(ends[0], ends[1], view.k, mask).mean())
 
 
 def _matrix(table: pd.DataFrame, column: str, people: int) -> Floats:
@@ -173,18 +197,26 @@ def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
     return pd.DataFrame({name: part[list(rows)].mean().rename(rows) for name, part in parts.items()})
 
 
-def plot_sides(metrics: Mapping[str, Mapping[str, Any]], title: str = "") -> Figure | None:
-    """Share of matches on the wrong side, a row a method, with the interval over people; None when there is nothing."""
-    if not metrics:
+def plot_shares(measures: Mapping[str, Mapping[str, Mapping[str, Any]]]) -> Figure | None:
+    """Shares of matches with intervals over people, a panel a measure, a row a method; None when there is nothing.
+
+    Args:
+        measures: what is counted, in words -> `share_metrics`.
+    """
+    shown = {name: metrics for name, metrics in measures.items() if metrics}
+    if not shown:
         return None
-    figure, ax = plt.subplots(figsize=(7, 0.45 * len(metrics) + 1.3), layout="constrained")
-    for row, (name, found) in enumerate(metrics.items()):
-        _draw_interval(ax, found, row, 100, name)
-    if (null := next(iter(metrics.values())).get("null")) is not None:
-        ax.axvline(100 * null, color="0.4", ls=":", label="chance")
-        ax.legend(frameon=False)
-    _name_rows(ax, list(metrics), "matches on the wrong side of the brain (%)")
-    ax.set_title(title, size=10)
+    rows = max(map(len, shown.values()))
+    size = (4.1 * len(shown) + 1, 0.42 * rows + 1.2)
+    figure, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained", squeeze=False)
+    for ax, (what, metrics) in zip(axes[0], shown.items(), strict=True):
+        for row, (name, found) in enumerate(metrics.items()):
+            _draw_interval(ax, found, row, 100, name)
+        if (null := next(iter(metrics.values())).get("null")) is not None:
+            ax.axvline(100 * null, color="0.4", ls=":")
+        _name_rows(ax, list(metrics), f"{what} (% of matches)")
+    for ax in axes[0, 1:]:
+        ax.set_yticklabels([])
     return figure
 
 
@@ -207,8 +239,7 @@ def plot_structures(
             shift = 0.22 * (place - (len(methods) - 1) / 2)
             _draw_interval(ax, metrics[name][method], row + shift, 1, method, "" if row else method)
     _name_rows(ax, names, "mean error of the match in another person (mm)")
-    ax.legend(frameon=False, fontsize=8, loc="lower right")
-    ax.set_title(title, size=10)
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(methods), title=title)
     return figure
 
 
