@@ -43,6 +43,7 @@ SETTINGS: dict[str, Any] = {
     "html_context": {"default_mode": "auto"},  # the theme logs an error where none is set
     "html_static_path": ["_static"],
     "html_css_files": ["book.css"],
+    "html_show_search_summary": False,  # it fetches pages, which a browser forbids without a server
     "html_use_index": False,
     "html_show_copyright": False,
     "html_show_sphinx": False,

@@ -1,6 +1,6 @@
 """Links of the book that lead nowhere become plain text: notebooks link to files that are not part of the book.
 
-A Sphinx extension. What cannot be resolved is left by the parser as a link to a place of the same page that is not there.
+A Sphinx extension. The parser leaves what it cannot resolve as a link to a place of the same page that is not there.
 """
 
 from __future__ import annotations
