@@ -127,7 +127,7 @@ class TrainConfig:
 
     steps: int = 600
     subjects_per_step: int = 2
-    learning_rate: float = 2e-3
+    learning_rate: float = 1e-3
     weight_decay: float = 0.1
     warmup_steps: int = 50
     clip_norm: float = 1.0

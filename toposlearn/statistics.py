@@ -55,6 +55,21 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
     return float(low), float(high)
 
 
+def bootstrap_ratio(
+    top: Floats, bottom: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = 0.95
+) -> tuple[float, float]:
+    """Percentile interval of mean(top) / mean(bottom), both (R, S), over the same people crossed with seeds."""
+    generator = np.random.default_rng(seed)
+    ratios = []
+    for _ in range(draws):
+        runs = generator.integers(len(top), size=(len(top),))
+        people = generator.integers(top.shape[1], size=(top.shape[1],))
+        ratios.append(_mean_of(top[runs], people) / _mean_of(bottom[runs], people))
+    tail = 100 * _expanded_tail(top.shape[1], (1 - level) / 2)
+    low, high = np.percentile(ratios, [tail, 100 - tail])
+    return float(low), float(high)
+
+
 def _expanded_tail(people: int, tail: float) -> float:
     """The tail to cut so that few people cover what they should (Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
 

@@ -5,7 +5,8 @@ Upright, centered heads make grid position alone a strong matcher; every compari
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import dataclasses
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -69,6 +70,23 @@ class PosedPeople:
     def token_places(self, stride: int) -> Tensor:
         """(S, N, 3): `places` of token centers."""
         return F.avg_pool3d(self.places, stride).flatten(2).mT
+
+    def take(self, index: Sequence[int]) -> PosedPeople:
+        """Some of the people, in this order."""
+
+        def rows(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[list(index)]
+
+        return dataclasses.replace(
+            self,
+            subjects=tuple(self.subjects[i] for i in index),
+            volumes=self.volumes[list(index)],
+            foreground=self.foreground[list(index)],
+            to_template=rows(self.to_template),
+            labels=rows(self.labels),
+            lesion=rows(self.lesion),
+            info=tuple(self.info[i] for i in index) if self.info else (),
+        )
 
     def token_mask(self, stride: int) -> Tensor:
         """(S, N) bool: tokens of which at least half the voxels are foreground."""

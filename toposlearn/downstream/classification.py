@@ -1,0 +1,162 @@
+"""Classification of people: tokens pooled to one vector each, and what could explain a score without any anatomy.
+
+A diagnosis that age, sex, site, brain size or brightness predict as well says nothing about a representation. So each
+of these is a classifier of its own, fitted and judged as the tokens are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import pandas as pd
+import torch
+from numpy.typing import NDArray
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import roc_auc_score
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline, make_pipeline
+from sklearn.preprocessing import StandardScaler
+from torch import Tensor
+
+from toposlearn.data import PosedPeople
+from toposlearn.statistics import Floats
+
+FEWEST_FOR_AUC = 16  # people a class
+PENALTY = 0.1  # C of the logistic regression: few people, many features
+NEIGHBORS = 5
+BINS = 16  # of the intensity histogram
+
+Features = NDArray[np.float64]  # (S, F)
+
+
+def diagnoses(people: PosedPeople, positive: str = "atrophy") -> NDArray[np.int64]:
+    """1 for people with the diagnosis, else 0 (S,).
+
+    Raises:
+        ValueError: the data set tells no diagnosis, or all people have the same.
+    """
+    if not people.info or any("diagnosis" not in row for row in people.info):
+        raise ValueError("participants.tsv has no column diagnosis: classification cannot be judged")
+    labels = np.array([int(row["diagnosis"] == positive) for row in people.info])
+    if len(np.unique(labels)) < 2:
+        raise ValueError(f"all {len(labels)} people have the same diagnosis: two classes are needed")
+    return labels
+
+
+def pool(tokens: Tensor, mask: Tensor) -> Features:
+    """Mean and standard deviation over the foreground tokens: (S, N, F), (S, N) -> (S, 2F)."""
+    rows = [
+        torch.cat([part[counted].mean(dim=0), part[counted].std(dim=0)])
+        for part, counted in zip(tokens, mask, strict=True)
+    ]
+    return torch.stack(rows).double().numpy()
+
+
+def linear_classifier() -> Pipeline:
+    """Logistic regression on standardized features."""
+    return make_pipeline(StandardScaler(), LogisticRegression(C=PENALTY, max_iter=1000))
+
+
+def knn_classifier() -> Pipeline:
+    """The share of the class among the nearest people, by cosine of standardized features."""
+    return make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBORS, metric="cosine"))
+
+
+def scores_of(classifier: Pipeline, features: Features) -> Floats:
+    """Probability (S,) of the diagnosis."""
+    return np.asarray(classifier.predict_proba(features)[:, 1])
+
+
+def bootstrap_auc(
+    scores: Floats,
+    labels: NDArray[np.int64],
+    *,
+    minus: Floats | None = None,
+    draws: int = 1000,
+    seed: int = 0,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of the mean AUC over people, drawn within each class, crossed with seeds.
+
+    Args:
+        scores: (R, S), or (R, K, S) for the mean over K subsets of modalities.
+        labels: (S,) of 0 and 1.
+        minus: scores of the same people, and seeds where R is the same: the interval is that of the difference.
+        draws: bootstrap samples.
+        seed: of the resampling.
+        level: coverage.
+    """
+    generator = np.random.default_rng(seed)
+    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
+    values = []
+    for _ in range(draws):
+        negative, positive = (group[generator.integers(len(group), size=len(group))] for group in classes)
+        runs = generator.integers(len(scores), size=len(scores))
+        values.append(_auc(scores[runs], negative, positive))
+        if minus is not None:
+            values[-1] -= _auc(minus[runs % len(minus)], negative, positive)
+    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    return float(low), float(high)
+
+
+def _auc(scores: Floats, negative: NDArray[np.int64], positive: NDArray[np.int64]) -> float:
+    """Share of pairs in which the positive scores higher, a tie is half (Mann & Whitney); mean over leading axes."""
+    gap = scores[..., positive, None] - scores[..., None, negative]
+    return float((gap > 0).mean() + 0.5 * (gap == 0).mean())
+
+
+def mean_auc(scores: Floats, labels: NDArray[np.int64]) -> float:
+    """Area under the receiver operating characteristic of scores (..., S), mean over the leading axes.
+
+    Raises:
+        ValueError: fewer than `FEWEST_FOR_AUC` people in a class: its interval would span everything.
+    """
+    fewest = int(np.bincount(labels, minlength=2).min())
+    if fewest < FEWEST_FOR_AUC:
+        raise ValueError(f"AUC needs at least {FEWEST_FOR_AUC} people in each class, got {fewest}")
+    rows = scores.reshape(-1, scores.shape[-1])
+    return float(np.mean([roc_auc_score(labels, row) for row in rows]))
+
+
+def age_sex_site(people: PosedPeople) -> Features:
+    """Age, and sex and site as 0 or 1: (S, F)."""
+    table = pd.DataFrame(list(people.info))
+    parts = [pd.get_dummies(table[name], dtype=float) for name in ("sex", "site") if name in table]
+    if "age" in table:
+        parts.append(table[["age"]].astype(float))
+    if not parts:
+        raise ValueError("participants.tsv has none of the columns age, sex, site")
+    return np.asarray(pd.concat(parts, axis=1).to_numpy(dtype=float))
+
+
+def brain_size(people: PosedPeople) -> Features:
+    """Foreground volume in ml: (S, 1)."""
+    voxels = people.foreground.flatten(1).sum(dim=1, keepdim=True).double().numpy()
+    return np.asarray(voxels * people.spacing**3 / 1000)
+
+
+def intensity_histogram(people: PosedPeople) -> Features:
+    """Square roots of the shares of foreground voxels in each of `BINS` bins, every modality: (S, M * BINS)."""
+    rows = []
+    for volumes, foreground in zip(people.volumes, people.foreground[:, 0], strict=True):
+        counts = [np.histogram(volume[foreground].numpy(), BINS, (0.0, 1.0))[0] for volume in volumes]
+        rows.append(np.sqrt(np.concatenate(counts) / max(int(foreground.sum()), 1)))
+    return np.array(rows)
+
+
+def region_volumes(people: PosedPeople) -> Features:
+    """Logarithm of the true share of each structure in the brain: (S, structures). What the diagnosis is made of."""
+    if people.labels is None:
+        raise ValueError("this data set has no structure labels: region volumes are not known")
+    counts = np.array([np.bincount(one.flatten().numpy(), minlength=205)[1:205] for one in people.labels.long()], float)
+    shares = counts / counts.sum(axis=1, keepdims=True)
+    return np.asarray(np.log(shares + 1e-5))
+
+
+CONFOUNDERS: dict[str, Callable[[PosedPeople], Features]] = {
+    "age-sex-site": age_sex_site,
+    "brain-size": brain_size,
+    "histogram": intensity_histogram,
+    "volumes": region_volumes,
+}

@@ -1,0 +1,294 @@
+"""Downstream evaluation of many weights files: tasks, readers, missing modalities, baselines, controls; resumable.
+
+What was measured of a weights file is kept in ``OUT/raw`` and measured once. The result file compares variants with
+their baselines: means with intervals over people and seeds, paired differences, nulls.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
+
+from toposlearn.config import VARIANTS, TacoConfig
+from toposlearn.data import Manifest, PosedPeople, pose_people, prepare, read_manifest, split_people
+from toposlearn.downstream.finetune import FinetuneConfig, finetune
+from toposlearn.downstream.missing import encode_modalities
+from toposlearn.downstream.splits import check_splits
+from toposlearn.downstream.summary import summarize
+from toposlearn.downstream.tasks import (
+    DIAGNOSIS,
+    STRUCTURES,
+    Features,
+    TaskReaders,
+    fit_readers,
+    measure_confounders,
+    measure_tasks,
+    oracle_dice,
+    position_features,
+    tasks_of,
+)
+from toposlearn.models import Taco, load_weights
+from toposlearn.reproducibility import atomic_path, set_seed, write_result
+from toposlearn.statistics import Floats
+
+RESULT = "results.json"
+FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people stand in other poses than test people
+FINETUNED = ("untrained", "reconstruction", "intra", "full")
+SHUFFLES = 3  # random orders of the truth, for the null
+
+
+@dataclass(frozen=True, eq=False)
+class Bench:
+    """The people that every set of features is fitted and judged on."""
+
+    train: PosedPeople
+    few: Sequence[PosedPeople]  # the few labeled people of fine-tuning, in several poses
+    tests: Mapping[str, PosedPeople]  # group -> people never trained on
+
+    @property
+    def stamp(self) -> str:
+        """Who they are, so that numbers kept from other people are not taken for these."""
+        groups = {"train": self.train, **self.tests}  # the number of people and the first name
+        return "; ".join(f"{name}: {len(group.subjects)} {group.subjects[0]}" for name, group in groups.items())
+
+
+def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
+    """Variant -> one weights file a seed, in ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``.
+
+    Raises:
+        FileNotFoundError: none is there.
+    """
+    folder = Path(folder)
+    found: dict[str, list[Path]] = {}
+    for variant in VARIANTS:
+        runs = [path for path in folder.glob(f"{variant}-seed*/weights.safetensors") if _seed(path) is not None]
+        files = sorted(runs, key=lambda path: _seed(path) or 0)
+        single = folder / f"{variant}.safetensors"
+        if files or single.exists():
+            found[variant] = files or [single]
+    if not found:
+        raise FileNotFoundError(
+            f"no weights in {folder}: expected VARIANT-seedN/weights.safetensors or VARIANT.safetensors, "
+            f"with a variant among {', '.join(VARIANTS)}"
+        )
+    return found
+
+
+def _seed(path: Path) -> int | None:
+    match = re.search(r"-seed(\d+)$", path.parent.name)
+    return int(match[1]) if match else None
+
+
+def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
+    """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
+
+    A group is named by its people's anatomy, or else by its folder.
+
+    Raises:
+        ValueError: a person is in two parts, or the data set has the truth of no task.
+    """
+    train, held_out = split_people(read_manifest(data), test_fraction=config.train.test_fraction)
+    groups = {_group(manifest): manifest for manifest in map(read_manifest, tests)} or {_group(held_out): held_out}
+    check_splits({"the training people": train, **groups})
+    settings = FinetuneConfig()
+    few = train.select([record.subject for record in train.records[: settings.people]])
+    seeds = range(FINETUNE_POSE_SEED, FINETUNE_POSE_SEED + settings.poses)
+    bench = Bench(
+        pose_people(prepare(train, config.volume), config, seed=FIT_POSE_SEED),
+        [pose_people(prepare(few, config.volume), config, seed=seed) for seed in seeds],
+        {name: pose_people(prepare(manifest, config.volume), config) for name, manifest in groups.items()},
+    )
+    if not tasks_of(bench.train):
+        raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be judged")
+    return bench
+
+
+def _group(manifest: Manifest) -> str:
+    anatomies = {record.info.get("anatomy", "") for record in manifest.records}
+    return anatomies.pop() if len(anatomies) == 1 and "" not in anatomies else manifest.root.resolve().name
+
+
+def features_of(model: Taco, people: PosedPeople) -> Features:
+    """Tokens of the finest level."""
+    stride = min(model.config.token_strides)
+    return Features(encode_modalities(model, people, stride), people, people.modalities, stride)
+
+
+def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) -> dict[str, Floats]:
+    """Raw numbers (S,) of one network by name ``GROUP/TASK/READER/MEASURE[/SUBSET]``."""
+    train = features_of(model, bench.train)
+    linear, nearest = fit_readers(train), fit_readers(train, "knn")
+    raw: dict[str, Floats] = {}
+    for group, people in bench.tests.items():
+        test = features_of(model, people)
+        raw |= _named(measure_tasks(linear, test), group, "linear")
+        raw |= _named(measure_tasks(nearest, test, each_subset=False), group, "knn")
+    if tuned and STRUCTURES in tasks_of(bench.train):
+        raw |= _measure_tuned(model, bench, seed)
+    return raw
+
+
+def _measure_tuned(model: Taco, bench: Bench, seed: int) -> dict[str, Floats]:
+    from toposlearn.downstream.segmentation import structure_classes
+
+    classes = structure_classes(bench.train)
+    tuned = finetune(model, bench.few, classes, FinetuneConfig(seed=seed))
+    readers = TaskReaders(classes, tuned, None, 0.0, None)
+    raw: dict[str, Floats] = {}
+    for group, people in bench.tests.items():
+        raw |= _named(measure_tasks(readers, features_of(tuned.model, people)), group, "finetuned")
+    return raw
+
+
+def _named(raw: Mapping[str, Floats], group: str, reader: str) -> dict[str, Floats]:
+    """``structures/dice/T1w`` as ``GROUP/structures/READER/dice/T1w``."""
+    parts = {name: name.split("/", 1) for name in raw}
+    return {f"{group}/{task}/{reader}/{rest}": raw[name] for name, (task, rest) in parts.items()}
+
+
+def measure_baselines(bench: Bench, stride: int) -> dict[str, dict[str, Floats]]:
+    """Variant -> raw numbers: position votes, the ceiling of tokens so large, and what explains a diagnosis without."""
+    found: dict[str, dict[str, Floats]] = {}
+    for name, centered in (("position", False), ("centered", True)):
+        readers = fit_readers(position_features(bench.train, stride, centered=centered), "knn")
+        found[name] = {}
+        for group, people in bench.tests.items():
+            raw = measure_tasks(readers, position_features(people, stride, centered=centered), each_subset=False)
+            found[name] |= {key: value for key, value in _named(raw, group, "knn").items() if DIAGNOSIS not in key}
+    for group, people in bench.tests.items():
+        if STRUCTURES in tasks_of(people):
+            found.setdefault("oracle", {})[f"{group}/{STRUCTURES}/linear/dice"] = oracle_dice(people, stride)
+        if DIAGNOSIS in tasks_of(people) and DIAGNOSIS in tasks_of(bench.train):
+            for name, score in measure_confounders(bench.train, people).items():
+                found.setdefault(name, {})[f"{group}/{DIAGNOSIS}/linear/score"] = score
+    return found
+
+
+def measure_shuffled(model: Taco, bench: Bench) -> dict[str, Floats]:
+    """Raw numbers (SHUFFLES, S) of readers fitted to the truth in random order: chance, with this very network."""
+    train = features_of(model, bench.train)
+    tests = {group: features_of(model, people) for group, people in bench.tests.items()}
+    runs = []
+    for seed in range(SHUFFLES):
+        readers = fit_readers(train, shuffle=seed)
+        measured = [
+            _named(measure_tasks(readers, test, each_subset=False), group, "linear") for group, test in tests.items()
+        ]
+        runs.append({name: value for one in measured for name, value in one.items()})
+    return stack(runs)
+
+
+def stack(runs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+    """Runs of raw numbers (S,) as (R, S)."""
+    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
+
+
+def evaluate(
+    checkpoints: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    tests: Sequence[str | Path] = (),
+    progress: bool = True,
+) -> Path:
+    """Evaluate every weights file of a folder; a run that was stopped is continued when given again.
+
+    Args:
+        checkpoints: folder of runs (``VARIANT-seedN``), or of weights files (``VARIANT.safetensors``).
+        data: folder whose training people the readers are fitted to.
+        out: folder of ``results.json`` and ``raw/``.
+        tests: folders of people never trained on; the held-out part of `data` unless given.
+        progress: show a progress bar.
+
+    Returns:
+        The result file.
+    """
+    started, out = time.perf_counter(), Path(out)
+    files = find_checkpoints(checkpoints)
+    config = load_weights(next(iter(files.values()))[0])[1]
+    bench = gather(config, data, tests)
+    seeds = range(max(len(paths) for paths in files.values()))
+    (out / "raw").mkdir(parents=True, exist_ok=True)
+    jobs = _jobs(config, files, bench, seeds)
+    fresh = True
+    raw: dict[str, dict[str, dict[str, Floats]]] = {}
+    for (variant, run), (origin, job) in tqdm(jobs.items(), desc="evaluating", unit="run", disable=not progress):
+        kept = out / "raw" / f"{variant}-{run}.safetensors"
+        values = _kept(kept, origin, bench.stamp)
+        fresh &= values is None
+        raw.setdefault(variant, {})[run] = values if values is not None else _keep(kept, job(), origin, bench.stamp)
+    stacked = {variant: stack([runs[run] for run in sorted(runs)]) for variant, runs in raw.items()}
+    shuffled = stacked.get("shuffled")
+    if shuffled:
+        stacked["shuffled"] = {name: value.reshape(-1, value.shape[-1]) for name, value in shuffled.items()}
+    return write_result(
+        out / RESULT,
+        source=f"toposlearn evaluate --checkpoints {checkpoints} --data {data}"
+        + "".join(f" --test {folder}" for folder in tests),
+        metrics=summarize(stacked, bench.tests),
+        config=config.to_dict(),
+        seeds=list(seeds),
+        seconds=time.perf_counter() - started if fresh else None,  # of a continued run only the last part is known
+    )
+
+
+Job = Callable[[], dict[str, Floats]]
+
+
+def _jobs(
+    config: TacoConfig, files: Mapping[str, Sequence[Path]], bench: Bench, seeds: Sequence[int]
+) -> dict[tuple[str, str], tuple[str, Job]]:
+    """Everything to be measured: (variant, run) -> (where it comes from, how to measure it)."""
+    jobs: dict[tuple[str, str], tuple[str, Job]] = {}
+
+    def untrained(seed: int) -> dict[str, Floats]:
+        set_seed(seed)
+        return measure_network(Taco(config.model).eval(), bench, tuned=True, seed=seed)
+
+    def trained(path: Path, variant: str, seed: int) -> dict[str, Floats]:
+        return measure_network(load_weights(path)[0], bench, tuned=variant in FINETUNED, seed=seed)
+
+    for seed in seeds:
+        jobs["untrained", f"seed{seed}"] = ("", lambda seed=seed: untrained(seed))  # type: ignore[misc]
+        for variant, paths in files.items():
+            if seed < len(paths):
+                path = paths[seed]
+                origin = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
+                jobs[variant, f"seed{seed}"] = (
+                    origin,
+                    lambda path=path, variant=variant, seed=seed: trained(path, variant, seed),  # type: ignore[misc]
+                )
+    last = files.get("full", next(iter(files.values())))[0]
+    jobs["shuffled", "seed0"] = (str(last), lambda: measure_shuffled(load_weights(last)[0], bench))
+    baselines = measure_baselines(bench, min(config.model.token_strides))
+    for name, raw in baselines.items():
+        jobs[name, "seed0"] = ("", lambda raw=raw: raw)  # type: ignore[misc]
+    return jobs
+
+
+def _kept(path: Path, origin: str, stamp: str) -> dict[str, Floats] | None:
+    """Numbers kept from an earlier run on the same weights and people, or None."""
+    if not path.exists():
+        return None
+    from safetensors import safe_open
+
+    with safe_open(path, framework="np") as file:
+        same = (file.metadata() or {}) == {"origin": origin, "people": stamp}
+    return dict(load_file(path)) if same else None
+
+
+def _keep(path: Path, raw: dict[str, Floats], origin: str, stamp: str) -> dict[str, Floats]:
+    with atomic_path(path) as partial:
+        save_file(
+            {name: np.ascontiguousarray(value) for name, value in raw.items()},
+            partial,
+            {"origin": origin, "people": stamp},
+        )
+    return raw

@@ -1,0 +1,112 @@
+"""Fine-tuning for segmentation: the linear reader and the encoder beneath it learn together, from few labeled people.
+
+The head is one linear layer on the fused tokens, read at voxels as the frozen readers are. In each step a random
+subset of the modalities is present, so that any subset can be read afterwards.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from monai.losses.dice import DiceCELoss
+from torch import Tensor, nn
+from torch.optim import AdamW
+from torch.optim.lr_scheduler import OneCycleLR
+from tqdm import tqdm
+
+from toposlearn.data import PosedPeople
+from toposlearn.data.pairs import step_generator
+from toposlearn.downstream.segmentation import class_index, draw_voxels, grid_of, read_at
+from toposlearn.models import Taco
+from toposlearn.reproducibility import set_seed
+
+
+@dataclass(frozen=True)
+class FinetuneConfig:
+    """Settings of fine-tuning."""
+
+    people: int = 8  # labeled people
+    poses: int = 4  # of each
+    steps: int = 200
+    people_per_step: int = 2
+    voxels: int = 8192  # of the foreground, drawn of each person in each step
+    learning_rate: float = 3e-3
+    seed: int = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Finetuned:
+    """A network and the linear head on its tokens; a reader of tokens, as the frozen ones are."""
+
+    model: Taco
+    head: nn.Linear
+    losses: tuple[float, ...]
+
+    @torch.no_grad()
+    def __call__(self, tokens: Tensor) -> Tensor:
+        """Tokens (N, F) -> scores (N, C)."""
+        scores: Tensor = self.head(tokens)
+        return scores
+
+
+def finetune(
+    model: Taco,
+    poses: Sequence[PosedPeople],
+    classes: Tensor,
+    config: FinetuneConfig | None = None,
+    *,
+    progress: bool = False,
+) -> Finetuned:
+    """Train a copy of the network, and a head, to tell structures.
+
+    Args:
+        model: where the encoder starts from; it is not changed.
+        poses: the same labeled people in one or more poses.
+        classes: labels (C,), 0 first.
+        config: settings.
+        progress: show a progress bar.
+    """
+    config = config or FinetuneConfig()
+    set_seed(config.seed)
+    model = copy.deepcopy(model).train()
+    stride = min(model.config.token_strides)
+    head = nn.Linear(model.config.token_features, len(classes))
+    weights = [*model.parameters(), *head.parameters()]
+    optimizer = AdamW(weights, lr=config.learning_rate, weight_decay=0.05)
+    schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    loss = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)
+    losses = []
+    for step in tqdm(range(config.steps), desc="fine-tuning", unit="step", disable=not progress):
+        generator = step_generator(config.seed, step, 0)
+        people = poses[int(torch.randint(len(poses), (1,), generator=generator))]
+        batch = people.take(
+            torch.randperm(len(people.subjects), generator=generator)[: config.people_per_step].tolist()
+        )
+        voxels = draw_voxels(batch, config.voxels, generator)
+        assert voxels.labels is not None
+        scores = read_at(
+            head(_tokens_of_a_subset(model, batch, stride, generator)), voxels.points, grid_of(batch, stride)
+        )
+        value = loss(scores.mT, class_index(voxels.labels, classes)[:, None])
+        optimizer.zero_grad(set_to_none=True)
+        torch.autograd.backward(value)
+        nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        losses.append(value.detach())
+    return Finetuned(model.eval(), head.eval(), tuple(torch.stack(losses).tolist()))
+
+
+def _tokens_of_a_subset(model: Taco, people: PosedPeople, stride: int, generator: torch.Generator) -> Tensor:
+    """Tokens (B, N, F) averaged over one or two modalities drawn for the whole batch.
+
+    Two stand for every larger subset: a mean of more costs more and teaches the head nothing new.
+    """
+    count = min(int(torch.randint(1, 3, (1,), generator=generator)), len(people.modalities))
+    present = torch.randperm(len(people.modalities), generator=generator)[:count]
+    volumes = people.volumes[:, present]  # (B, m, D, H, W)
+    tokens: Tensor = model(volumes.flatten(0, 1)[:, None], reconstruct=False).tokens[stride]
+    return tokens.reshape(len(volumes), count, *tokens.shape[1:]).mean(dim=1)

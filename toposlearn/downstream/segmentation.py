@@ -1,0 +1,136 @@
+"""Segmentation read from tokens: scores of tokens become scores of voxels, and voxels are judged by Dice.
+
+Scores are interpolated linearly between token centers; for a linear reader that is the same as interpolating the
+features. Readers are fitted, and judged, at voxels drawn at random from each head's foreground: Dice of a sample
+estimates that of the head, and costs a fraction.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from monai.metrics.meandice import compute_dice
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.data import PosedPeople
+from toposlearn.downstream.readers import Reader
+from toposlearn.statistics import Floats
+
+FIT_VOXELS, JUDGED_VOXELS = 1000, 20_000  # of each person; a head has about 75 000 at 3 mm
+THRESHOLDS = np.linspace(-4.0, 6.0, 21)  # log odds of a lesion, tried on training people
+
+
+@dataclass(frozen=True, eq=False)
+class Voxels:
+    """V foreground voxels of each of S people.
+
+    Attributes:
+        points: (S, V, 3), normalized coordinates in [-1, 1].
+        labels: (S, V) structure labels, or None.
+        lesion: (S, V) 0 or 1, or None.
+    """
+
+    points: Tensor
+    labels: Tensor | None
+    lesion: Tensor | None
+
+
+def draw_voxels(people: PosedPeople, count: int, generator: torch.Generator) -> Voxels:
+    """`count` foreground voxels of each person, with replacement."""
+    size = torch.tensor(people.foreground.shape[2:])
+    inside = [one.flatten().nonzero()[:, 0] for one in people.foreground[:, 0]]
+    flat = torch.stack([part[torch.randint(len(part), (count,), generator=generator)] for part in inside])
+    index = torch.stack(torch.unravel_index(flat, tuple(size.tolist())), dim=-1)
+
+    def at(volumes: Tensor | None) -> Tensor | None:
+        return None if volumes is None else volumes.flatten(1).gather(1, flat).long()
+
+    return Voxels((2 * index + 1) / size - 1, at(people.labels), at(people.lesion))
+
+
+def judged_voxels(people: PosedPeople) -> Voxels:
+    """The voxels at which these people are judged, always the same."""
+    return draw_voxels(people, JUDGED_VOXELS, torch.Generator().manual_seed(0))
+
+
+def structure_classes(people: PosedPeople) -> Tensor:
+    """The labels (C,) that occur in these people, 0 (no structure) first.
+
+    Raises:
+        ValueError: the data set has no labels.
+    """
+    if people.labels is None:
+        raise ValueError("this data set has no structure labels (_dseg.nii.gz): structures cannot be judged")
+    found = torch.unique(people.labels).long()
+    return torch.cat([torch.zeros(1, dtype=torch.long), found[found > 0]])
+
+
+def class_index(labels: Tensor, classes: Tensor) -> Tensor:
+    """Labels as positions in `classes` (C,), of the same shape; a label that is not among them counts as 0."""
+    place = torch.searchsorted(classes, labels.long()).clamp(max=len(classes) - 1)
+    return torch.where(classes[place] == labels, place, 0)
+
+
+def read_at(maps: Tensor, points: Tensor, grid: tuple[int, int, int]) -> Tensor:
+    """Values of tokens (S, N, C) at points (S, V, 3) in [-1, 1], linear between token centers -> (S, V, C)."""
+    volumes = maps.mT.reshape(len(maps), -1, *grid)
+    where = points.flip(-1)[:, :, None, None]  # grid_sample counts W H D
+    return F.grid_sample(volumes, where, padding_mode="border", align_corners=False)[:, :, :, 0, 0].mT
+
+
+def grid_of(people: PosedPeople, stride: int) -> tuple[int, int, int]:
+    """Tokens along each axis."""
+    first, second, third = people.foreground.shape[2:]
+    return first // stride, second // stride, third // stride
+
+
+def token_shares(index: Tensor, classes: int, stride: int) -> Tensor:
+    """Share (S, N, C) of each class among the voxels of each token, from class indices (S, D, H, W)."""
+    parts = []
+    for one in index:
+        maps = F.one_hot(one, classes).movedim(-1, 0).float()  # (C, D, H, W)
+        parts.append(F.avg_pool3d(maps[None], stride).flatten(2)[0].T)
+    return torch.stack(parts)
+
+
+def voxel_scores(reader: Reader, tokens: Tensor, people: PosedPeople, voxels: Voxels, stride: int) -> list[Tensor]:
+    """Scores (V, C) of each person's voxels, from tokens (S, N, F). Tokens far from the head are not read."""
+    touched = F.max_pool3d(people.foreground.float(), stride)
+    near = F.max_pool3d(touched, 3, 1, padding=1).flatten(1) > 0
+    grid, scores = grid_of(people, stride), []
+    for part, counted, points in zip(tokens, near, voxels.points, strict=True):
+        read = reader(part[counted])
+        maps = read.new_zeros(len(part), read.shape[1])
+        maps[counted] = read
+        scores.append(read_at(maps[None], points[None], grid)[0])
+    return scores
+
+
+def structure_dice(scores: list[Tensor], voxels: Voxels, classes: Tensor) -> Floats:
+    """Dice (S, C - 1) of every structure in every person; NaN where a person has none of it."""
+    assert voxels.labels is not None
+    predicted = torch.stack([one.argmax(dim=1) for one in scores])[:, None]
+    true = class_index(voxels.labels, classes)[:, None]
+    dice = compute_dice(predicted, true, include_background=False, num_classes=len(classes))
+    return np.asarray(dice.double().numpy())
+
+
+def lesion_odds(scores: list[Tensor]) -> Tensor:
+    """Log odds (S, V) of a lesion from the scores of two classes."""
+    return torch.stack([one[:, 1] - one[:, 0] for one in scores])
+
+
+def lesion_dice(odds: Tensor, voxels: Voxels, threshold: float) -> Floats:
+    """Dice (S,) of voxels whose log odds (S, V) reach the threshold; NaN for people without a lesion."""
+    assert voxels.lesion is not None
+    dice = compute_dice((odds >= threshold)[:, None].float(), voxels.lesion[:, None].float())
+    return np.asarray(dice[:, 0].double().numpy())
+
+
+def choose_threshold(odds: Tensor, voxels: Voxels) -> float:
+    """The threshold with the best mean Dice on training people."""
+    means = [float(np.nanmean(lesion_dice(odds, voxels, float(threshold)))) for threshold in THRESHOLDS]
+    return float(THRESHOLDS[int(np.argmax(means))])

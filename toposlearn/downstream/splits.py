@@ -1,0 +1,24 @@
+"""Nobody may be learned from and judged on: training people, readers' people and test people are kept apart."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from toposlearn.data import Manifest, Record
+
+
+def identity(record: Record, manifest: Manifest) -> tuple[str, ...]:
+    """Who a record is: for simulated people the draw they were made from, for others their files' place."""
+    if record.info.get("seed") and record.info.get("anatomy"):
+        return "simulated", record.info["anatomy"], record.info["seed"], record.subject
+    return str(manifest.root.resolve()), record.subject
+
+
+def check_splits(parts: Mapping[str, Manifest]) -> None:
+    """Raise ValueError when a person is in two of the named parts."""
+    seen: dict[tuple[str, ...], str] = {}
+    for name, manifest in parts.items():
+        for record in manifest.records:
+            other = seen.setdefault(identity(record, manifest), name)
+            if other != name:
+                raise ValueError(f"{record.subject} is in both {other} and {name}: people must not be shared")
