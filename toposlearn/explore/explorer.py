@@ -88,7 +88,7 @@ def first_view(scene: Scene, network: str | None = None) -> View:
 
 def check_view(scene: Scene, view: View) -> None:
     """Raise ValueError for a view that the scene cannot show."""
-    people, counted = len(scene.people.subjects), int(scene.mask[view.person_a].sum()) if view.person_a >= 0 else 0
+    people = len(scene.people.subjects)
     if view.network not in scene.networks:
         raise ValueError(f"network must be one of {', '.join(scene.networks)}, got {view.network!r}")
     for name, person in (("person_a", view.person_a), ("person_b", view.person_b)):
@@ -97,6 +97,7 @@ def check_view(scene: Scene, view: View) -> None:
     for name, modality in (("modality_a", view.modality_a), ("modality_b", view.modality_b)):
         if modality not in scene.people.modalities:
             raise ValueError(f"{name} must be one of {', '.join(scene.people.modalities)}, got {modality!r}")
+    counted = int(scene.mask[view.person_a].sum())
     if not 1 <= view.k < counted:
         raise ValueError(f"k must be between 1 and {counted - 1}, the other tokens of the head, got {view.k}")
 

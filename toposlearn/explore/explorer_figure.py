@@ -1,13 +1,12 @@
 """The explorer's picture: three heads, a row each, on linked planes; images on the left, tokens as colors on the right.
 
-The layout never changes, so that a click can be told in millimeters (`click_areas`).
+Where the slices lie is in `toposlearn.explore.explorer_layout`; it never changes.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,51 +20,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.explore.explorer import Answer, View, answer, describe
+from toposlearn.explore.explorer_layout import BOTTOM, LEFT, RIGHT, ROWS, SIZE, TOP, add_slice
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.explore.neighborhoods import ANCHOR, MATCH, POSITION, SHARED, SINGLE, TRUTH
 from toposlearn.explore.slices import PLANE_AXES, PLANES, cut, extent_of, heat_overlay, write_letters
 from toposlearn.explore.structures import Plane
 
-SIZE = (14.4, 8.6)  # inches
-LEFT, RIGHT, BOTTOM, TOP, GAP, MIDDLE = 0.055, 0.995, 0.065, 0.865, 0.006, 0.022  # fractions of the figure
-ROWS = 3
 HEAT = 0.55  # opacity of the similarity
 _BEHIND: dict[str, Any] = {"ls": (0, (2, 1.2)), "lw": 1.4}
 _WAYS = (("left", "right"), ("back", "front"), ("down", "up"))
-
-
-@dataclass(frozen=True)
-class ClickArea:
-    """Where a slice of person a lies in the picture, and which plane of the head it shows.
-
-    Attributes:
-        box: left, bottom, right, top, as fractions of the picture, from its lower left corner.
-        plane: sagittal, coronal or axial.
-        at: the plane's place in mm.
-        extent: left, right, lower and upper edge in mm.
-    """
-
-    box: tuple[float, float, float, float]
-    plane: Plane
-    at: float
-    extent: tuple[float, float, float, float]
-
-    def point(self, x: float, y: float) -> tuple[float, float, float] | None:
-        """The place (right, front, up) in mm under a click at fractions of the picture; None outside this slice."""
-        left, bottom, right, top = self.box
-        across, up = (x - left) / (right - left), (y - bottom) / (top - bottom)
-        if not (0 <= across <= 1 and 0 <= up <= 1):
-            return None
-        place = [self.at] * 3
-        low, high, lower, upper = self.extent
-        first, second = PLANE_AXES[self.plane]
-        place[first], place[second] = low + across * (high - low), lower + up * (upper - lower)
-        return place[0], place[1], place[2]
-
-
-def point_of_click(areas: Sequence[ClickArea], x: float, y: float) -> tuple[float, float, float] | None:
-    """The place (right, front, up) in mm under a click; None where no slice of person a is."""
-    return next((point for area in areas if (point := area.point(x, y)) is not None), None)
 
 
 def plot_explorer(scene: Scene, view: View, token: int) -> Figure:
@@ -108,34 +71,6 @@ def draw_answer(scene: Scene, view: View, found: Answer) -> Figure:
     return figure
 
 
-def click_areas(figure: Figure) -> tuple[ClickArea, ...]:
-    """The slices of person a in a picture of `plot_explorer`, images and colors."""
-    areas = []
-    for ax in figure.axes:
-        row, plane, at = str(ax.get_label()).split("|")
-        if row in ("0", "1"):
-            ax.apply_aspect()
-            box = ax.get_position()
-            (left, right), (low, high) = ax.get_xlim(), ax.get_ylim()
-            inside = (float(box.x0), float(box.y0), float(box.x1), float(box.y1))
-            areas.append(ClickArea(inside, cast("Plane", plane), float(at), (left, right, low, high)))
-    return tuple(areas)
-
-
-def _axes(figure: Figure, row: int, column: int, plane: Plane, at: float) -> Axes:
-    """One of 3 x 6 places, images and colors apart."""
-    width = (RIGHT - LEFT - MIDDLE - 4 * GAP) / 6
-    height = (TOP - BOTTOM - 2 * 0.03) / ROWS
-    left = LEFT + column * width + (column - column // 3) * GAP + (MIDDLE if column >= 3 else 0)
-    bottom = BOTTOM + (ROWS - 1 - row) * (height + 0.03)
-    ax = figure.add_axes((left, bottom, width, height), label=f"{row}|{plane}|{at!r}")
-    ax.set_xticks([])
-    ax.set_yticks([])
-    ax.set_facecolor("black")
-    ax.spines[:].set_visible(False)
-    return ax
-
-
 def _draw_image(
     figure: Figure,
     scene: Scene,
@@ -145,7 +80,7 @@ def _draw_image(
     heat: NDArray[np.float32] | None,
 ) -> Axes:
     (person, modality), (plane, at) = head, cut_at
-    ax = _axes(figure, *place, plane, at)
+    ax = add_slice(figure, *place, plane, at)
     view: dict[str, Any] = {"extent": extent_of(scene.shape, plane, scene.people.spacing), "origin": "lower"}
     white = float(scene.white[person, scene.people.modalities.index(modality)])
     gray = cut(scene.volume(person, modality), plane, at, scene.people.spacing)
@@ -171,7 +106,7 @@ def _draw_colors(
     place: tuple[int, int],
 ) -> Axes:
     (person, modality), (plane, at) = head, cut_at
-    ax = _axes(figure, *place, plane, at)
+    ax = add_slice(figure, *place, plane, at)
     colors = torch.cat([scene.colors[view.network][modality][person], scene.mask[person, :, None].double()], dim=1)
     extent = extent_of(scene.shape, plane, scene.people.spacing)
     picture = cut(_on_grid(colors, scene), plane, at, scene.token_size)

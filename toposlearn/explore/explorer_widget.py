@@ -14,7 +14,8 @@ import traitlets
 from matplotlib import pyplot as plt
 
 from toposlearn.explore.explorer import View, answer, describe, first_view, token_near
-from toposlearn.explore.explorer_figure import ClickArea, click_areas, draw_answer, point_of_click
+from toposlearn.explore.explorer_figure import draw_answer
+from toposlearn.explore.explorer_layout import ClickArea, click_areas, point_of_click
 from toposlearn.explore.explorer_scene import Scene
 
 DPI = 90
