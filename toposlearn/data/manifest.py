@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import count
 from pathlib import Path
 
 import numpy as np
@@ -126,7 +127,7 @@ def split_people(
     if held_out < least:
         raise ValueError(
             f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out, but {least} are needed: "
-            f"bring more people, about {round((least - 0.25) / test_fraction)}"
+            f"bring at least {next(n for n in count(len(names)) if round(test_fraction * n) >= least)} people"
         )
     test, train = sorted(order[:held_out]), sorted(order[held_out:])
     return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])
