@@ -8,7 +8,7 @@ import pytest
 from toposlearn.claims import Claim, Evidence, Finding, compare, judge, overall
 from toposlearn.claims_figure import draw_findings
 from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION
-from toposlearn.claims_page import evaluation_tables, read_result, write_results_page
+from toposlearn.claims_page import read_result, write_results_page
 
 BETTER = Evidence("full − other", "A/full-other/dice", "above")
 
@@ -142,23 +142,11 @@ def test_the_names_of_the_claims_are_those_of_the_shipped_comparison():
     assert [name for name in names if name not in shipped["metrics"]] == []
 
 
-def test_tables_of_tasks_leave_differences_and_single_subsets_out():
-    metrics = {
-        "A/full/structures/linear/dice": metric(0.5, 0.4, 0.6),
-        "A/full/structures/linear/dice/T1w": metric(0.1, 0.0, 0.2),
-        "A/full/structures/linear/dice/mean-of-subsets": metric(0.3, 0.2, 0.4),
-        "A/full-untrained/structures/linear/dice": metric(0.2, 0.1, 0.3),
-        "A/oracle/structures/linear/dice": {"value": 0.9},
-    }
-    table = evaluation_tables(metrics)
-    assert table.splitlines() == [
-        "**Anatomy A: structures, dice**",
-        "",
-        "| variant | linear, all modalities | linear, mean of subsets |",
-        "|---|---:|---:|",
-        "| full | 0.5 [0.4, 0.6] | 0.3 [0.2, 0.4] |",
-        "| oracle | 0.9 | – |",
-    ]
+def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
+    write(tmp_path / EVALUATION, result({"A/full/structures/linear/dice": metric(0.5, 0.4, 0.6, n=16)}))
+    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path, [CLAIM]).read_text()
+    tables = page.partition("## Every variant and control: tasks")[2]
+    assert "+ intra + inter (full)" in tables
 
 
 def test_nothing_is_drawn_without_intervals(tmp_path):

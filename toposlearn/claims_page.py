@@ -6,7 +6,6 @@ import json
 import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from toposlearn.claims import Claim, Finding, Result, judge, overall
 from toposlearn.claims_figure import draw_findings
@@ -44,7 +43,7 @@ def write_results_page(sources: Path, results: Path, root: Path, claims: Sequenc
     words = draw_findings(pairs, sources / "claims.svg")
     parts = [HOW, _summary(judged), CAUTION, _figure(words), "## Claim by claim"]
     parts += [_section(claim, findings, files.get(claim.file)) for claim, findings in judged]
-    parts += [_tables(files), _files(files)]
+    parts += [_tables(files, sources / "data"), _files(files)]
     page = sources / "results.md"
     page.write_text("\n\n".join(part for part in parts if part) + "\n", encoding="utf-8")
     return page
@@ -128,7 +127,7 @@ def _findings_table(findings: Iterable[Finding], result: Result | None) -> str:
     return "\n".join(lines)
 
 
-def _tables(files: Mapping[str, Result]) -> str:
+def _tables(files: Mapping[str, Result], copies: Path) -> str:
     """The full tables behind the claims: of the comparison of variants, and of the evaluation."""
     from toposlearn.downstream.table import result_section
 
@@ -137,44 +136,10 @@ def _tables(files: Mapping[str, Result]) -> str:
     if comparison:
         parts += ["## Every variant and control: correspondence", result_section(comparison)]
     if EVALUATION in files:
-        parts += ["## Every variant and control: tasks", evaluation_tables(files[EVALUATION]["metrics"])]
+        from toposlearn.downstream.evaluation_table import evaluation_tables
+
+        parts += ["## Every variant and control: tasks", evaluation_tables(copies / Path(EVALUATION).name)]
     return "\n\n".join(parts)
-
-
-SUBSETS = {(): "all modalities", ("mean-of-subsets",): "mean of subsets", ("kept",): "share kept"}
-
-
-def evaluation_tables(metrics: Mapping[str, Mapping[str, Any]]) -> str:
-    """One table for each group, task and measure: variants in rows, readers in columns, differences left out.
-
-    Args:
-        metrics: ``GROUP/VARIANT/TASK/READER/MEASURE`` (or ``…/mean-of-subsets``, ``…/kept``) -> metric.
-    """
-    tables: dict[tuple[str, str, str], dict[str, dict[str, str]]] = {}
-    for name, metric in metrics.items():
-        group, variant, task, reader, *measure = name.split("/") if name.count("/") > 3 else ("",) * 4
-        if not measure or variant.startswith("full-") or measure[1:] not in map(list, SUBSETS):
-            continue
-        subset = SUBSETS[tuple(measure[1:])]
-        rows = tables.setdefault((group, task, measure[0]), {})
-        rows.setdefault(variant, {})[f"{reader}, {subset}"] = _with_interval(metric)
-    return "\n\n".join(
-        _grid(f"**Anatomy {group}: {task}, {measure}**", rows) for (group, task, measure), rows in tables.items()
-    )
-
-
-def _grid(title: str, rows: Mapping[str, Mapping[str, str]]) -> str:
-    columns = list(dict.fromkeys(column for cells in rows.values() for column in cells))
-    lines = [f"| variant | {' | '.join(columns)} |", "|---|" + "---:|" * len(columns)]
-    lines += [
-        f"| {name} | " + " | ".join(cells.get(column, "–") for column in columns) + " |" for name, cells in rows.items()
-    ]
-    return "\n".join([title, "", *lines])
-
-
-def _with_interval(metric: Mapping[str, Any]) -> str:
-    text = _number(metric.get("value"))
-    return f"{text} [{_number(metric['low'])}, {_number(metric['high'])}]" if {"low", "high"} <= set(metric) else text
 
 
 def _files(files: Mapping[str, Result]) -> str:
