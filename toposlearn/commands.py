@@ -174,6 +174,29 @@ def _draw_overview(weights: Path, data: Path, metrics: dict[str, Any]) -> None:
 
 
 @app.command()
+def evaluate(
+    checkpoints: Annotated[
+        Path, typer.Option(help="Folder of VARIANT-seedN runs, or of VARIANT.safetensors files.")
+    ] = Path("checkpoints/lab"),
+    data: DataOption = DATA,
+    out: Annotated[Path, typer.Option(help="Folder of the result file; what is there is kept and continued.")] = Path(
+        "runs/evaluation"
+    ),
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(help="BIDS folder of people never trained on; may be repeated. Else the held-out part of --data."),
+    ] = None,
+) -> None:
+    """Downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside their baselines."""
+    from toposlearn.downstream.evaluation import evaluate as judge
+    from toposlearn.downstream.evaluation_table import evaluation_tables
+
+    path = judge(checkpoints, data, out, tests=test or ())
+    typer.echo(evaluation_tables(path))
+    typer.echo(path)
+
+
+@app.command()
 def topology(
     data: Annotated[Path | None, typer.Option(help="BIDS folder with labels; the six donors unless given.")] = None,
     out: Annotated[Path, typer.Option(help="Table (CSV) to write.")] = Path("runs/topology.csv"),

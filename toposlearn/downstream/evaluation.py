@@ -6,21 +6,21 @@ their baselines: means with intervals over people and seeds, paired differences,
 
 from __future__ import annotations
 
-import re
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
-from toposlearn.config import VARIANTS, TacoConfig
-from toposlearn.data import Manifest, PosedPeople, pose_people, prepare, read_manifest, split_people
+from toposlearn.config import TacoConfig
+from toposlearn.data import PosedPeople
+from toposlearn.downstream.bench import Bench, find_checkpoints, gather
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.missing import encode_modalities
-from toposlearn.downstream.splits import check_splits
+from toposlearn.downstream.segmentation import structure_classes
 from toposlearn.downstream.summary import summarize
 from toposlearn.downstream.tasks import (
     DIAGNOSIS,
@@ -39,80 +39,8 @@ from toposlearn.reproducibility import atomic_path, set_seed, write_result
 from toposlearn.statistics import Floats
 
 RESULT = "results.json"
-FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people stand in other poses than test people
 FINETUNED = ("untrained", "reconstruction", "intra", "full")
 SHUFFLES = 3  # random orders of the truth, for the null
-
-
-@dataclass(frozen=True, eq=False)
-class Bench:
-    """The people that every set of features is fitted and judged on."""
-
-    train: PosedPeople
-    few: Sequence[PosedPeople]  # the few labeled people of fine-tuning, in several poses
-    tests: Mapping[str, PosedPeople]  # group -> people never trained on
-
-    @property
-    def stamp(self) -> str:
-        """Who they are, so that numbers kept from other people are not taken for these."""
-        groups = {"train": self.train, **self.tests}  # the number of people and the first name
-        return "; ".join(f"{name}: {len(group.subjects)} {group.subjects[0]}" for name, group in groups.items())
-
-
-def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
-    """Variant -> one weights file a seed, in ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``.
-
-    Raises:
-        FileNotFoundError: none is there.
-    """
-    folder = Path(folder)
-    found: dict[str, list[Path]] = {}
-    for variant in VARIANTS:
-        runs = [path for path in folder.glob(f"{variant}-seed*/weights.safetensors") if _seed(path) is not None]
-        files = sorted(runs, key=lambda path: _seed(path) or 0)
-        single = folder / f"{variant}.safetensors"
-        if files or single.exists():
-            found[variant] = files or [single]
-    if not found:
-        raise FileNotFoundError(
-            f"no weights in {folder}: expected VARIANT-seedN/weights.safetensors or VARIANT.safetensors, "
-            f"with a variant among {', '.join(VARIANTS)}"
-        )
-    return found
-
-
-def _seed(path: Path) -> int | None:
-    match = re.search(r"-seed(\d+)$", path.parent.name)
-    return int(match[1]) if match else None
-
-
-def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
-    """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
-
-    A group is named by its people's anatomy, or else by its folder.
-
-    Raises:
-        ValueError: a person is in two parts, or the data set has the truth of no task.
-    """
-    train, held_out = split_people(read_manifest(data), test_fraction=config.train.test_fraction)
-    groups = {_group(manifest): manifest for manifest in map(read_manifest, tests)} or {_group(held_out): held_out}
-    check_splits({"the training people": train, **groups})
-    settings = FinetuneConfig()
-    few = train.select([record.subject for record in train.records[: settings.people]])
-    seeds = range(FINETUNE_POSE_SEED, FINETUNE_POSE_SEED + settings.poses)
-    bench = Bench(
-        pose_people(prepare(train, config.volume), config, seed=FIT_POSE_SEED),
-        [pose_people(prepare(few, config.volume), config, seed=seed) for seed in seeds],
-        {name: pose_people(prepare(manifest, config.volume), config) for name, manifest in groups.items()},
-    )
-    if not tasks_of(bench.train):
-        raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be judged")
-    return bench
-
-
-def _group(manifest: Manifest) -> str:
-    anatomies = {record.info.get("anatomy", "") for record in manifest.records}
-    return anatomies.pop() if len(anatomies) == 1 and "" not in anatomies else manifest.root.resolve().name
 
 
 def features_of(model: Taco, people: PosedPeople) -> Features:
@@ -136,8 +64,6 @@ def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) ->
 
 
 def _measure_tuned(model: Taco, bench: Bench, seed: int) -> dict[str, Floats]:
-    from toposlearn.downstream.segmentation import structure_classes
-
     classes = structure_classes(bench.train)
     tuned = finetune(model, bench.few, classes, FinetuneConfig(seed=seed))
     readers = TaskReaders(classes, tuned, None, 0.0, None)
@@ -277,8 +203,6 @@ def _kept(path: Path, origin: str, stamp: str) -> dict[str, Floats] | None:
     """Numbers kept from an earlier run on the same weights and people, or None."""
     if not path.exists():
         return None
-    from safetensors import safe_open
-
     with safe_open(path, framework="np") as file:
         same = (file.metadata() or {}) == {"origin": origin, "people": stamp}
     return dict(load_file(path)) if same else None

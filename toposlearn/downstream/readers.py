@@ -43,7 +43,7 @@ def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool
 
     def read(tokens: Tensor) -> Tensor:
         scores = np.full((len(tokens), classes), LOWEST, dtype=np.float32)
-        scores[:, model.classes_] = np.maximum(model.predict_log_proba(tokens.numpy()), LOWEST)
+        scores[:, model.classes_] = np.log(np.maximum(model.predict_proba(tokens.numpy()), np.exp(LOWEST)))
         return torch.from_numpy(scores)
 
     return read

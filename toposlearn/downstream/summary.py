@@ -68,6 +68,8 @@ def _metrics_of(variant: str, values: Raw, labels: Mapping[str, NDArray[np.int64
             found |= _auc_metrics(full_name, value, labels[group])
             continue
         known = _known(value)
+        if known.shape[1] < 2:  # no interval over one person
+            continue
         low, high = bootstrap_people(known)
         null, baseline = (_mean(raw, other, name) for other in ("shuffled", "untrained"))
         found[full_name] = metric(
@@ -118,6 +120,8 @@ def _differences(name: str, full: Raw, other: Raw, labels: Mapping[str, NDArray[
         else:
             paired = second if len(second) == len(first) else second.mean(axis=0, keepdims=True)
             difference = _known(first - paired)
+            if difference.shape[1] < 2:
+                continue
             (low, high), value, people = bootstrap_people(difference), float(difference.mean()), difference.shape[1]
         found[full_name] = metric(value, low=low, high=high, n=people, null=0.0)
     return found

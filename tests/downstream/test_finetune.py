@@ -1,0 +1,38 @@
+"""Fine-tuning: the loss falls, the network it started from is left alone, the same seed gives the same network."""
+
+import pytest
+import torch
+
+from toposlearn.data import pose_people
+from toposlearn.downstream.finetune import FinetuneConfig, finetune
+from toposlearn.downstream.segmentation import structure_classes
+from toposlearn.models import Taco
+
+
+@pytest.fixture(scope="module")
+def setting(people, smoke):
+    torch.manual_seed(0)
+    posed = pose_people(people, smoke).take([0, 1, 2])
+    return Taco(smoke.model).eval(), [posed], structure_classes(posed)
+
+
+def test_loss_falls_and_the_start_is_unchanged(setting):
+    model, poses, classes = setting
+    before = {name: weight.clone() for name, weight in model.named_parameters()}
+    tuned = finetune(model, poses, classes, FinetuneConfig(steps=12, voxels=500))
+    assert len(tuned.losses) == 12
+    assert sum(tuned.losses[-3:]) < sum(tuned.losses[:3])
+    assert all(torch.equal(before[name], weight) for name, weight in model.named_parameters())
+    assert any(not torch.equal(before[name], weight) for name, weight in tuned.model.named_parameters())
+
+
+def test_it_reads_tokens_as_a_frozen_reader_does(setting):
+    model, poses, classes = setting
+    tuned = finetune(model, poses, classes, FinetuneConfig(steps=1, voxels=100))
+    assert tuned(torch.zeros(7, model.config.token_features)).shape == (7, len(classes))
+
+
+def test_same_seed_same_losses(setting):
+    model, poses, classes = setting
+    runs = [finetune(model, poses, classes, FinetuneConfig(steps=2, voxels=100, seed=3)).losses for _ in range(2)]
+    assert runs[0] == pytest.approx(runs[1], rel=1e-5)

@@ -1,0 +1,37 @@
+"""Any subset of the modalities: which there are, and their mean."""
+
+import pytest
+import torch
+
+from toposlearn.config import MODALITIES
+from toposlearn.data import pose_people
+from toposlearn.downstream.missing import encode_modalities, fuse, subset_name, subsets
+from toposlearn.models import Taco
+from toposlearn.pretrain.scorecard import encode
+
+
+def test_four_modalities_have_fifteen_subsets_the_largest_first():
+    found = subsets(MODALITIES)
+    assert len(found) == len(set(found)) == 15
+    assert found[0] == MODALITIES
+    assert [len(subset) for subset in found] == [4] + [3] * 4 + [2] * 6 + [1] * 4
+    assert subset_name(found[5]) == "T1w+T2w"
+
+
+def test_tokens_are_the_mean_of_those_that_are_present():
+    tokens = torch.randn(2, 3, 5, 4)
+    torch.testing.assert_close(fuse(tokens, ("a", "b", "c"), ("c",)), tokens[:, 2])
+    torch.testing.assert_close(fuse(tokens, ("a", "b", "c"), ("c", "a")), (tokens[:, 0] + tokens[:, 2]) / 2)
+
+
+@pytest.mark.parametrize("present", [(), ("d",), ("a", "d")])
+def test_nothing_present_or_unknown_is_refused(present):
+    with pytest.raises(ValueError, match="present must name at least one of a, b, c"):
+        fuse(torch.zeros(1, 3, 5, 4), ("a", "b", "c"), present)
+
+
+def test_every_modality_goes_through_the_same_encoder(people, smoke):
+    posed, model = pose_people(people, smoke).take([0, 1]), Taco(smoke.model).eval()
+    tokens = encode_modalities(model, posed, 4)
+    assert tokens.shape[:2] == (2, 4)
+    torch.testing.assert_close(tokens[:, 2], encode(model, posed, "FLAIR")[4])
