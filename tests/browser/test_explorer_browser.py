@@ -16,7 +16,7 @@ from toposlearn.models import Taco
 from toposlearn.models.weights import save_weights
 
 pytestmark = pytest.mark.browser
-SECONDS = 60
+SECONDS = 90
 
 
 @pytest.fixture(scope="module")

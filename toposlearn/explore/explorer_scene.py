@@ -96,7 +96,7 @@ def open_scene(
     """
     models, config = load_networks(weights, seed)
     manifest, config = choose_people(data, config, modalities, people)
-    posed = pose_people(prepare(manifest, config.volume), config, seed=seed)
+    posed = pose_people(prepare(manifest, config.volume, progress=False), config, seed=seed)
     return make_scene(models, posed, stride=stride)
 
 

@@ -106,7 +106,8 @@ class Explorer:
         figure.savefig(buffer, format="png", dpi=DPI)
         self.areas = click_areas(figure)
         plt.close(figure)
-        self.picture.words = " ".join(f"{text[0].upper()}{text[1:]}." for text in describe(self.scene, view, found))
+        who, *rest = describe(self.scene, view, found)  # names stay as they are written
+        self.picture.words = " ".join([f"{who}.", *(f"{text[0].upper()}{text[1:]}." for text in rest)])
         self.picture.png = buffer.getvalue()
 
 
