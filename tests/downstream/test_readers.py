@@ -26,9 +26,12 @@ def test_separate_classes_are_told(fit, blobs):
 @pytest.mark.parametrize("fit", [fit_linear, fit_knn])
 def test_shuffled_truth_is_told_no_better_than_chance(fit, blobs):
     features, labels = blobs
-    wrong = labels[torch.randperm(600, generator=torch.Generator().manual_seed(1))]
-    scores = fit(features[:400], wrong[:400], 4)(features[400:])
-    assert abs((scores.argmax(dim=1) == labels[400:]).float().mean() - 1 / 3) < 0.12
+    right = []
+    for seed in range(20):
+        wrong = labels[torch.randperm(600, generator=torch.Generator().manual_seed(seed))]
+        scores = fit(features[:400], wrong[:400], 4)(features[400:])
+        right.append((scores.argmax(dim=1) == labels[400:]).float().mean())
+    assert abs(torch.stack(right).mean() - 1 / 3) < 0.08
 
 
 def test_a_class_that_was_never_shown_has_the_lowest_score(blobs):

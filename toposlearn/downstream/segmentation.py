@@ -109,6 +109,27 @@ def voxel_scores(reader: Reader, tokens: Tensor, people: PosedPeople, voxels: Vo
     return scores
 
 
+def label_volume(
+    reader: Reader, tokens: Tensor, people: PosedPeople, person: int, classes: Tensor, stride: int
+) -> Tensor:
+    """The labels (D, H, W) that a reader gives every foreground voxel of one person, to look at.
+
+    Args:
+        reader: scores of tokens.
+        tokens: (S, N, F).
+        people: the same S people.
+        person: which of them.
+        classes: labels (C,) that the reader was fitted to.
+        stride: voxels a token.
+    """
+    foreground = people.foreground[person, 0]
+    points = (2 * foreground.nonzero() + 1) / torch.tensor(foreground.shape) - 1
+    scores = read_at(reader(tokens[person])[None], points[None], grid_of(people, stride))[0]
+    labels = torch.zeros(foreground.shape, dtype=torch.long)
+    labels[foreground] = classes[scores.argmax(dim=1)]
+    return labels
+
+
 def structure_dice(scores: list[Tensor], voxels: Voxels, classes: Tensor) -> Floats:
     """Dice (S, C - 1) of every structure in every person; NaN where a person has none of it."""
     assert voxels.labels is not None

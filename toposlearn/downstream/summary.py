@@ -47,7 +47,7 @@ def with_subset_means(raw: Raw) -> dict[str, Floats]:
     """Adds the mean over subsets: of Dice (R, S); of scores all of them, (R, K, S), whose AUC are averaged."""
     found = dict(raw)
     for name in [name for name in raw if name.count("/") == 3]:
-        parts = [value for other, value in raw.items() if other == name or other.startswith(f"{name}/")]
+        parts = [value for other, value in sorted(raw.items()) if other == name or other.startswith(f"{name}/")]
         if len(parts) > 1:
             stacked = np.stack(parts, axis=1)
             found[f"{name}/{MEAN}"] = stacked if name.endswith("/score") else stacked.mean(axis=1)

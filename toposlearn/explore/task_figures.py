@@ -1,0 +1,155 @@
+"""Pictures of downstream tasks: segmentations beside the truth, Dice by structure, every subset of the modalities."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
+from numpy.typing import NDArray
+
+from toposlearn.anatomy import STRUCTURES
+from toposlearn.explore.curves import color_of
+from toposlearn.explore.slices import Panel, Spacing, Volume, label_overlay, mask_overlay, plot_panels
+from toposlearn.explore.structures import Plane
+
+Floats = NDArray[np.float64]
+
+
+def plot_segmentations(
+    volume: Volume,
+    labels: Mapping[str, Volume],
+    *,
+    plane: Plane = "coronal",
+    at: float = 0.0,
+    spacing: Spacing = 3.0,
+    columns: int = 3,
+    title: str = "",
+) -> Figure:
+    """The same slice with each of several label volumes over it, the image alone first.
+
+    Args:
+        volume: (D, H, W).
+        labels: name -> (D, H, W), structure labels; or a bool mask, drawn in one color.
+        plane: which plane.
+        at: mm from the center.
+        spacing: mm a voxel.
+        columns: panels in a row.
+        title: what to see.
+    """
+    panels = [Panel(volume, plane, at, spacing, title="image")]
+    for name, one in labels.items():
+        array = np.asarray(one)
+        overlay = mask_overlay(array, alpha=0.6) if array.dtype == bool else label_overlay(array, alpha=0.6)
+        panels.append(Panel(volume, plane, at, spacing, overlay, name))
+    return plot_panels(panels, columns, title)
+
+
+def structure_name(label: int) -> str:
+    """Name and side of a structure, as in ``thalamus, left``."""
+    names = {structure.label: structure.full_name for structure in STRUCTURES}
+    return names.get(label, str(label))
+
+
+def plot_structure_dice(
+    dice: Mapping[str, Floats], classes: Sequence[int], *, ceiling: Floats | None = None, title: str = ""
+) -> Figure:
+    """Mean Dice of each structure, a dot a network; the bar is the ceiling of tokens so large.
+
+    Args:
+        dice: network -> (S, C), NaN where a person has none of a structure.
+        classes: labels (C,).
+        ceiling: (S, C) of the true shares.
+        title: what to see.
+    """
+    last = np.nanmean(list(dice.values())[-1], axis=0)
+    order = np.argsort(-last)
+    figure, ax = plt.subplots(figsize=(8.4, 0.2 * len(classes) + 1.2), layout="constrained")
+    if ceiling is not None:
+        ax.barh(range(len(order)), np.nanmean(ceiling, axis=0)[order], color="0.9", label="ceiling of tokens so large")
+    for name, values in dice.items():
+        ax.plot(np.nanmean(values, axis=0)[order], range(len(order)), "o", ms=5, color=color_of(name), label=name)
+    ax.set_yticks(range(len(order)), [structure_name(int(classes[index])) for index in order], size=7)
+    ax.set_ylim(len(order) - 0.4, -0.6)
+    ax.set(xlabel="Dice, mean over people", xlim=(0, None))
+    ax.set_title(title, size=10)
+    ax.legend(loc="lower right", fontsize=8, frameon=False)
+    return figure
+
+
+def plot_subsets(values: Mapping[str, Mapping[str, Floats]], *, ylabel: str = "Dice", title: str = "") -> Figure:
+    """A number for every subset of the modalities: above, a line a network; below, which modalities are present.
+
+    Args:
+        values: network -> subset (``T1w+T2w``) -> one number a person.
+        ylabel: what the number is.
+        title: what to see.
+    """
+    names = list(next(iter(values.values())))
+    modalities = list(dict.fromkeys(part for name in names for part in name.split("+")))
+    figure, (upper, lower) = plt.subplots(
+        2, 1, figsize=(8.6, 5.2), height_ratios=(3, 1), sharex=True, layout="constrained"
+    )
+    for network, numbers in values.items():
+        rows = np.array([numbers[name] for name in names])
+        spread = np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
+        style: dict[str, Any] = {"color": color_of(network), "fmt": "o-", "ms": 5, "capsize": 2, "lw": 1}
+        upper.errorbar(range(len(names)), np.nanmean(rows, axis=1), yerr=1.96 * spread, label=network, **style)
+    upper.set(ylabel=ylabel, ylim=(0, None))
+    upper.set_title(title, size=10)
+    upper.grid(axis="y", color="0.92")
+    upper.legend(fontsize=8, frameon=False, ncols=len(values), loc="upper right")
+    for row, modality in enumerate(modalities):
+        present = np.array([modality in name.split("+") for name in names])
+        places = np.arange(len(names))
+        lower.plot(places[present], np.full(present.sum(), row), "s", color="0.15", ms=9)
+        lower.plot(places[~present], np.full((~present).sum(), row), "s", mfc="none", mec="0.75", ms=9)
+    lower.set_yticks(range(len(modalities)), modalities)
+    lower.set_ylim(len(modalities) - 0.4, -0.6)
+    lower.set_xticks([])
+    lower.set_xlabel("each column is one subset: black is present")
+    return figure
+
+
+def plot_transfer(tables: Mapping[str, Floats], modalities: Sequence[str], *, title: str = "") -> Figure:
+    """Fitted on one modality, read on another: a table (M, M) of Dice for each network, rows fitted, columns read."""
+    figure, axes = plt.subplots(
+        1, len(tables), figsize=(3.1 * len(tables) + 0.6, 3.4), squeeze=False, layout="constrained"
+    )
+    high = max(float(table.max()) for table in tables.values())
+    for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
+        picture = ax.imshow(table, cmap="viridis", vmin=0, vmax=high)
+        for row, column in np.ndindex(*table.shape):
+            color = "white" if table[row, column] < 0.6 * high else "black"
+            ax.text(column, row, f"{table[row, column]:.2f}", ha="center", va="center", color=color, size=9)
+        ax.set_xticks(range(len(modalities)), modalities)
+        ax.set_yticks(range(len(modalities)), modalities)
+        ax.set(xlabel="read on", title=name)
+    axes[0, 0].set_ylabel("fitted on")
+    figure.colorbar(picture, ax=axes[0].tolist(), shrink=0.8, label="Dice")
+    figure.suptitle(title, size=11)
+    return figure
+
+
+def plot_effects(rows: Mapping[str, Mapping[str, Any]], *, null: float, xlabel: str, title: str = "") -> Figure:
+    """One line a row: value and 95 % interval, and the null as a dashed line.
+
+    Args:
+        rows: name -> metric object with ``value``, ``low``, ``high``.
+        null: where there is nothing.
+        xlabel: what the number is.
+        title: what to see.
+    """
+    figure, ax = plt.subplots(figsize=(7.6, 0.38 * len(rows) + 1.2), layout="constrained")
+    for place, found in enumerate(rows.values()):
+        ends = [[max(found["value"] - found["low"], 0)], [max(found["high"] - found["value"], 0)]]
+        ax.errorbar(found["value"], place, xerr=ends, fmt="o", color="#1f4e79", capsize=3)
+    ax.axvline(null, color="0.4", ls="--", lw=1)
+    ax.set_yticks(range(len(rows)), list(rows), size=9)
+    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.set_xlabel(xlabel)
+    ax.set_title(title, size=10)
+    ax.grid(axis="x", color="0.92")
+    return figure
