@@ -26,7 +26,7 @@ def test_the_same_seed_gives_the_same_interval():
 
 
 def test_people_who_are_all_alike_leave_no_doubt():
-    assert bootstrap_people(np.full((2, 5), 3.0)) == (3.0, 3.0)
+    assert bootstrap_people(np.full((2, 5), 3.0)) == pytest.approx((3.0, 3.0))
     assert bootstrap_people(np.full((2, 5, 5), 3.0)) == pytest.approx((3.0, 3.0))
 
 

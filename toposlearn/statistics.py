@@ -6,7 +6,6 @@ An array of errors has axes (R, S) for one number per person, or (R, S, S) for o
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -44,12 +43,11 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
     """
     if errors.ndim not in (2, 3) or errors.shape[1] < 2 or (errors.ndim == 3 and errors.shape[1] != errors.shape[2]):
         raise ValueError(f"errors must be (R, S) or (R, S, S) with at least two people S, got {errors.shape}")
-    statistic: Callable[[Floats, NDArray[np.int64]], float] = _mean_of if errors.ndim == 2 else _mean_of_pairs
     generator = np.random.default_rng(seed)
-    means = []
-    for _ in range(draws):
-        seeds = generator.integers(len(errors), size=(len(errors),))
-        means.append(statistic(errors[seeds], generator.integers(errors.shape[1], size=(errors.shape[1],))))
+    if errors.ndim == 2:
+        means = resampled_means(errors, draws, generator)
+    else:
+        means = np.array([_mean_of_drawn_pairs(errors, generator) for _ in range(draws)])
     tail = 100 * _expanded_tail(errors.shape[1], (1 - level) / 2)
     low, high = np.nanpercentile(means, [tail, 100 - tail])
     return float(low), float(high)
@@ -58,16 +56,22 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
 def bootstrap_ratio(
     top: Floats, bottom: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = 0.95
 ) -> tuple[float, float]:
-    """Percentile interval of mean(top) / mean(bottom), both (R, S), over the same people crossed with seeds."""
-    generator = np.random.default_rng(seed)
-    ratios = []
-    for _ in range(draws):
-        runs = generator.integers(len(top), size=(len(top),))
-        people = generator.integers(top.shape[1], size=(top.shape[1],))
-        ratios.append(_mean_of(top[runs], people) / _mean_of(bottom[runs], people))
+    """Expanded percentile interval of mean(top) / mean(bottom), both (R, S), the same people and seeds in each draw."""
+    above, below = (resampled_means(part, draws, np.random.default_rng(seed)) for part in (top, bottom))
     tail = 100 * _expanded_tail(top.shape[1], (1 - level) / 2)
-    low, high = np.percentile(ratios, [tail, 100 - tail])
+    low, high = np.percentile(above / below, [tail, 100 - tail])
     return float(low), float(high)
+
+
+def resampled_means(values: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """Means (draws,) of values (R, S) over seeds and people that are both drawn again, with replacement."""
+    seeds, people = (draw_weights(size, draws, generator) for size in values.shape)
+    return np.asarray(np.einsum("dr,rs,ds->d", seeds, values, people, optimize=True))
+
+
+def draw_weights(size: int, draws: int, generator: np.random.Generator) -> Floats:
+    """How often each of `size` is drawn, as a share: (draws, size), rows sum to one."""
+    return generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
 
 
 def _expanded_tail(people: int, tail: float) -> float:
@@ -78,13 +82,11 @@ def _expanded_tail(people: int, tail: float) -> float:
     return float(stats.norm.cdf(math.sqrt(people / (people - 1)) * stats.t.ppf(tail, people - 1)))
 
 
-def _mean_of(errors: Floats, people: NDArray[np.int64]) -> float:
-    return float(errors[:, people].mean())
-
-
-def _mean_of_pairs(errors: Floats, people: NDArray[np.int64]) -> float:
-    """Pairs of one person with themselves, which resampling makes, are left out."""
+def _mean_of_drawn_pairs(errors: Floats, generator: np.random.Generator) -> float:
+    """One draw of (R, S, S). Pairs of one person with themselves, which resampling makes, are left out."""
+    seeds = generator.integers(len(errors), size=(len(errors),))
+    people = generator.integers(errors.shape[1], size=(errors.shape[1],))
     different = people[:, None] != people[None, :]
     if not different.any():
         return float("nan")
-    return float(errors[:, people[:, None], people[None, :]][:, different].mean())
+    return float(errors[seeds][:, people[:, None], people[None, :]][:, different].mean())

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from toposlearn.data import PosedPeople
-from toposlearn.statistics import Floats
+from toposlearn.statistics import Floats, draw_weights
 
 FEWEST_FOR_AUC = 16  # people a class
 PENALTY = 0.1  # C of the logistic regression: few people, many features
@@ -81,7 +81,7 @@ def bootstrap_auc(
     labels: NDArray[np.int64],
     *,
     minus: Floats | None = None,
-    draws: int = 1000,
+    draws: int = 2000,
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
@@ -96,22 +96,30 @@ def bootstrap_auc(
         level: coverage.
     """
     generator = np.random.default_rng(seed)
-    classes = [np.flatnonzero(labels == value) for value in (0, 1)]
-    values = []
-    for _ in range(draws):
-        negative, positive = (group[generator.integers(len(group), size=len(group))] for group in classes)
-        runs = generator.integers(len(scores), size=len(scores))
-        values.append(_auc(scores[runs], negative, positive))
-        if minus is not None:
-            values[-1] -= _auc(minus[runs % len(minus)], negative, positive)
+    negative, positive = (draw_weights(int((labels == value).sum()), draws, generator) for value in (0, 1))
+    runs = draw_weights(len(scores), draws, generator)
+    values = _auc(scores, labels, runs, negative, positive)
+    if minus is not None:
+        values = values - _auc(minus, labels, runs if len(minus) == len(scores) else None, negative, positive)
     low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
     return float(low), float(high)
 
 
-def _auc(scores: Floats, negative: NDArray[np.int64], positive: NDArray[np.int64]) -> float:
-    """Share of pairs in which the positive scores higher, a tie is half (Mann & Whitney); mean over leading axes."""
-    gap = scores[..., positive, None] - scores[..., None, negative]
-    return float((gap > 0).mean() + 0.5 * (gap == 0).mean())
+def _auc(scores: Floats, labels: NDArray[np.int64], runs: Floats | None, negative: Floats, positive: Floats) -> Floats:
+    """Weighted share of pairs in which the positive scores higher, a tie is half (Mann & Whitney): (draws,).
+
+    Args:
+        scores: (R, S) or (R, K, S); the mean over K.
+        labels: (S,).
+        runs: weights (draws, R), or None for all alike.
+        negative: weights (draws, people without the diagnosis).
+        positive: weights (draws, people with it).
+    """
+    gap = scores[..., None, labels == 1] - scores[..., labels == 0, None]
+    won = (gap > 0) + 0.5 * (gap == 0)  # (R, [K,] negative, positive)
+    won = won.mean(axis=1) if won.ndim == 4 else won
+    weights = np.full((len(negative), len(won)), 1 / len(won)) if runs is None else runs
+    return np.asarray(np.einsum("dr,rnp,dn,dp->d", weights, won, negative, positive, optimize=True))
 
 
 def mean_auc(scores: Floats, labels: NDArray[np.int64]) -> float:
