@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -61,6 +62,20 @@ def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) ->
     if tuned and STRUCTURES in tasks_of(bench.train):
         raw |= _measure_tuned(model, bench, seed)
     return raw
+
+
+def transfer_table(train: Features, test: Features) -> Floats:
+    """Mean Dice of structures (M, M): a linear reader fitted on one modality (row), read on another (column)."""
+    rows = []
+    for fitted in train.modalities:
+        readers = fit_readers(_only(train, fitted), only=(STRUCTURES,))
+        read = [measure_tasks(readers, _only(test, modality)) for modality in test.modalities]
+        rows.append([raw[f"{STRUCTURES}/dice"].mean() for raw in read])
+    return np.array(rows)
+
+
+def _only(features: Features, modality: str) -> Features:
+    return replace(features, tokens=features.fused((modality,))[:, None], modalities=(modality,))
 
 
 def _measure_tuned(model: Taco, bench: Bench, seed: int) -> dict[str, Floats]:

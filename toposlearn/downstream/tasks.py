@@ -6,6 +6,7 @@ truth. So every baseline goes through the same readers. Readers are fitted with 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -20,7 +21,7 @@ from toposlearn.downstream.readers import Reader, fit_knn, fit_linear
 from toposlearn.pretrain.scorecard import centered_positions
 from toposlearn.statistics import Floats
 
-STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"
+TASKS = STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"
 MEASURES = {STRUCTURES: "dice", LESION: "dice", DIAGNOSIS: "score"}
 
 
@@ -64,15 +65,19 @@ def tasks_of(people: PosedPeople) -> tuple[str, ...]:
     return tuple(found)
 
 
-def fit_readers(train: Features, kind: str = "linear", *, shuffle: int | None = None) -> TaskReaders:
+def fit_readers(
+    train: Features, kind: str = "linear", *, shuffle: int | None = None, only: Sequence[str] = TASKS
+) -> TaskReaders:
     """Fit a reader a task on the training people.
 
     Args:
         train: features of training people.
         kind: ``linear`` or ``knn``.
         shuffle: seed by which the truth is put in random order, for the null; None leaves it.
+        only: of the tasks that the people have the truth for, these.
     """
-    tasks, people = tasks_of(train.people), train.people
+    people = train.people
+    tasks = set(tasks_of(people)) & set(only)
     classes = structures = lesion = chosen = None
     threshold = 0.0
     voxels = segmentation.draw_voxels(people, segmentation.FIT_VOXELS, torch.Generator().manual_seed(1))

@@ -71,6 +71,13 @@ def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[An
     return np.swapaxes(np.take(array, index, axis=axis), 0, 1)
 
 
+def center_of(mask: Volume, spacing: Spacing = 3.0) -> tuple[float, float, float]:
+    """The middle (right, front, up) of what a mask (D, H, W) holds, mm from the volume's center."""
+    inside = np.argwhere(np.asarray(mask)).mean(axis=0)
+    first, second, third = (inside - (np.asarray(mask.shape) - 1) / 2) * np.asarray(steps_of(spacing))
+    return float(first), float(second), float(third)
+
+
 def extent_of(shape: Sequence[int], plane: Plane, spacing: Spacing) -> tuple[float, float, float, float]:
     """Left, right, lower and upper edge of a plane in mm from the center."""
     half = [size * step / 2 for size, step in zip(shape, steps_of(spacing), strict=False)]
