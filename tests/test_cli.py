@@ -128,9 +128,9 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     assert capsys.readouterr().out == "folder\n"
 
 
-def test_pretrain_builds_the_settings(stand_in, capsys):
-    calls = stand_in("toposlearn.pretrain", "pretrain")
-    assert cli.execute(["pretrain", "--preset", "smoke", "--variant", "intra", "--seed", "3", "--resume"]) == 0
+def test_pretrain_builds_the_settings(stand_in, cohort):
+    calls, data = stand_in("toposlearn.pretrain", "pretrain"), ["--data", str(cohort)]
+    assert cli.execute(["pretrain", "--preset", "smoke", "--variant", "intra", "--seed", "3", "--resume", *data]) == 0
     ((settings, *_), named) = calls[0]
     assert (settings.preset, settings.variant, settings.train.seed, settings.train.steps) == ("smoke", "intra", 3, 10)
     assert settings.loss.weight_inter == 0
@@ -144,6 +144,14 @@ def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
     assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]
     assert capsys.readouterr().out == "runs/mine/results.json\n"
+
+
+def test_evaluate_tells_what_is_missing_in_one_line(tmp_path, capsys, cohort):
+    arguments = ["evaluate", "--checkpoints", str(tmp_path), "--data", str(cohort), "--out", str(tmp_path / "out")]
+    assert cli.execute(arguments) == 1
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: no weights in {tmp_path}: expected VARIANT-seedN/weights.safetensors")
+    assert not (tmp_path / "out").exists()
 
 
 def test_topology_writes_a_table_of_the_donors(tmp_path, capsys, monkeypatch):

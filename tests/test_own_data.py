@@ -45,6 +45,29 @@ def printed(path: Path) -> str:
 
 @pytest.mark.slow
 @pytest.mark.notebook
+def test_representations_are_explored_without_any_truth(foreign, tmp_path):
+    given = {"DATA": str(foreign), "RESULTS": str(tmp_path / "results")}
+    assert run_notebook(course_folder() / "10_explore_representations.ipynb", tmp_path, given).error is None
+
+
+@pytest.mark.slow
+@pytest.mark.notebook
+@pytest.mark.parametrize(
+    ("name", "missing"),
+    [
+        ("07_downstream_segmentation", "no structure labels"),
+        ("08_downstream_classification", "no column diagnosis"),
+        ("09_missing_modalities", "no structure labels"),
+    ],
+)
+def test_where_there_is_nothing_to_judge_the_notebook_says_what_is_missing(name, missing, foreign, tmp_path):
+    run = run_notebook(course_folder() / f"{name}.ipynb", tmp_path, {"DATA": str(foreign)})
+    assert run.error is not None
+    assert missing in run.error
+
+
+@pytest.mark.slow
+@pytest.mark.notebook
 @pytest.mark.parametrize("name", SMALL)
 def test_a_notebook_runs_to_its_end(name, foreign, cohort, tmp_path):
     parameters, needs_truth = SMALL[name]

@@ -97,7 +97,7 @@ def plot_subsets(values: Mapping[str, Mapping[str, Floats]], *, ylabel: str = "D
         spread = np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
         style: dict[str, Any] = {"color": color_of(network), "fmt": "o-", "ms": 5, "capsize": 2, "lw": 1}
         upper.errorbar(range(len(names)), np.nanmean(rows, axis=1), yerr=1.96 * spread, label=network, **style)
-    upper.set(ylabel=ylabel, ylim=(0, None))
+    upper.set(ylabel=ylabel, ylim=(0, 1.12 * upper.get_ylim()[1]))  # room for the legend
     upper.set_title(title, size=10)
     upper.grid(axis="y", color="0.92")
     upper.legend(fontsize=8, frameon=False, ncols=len(values), loc="upper right")
