@@ -158,7 +158,10 @@ def test_an_interruption_leaves_no_kernel_and_no_half_written_file(tmp_path, kin
     marker = tmp_path / "pid"
     source = f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
     path = write_notebook(tmp_path / "a.ipynb", code(source))
-    command = f"from toposlearn.run import run_notebook; run_notebook({str(path)!r}, {str(tmp_path / 'out')!r})"
+    command = (  # a shell that starts the tests in the background leaves SIGINT ignored, in its children too
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from toposlearn.run import run_notebook; run_notebook({str(path)!r}, {str(tmp_path / 'out')!r})"
+    )
     process = subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL)
     _wait(lambda: marker.exists() and marker.read_text())
     os.kill(process.pid, kind)

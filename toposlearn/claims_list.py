@@ -95,7 +95,7 @@ CLAIMS = (
     Claim(
         "Segmentation gains: lesions",
         "Dice of lesions read linearly from frozen tokens, people with a lesion only: full minus simpler pre-training, "
-        f"paired by person. Lesions do not recur from person to person, and the loss rewards what does. {SIMULATED}",
+        f"paired by person. Lesions do not recur from person to person. {SIMULATED}",
         EVALUATION,
         EVALUATION_COMMAND,
         _gain({"lesion/linear/dice": "lesions, linear"}, SIMPLER),
@@ -103,7 +103,7 @@ CLAIMS = (
     Claim(
         "Classification gains",
         "Area under the ROC curve of the diagnosis from frozen features, all four modalities given: full minus simpler "
-        "pre-training, paired by person. The confounder baselines below show what age or volumes alone reach. "
+        "pre-training, paired by person. The baselines below show what age, sex and site, or volumes, reach. "
         f"{SIMULATED}",
         EVALUATION,
         EVALUATION_COMMAND,
@@ -112,7 +112,8 @@ CLAIMS = (
     Claim(
         "Robust when modalities are missing",
         "Dice of structures with every one of the 15 non-empty subsets of four modalities at test, mean over the "
-        "subsets: full minus simpler pre-training, paired by person; and the share of the Dice with all four kept. "
+        "subsets: full minus simpler pre-training, paired by person; and the share of the Dice with all four kept, of "
+        "which an untrained network keeps nearly as much, of far less. "
         f"{SIMULATED}",
         EVALUATION,
         EVALUATION_COMMAND,

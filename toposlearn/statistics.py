@@ -48,7 +48,7 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
         means = resampled_means(errors, draws, generator)
     else:
         means = np.array([_mean_of_drawn_pairs(errors, generator) for _ in range(draws)])
-    tail = 100 * _expanded_tail(errors.shape[1], (1 - level) / 2)
+    tail = 100 * expanded_tail(errors.shape[1], (1 - level) / 2)
     low, high = np.nanpercentile(means, [tail, 100 - tail])
     return float(low), float(high)
 
@@ -58,7 +58,7 @@ def bootstrap_ratio(
 ) -> tuple[float, float]:
     """Expanded percentile interval of mean(top) / mean(bottom), both (R, S), the same people and seeds in each draw."""
     above, below = (resampled_means(part, draws, np.random.default_rng(seed)) for part in (top, bottom))
-    tail = 100 * _expanded_tail(top.shape[1], (1 - level) / 2)
+    tail = 100 * expanded_tail(top.shape[1], (1 - level) / 2)
     low, high = np.percentile(above / below, [tail, 100 - tail])
     return float(low), float(high)
 
@@ -74,7 +74,7 @@ def draw_weights(size: int, draws: int, generator: np.random.Generator) -> Float
     return generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
 
 
-def _expanded_tail(people: int, tail: float) -> float:
+def expanded_tail(people: int, tail: float) -> float:
     """The tail to cut so that few people cover what they should (Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
 
     A plain percentile interval has the width of a normal law whose variance was divided by n: too narrow for few.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -9,10 +10,21 @@ from pathlib import Path
 
 from toposlearn.config import VARIANTS, TacoConfig
 from toposlearn.data import Manifest, PosedPeople, config_for, pose_people, prepare, read_manifest, split_people
+from toposlearn.downstream import classification, readers, segmentation
 from toposlearn.downstream.finetune import FinetuneConfig
 from toposlearn.downstream.splits import check_splits
 from toposlearn.downstream.tasks import tasks_of
 
+READER_SETTINGS = (
+    readers.NEIGHBORS,
+    readers.KNN_STEP,
+    readers.STEPS,
+    segmentation.FIT_VOXELS,
+    segmentation.JUDGED_VOXELS,
+    segmentation.THRESHOLDS.tolist(),
+    classification.PENALTY,
+    classification.NEIGHBORS,
+)
 FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people stand in other poses than test people
 
 
@@ -24,11 +36,20 @@ class Bench:
     few: Sequence[PosedPeople]  # the few labeled people of fine-tuning, in several poses
     tests: Mapping[str, PosedPeople]  # group -> people never trained on
 
-    @property
     def stamp(self) -> str:
-        """Who they are, so that numbers kept from other people are not taken for these."""
-        groups = {"train": self.train, **self.tests}  # the number of people and the first name
-        return "; ".join(f"{name}: {len(group.subjects)} {group.subjects[0]}" for name, group in groups.items())
+        """A digest of images and settings: numbers kept from other people or readers are not taken for these."""
+        digest = hashlib.sha256(repr((FinetuneConfig(), *READER_SETTINGS)).encode())
+        for name, people in {"train": self.train, **self.tests}.items():
+            facts = (
+                name,
+                people.subjects,
+                people.modalities,
+                people.spacing,
+                [sorted(row.items()) for row in people.info],
+            )
+            digest.update(repr(facts).encode())
+            digest.update(people.volumes.numpy().tobytes())
+        return digest.hexdigest()
 
 
 def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
@@ -61,7 +82,8 @@ def _seed(path: Path) -> int | None:
 def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
     """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
 
-    A group is named by its people's anatomy, or else by its folder.
+    A group is named by its people's anatomy, or else by its folder. Test people are kept apart from the people whom
+    readers are fitted to; that the weights were not trained on them is the caller's to know.
 
     Raises:
         ValueError: a person is in two parts, or the data set has the truth of no task.
@@ -69,7 +91,13 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
     manifest = read_manifest(data)
     config = config_for(config, manifest)
     train, held_out = split_people(manifest, test_fraction=config.train.test_fraction)
-    groups = {_group(manifest): manifest for manifest in map(read_manifest, tests)} or {_group(held_out): held_out}
+    manifests = [read_manifest(folder) for folder in tests] or [held_out]
+    groups = {_group(one): one for one in manifests}
+    if len(groups) < len(manifests) or "train" in groups:
+        raise ValueError(
+            f"test people need names that tell them apart, got {', '.join(map(_group, manifests))} (their anatomy, or "
+            "the folder's name): give one folder of each"
+        )
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
     few = train.select([record.subject for record in train.records[: settings.people]])

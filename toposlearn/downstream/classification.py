@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from toposlearn.data import PosedPeople
-from toposlearn.statistics import Floats, draw_weights
+from toposlearn.statistics import Floats, draw_weights, expanded_tail
 
 FEWEST_FOR_AUC = 16  # people a class
 PENALTY = 0.1  # C of the logistic regression: few people, many features
@@ -85,7 +85,7 @@ def bootstrap_auc(
     seed: int = 0,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of the mean AUC over people, drawn within each class, crossed with seeds.
+    """Expanded percentile interval of the mean AUC over people, drawn within each class, crossed with seeds.
 
     Args:
         scores: (R, S), or (R, K, S) for the mean over K subsets of modalities.
@@ -101,7 +101,8 @@ def bootstrap_auc(
     values = _auc(scores, labels, runs, negative, positive)
     if minus is not None:
         values = values - _auc(minus, labels, runs if len(minus) == len(scores) else None, negative, positive)
-    low, high = np.percentile(values, [50 * (1 - level), 50 * (1 + level)])
+    tail = 100 * expanded_tail(int(np.bincount(labels).min()), (1 - level) / 2)
+    low, high = np.percentile(values, [tail, 100 - tail])
     return float(low), float(high)
 
 

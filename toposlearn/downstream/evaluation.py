@@ -158,17 +158,17 @@ def evaluate(
     seeds = range(max(len(paths) for paths in files.values()))
     (out / "raw").mkdir(parents=True, exist_ok=True)
     jobs = _jobs(config, files, bench, seeds)
-    fresh = True
+    fresh, stamp = True, bench.stamp()
     raw: dict[str, dict[str, dict[str, Floats]]] = {}
     for (variant, run), (origin, job) in tqdm(jobs.items(), desc="evaluating", unit="run", disable=not progress):
         kept = out / "raw" / f"{variant}-{run}.safetensors"
-        values = _kept(kept, origin, bench.stamp)
+        values = _kept(kept, origin, stamp)
         fresh &= values is None
-        raw.setdefault(variant, {})[run] = values if values is not None else _keep(kept, job(), origin, bench.stamp)
+        raw.setdefault(variant, {})[run] = values if values is not None else _keep(kept, job(), origin, stamp)
     stacked = {variant: stack([runs[run] for run in sorted(runs)]) for variant, runs in raw.items()}
-    shuffled = stacked.get("shuffled")
-    if shuffled:
-        stacked["shuffled"] = {name: value.reshape(-1, value.shape[-1]) for name, value in shuffled.items()}
+    stacked["shuffled"] = {name: value[0] for name, value in stacked["shuffled"].items()}  # already several orders
+    baselines = measure_baselines(bench, min(config.model.token_strides))
+    stacked |= {name: stack([baseline]) for name, baseline in baselines.items()}
     return write_result(
         out / RESULT,
         source=f"toposlearn evaluate --checkpoints {checkpoints} --data {data}"
@@ -197,21 +197,21 @@ def _jobs(
         return measure_network(load_weights(path)[0], bench, tuned=variant in FINETUNED, seed=seed)
 
     for seed in seeds:
-        jobs["untrained", f"seed{seed}"] = ("", lambda seed=seed: untrained(seed))  # type: ignore[misc]
+        jobs["untrained", f"seed{seed}"] = (repr(config.model), lambda seed=seed: untrained(seed))  # type: ignore[misc]
         for variant, paths in files.items():
             if seed < len(paths):
                 path = paths[seed]
-                origin = f"{path.stat().st_size} {path.stat().st_mtime_ns}"
                 jobs[variant, f"seed{seed}"] = (
-                    origin,
+                    _origin(path),
                     lambda path=path, variant=variant, seed=seed: trained(path, variant, seed),  # type: ignore[misc]
                 )
     last = files.get("full", next(iter(files.values())))[0]
-    jobs["shuffled", "seed0"] = (str(last), lambda: measure_shuffled(load_weights(last)[0], bench))
-    baselines = measure_baselines(bench, min(config.model.token_strides))
-    for name, raw in baselines.items():
-        jobs[name, "seed0"] = ("", lambda raw=raw: raw)  # type: ignore[misc]
+    jobs["shuffled", "seed0"] = (_origin(last), lambda: measure_shuffled(load_weights(last)[0], bench))
     return jobs
+
+
+def _origin(path: Path) -> str:
+    return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
 
 
 def _kept(path: Path, origin: str, stamp: str) -> dict[str, Floats] | None:

@@ -38,7 +38,7 @@ def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedPeople]) -> Metri
         metrics |= _metrics_of(variant, with_subset_means(values), labels, raw)
     if "full" in raw:
         full = with_subset_means(raw["full"])
-        for other in raw.keys() - {"full", "shuffled"}:
+        for other in sorted(raw.keys() - {"full", "shuffled"}):
             metrics |= _differences(f"full-{other}", full, with_subset_means(raw[other]), labels)
     return metrics
 
@@ -128,7 +128,7 @@ def _differences(name: str, full: Raw, other: Raw, labels: Mapping[str, NDArray[
 
 
 def _shared(full: Raw, other: Raw) -> Iterator[tuple[str, Floats, Floats]]:
-    """Numbers that both have. What has one reader only, as a position vote or a confounder, meets full's linear one."""
+    """Only equal names meet: a position vote meets full's nearest neighbors, a confounder its linear reader."""
     for key, value in other.items():
         if key in full and key.count("/") in (3, 4) and (key.count("/") == 3 or key.endswith(MEAN)):
             yield key, full[key], value

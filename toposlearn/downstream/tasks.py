@@ -87,7 +87,7 @@ def fit_readers(
         classes = segmentation.structure_classes(people)
         index = _shuffled(segmentation.class_index(voxels.labels, classes).flatten(), shuffle)
         structures = _fit(features, index, len(classes), kind, train.cosine)
-    if LESION in tasks and voxels.lesion is not None:
+    if LESION in tasks and voxels.lesion is not None and kind == "linear":  # shares of few neighbors are no log odds
         lesion = _fit(features, _shuffled(voxels.lesion.flatten(), shuffle), 2, kind, train.cosine, balanced=True)
         scores = segmentation.voxel_scores(lesion, tokens, people, voxels, train.stride)
         threshold = segmentation.choose_threshold(segmentation.lesion_odds(scores), voxels)
@@ -160,7 +160,7 @@ def position_features(people: PosedPeople, stride: int, *, centered: bool = Fals
 
 
 def oracle_dice(people: PosedPeople, stride: int) -> Floats:
-    """Dice (S,) of structures from the true share of each class in each token: the best that tokens so large can do."""
+    """Dice (S,) of structures from the true share of each class in each token: what perfect shares give."""
     classes, voxels = segmentation.structure_classes(people), segmentation.judged_voxels(people)
     assert people.labels is not None
     index = segmentation.class_index(people.labels[:, 0], classes)
