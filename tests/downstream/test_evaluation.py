@@ -1,5 +1,6 @@
 """The evaluation from weights to result file, on six people; resumed; its arithmetic on known numbers."""
 
+import dataclasses
 import json
 import shutil
 
@@ -7,7 +8,7 @@ import numpy as np
 import pytest
 
 from toposlearn.downstream import evaluation
-from toposlearn.downstream.bench import find_checkpoints
+from toposlearn.downstream.bench import find_checkpoints, gather
 from toposlearn.downstream.evaluation import evaluate
 from toposlearn.downstream.evaluation_table import evaluation_tables
 from toposlearn.downstream.finetune import FinetuneConfig
@@ -130,6 +131,19 @@ def test_weights_are_found_by_their_names(tmp_path):
 def test_training_people_cannot_be_test_people(checkpoints, cohort, tmp_path):
     with pytest.raises(ValueError, match="is in both"):
         evaluate(checkpoints, cohort, tmp_path / "out", tests=[cohort], progress=False)
+
+
+def test_groups_of_test_people_with_one_name_are_refused(checkpoints, cohort, tmp_path):
+    with pytest.raises(ValueError, match="names that tell them apart, got A, A"):
+        evaluate(checkpoints, cohort, tmp_path / "out", tests=[cohort, cohort], progress=False)
+
+
+def test_other_people_or_images_change_the_stamp(cohort, smoke):
+    bench = gather(smoke, cohort)
+    brighter = dataclasses.replace(bench.train, volumes=bench.train.volumes + 0.1)
+    assert bench.stamp() == gather(smoke, cohort).stamp()
+    assert bench.stamp() != dataclasses.replace(bench, train=brighter).stamp()
+    assert bench.stamp() != dataclasses.replace(bench, tests={"C": bench.tests["A"]}).stamp()
 
 
 def test_means_and_differences_of_known_numbers():
