@@ -6,6 +6,7 @@ their baselines: means with intervals over people and seeds, paired differences,
 
 from __future__ import annotations
 
+import functools
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -40,7 +41,7 @@ from toposlearn.reproducibility import atomic_path, set_seed, write_result
 from toposlearn.statistics import Floats
 
 RESULT = "results.json"
-FINETUNED = ("untrained", "reconstruction", "intra", "full")
+FINETUNED = ("reconstruction", "intra", "full")  # and untrained networks
 SHUFFLES = 3  # random orders of the truth, for the null
 
 
@@ -188,26 +189,27 @@ def _jobs(
 ) -> dict[tuple[str, str], tuple[str, Job]]:
     """Everything to be measured: (variant, run) -> (where it comes from, how to measure it)."""
     jobs: dict[tuple[str, str], tuple[str, Job]] = {}
-
-    def untrained(seed: int) -> dict[str, Floats]:
-        set_seed(seed)
-        return measure_network(Taco(config.model).eval(), bench, tuned=True, seed=seed)
-
-    def trained(path: Path, variant: str, seed: int) -> dict[str, Floats]:
-        return measure_network(load_weights(path)[0], bench, tuned=variant in FINETUNED, seed=seed)
-
     for seed in seeds:
-        jobs["untrained", f"seed{seed}"] = (repr(config.model), lambda seed=seed: untrained(seed))  # type: ignore[misc]
+        jobs["untrained", f"seed{seed}"] = (
+            repr(config.model),
+            functools.partial(_measure_untrained, config, bench, seed),
+        )
         for variant, paths in files.items():
             if seed < len(paths):
-                path = paths[seed]
-                jobs[variant, f"seed{seed}"] = (
-                    _origin(path),
-                    lambda path=path, variant=variant, seed=seed: trained(path, variant, seed),  # type: ignore[misc]
-                )
-    last = files.get("full", next(iter(files.values())))[0]
-    jobs["shuffled", "seed0"] = (_origin(last), lambda: measure_shuffled(load_weights(last)[0], bench))
+                job = functools.partial(_measure_trained, paths[seed], bench, seed, tuned=variant in FINETUNED)
+                jobs[variant, f"seed{seed}"] = _origin(paths[seed]), job
+    best = files.get("full", next(iter(files.values())))[0]
+    jobs["shuffled", "seed0"] = _origin(best), lambda: measure_shuffled(load_weights(best)[0], bench)
     return jobs
+
+
+def _measure_untrained(config: TacoConfig, bench: Bench, seed: int) -> dict[str, Floats]:
+    set_seed(seed)
+    return measure_network(Taco(config.model).eval(), bench, tuned=True, seed=seed)
+
+
+def _measure_trained(path: Path, bench: Bench, seed: int, *, tuned: bool) -> dict[str, Floats]:
+    return measure_network(load_weights(path)[0], bench, tuned=tuned, seed=seed)
 
 
 def _origin(path: Path) -> str:
