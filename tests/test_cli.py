@@ -139,7 +139,7 @@ def test_pretrain_builds_the_settings(stand_in, cohort):
 
 def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     calls, drawn = stand_in("toposlearn.downstream", "run_ablation", {"A/full": 1}), []
-    monkeypatch.setattr("toposlearn.commands._draw_overview", lambda *arguments: drawn.append(arguments))
+    monkeypatch.setattr("toposlearn.explore.overview.save_overview", lambda *arguments: drawn.append(arguments))
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
     assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]

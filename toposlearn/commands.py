@@ -146,31 +146,10 @@ def ablation(
 
     metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
     if shipped is not None:
-        _draw_overview(shipped, data, metrics)
+        from toposlearn.explore.overview import save_overview
+
+        save_overview(shipped, data, metrics)
     typer.echo(out / "results.json")
-
-
-def _draw_overview(weights: Path, data: Path, metrics: dict[str, Any]) -> None:
-    """The README's figure, from the weights that were just shipped."""
-    import matplotlib as mpl
-
-    from toposlearn.data import pose_people, prepare, read_manifest, split_people
-    from toposlearn.explore.overview import plot_overview
-    from toposlearn.models import Taco, load_weights
-    from toposlearn.reproducibility import set_seed
-
-    mpl.use("Agg")
-    full, settings = load_weights(weights / "full.safetensors")
-    _, test = split_people(read_manifest(data), test_fraction=settings.train.test_fraction)
-    few = test.select([record.subject for record in test.records[:2]])
-    set_seed(0)
-    models = {
-        "untrained": Taco(settings.model).eval(),
-        "reconstruction": load_weights(weights / "reconstruction.safetensors")[0],
-        "full": full,
-    }
-    people = pose_people(prepare(few, settings.volume), settings)
-    plot_overview(models, people, metrics).savefig(weights / "overview.png", dpi=110)
 
 
 @app.command()
@@ -203,32 +182,16 @@ def topology(
 ) -> None:
     """Who lies where: every relation between structures, for each person, with its margin in mm."""
     from toposlearn.anatomy import DONOR_IDS, load_donor_map
+    from toposlearn.data import load_label_maps
     from toposlearn.reproducibility import atomic_path
     from toposlearn.topology.relations import topology_table
 
-    people = {name: load_donor_map(name) for name in DONOR_IDS} if data is None else _labeled_people(data)
+    people = {name: load_donor_map(name) for name in DONOR_IDS} if data is None else load_label_maps(data)
     table = topology_table(people)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as partial:
         table.to_csv(partial, index=False)
     typer.echo(f"{out}: {len(table)} relations of {len(people)} people")
-
-
-def _labeled_people(data: Path) -> dict[str, Any]:
-    import nibabel as nib
-    import numpy as np
-
-    from toposlearn.anatomy import LabelMap
-    from toposlearn.data import read_manifest
-
-    people = {}
-    for record in read_manifest(data).records:
-        if record.labels is None:
-            raise ValueError(f"{record.subject} in {data} has no structure labels (_dseg.nii.gz): none can be compared")
-        image = nib.as_closest_canonical(nib.Nifti1Image.from_filename(record.labels))
-        labels = np.asarray(image.dataobj, dtype=np.int16)
-        people[record.subject] = LabelMap(labels, image.affine, record.subject, str(record.labels))
-    return people
 
 
 @app.command()

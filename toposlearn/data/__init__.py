@@ -5,6 +5,7 @@ Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, mani
 """
 
 from toposlearn.data.cache import Cache, Prepared, prepare
+from toposlearn.data.label_maps import load_label_maps
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
@@ -28,6 +29,7 @@ __all__ = [
     "config_for",
     "draw_poses",
     "inspect_folder",
+    "load_label_maps",
     "load_posed",
     "origin_of",
     "pair_of",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,14 +11,37 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from toposlearn.data import PosedPeople
+from toposlearn.data import PosedPeople, load_posed
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.tokens_rgb import fit_basis, to_voxels
-from toposlearn.models import Taco
+from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
+from toposlearn.reproducibility import set_seed
 
 LABELS = {"untrained": "untrained", "reconstruction": "reconstruction\nonly", "intra": "+ intra", "full": "full"}
 REFERENCES = {"position": ("grid position", "--"), "centered": ("centered position", "-."), "floor": ("floor", ":")}
+
+
+def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, Any]]) -> Path:
+    """`plot_overview` of two held-out people under the weights of a folder, saved there as ``overview.png``.
+
+    Args:
+        weights: folder of ``full.safetensors`` and ``reconstruction.safetensors``.
+        data: data folder with held-out people.
+        metrics: of a comparison.
+    """
+    full, settings = load_weights(weights / "full.safetensors")
+    set_seed(0)
+    models = {
+        "untrained": Taco(settings.model).eval(),
+        "reconstruction": load_weights(weights / "reconstruction.safetensors")[0],
+        "full": full,
+    }
+    figure = plot_overview(models, load_posed(data, settings, 2), metrics)
+    path = weights / "overview.png"
+    figure.savefig(path, dpi=110)
+    plt.close(figure)
+    return path
 
 
 def plot_overview(
