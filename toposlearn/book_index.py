@@ -46,7 +46,7 @@ WAYS = (
     ),
     Way(
         "A researcher with own scans",
-        "Point the parameter `DATA` at a BIDS folder, check it in 01, train in 06, judge the result in the last ones.",
+        "Point the parameter `DATA` at your folder, check it in 01, train in 06, judge the result in the last ones.",
         ("00", "01", "06", "07", "08", "09", "10"),
     ),
 )
