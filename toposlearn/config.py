@@ -9,10 +9,33 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_type_hints
+from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 VARIANTS = ("reconstruction", "intra", "inter", "full", "shared_pose")
+STUDIED = ("scrambled", "released")  # what not to do
+MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two people: settings of the loss by name
+    "nearest": {"matcher": "nearest"},
+    "mutual": {"matcher": "mutual"},
+    "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 60},
+    "sinkhorn": {"matcher": "sinkhorn"},
+    "oracle": {"matcher": "oracle"},
+    "random": {"matcher": "random"},
+}
+RELEASED: dict[str, Any] = {  # what the alignment terms of the released code do, whatever is configured there
+    "scrambled": True,
+    "foreground": False,
+    "directions": "sum",
+    "form": "within",
+    "metric": "cosine",
+    "margin_intra": 0.05,
+    "negatives": "unmatched",
+    "matcher": "mutual",
+    "min_similarity": None,
+    "ratio": None,
+    "max_distance": None,
+    "inter_start": 0,
+}
 
 
 def _require(condition: bool, message: str) -> None:
@@ -92,7 +115,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Weights and settings of the total loss. Both directions of a term are averaged (``released``: summed)."""
+    """Every variant of the total loss. ``released=True`` sets all of `RELEASED`, scrambled tokens included: to study."""
 
     weight_reconstruction: float = 1.0
     weight_intra: float = 1.0
@@ -100,25 +123,41 @@ class LossConfig:
     k: int = 5
     margin_intra: float = 0.05
     margin_inter: float = 0.2
-    form: Literal["within", "cross"] = "within"
-    metric: Literal["cosine", "euclidean"] = "cosine"
+    form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b, or in a
+    metric: Literal["cosine", "euclidean"] = "cosine"  # of the intra term; the inter term is always cosine
+    negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
     token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
     max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more
+    matcher: Literal["nearest", "mutual", "sinkhorn", "oracle", "random"] = "mutual"  # oracle: the cohort's truth
     min_similarity: float | None = None  # gate: cosine similarity a match must reach
     ratio: float | None = None  # gate: best distance / second best must stay below
+    max_distance: float | None = None  # gate: mm between token and match, both heads centered and scaled to one size
     inter_start: int = 0  # warm-up of the inter term: it is off before this step
-    released: bool = False  # sum the two directions, as the released code does
+    temperature: float = 0.05  # of the sinkhorn matcher: cosine similarity that counts as a difference
+    dustbin: float = 0.25  # of the sinkhorn matcher: similarity below which no match is the better answer
+    foreground: bool = True  # air is no anchor, positive, negative or match
+    scrambled: bool = False  # tokens from a feature map whose channels were never moved last: groups, not places
+    directions: Literal["mean", "sum"] = "mean"  # of the two directions of each alignment term
+    released: bool = False
 
     def __post_init__(self) -> None:
+        if self.released:
+            for name, value in RELEASED.items():
+                object.__setattr__(self, name, value)
         weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
         _require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
         _require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
         _require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
         _require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
-        _require(self.form in ("within", "cross"), f"loss.form must be 'within' or 'cross', got {self.form!r}")
+        _require(self.temperature > 0, f"loss.temperature must be positive, got {self.temperature}")
         _require(
-            self.metric in ("cosine", "euclidean"), f"loss.metric must be 'cosine' or 'euclidean', got {self.metric!r}"
+            self.max_distance is None or self.max_distance > 0,
+            f"loss.max_distance must be positive (mm), got {self.max_distance}",
         )
+        for name, hint in get_type_hints(LossConfig).items():
+            if get_origin(hint) is Literal:
+                known, value = get_args(hint), getattr(self, name)
+                _require(value in known, f"loss.{name} must be one of {', '.join(known)}, got {value!r}")
 
 
 @dataclass(frozen=True)
@@ -211,20 +250,31 @@ def _read(hint: Any, value: Any) -> Any:
 
 
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
-    """The same run with only some terms of the loss.
+    """The same run with only some terms of the loss, or with another matcher.
 
-    ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; and ``shared_pose``: full as the
-    method describes it, a person's two modalities in one pose, every distance of the intra term read in one modality.
+    ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``shared_pose``: full as the method
+    describes it, a person's two modalities in one pose, every distance of the intra term read in one modality;
+    ``scrambled``: full, but for tokens that are no places; ``released``: full with the loss of the released code; both to
+    study. ``inter-oracle``, ``full-random`` and the like: a name of
+    `MATCHERS` after a variant that has an inter term.
     """
-    _require(variant in VARIANTS, f"unknown variant {variant!r}: choose one of {', '.join(VARIANTS)}")
-    if variant == "shared_pose":
+    terms, _, matcher = variant.partition("-")
+    known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
+    _require(
+        known,
+        f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, or inter-MATCHER or full-MATCHER "
+        f"with a matcher of {', '.join(MATCHERS)}",
+    )
+    if terms == "shared_pose":
         return config.replace(variant=variant, augment={"shared_pose": True}, loss={"form": "within"})
-    off: dict[str, float] = {}
-    if variant in ("reconstruction", "inter"):
-        off["weight_intra"] = 0.0
-    if variant in ("reconstruction", "intra"):
-        off["weight_inter"] = 0.0
-    return config.replace(variant=variant, loss=off)
+    if terms in STUDIED:
+        return config.replace(variant=variant, loss={terms: True})
+    changed: dict[str, Any] = dict(MATCHERS.get(matcher, {}))
+    if terms in ("reconstruction", "inter"):
+        changed["weight_intra"] = 0.0
+    if terms in ("reconstruction", "intra"):
+        changed["weight_inter"] = 0.0
+    return config.replace(variant=variant, loss=changed)
 
 
 def preset(name: str) -> TacoConfig:

@@ -317,7 +317,7 @@ def test_errors_name_the_argument():
     x = tokens(2, 12, 4)
     with pytest.raises(ValueError, match="must have one N, got 12 and 13"):
         inter_instance_loss(x, tokens(2, 13, 4))
-    with pytest.raises(ValueError, match="negatives must be absent, 'unmatched' or indices, got 'hard'"):
+    with pytest.raises(ValueError, match="negatives must be absent, 'semi_hard', 'unmatched' or indices, got 'hard'"):
         inter_instance_loss(x, x, negatives="hard")
     with pytest.raises(ValueError, match=r"matches must have shape \(2, 2, 12\) \(subjects p, q\) or \(2, 12\)"):
         inter_instance_loss(x, x, matches=torch.zeros(2, 11, dtype=torch.long))

@@ -14,7 +14,7 @@ from toposlearn.losses import (
     reconstruction_loss,
     total,
 )
-from toposlearn.topology import gate_matches
+from toposlearn.topology import gate_matches, neighbors, scrambled_tokens
 
 
 def generator(seed=0):
@@ -82,12 +82,26 @@ def test_gates_reach_the_inter_term():
     assert not torch.allclose(terms.inter, by_hand(a, b)[1])
 
 
-def test_released_sums_the_two_directions():
+def test_directions_may_be_summed():
     a, b = output(0), output(1)
-    mean, summed = (loss_of(released=released)(a, b, generator=generator(1)) for released in (False, True))
+    mean, summed = (loss_of(directions=directions)(a, b, generator=generator(1)) for directions in ("mean", "sum"))
     torch.testing.assert_close(summed.intra, 2 * mean.intra)
     torch.testing.assert_close(summed.inter, 2 * mean.inter)
     torch.testing.assert_close(summed.reconstruction, mean.reconstruction)
+
+
+def test_released_does_what_the_released_code_does():
+    """Scrambled tokens of the deepest level, air included, directions summed, negatives without a match."""
+    a, b = output(0), output(1)
+    terms = loss_of(released=True, margin_intra=0.7, form="cross", matcher="random")(a, b, generator=generator(1))
+    x, y = (scrambled_tokens(each.tokens[8]) for each in (a, b))
+    source = {"k": 5, "generator": generator(1)}
+    intra = sum(intra_instance_loss(s, t, margin=0.05, **source) for s, t in ((x, y), (y, x)))
+    inter = sum(
+        inter_instance_loss(s, t, margin=0.2, negatives="unmatched", **source) for s, t in ((x, y), (y, x))
+    )
+    torch.testing.assert_close(terms.intra, intra)
+    torch.testing.assert_close(terms.inter, inter)
 
 
 def test_token_levels_choose():
@@ -106,7 +120,7 @@ def test_a_term_of_weight_zero_is_not_computed(monkeypatch):
         raise AssertionError("computed in vain")
 
     a, b = output(0), output(1)
-    for name in ("intra_instance_loss", "inter_instance_loss", "nearest_neighbors", "match_pairs"):
+    for name in ("intra_instance_loss", "inter_instance_loss", "nearest_neighbors", "match_people"):
         monkeypatch.setattr(total, name, never)
     terms = loss_of(weight_intra=0.0, weight_inter=0.0)(a, b)
     assert float(terms.intra) == float(terms.inter) == 0.0
@@ -168,19 +182,23 @@ def test_nan_in_either_modality_reaches_the_total():
         assert torch.isnan(loss_of()(*outputs).total)
 
 
-def test_nothing_waits_for_the_device():
+@pytest.mark.parametrize("matcher", ["nearest", "mutual", "sinkhorn", "oracle", "random"])
+@pytest.mark.parametrize("negatives", ["uniform", "semi_hard", "unmatched"])
+def test_nothing_waits_for_the_device(monkeypatch, matcher, negatives):
     """Tensors without values: reading one on the host (`.item()`, `if tensor`, a boolean index) raises."""
-    config = {"min_similarity": 0.1, "ratio": 0.9}
+    monkeypatch.setattr(neighbors, "_may_ask", lambda tensor: False)  # on a processor nobody waits
+    config = {"min_similarity": 0.1, "ratio": 0.9, "max_distance": 40.0, "matcher": matcher, "negatives": negatives}
     with FakeTensorMode():
         a, b = (fake_output() for _ in range(2))
-        terms = loss_of(**config)(a, b, torch.arange(3))
+        loss = TacoLoss(TacoConfig().replace(loss=config, volume={"shape": (64, 64, 64)}))
+        terms = loss(a, b, torch.arange(3), places={8: torch.empty(3, 512, 3)})
         assert terms.total.shape == ()
         with pytest.raises(RuntimeError):
             terms.total.item()
 
 
 def fake_output():
-    tokens, masks = {8: torch.empty(3, 27, 8)}, {8: torch.empty(3, 27, dtype=torch.bool)}
+    tokens, masks = {8: torch.empty(3, 512, 8)}, {8: torch.empty(3, 512, dtype=torch.bool)}
     volume = torch.empty(3, 1, 8, 8, 8)
     return SimpleNamespace(tokens=tokens, masks=masks, reconstruction=volume, volume=volume)
 

@@ -8,7 +8,7 @@ from toposlearn.topology import (
     matched_fraction,
     mutual_matches,
     nearest_matches,
-    neighbors,
+    distances,
     pairwise_distance,
     random_matches,
 )
@@ -43,7 +43,7 @@ def test_equal_to_loops(m):
 def test_blocks_of_rows_change_nothing(monkeypatch):
     a, b, mask_a, mask_b = tokens(2, 50, 4), tokens(2, 40, 4, seed=1), some(2, 50), some(2, 40, seed=6)
     whole = mutual_matches(a, b, mask_a, mask_b)
-    monkeypatch.setitem(neighbors._BLOCK, "cpu", 2 * 40 * 7)
+    monkeypatch.setitem(distances._BLOCK, "cpu", 2 * 40 * 7)
     assert torch.equal(mutual_matches(a, b, mask_a, mask_b), whole)
 
 

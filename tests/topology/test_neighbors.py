@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from toposlearn.topology import nearest_neighbors, neighbors, pairwise_distance, sample_negatives
+from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives
 
 
 def tokens(*shape, seed=0):
@@ -75,7 +75,7 @@ def test_tokens_that_are_not_finite_are_left_out():
 def test_blocks_of_rows_change_nothing(monkeypatch):
     x, mask = tokens(2, 50, 8), torch.rand(2, 50) > 0.3
     whole = nearest_neighbors(x, 5, mask)
-    monkeypatch.setitem(neighbors._BLOCK, "cpu", 2 * 50 * 7)
+    monkeypatch.setitem(distances._BLOCK, "cpu", 2 * 50 * 7)
     assert torch.equal(nearest_neighbors(x, 5, mask), whole)
 
 

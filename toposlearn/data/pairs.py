@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from toposlearn.config import AugmentConfig, TacoConfig
-from toposlearn.data.cache import Cache
+from toposlearn.data.cache import Cache, Prepared
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
+from toposlearn.topology import tokens_from_map
 
 
 @dataclass(frozen=True, eq=False)
@@ -22,12 +25,20 @@ class PairBatch:
         foreground: (2B, 1, D, H, W) bool.
         subjects: (B,) long.
         a_to_b: (B, 3, 4) from a's posed mm to b's: the identity when the pose is shared.
+        to_template: (B, 3, D, H, W), template mm of each voxel of modality a; only where the loss asks for the truth.
     """
 
     volumes: Tensor
     foreground: Tensor
     subjects: Tensor
     a_to_b: Tensor
+    to_template: Tensor | None = None
+
+    def token_places(self, strides: Iterable[int]) -> dict[int, Tensor]:
+        """Stride -> (B, N, 3), template mm of token centers; empty without the truth."""
+        if self.to_template is None:
+            return {}
+        return {stride: tokens_from_map(F.avg_pool3d(self.to_template, stride)) for stride in strides}
 
 
 def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
@@ -47,6 +58,8 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         if len(config.volume.modalities) < 2:
             raise ValueError("volume.modalities must name at least two modalities to form pairs")
         self.people = [cache[index] for index in range(len(cache))]
+        if config.loss.matcher == "oracle" and any(person.to_template is None for person in self.people):
+            raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         self.config, self.process = config, process
 
     def __len__(self) -> int:
@@ -59,13 +72,19 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             [torch.randperm(len(self.config.volume.modalities), generator=generator)[:2] for _ in chosen]
         )
         people = [self.people[index] for index in chosen.tolist()]
-        return {
+        return self._truth(people) | {
             "volumes": torch.stack([p.volumes[pair] for p, pair in zip(people, pairs, strict=True)]),
             "foreground": torch.stack([person.foreground[None] for person in people]),
             "subjects": chosen,
             "modalities": pairs,
             "poses": self._poses(len(people), generator),
         }
+
+    def _truth(self, people: Sequence[Prepared]) -> dict[str, Tensor]:
+        """Template mm (B, 3, D, H, W), only for a loss that asks for it: no other may see it."""
+        if self.config.loss.matcher != "oracle":
+            return {}
+        return {"to_template": torch.stack([person.to_template for person in people if person.to_template is not None])}
 
     def _poses(self, count: int, generator: torch.Generator) -> Tensor:
         """Poses (B, 2, 3, 4) of both modalities."""
@@ -83,7 +102,10 @@ def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Gener
     twice = batch["foreground"].float().repeat(2, 1, 1, 1, 1)
     foreground = apply_pose(twice, flat, spacing, nearest=True) > 0.5
     volumes = _change_intensity(volumes, config.augment, generator) * foreground
-    return PairBatch(volumes, foreground, batch["subjects"], relative_pose(poses[0], poses[1]))
+    truth = batch.get("to_template")
+    if truth is not None:
+        truth = apply_pose(truth, poses[0], spacing, border=True)
+    return PairBatch(volumes, foreground, batch["subjects"], relative_pose(poses[0], poses[1]), truth)
 
 
 def _change_intensity(volumes: Tensor, config: AugmentConfig, generator: torch.Generator | None) -> Tensor:

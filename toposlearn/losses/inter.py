@@ -27,7 +27,7 @@ from toposlearn.losses.triplets import (
 )
 from toposlearn.topology.correspondence import mutual_matches
 from toposlearn.topology.distances import check_mask, check_tokens, embed, full_precision
-from toposlearn.topology.neighbors import draw_outside, nearest_neighbors
+from toposlearn.topology.neighbors import draw_outside, nearest_neighbors, semi_hard_negatives
 
 SubjectIds = Sequence[Hashable] | Tensor
 
@@ -42,7 +42,7 @@ def inter_instance_loss(
     mask_a: Tensor | None = None,
     mask_b: Tensor | None = None,
     matches: Tensor | None = None,
-    negatives: Tensor | Literal["unmatched"] | None = None,
+    negatives: Tensor | Literal["semi_hard", "unmatched"] | None = None,
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
 ) -> Tensor:
@@ -62,9 +62,10 @@ def inter_instance_loss(
         mask_b: (B, N) bool, the same for b, negatives included.
         matches: (B, B, N) with ``matches[p, q, u]`` an index into q's tokens or -1, or the same by pair (P, N). Mutual
             nearest neighbors when absent. No gate is applied here: see `toposlearn.topology.gate_matches`.
-        negatives: absent, K per anchor from q's tokens outside m(u) and m(N_K(u)); ``"unmatched"``, from q's tokens
-            without a match (the released code's choice: they can be true neighbors); or indices into q's tokens,
-            (B, B, N, K) or (P, N, K). -1 drops a triplet.
+        negatives: absent, K per anchor from q's tokens outside m(u) and m(N_K(u)); ``"semi_hard"``, the nearest of
+            these that is farther than the positive; ``"unmatched"``, from q's tokens without a match (the released
+            code's choice: they can be true neighbors); or indices into q's tokens, (B, B, N, K) or (P, N, K), where -1
+            drops a triplet.
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.
 
@@ -88,11 +89,10 @@ def inter_instance_loss(
         anchors = _by_pair(matches, (p, q), "matches", (len(b), a.shape[1]))
         anchors = anchors.masked_fill(~(counts_a[p] & gather_flags(counts_b[q], anchors)), -1)  # (P, N)
         positives = _match_of(graph[p], anchors)  # (P, N, K)
-        drawn = _negatives(negatives, anchors, positives, counts_b, (p, q), generator)
-
         vectors = embed(b, "cosine")
-        read = [gather_tokens(vectors, index, q) for index in (anchors[..., None], positives, drawn)]
-        losses = triplet_hinge(read[0], read[1], read[2], margin, "cosine")
+        read = gather_tokens(vectors, anchors[..., None], q)[:, :, 0]
+        drawn = _negatives(negatives, anchors, positives, counts_b, (p, q), (read, vectors), generator)
+        losses = triplet_hinge(read, vectors, positives, drawn, margin, "cosine", q)
         valid = (anchors >= 0)[..., None] & (positives >= 0) & gather_flags(counts_b[q], drawn)
         valid = valid & _kept_pairs(subject_ids, counts_a, counts_b, k, (p, q))[:, None, None]
         return _mean_of_means(losses, valid) + zero
@@ -139,15 +139,18 @@ def _negatives(
     positives: Tensor,
     counts: Tensor,
     pairs: tuple[Tensor, Tensor],
+    read: tuple[Tensor, Tensor],
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Negatives (P, N, K) among q's tokens that count, (B, N)."""
+    """Negatives (P, N, K) among q's tokens that count, (B, N); ``read``: the anchors' vectors, and everybody's."""
     n, k = positives.shape[1:]
     allowed = counts[pairs[1]]
     if isinstance(negatives, Tensor):
         return _by_pair(negatives, pairs, "negatives", (len(counts), n, k))
     if negatives is None:
         return draw_outside(torch.cat([anchors[..., None], positives], -1), n, k, allowed, generator)
+    if negatives == "semi_hard":
+        return semi_hard_negatives(read[0], read[1][pairs[1]], positives, anchors[..., None], allowed)
     matched = torch.zeros(len(allowed), n + 1, dtype=torch.bool, device=counts.device)  # the last: no match
     matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
     return draw_outside(positives[..., :0], n, k, allowed & ~matched, generator)
@@ -191,5 +194,5 @@ def _check(
     check_mask("mask_a", mask_a, tokens_a)
     check_mask("mask_b", mask_b, tokens_b)
     check_enough(tokens_b.shape[1], k)
-    if isinstance(negatives, str) and negatives != "unmatched":
-        raise ValueError(f"negatives must be absent, 'unmatched' or indices, got {negatives!r}")
+    if isinstance(negatives, str) and negatives not in ("semi_hard", "unmatched"):
+        raise ValueError(f"negatives must be absent, 'semi_hard', 'unmatched' or indices, got {negatives!r}")

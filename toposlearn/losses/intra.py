@@ -18,13 +18,12 @@ from toposlearn.losses.triplets import (
     check_enough,
     counted,
     gather_flags,
-    gather_tokens,
     triplet_hinge,
     valid_mean,
     zero_of,
 )
 from toposlearn.topology.distances import Metric, check_mask, embed, full_precision
-from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
+from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
 
 Form = Literal["within", "cross"]
 
@@ -36,7 +35,7 @@ def intra_instance_loss(
     k: int = 5,
     margin: float = 0.05,
     mask: Tensor | None = None,
-    negatives: Tensor | None = None,
+    negatives: Tensor | Literal["semi_hard"] | None = None,
     form: Form = "within",
     metric: Metric = "cosine",
     generator: torch.Generator | None = None,
@@ -54,7 +53,8 @@ def intra_instance_loss(
         k: neighbors K.
         margin: how much nearer than the negative a positive must be, in the metric's unit.
         mask: (B, N) bool, tokens that count. A masked token is no anchor, positive or negative, and may hold anything.
-        negatives: (B, N, K) long; drawn uniformly outside N_K(i) and i when absent. -1 drops a triplet.
+        negatives: absent, drawn uniformly outside N_K(i) and i; ``"semi_hard"``, the nearest of these in b that is
+            farther than the positive; or (B, N, K) long, where -1 drops a triplet.
         form: ``"within"`` reads anchor, positive and negative in b; ``"cross"`` reads the anchor in a.
         metric: ``"cosine"`` or ``"euclidean"``.
         generator: source of randomness of the negatives.
@@ -66,26 +66,29 @@ def intra_instance_loss(
     Raises:
         ValueError: shapes that do not fit, N < K + 2, an unknown form or metric.
     """
-    _check(tokens_a, tokens_b, k, mask, form)
+    _check(tokens_a, tokens_b, k, mask, form, negatives)
     with full_precision(tokens_b):
         a, counts = counted(tokens_a, mask)
         b, _ = counted(tokens_b, mask)
         positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
-        if negatives is None:
-            negatives = sample_negatives(positives, b.shape[1], k, mask, generator)
-        _check_indices(positives, negatives, (*b.shape[:2], k))
         vectors = embed(b, metric)
         anchors = vectors if form == "within" else embed(a.detach(), metric)
-        losses = triplet_hinge(
-            anchors[:, :, None], gather_tokens(vectors, positives), gather_tokens(vectors, negatives), margin, metric
-        )
+        if negatives is None:
+            negatives = sample_negatives(positives, b.shape[1], k, mask, generator)
+        elif not isinstance(negatives, Tensor):
+            itself = torch.arange(b.shape[1], device=b.device)[:, None].expand(len(b), -1, 1)
+            negatives = semi_hard_negatives(anchors, vectors, positives, itself, mask, metric)
+        _check_indices(positives, negatives, (*b.shape[:2], k))
+        losses = triplet_hinge(anchors, vectors, positives, negatives, margin, metric)
         valid = counts[..., None] & gather_flags(counts, positives) & gather_flags(counts, negatives)
         valid = valid & (counts.sum(1) >= k + 2)[:, None, None]
         per_subject, kept = valid_mean(losses, valid, dim=(1, 2))
         return valid_mean(per_subject, kept)[0] + zero_of(a, b)
 
 
-def _check(tokens_a: Tensor, tokens_b: Tensor, k: int, mask: Tensor | None, form: str) -> None:
+def _check(
+    tokens_a: Tensor, tokens_b: Tensor, k: int, mask: Tensor | None, form: str, negatives: Tensor | str | None
+) -> None:
     if tokens_a.shape != tokens_b.shape or tokens_a.ndim != 3:
         shapes = f"{tuple(tokens_a.shape)} and {tuple(tokens_b.shape)}"
         raise ValueError(f"tokens_a and tokens_b must both have shape (B, N, F), place by place the same, got {shapes}")
@@ -93,6 +96,8 @@ def _check(tokens_a: Tensor, tokens_b: Tensor, k: int, mask: Tensor | None, form
     check_enough(tokens_b.shape[1], k)
     if form not in ("within", "cross"):
         raise ValueError(f"form must be 'within' or 'cross', got {form!r}")
+    if isinstance(negatives, str) and negatives != "semi_hard":
+        raise ValueError(f"negatives must be absent, 'semi_hard' or indices, got {negatives!r}")
 
 
 def _check_indices(neighbors: Tensor, negatives: Tensor, shape: tuple[int, ...]) -> None:

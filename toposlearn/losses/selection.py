@@ -2,38 +2,40 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 
+Values = Tensor | None
+
+
 def select_tokens(
-    tokens_a: Tensor, tokens_b: Tensor, mask: Tensor | None, count: int, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor, Tensor | None]:
-    """Keep `count` tokens, the same places in both modalities; more foreground than that is thinned at random.
+    values: Sequence[Values], mask: Tensor | None, count: int, generator: torch.Generator | None = None
+) -> tuple[list[Values], Tensor | None]:
+    """Keep `count` tokens, the same places of everything; more foreground than that is thinned at random.
 
     The number is fixed so that shapes do not depend on the data and a GPU is never waited for.
 
     Args:
-        tokens_a: (B, N, F).
-        tokens_b: (B, N, F).
+        values: each (B, N, F), such as the tokens of two modalities; the first is not None.
         mask: (B, N) bool, foreground, or None.
         count: tokens kept, M = min(count, N).
         generator: source of randomness.
 
     Returns:
-        Tokens (B, M, F) of both, and the mask (B, M): air fills up where there is too little foreground.
+        Values (B, M, F), and the mask (B, M): air fills up where there is too little foreground.
     """
-    b, n, _ = tokens_a.shape
+    first = values[0]
+    assert first is not None
+    b, n, _ = first.shape
     if count >= n:
-        return tokens_a, tokens_b, mask
-    priority = torch.rand(b, n, generator=generator, device=tokens_a.device)
+        return list(values), mask
+    priority = torch.rand(b, n, generator=generator, device=first.device)
     if mask is not None:
         priority = priority + mask
     index = priority.topk(count, dim=1).indices.sort(dim=1).values
     places = index[..., None]
-    kept = None if mask is None else mask.gather(1, index)
-    return (
-        tokens_a.gather(1, places.expand(-1, -1, tokens_a.shape[-1])),
-        tokens_b.gather(1, places.expand(-1, -1, tokens_b.shape[-1])),
-        kept,
-    )
+    kept = [None if each is None else each.gather(1, places.expand(-1, -1, each.shape[-1])) for each in values]
+    return kept, None if mask is None else mask.gather(1, index)

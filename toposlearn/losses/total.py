@@ -11,14 +11,15 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor, nn
 
-from toposlearn.config import LossConfig, TacoConfig
-from toposlearn.losses.inter import SubjectIds, inter_instance_loss, match_pairs, ordered_pairs
+from toposlearn.config import LossConfig, TacoConfig, VolumeConfig
+from toposlearn.losses.inter import SubjectIds, inter_instance_loss
 from toposlearn.losses.intra import intra_instance_loss
+from toposlearn.losses.matching import People, match_people
 from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.selection import select_tokens
 from toposlearn.losses.triplets import check_enough
-from toposlearn.topology.correspondence import gate_matches, invert_matches
 from toposlearn.topology.neighbors import nearest_neighbors
+from toposlearn.topology.tokens import grid_positions, scrambled_tokens
 
 
 class TacoOutput(Protocol):
@@ -51,27 +52,29 @@ class TacoTerms(NamedTuple):
 
 
 class _Level(NamedTuple):
-    """One token level: both modalities' tokens (B, N, F), their common mask (B, N), both graphs (B, N, K)."""
+    """One token level: what is known of the people there, and both graphs (B, N, K)."""
 
-    tokens: tuple[Tensor, Tensor]
-    mask: Tensor | None
+    people: People
     graphs: tuple[Tensor | None, Tensor | None]
 
     def swapped(self) -> _Level:
         """The other direction."""
-        return _Level(self.tokens[::-1], self.mask, self.graphs[::-1])
+        people = self.people._replace(tokens_a=self.people.tokens_b, tokens_b=self.people.tokens_a)
+        return _Level(people, self.graphs[::-1])
 
 
 class TacoLoss(nn.Module):
     """L = w_rec L_rec + w_intra L_intra + w_inter L_inter.
 
-    Each alignment term is the mean over both directions and over the token levels. ``loss.released`` sums the two
-    directions, as the released code does, so its weight of 10 is 20 here.
+    Each alignment term is the mean over both directions and over the token levels. With ``loss.released`` it does what
+    the released code does: see `toposlearn.config.RELEASED`. Directions are then summed, so its weight of 10 is 20
+    here; without ``loss.token_levels`` only the deepest level is used.
     """
 
     def __init__(self, config: TacoConfig) -> None:
         super().__init__()
         self.config: LossConfig = config.loss
+        self.volume: VolumeConfig = config.volume
 
     def forward(
         self,
@@ -80,6 +83,7 @@ class TacoLoss(nn.Module):
         subject_ids: SubjectIds | None = None,
         step: int | None = None,
         generator: torch.Generator | None = None,
+        places: Mapping[int, Tensor] | None = None,
     ) -> TacoTerms:
         """Compare the outputs for two modalities of the same B subjects.
 
@@ -89,12 +93,13 @@ class TacoLoss(nn.Module):
             subject_ids: one per subject; only pairs of different people enter the inter term. Absent: all differ.
             step: optimizer step; before ``loss.inter_start`` the inter term is off. Absent: it is on.
             generator: source of randomness of the negatives.
+            places: stride -> (B, N, 3), true template mm of the tokens; read by the oracle matcher only.
 
         Returns:
             The weighted total and its three terms.
 
         Raises:
-            ValueError: a level in ``loss.token_levels`` that the model does not give.
+            ValueError: a level in ``loss.token_levels`` that the model does not give, or an oracle without the truth.
         """
         config = self.config
         use_intra = config.weight_intra > 0
@@ -102,7 +107,7 @@ class TacoLoss(nn.Module):
         reconstruction = intra = inter = torch.zeros((), device=output_b.volume.device)
         if config.weight_reconstruction > 0:
             reconstruction = torch.stack([_reconstruction(output) for output in (output_a, output_b)]).mean()
-        levels = self._levels(output_a, output_b, generator) if use_intra or use_inter else []
+        levels = self._levels(output_a, output_b, places or {}, generator) if use_intra or use_inter else []
         if use_intra:
             intra = torch.stack([self._intra(level, generator) for level in levels]).mean()
         if use_inter:
@@ -110,22 +115,52 @@ class TacoLoss(nn.Module):
         weighted = config.weight_reconstruction * reconstruction + config.weight_intra * intra
         return TacoTerms(weighted + config.weight_inter * inter, reconstruction, intra, inter)
 
-    def _levels(self, output_a: TacoOutput, output_b: TacoOutput, generator: torch.Generator | None) -> list[_Level]:
+    def _levels(
+        self,
+        output_a: TacoOutput,
+        output_b: TacoOutput,
+        places: Mapping[int, Tensor],
+        generator: torch.Generator | None,
+    ) -> list[_Level]:
         """The configured levels. Both terms share a graph, which costs more than the rest of them together."""
-        strides = self.config.token_levels or tuple(output_a.tokens)
-        missing = sorted(set(strides) - set(output_a.tokens))
+        available = tuple(output_a.tokens)
+        strides = self.config.token_levels or ((max(available),) if self.config.released else available)
+        missing = sorted(set(strides) - set(available))
         if missing:
-            raise ValueError(f"loss.token_levels {missing} are not among the model's levels {tuple(output_a.tokens)}")
+            raise ValueError(f"loss.token_levels {missing} are not among the model's levels {available}")
         levels = []
         for stride in strides:
-            common = _common(output_a.masks.get(stride), output_b.masks.get(stride))
-            *tokens, mask = select_tokens(
-                output_a.tokens[stride], output_b.tokens[stride], common, self.config.max_tokens, generator
-            )
-            check_enough(tokens[0].shape[1], self.config.k)
-            graphs = self._graph(tokens[0], mask), self._graph(tokens[1], mask)
-            levels.append(_Level((tokens[0], tokens[1]), mask, graphs))
+            people = self._people(output_a, output_b, stride, places.get(stride), generator)
+            check_enough(people.tokens_a.shape[1], self.config.k)
+            graphs = tuple(self._graph(tokens, people.mask) for tokens in (people.tokens_a, people.tokens_b))
+            levels.append(_Level(people, (graphs[0], graphs[1])))
         return levels
+
+    def _people(
+        self,
+        output_a: TacoOutput,
+        output_b: TacoOutput,
+        stride: int,
+        places: Tensor | None,
+        generator: torch.Generator | None,
+    ) -> People:
+        """The tokens that are compared: foreground, at most so many, and what the matcher needs to know of them."""
+        config = self.config
+        tokens = [output.tokens[stride] for output in (output_a, output_b)]
+        if config.scrambled:
+            tokens = [scrambled_tokens(each) for each in tokens]
+        placed = config.foreground and not config.scrambled  # a scrambled token lies nowhere
+        mask = _common(output_a.masks.get(stride), output_b.masks.get(stride)) if placed else None
+        positions = None
+        if config.max_distance is not None:
+            grid = grid_positions(self.volume.shape, stride, self.volume.spacing)
+            positions = grid.to(tokens[0].device).expand(len(tokens[0]), -1, -1)
+        (a, b, positions, places), mask = select_tokens(
+            [*tokens, positions, places], mask, config.max_tokens, generator
+        )
+        assert a is not None
+        assert b is not None
+        return People(a, b, mask, positions, places)
 
     def _graph(self, tokens: Tensor, mask: Tensor | None) -> Tensor | None:
         """The graph both terms can use; with another metric the inter term, always cosine, needs its own."""
@@ -136,10 +171,12 @@ class TacoLoss(nn.Module):
         config = self.config
         directions = [
             intra_instance_loss(
-                *way.tokens,
+                way.people.tokens_a,
+                way.people.tokens_b,
                 k=config.k,
                 margin=config.margin_intra,
-                mask=way.mask,
+                mask=way.people.mask,
+                negatives="semi_hard" if config.negatives == "semi_hard" else None,
                 form=config.form,
                 metric=config.metric,
                 generator=generator,
@@ -150,39 +187,30 @@ class TacoLoss(nn.Module):
         return self._combine(directions)
 
     def _inter(self, level: _Level, subject_ids: SubjectIds | None, generator: torch.Generator | None) -> Tensor:
-        """Both directions of one level. The matches of the second are those of the first, read backwards."""
+        """Both directions of one level."""
         config = self.config
-        forward = match_pairs(*level.tokens, level.mask, level.mask)
-        backward = torch.empty_like(forward)
-        backward[_reverse_pairs(len(level.tokens[0]), forward.device)] = invert_matches(forward, forward.shape[1])
+        both = match_people(level.people, config, generator)
         directions = [
             inter_instance_loss(
-                *way.tokens,
+                way.people.tokens_a,
+                way.people.tokens_b,
                 subject_ids=subject_ids,
                 k=config.k,
                 margin=config.margin_inter,
-                mask_a=way.mask,
-                mask_b=way.mask,
-                matches=self._gated(matches, way),
+                mask_a=way.people.mask,
+                mask_b=way.people.mask,
+                matches=matches,
+                negatives=None if config.negatives == "uniform" else config.negatives,
                 generator=generator,
                 neighbors=way.graphs[0],
             )
-            for way, matches in ((level, forward), (level.swapped(), backward))
+            for way, matches in zip((level, level.swapped()), both, strict=True)
         ]
         return self._combine(directions)
 
-    def _gated(self, matches: Tensor, level: _Level) -> Tensor:
-        """Matches (P, N) that pass the configured gates."""
-        if self.config.min_similarity is None and self.config.ratio is None:
-            return matches
-        p, q = ordered_pairs(len(level.tokens[0]), matches.device)
-        mask = None if level.mask is None else level.mask[q]
-        gates = self.config.min_similarity, self.config.ratio
-        return gate_matches(matches, level.tokens[0][p], level.tokens[1][q], *gates, mask_b=mask)
-
     def _combine(self, directions: list[Tensor]) -> Tensor:
         total = torch.stack(directions).sum()
-        return total if self.config.released else total / len(directions)
+        return total if self.config.directions == "sum" else total / len(directions)
 
 
 def _reconstruction(output: TacoOutput) -> Tensor:
@@ -195,8 +223,3 @@ def _common(mask_a: Tensor | None, mask_b: Tensor | None) -> Tensor | None:
         return mask_a if mask_b is None else mask_b
     return mask_a & mask_b
 
-
-def _reverse_pairs(b: int, device: torch.device) -> Tensor:
-    """For each ordered pair (p, q), the place (P,) of (q, p) in the list."""
-    p, q = ordered_pairs(b, device)
-    return q * (b - 1) + p - (p > q).long()

@@ -5,10 +5,12 @@ Indices and masks of these functions may hold anything where ``valid`` is false;
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor
 
-from toposlearn.topology.distances import Metric, as_float, paired_distance
+from toposlearn.topology.distances import Metric, as_float, block_size, paired_distance
 
 
 def gather_tokens(tokens: Tensor, index: Tensor, subjects: Tensor | None = None) -> Tensor:
@@ -16,9 +18,7 @@ def gather_tokens(tokens: Tensor, index: Tensor, subjects: Tensor | None = None)
 
     Row r is read in subject r, or in subject ``subjects[r]`` when these are given (R,).
     """
-    if subjects is None:
-        subjects = torch.arange(len(tokens), device=tokens.device)
-    flat = index.clamp_min(0) + subjects.view(-1, 1, 1) * tokens.shape[1]
+    flat = _flat_places(index, tokens.shape[1], subjects)
     return tokens.reshape(-1, tokens.shape[-1]).index_select(0, flat.flatten()).view(*index.shape, -1)
 
 
@@ -27,10 +27,78 @@ def gather_flags(flags: Tensor, index: Tensor) -> Tensor:
     return flags.gather(1, index.clamp_min(0).flatten(1)).view_as(index) & (index >= 0)
 
 
-def triplet_hinge(anchor: Tensor, positive: Tensor, negative: Tensor, margin: float, metric: Metric) -> Tensor:
-    """relu(d(anchor, positive) - d(anchor, negative) + margin) for embedded tokens (..., F)."""
-    closer = paired_distance(anchor, positive, metric) - paired_distance(anchor, negative, metric)
-    return torch.relu(closer + margin)
+def triplet_hinge(
+    anchors: Tensor,
+    vectors: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    margin: float,
+    metric: Metric,
+    subjects: Tensor | None = None,
+) -> Tensor:
+    """relu(d(anchor, positive) - d(anchor, negative) + margin) (R, N, K), for embedded tokens.
+
+    Args:
+        anchors: (R, N, F).
+        vectors: (B, M, F), where positives and negatives are read.
+        positives: (R, N, K) long, places in the vectors of the row's subject; -1 reads the first.
+        negatives: (R, N, K) long.
+        margin: in the metric's unit.
+        metric: of the distance.
+        subjects: (R,) subject of each row; its own number when absent.
+    """
+    if metric == "euclidean":
+        read = [gather_tokens(vectors, index, subjects) for index in (positives, negatives)]
+        nearer, farther = (paired_distance(anchors[:, :, None], each, metric) for each in read)
+        return torch.relu(nearer - farther + margin)
+    places = _flat_places(torch.cat([positives, negatives], -1), vectors.shape[1], subjects)
+    similar = _GatheredDots.apply(anchors.flatten(0, 1), vectors.flatten(0, 1), places.flatten(0, 1))
+    nearer, farther = similar.view(places.shape).chunk(2, -1)
+    return torch.relu(farther - nearer + margin)
+
+
+class _GatheredDots(torch.autograd.Function):
+    """Products (T, C) of anchors (T, F) with the vectors (V, F) at places (T, C), without keeping what was gathered.
+
+    The graph of plain gathering holds T x C x F numbers several times over until the backward pass: most of the memory
+    of a loss, and half of its time. Here both passes gather anew, a block of anchors at a time.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, vectors: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(anchors, vectors, places)
+        blocks = [
+            torch.bmm(vectors[places[rows].flatten()].view(-1, places.shape[1], anchors.shape[1]), anchors[rows, :, None])
+            for rows in _blocks(places, vectors)
+        ]
+        return torch.cat(blocks)[..., 0]
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        anchors, vectors, places = ctx.saved_tensors
+        gradient, (of_anchors, of_vectors) = gradients[0], ctx.needs_input_grad[:2]
+        to_anchors, to_vectors = [], torch.zeros_like(vectors) if of_vectors else None
+        for rows in _blocks(places, vectors):
+            here, index = gradient[rows], places[rows].flatten()
+            if of_anchors:
+                gathered = vectors[index].view(len(here), -1, vectors.shape[1])
+                to_anchors.append(torch.bmm(here[:, None], gathered)[:, 0])
+            if to_vectors is not None:
+                to_vectors.index_add_(0, index, (here[..., None] * anchors[rows, None]).flatten(0, 1))
+        return torch.cat(to_anchors) if of_anchors else None, to_vectors, None
+
+
+def _blocks(places: Tensor, vectors: Tensor) -> list[slice]:
+    """Slices of the anchors that keep what is gathered at once within a bound of memory."""
+    step = max(1, block_size(vectors) // (places.shape[1] * vectors.shape[1]))
+    return [slice(start, start + step) for start in range(0, len(places), step)]
+
+
+def _flat_places(index: Tensor, n: int, subjects: Tensor | None) -> Tensor:
+    """Places (R, N, C) of the row's subject as places among the tokens of all subjects, one after another."""
+    if subjects is None:
+        subjects = torch.arange(len(index), device=index.device)
+    return index.clamp_min(0) + subjects.view(-1, 1, 1) * n
 
 
 def valid_mean(values: Tensor, valid: Tensor, dim: int | tuple[int, ...] = -1) -> tuple[Tensor, Tensor]:

@@ -96,7 +96,8 @@ class Trainer:
             output_a, output_b = self.model(pair.volumes, pair.foreground).halves()
         if not self.config.augment.shared_pose:
             output_b = read_at_same_places(output_b, pair.a_to_b, self.config.volume)
-        terms: TacoTerms = self.loss(output_a, output_b, pair.subjects, self.step)
+        places = pair.token_places(self.config.model.token_strides)
+        terms: TacoTerms = self.loss(output_a, output_b, pair.subjects, self.step, places=places)
         self.accelerator.backward(terms.total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         if not self.untrained:

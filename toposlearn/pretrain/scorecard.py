@@ -21,6 +21,7 @@ from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
 from toposlearn.topology import match_error, matched_fraction, mutual_matches, nearest_matches, neighbor_overlap
 from toposlearn.topology.distances import Metric
+from toposlearn.topology.tokens import centered_positions
 
 
 @torch.no_grad()
@@ -100,14 +101,6 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
         random=errors(noise[0], noise[1]),
         permuted=errors(template, _permuted(template, mask, seed), kind="euclidean"),
     )
-
-
-def centered_positions(place: Tensor, mask: Tensor) -> Tensor:
-    """Positions (S, N, 3) with each head's foreground at mean 0 and standard deviation 1 along each axis."""
-    weight = mask[..., None] / mask.sum(dim=1)[:, None, None]
-    middle = (weight * place).sum(dim=1, keepdim=True)
-    spread = (weight * (place - middle) ** 2).sum(dim=1, keepdim=True).sqrt()
-    return (place - middle) / spread
 
 
 def relative_error(errors: Floats, reference: Controls) -> float:

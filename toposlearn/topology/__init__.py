@@ -8,7 +8,7 @@ from toposlearn.topology.correspondence import (
     random_matches,
 )
 from toposlearn.topology.distances import pairwise_distance
-from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
+from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
 from toposlearn.topology.preservation import (
     correspondence_error,
     effective_rank,
@@ -18,9 +18,11 @@ from toposlearn.topology.preservation import (
     neighbor_distance,
     neighbor_overlap,
 )
-from toposlearn.topology.tokens import token_mask, tokens_from_map
+from toposlearn.topology.tokens import centered_positions, scrambled_tokens, token_mask, tokens_from_map
+from toposlearn.topology.transport import sinkhorn_matches
 
 __all__ = [
+    "centered_positions",
     "correspondence_error",
     "effective_rank",
     "floor_error",
@@ -36,6 +38,9 @@ __all__ = [
     "pairwise_distance",
     "random_matches",
     "sample_negatives",
+    "scrambled_tokens",
+    "semi_hard_negatives",
+    "sinkhorn_matches",
     "token_mask",
     "tokens_from_map",
 ]

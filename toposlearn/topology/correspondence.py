@@ -14,13 +14,13 @@ from toposlearn.topology.distances import (
     Metric,
     check_mask,
     check_tokens,
-    distance_matrix,
+    distance_blocks,
     embed,
     full_precision,
     paired_distance,
     usable_tokens,
 )
-from toposlearn.topology.neighbors import draw_outside, row_blocks
+from toposlearn.topology.neighbors import draw_outside
 
 
 def nearest_matches(
@@ -42,7 +42,7 @@ def nearest_matches(
     Returns:
         Indices into b (B, N), long, or -1 where b has no token that counts.
     """
-    return _two_way_matches(tokens_a, tokens_b, mask_a, mask_b, metric)[0]
+    return matches_both_ways(tokens_a, tokens_b, mask_a, mask_b, metric)[0]
 
 
 def mutual_matches(
@@ -59,15 +59,23 @@ def mutual_matches(
     Returns:
         Indices into b (B, N), long, or -1. No token of b is matched twice.
     """
-    forward, backward = _two_way_matches(tokens_a, tokens_b, mask_a, mask_b, "cosine")
-    index = torch.arange(forward.shape[1], device=forward.device)
-    mutual = (forward >= 0) & (backward.gather(1, forward.clamp_min(0)) == index)
-    return forward.masked_fill(~mutual, -1)
+    return keep_mutual(*matches_both_ways(tokens_a, tokens_b, mask_a, mask_b))
+
+
+def keep_mutual(there: Tensor, back: Tensor) -> Tensor:
+    """Of the matches a -> b (B, N) those that b -> a (B, M) confirms, the others -1."""
+    index = torch.arange(there.shape[1], device=there.device)
+    confirmed = (there >= 0) & (back.gather(1, there.clamp_min(0)) == index)
+    return there.masked_fill(~confirmed, -1)
 
 
 @torch.no_grad()
-def _two_way_matches(
-    tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None, mask_b: Tensor | None, metric: Metric
+def matches_both_ways(
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    mask_a: Tensor | None = None,
+    mask_b: Tensor | None = None,
+    metric: Metric = "cosine",
 ) -> tuple[Tensor, Tensor]:
     """Nearest in b of each a (B, N), nearest in a of each b (B, M), from one pass over blocks of the matrix."""
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
@@ -76,18 +84,20 @@ def _two_way_matches(
     usable_a, usable_b = usable_tokens(tokens_a, mask_a), usable_tokens(tokens_b, mask_b)
     with full_precision(tokens_a):
         a, b = embed(tokens_a, metric), embed(tokens_b, metric)
-        forward = []
-        nearest = b.new_full(b.shape[:2], torch.inf)
-        backward = torch.full(b.shape[:2], -1, device=b.device)
-        for rows in row_blocks(a, b):
-            distances = distance_matrix(a[:, rows], b, metric)
-            distances.masked_fill_(~usable_a[:, rows, None], torch.inf).masked_fill_(~usable_b[:, None], torch.inf)
-            value, index = distances.min(2)
-            forward.append(index.masked_fill(~torch.isfinite(value), -1))
+        there = []
+        best = b.new_full(b.shape[:2], torch.inf)
+        back = torch.zeros(b.shape[:2], dtype=torch.long, device=b.device)
+        for rows, distances in distance_blocks(a, b, metric, usable_a=usable_a, usable_b=usable_b):
+            there.append(distances.min(2).indices)
             value, index = distances.min(1)
-            backward = torch.where(value < nearest, index + rows.start, backward)
-            nearest = torch.minimum(nearest, value)
-    return torch.cat(forward, 1), backward
+            back = torch.where(value < best, index + rows.start, back)
+            best = torch.minimum(best, value)
+    return _if_usable(torch.cat(there, 1), usable_a, usable_b), _if_usable(back, usable_b, usable_a)
+
+
+def _if_usable(matches: Tensor, usable: Tensor, usable_there: Tensor) -> Tensor:
+    """Matches (B, N) between tokens that count, (B, N) and (B, M); the others -1."""
+    return matches.masked_fill(~(usable & usable_there.gather(1, matches)), -1)
 
 
 def random_matches(mask_a: Tensor, mask_b: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -112,6 +122,10 @@ def gate_matches(
     min_similarity: float | None = None,
     ratio: float | None = None,
     mask_b: Tensor | None = None,
+    *,
+    max_distance: float | None = None,
+    positions_a: Tensor | None = None,
+    positions_b: Tensor | None = None,
 ) -> Tensor:
     """Keep the matches that can be trusted, set the others to -1.
 
@@ -122,30 +136,42 @@ def gate_matches(
         min_similarity: cosine similarity a match must reach.
         ratio: distance to the match over distance to the nearest other token of b must stay below this (Lowe, 2004).
         mask_b: (B, M) bool, tokens of b that count as "other" in the ratio.
+        max_distance: mm that a token and its match may lie apart: a spatial prior.
+        positions_a: (B, N, 3), mm, in a frame common to both people (see `centered_positions`).
+        positions_b: (B, M, 3), the same for b.
 
     Returns:
         Matches (B, N), long.
+
+    Raises:
+        ValueError: shapes that do not fit, or a spatial prior without positions.
     """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     check_mask("mask_b", mask_b, tokens_b)
+    keep = matches >= 0
     with full_precision(tokens_a):
         a, b = embed(tokens_a, "cosine"), embed(tokens_b, "cosine")
-        found = b.gather(1, matches.clamp_min(0)[..., None].expand_as(a))
-        distance = paired_distance(a, found, "cosine").clamp(0, 2)
-        keep = matches >= 0
+        distance = paired_distance(a, _at(b, matches), "cosine").clamp(0, 2)
         if min_similarity is not None:
             keep = keep & (1 - distance >= min_similarity)
         if ratio is not None:
             keep = keep & (distance < ratio * _nearest_other(matches, a, b, usable_tokens(tokens_b, mask_b)))
+        if max_distance is not None:
+            if positions_a is None or positions_b is None:
+                raise ValueError("max_distance needs positions_a and positions_b")
+            keep = keep & (paired_distance(positions_a, _at(positions_b, matches), "euclidean") <= max_distance)
     return matches.masked_fill(~keep, -1)
 
 
+def _at(values: Tensor, matches: Tensor) -> Tensor:
+    """Values (B, M, F) at the matches (B, N), those of the first token where there is none."""
+    return values.gather(1, matches.clamp_min(0)[..., None].expand(-1, -1, values.shape[-1]))
+
+
 def _nearest_other(matches: Tensor, a: Tensor, b: Tensor, usable: Tensor) -> Tensor:
-    """Distance (B, N) of each a to the nearest usable token of b that is not its match."""
+    """Distance (B, N) of each a to the nearest usable token of b that is not its match; far without one."""
     blocks = []
-    for rows in row_blocks(a, b):
-        distances = distance_matrix(a[:, rows], b, "cosine")
-        distances.masked_fill_(~usable[:, None], torch.inf)
+    for rows, distances in distance_blocks(a, b, "cosine", usable_b=usable):
         distances.scatter_(2, matches[:, rows].clamp_min(0)[..., None], torch.inf)
         blocks.append(distances.amin(2))
     return torch.cat(blocks, 1)

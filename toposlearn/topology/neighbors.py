@@ -13,16 +13,11 @@ from toposlearn.topology.distances import (
     Metric,
     check_mask,
     check_tokens,
-    distance_matrix,
+    distance_blocks,
     embed,
     full_precision,
     usable_tokens,
 )
-
-# Distances held at once. A processor is fastest within its cache (4 MiB), a GPU with few large blocks (256 MiB).
-_BLOCK = {"cpu": 2**20}
-_BLOCK_ELSEWHERE = 2**26
-
 
 @torch.no_grad()
 def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
@@ -50,35 +45,43 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
         raise ValueError(f"k must be between 1 and N - 1 = {n - 1} (a token is not its own neighbor), got {k}")
     usable = usable_tokens(tokens, mask)
     with full_precision(tokens):
-        vectors = embed(tokens, metric)
-        blocks = []
-        for rows in row_blocks(vectors, vectors):
-            distances = distance_matrix(vectors[:, rows], vectors, metric)
-            distances.masked_fill_(~usable[:, None], torch.inf)
+        vectors, blocks = embed(tokens, metric), []
+        for rows, distances in distance_blocks(vectors, vectors, metric, usable_b=usable):
             distances.diagonal(offset=rows.start, dim1=1, dim2=2).fill_(torch.inf)
-            blocks.append(_lowest(distances, k))
-    return torch.cat(blocks, 1).masked_fill(~usable[..., None], -1)
+            blocks.append(_lowest(distances, k, usable[:, rows]))
+    found = torch.cat(blocks, 1)
+    counts = usable.gather(1, found.flatten(1)).view_as(found) & usable[..., None]
+    return found.masked_fill(~counts, -1)
 
 
-def row_blocks(a: Tensor, b: Tensor) -> list[slice]:
-    """Slices of the rows of ``a`` (B, N, F) that keep the distances to ``b`` (B, M, F) within a bound of memory."""
-    bound = _BLOCK.get(a.device.type, _BLOCK_ELSEWHERE)
-    step = max(1, bound // max(1, b.shape[0] * b.shape[1]))
-    return [slice(start, min(start + step, a.shape[1])) for start in range(0, a.shape[1], step)]
+def _lowest(distances: Tensor, k: int, usable: Tensor) -> Tensor:
+    """Indices of the K lowest entries of each row (B, R, M), lowest first, of equal ones the first.
 
-
-def _lowest(distances: Tensor, k: int) -> Tensor:
-    """Indices of the K lowest entries of each row, -1 where they are infinite. Overwrites ``distances``.
-
-    K passes of `torch.min`, which promises the first of equal values; `torch.topk` promises nothing, and a stable
-    sort of the whole row costs far more.
+    `torch.topk` promises nothing about equal values. Within the K they are put in order; where the K-th equals the next
+    in a row that counts (B, R), K passes of `torch.min` decide, which promises the first.
     """
+    if _may_ask(distances) and k < distances.shape[-1]:
+        value, index = distances.topk(k + 1, largest=False)
+        if not bool(((value[..., k - 1] == value[..., k]) & usable).any()):
+            return _in_order(value[..., :k], index[..., :k])
     found = []
     for _ in range(k):
-        value, index = distances.min(-1)
-        distances.scatter_(-1, index[..., None], torch.inf)
-        found.append(index.masked_fill(~torch.isfinite(value), -1))
-    return torch.stack(found, -1)
+        index = distances.min(-1, keepdim=True).indices
+        distances.scatter_(-1, index, torch.inf)
+        found.append(index)
+    return torch.cat(found, -1)
+
+
+def _may_ask(tensor: Tensor) -> bool:
+    """Whether a value may be looked at: elsewhere than on a processor that would be to wait for the device."""
+    return tensor.is_cpu and not torch.compiler.is_compiling()
+
+
+def _in_order(values: Tensor, index: Tensor) -> Tensor:
+    """The same indices, values ascending, equal values in the order of their index."""
+    index, order = index.sort(-1)
+    order = values.gather(-1, order).sort(dim=-1, stable=True).indices
+    return index.gather(-1, order)
 
 
 @torch.no_grad()
@@ -126,6 +129,53 @@ def draw_outside(
     order = torch.argsort(mask, dim=1, descending=True, stable=True)  # rank -> token: the mask's tokens come first
     token = order.gather(1, rank.clamp_max(n - 1).flatten(1)).view_as(rank)
     return token.masked_fill(allowed < 1, -1)
+
+
+@torch.no_grad()
+def semi_hard_negatives(
+    anchors: Tensor,
+    tokens: Tensor,
+    positives: Tensor,
+    exclude: Tensor,
+    mask: Tensor | None = None,
+    metric: Metric = "cosine",
+) -> Tensor:
+    """For each positive the nearest allowed token that is farther from the anchor than it (Schroff et al., 2015).
+
+    Where none is farther, the farthest allowed one.
+
+    Args:
+        anchors: (R, N, F).
+        tokens: (R, M, F), among which positives and negatives are.
+        positives: (R, N, K) long, -1 where there is none (the answer is -1 too).
+        exclude: (R, N, E) long, tokens an anchor must not get besides its positives; -1 is ignored.
+        mask: (R, M) bool, tokens that may be taken.
+        metric: of the distance.
+
+    Returns:
+        Indices (R, N, K), long; -1 where nothing is allowed.
+    """
+    usable = usable_tokens(tokens, mask)
+    barred = torch.cat([positives, exclude], -1)
+    with full_precision(tokens):
+        a, b, blocks = embed(anchors, metric), embed(tokens, metric), []
+        for rows, distances in distance_blocks(a, b, metric, usable_b=usable):
+            blocks.append(_semi_hard(distances, positives[:, rows], barred[:, rows], usable))
+    return torch.cat(blocks, 1)
+
+
+def _semi_hard(distances: Tensor, positives: Tensor, barred: Tensor, usable: Tensor) -> Tensor:
+    """`semi_hard_negatives` of a block of rows, from its distances (R, N, M), K passes over them."""
+    reached = distances.gather(2, positives.clamp_min(0))
+    allowed = usable[:, None].repeat(1, distances.shape[1], 1)
+    dropped = torch.where(barred < 0, barred.amax(-1, keepdim=True), barred)  # -1 bars what another bars already
+    allowed.scatter_(2, dropped.clamp_min(0), (dropped < 0) & allowed[..., :1])
+    farthest = distances.masked_fill(~allowed, -torch.inf).max(-1).indices
+    found = []
+    for reach in reached.unbind(-1):
+        value, index = distances.masked_fill(~allowed | (distances <= reach[..., None]), torch.inf).min(-1)
+        found.append(torch.where(torch.isfinite(value), index, farthest))
+    return torch.stack(found, -1).masked_fill((positives < 0) | ~allowed.any(-1, keepdim=True), -1)
 
 
 def _barred_ranks(exclude: Tensor, mask: Tensor) -> Tensor:

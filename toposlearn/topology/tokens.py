@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import torch
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -19,3 +22,34 @@ def tokens_from_map(features: Tensor) -> Tensor:
 def token_mask(foreground: Tensor, stride: int) -> Tensor:
     """Foreground voxels (B, 1, D, H, W) -> (B, N) bool: tokens of which at least half the voxels count."""
     return F.avg_pool3d(foreground.float(), stride).flatten(1) >= FOREGROUND_SHARE
+
+
+def scrambled_tokens(tokens: Tensor) -> Tensor:
+    """Tokens (B, N, F) as the released code makes them of the same feature map: cut up without moving channels last.
+
+    A "token" is then a piece of a few channels over many places. To study what a loss can and cannot notice.
+    """
+    return tokens.mT.reshape(tokens.shape)
+
+
+def grid_positions(shape: Sequence[int], stride: int, spacing: float) -> Tensor:
+    """Centers (N, 3) of the tokens of a volume (D, H, W), mm from its center."""
+    axes = [(torch.arange(size // stride) - (size // stride - 1) / 2) * stride * spacing for size in shape]
+    return torch.stack(torch.meshgrid(*axes, indexing="ij"), -1).flatten(0, 2)
+
+
+def centered_positions(positions: Tensor, mask: Tensor) -> Tensor:
+    """Positions (S, N, 3) with each head's tokens, mask (S, N), at mean 0 and standard deviation 1 along each axis."""
+    middle, spread = _middle_and_spread(positions, mask)
+    return (positions - middle) / spread
+
+
+def common_frame(positions: Tensor, mask: Tensor) -> Tensor:
+    """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of the S heads."""
+    return centered_positions(positions, mask) * _middle_and_spread(positions, mask)[1].mean(0)
+
+
+def _middle_and_spread(positions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    weight = mask[..., None] / mask.sum(dim=1)[:, None, None]
+    middle = (weight * positions).sum(dim=1, keepdim=True)
+    return middle, (weight * (positions - middle) ** 2).sum(dim=1, keepdim=True).sqrt()

@@ -1,0 +1,113 @@
+"""Who corresponds to whom between two people: the matchers and gates that `LossConfig` names.
+
+A matcher answers for one pair of people at a time and in both directions: which token of q's modality b is each token
+of p's modality a, and which token of p's a is each token of q's b.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from toposlearn.config import LossConfig
+from toposlearn.losses.inter import ordered_pairs
+from toposlearn.topology.correspondence import (
+    gate_matches,
+    invert_matches,
+    keep_mutual,
+    matches_both_ways,
+    random_matches,
+)
+from toposlearn.topology.tokens import common_frame
+from toposlearn.topology.transport import sinkhorn_matches
+
+
+class People(NamedTuple):
+    """Tokens of B people at the same N places in two modalities, and what is known of these places.
+
+    Attributes:
+        tokens_a: (B, N, F).
+        tokens_b: (B, N, F).
+        mask: (B, N) bool, tokens that count in both, or None.
+        positions: (B, N, 3), mm on the grid, for the spatial prior; or None.
+        places: (B, N, 3), true mm in a template common to all, for the oracle; or None.
+    """
+
+    tokens_a: Tensor
+    tokens_b: Tensor
+    mask: Tensor | None = None
+    positions: Tensor | None = None
+    places: Tensor | None = None
+
+
+@torch.no_grad()
+def match_people(
+    people: People, config: LossConfig, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
+    """Matches of every ordered pair of people, as `ordered_pairs` lists them, after the gates.
+
+    Args:
+        people: the tokens.
+        config: ``matcher`` and its settings, and the gates ``min_similarity``, ``ratio`` and ``max_distance``.
+        generator: source of randomness of the random matcher.
+
+    Returns:
+        p's ``tokens_a`` in q's ``tokens_b`` (P, N), and p's ``tokens_b`` in q's ``tokens_a`` (P, N); -1: none.
+
+    Raises:
+        ValueError: the oracle without places, or a spatial prior without positions.
+    """
+    p, q = ordered_pairs(len(people.tokens_a), people.tokens_a.device)
+    there, back = _both_ways(people, config, p, q, generator)
+    turned = torch.empty_like(back)
+    turned[reverse_pairs(len(people.tokens_a), back.device)] = back  # from q to p is another ordered pair
+    swapped = people._replace(tokens_a=people.tokens_b, tokens_b=people.tokens_a)
+    return _gated(there, people, config, p, q), _gated(turned, swapped, config, p, q)
+
+
+def _both_ways(
+    people: People, config: LossConfig, p: Tensor, q: Tensor, generator: torch.Generator | None
+) -> tuple[Tensor, Tensor]:
+    """p's a -> q's b (P, N) and q's b -> p's a (P, N)."""
+    a, b = people.tokens_a.detach()[p], people.tokens_b.detach()[q]
+    masks = (None, None) if people.mask is None else (people.mask[p], people.mask[q])
+    if config.matcher == "random":
+        counted = torch.ones_like(a[..., 0], dtype=torch.bool)
+        sides = [counted if mask is None else mask for mask in masks]
+        return random_matches(sides[0], sides[1], generator), random_matches(sides[1], sides[0], generator)
+    if config.matcher == "sinkhorn":
+        matches = sinkhorn_matches(a, b, *masks, temperature=config.temperature, dustbin=config.dustbin)
+        return matches, invert_matches(matches, b.shape[1])
+    if config.matcher == "oracle":
+        if people.places is None:
+            raise ValueError("loss.matcher 'oracle' needs the true places of tokens: this data set has no truth")
+        there, back = matches_both_ways(people.places[p], people.places[q], *masks, metric="euclidean")
+    else:
+        there, back = matches_both_ways(a, b, *masks)
+    if config.matcher == "nearest":
+        return there, back
+    return keep_mutual(there, back), keep_mutual(back, there)
+
+
+def _gated(matches: Tensor, people: People, config: LossConfig, p: Tensor, q: Tensor) -> Tensor:
+    """Matches (P, N) that pass the gates that are set."""
+    gates = config.min_similarity, config.ratio
+    if gates == (None, None) and config.max_distance is None:
+        return matches
+    prior: dict[str, Tensor | float] = {}
+    if config.max_distance is not None:
+        if people.positions is None:
+            raise ValueError("loss.max_distance needs the positions of tokens")
+        everyone = torch.ones(people.positions.shape[:2], dtype=torch.bool, device=matches.device)
+        frame = common_frame(people.positions, everyone if people.mask is None else people.mask)
+        prior = {"max_distance": config.max_distance, "positions_a": frame[p], "positions_b": frame[q]}
+    mask = None if people.mask is None else people.mask[q]
+    return gate_matches(matches, people.tokens_a[p], people.tokens_b[q], *gates, mask_b=mask, **prior)  # type: ignore[arg-type]
+
+
+def reverse_pairs(b: int, device: torch.device | None = None) -> Tensor:
+    """For each ordered pair (p, q), the place (P,) of (q, p) in the list."""
+    p, q = ordered_pairs(b, device)
+    return q * (b - 1) + p - (p > q).long()
