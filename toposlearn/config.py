@@ -115,7 +115,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Every variant of the total loss. ``released=True`` sets all of `RELEASED`, scrambled tokens included: to study."""
+    """Every variant of the total loss. ``released=True`` sets all that `RELEASED` lists: for study only."""
 
     weight_reconstruction: float = 1.0
     weight_intra: float = 1.0
@@ -254,16 +254,16 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
 
     ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``shared_pose``: full as the method
     describes it, a person's two modalities in one pose, every distance of the intra term read in one modality;
-    ``scrambled``: full, but for tokens that are no places; ``released``: full with the loss of the released code; both to
-    study. ``inter-oracle``, ``full-random`` and the like: a name of
-    `MATCHERS` after a variant that has an inter term.
+    ``scrambled``: full, but for tokens that are no places, and ``released``: full with the loss of the released code,
+    both for study only; ``inter-oracle``, ``full-random`` and the like: a name of `MATCHERS` after a variant that has
+    an inter term.
     """
     terms, _, matcher = variant.partition("-")
     known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
     _require(
         known,
-        f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, or inter-MATCHER or full-MATCHER "
-        f"with a matcher of {', '.join(MATCHERS)}",
+        f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, "
+        f"or inter-MATCHER or full-MATCHER with a matcher of {', '.join(MATCHERS)}",
     )
     if terms == "shared_pose":
         return config.replace(variant=variant, augment={"shared_pose": True}, loss={"form": "within"})

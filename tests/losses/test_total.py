@@ -97,9 +97,7 @@ def test_released_does_what_the_released_code_does():
     x, y = (scrambled_tokens(each.tokens[8]) for each in (a, b))
     source = {"k": 5, "generator": generator(1)}
     intra = sum(intra_instance_loss(s, t, margin=0.05, **source) for s, t in ((x, y), (y, x)))
-    inter = sum(
-        inter_instance_loss(s, t, margin=0.2, negatives="unmatched", **source) for s, t in ((x, y), (y, x))
-    )
+    inter = sum(inter_instance_loss(s, t, margin=0.2, negatives="unmatched", **source) for s, t in ((x, y), (y, x)))
     torch.testing.assert_close(terms.intra, intra)
     torch.testing.assert_close(terms.inter, inter)
 

@@ -7,8 +7,9 @@ import torch
 from toposlearn.data import PosedPeople, pose_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
-from toposlearn.pretrain.scorecard import _permuted, centered_positions, correspondence_metrics, relative_error
+from toposlearn.pretrain.scorecard import _permuted, correspondence_metrics, relative_error
 from toposlearn.statistics import across_people
+from toposlearn.topology import centered_positions
 
 STRIDE = 4
 

@@ -3,12 +3,12 @@ import torch
 from scipy.stats import chisquare
 
 from toposlearn.topology import (
+    distances,
     gate_matches,
     invert_matches,
     matched_fraction,
     mutual_matches,
     nearest_matches,
-    distances,
     pairwise_distance,
     random_matches,
 )

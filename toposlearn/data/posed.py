@@ -20,7 +20,7 @@ from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import config_for, split_people
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
-from toposlearn.topology import token_mask
+from toposlearn.topology.tokens import grid_positions, token_mask
 
 POSE_STREAM = 77  # keeps poses for measurement apart from those of training
 
@@ -94,8 +94,7 @@ class PosedPeople:
 
     def token_positions(self, stride: int) -> Tensor:
         """(N, 3) world mm of token centers, measured from the volume's center."""
-        grid = voxel_coordinates(self.foreground.shape[2:], self.spacing)
-        return F.avg_pool3d(grid[None], stride).flatten(2)[0].T
+        return grid_positions(self.foreground.shape[2:], stride, self.spacing)
 
     def token_template(self, stride: int) -> Tensor:
         """(S, N, 3) template mm of token centers.

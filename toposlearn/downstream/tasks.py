@@ -18,8 +18,8 @@ from toposlearn.data import PosedPeople
 from toposlearn.downstream import classification, segmentation
 from toposlearn.downstream.missing import Subset, fuse, subset_name, subsets
 from toposlearn.downstream.readers import Reader, fit_knn, fit_linear
-from toposlearn.pretrain.scorecard import centered_positions
 from toposlearn.statistics import Floats
+from toposlearn.topology import centered_positions
 
 TASKS = STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"
 MEASURES = {STRUCTURES: "dice", LESION: "dice", DIAGNOSIS: "score"}

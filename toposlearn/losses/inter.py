@@ -25,7 +25,7 @@ from toposlearn.losses.triplets import (
     valid_mean,
     zero_of,
 )
-from toposlearn.topology.correspondence import mutual_matches
+from toposlearn.topology.correspondence import keep_mutual, matches_both_ways
 from toposlearn.topology.distances import check_mask, check_tokens, embed, full_precision
 from toposlearn.topology.neighbors import draw_outside, nearest_neighbors, semi_hard_negatives
 
@@ -110,9 +110,8 @@ def match_pairs(
     tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
 ) -> Tensor:
     """Mutual matches of every ordered pair of subjects, p's ``tokens_a`` with q's ``tokens_b``: (P, N)."""
-    p, q = ordered_pairs(len(tokens_b), tokens_b.device)
-    pick = None if mask_a is None else mask_a[p], None if mask_b is None else mask_b[q]
-    return mutual_matches(tokens_a.detach()[p], tokens_b.detach()[q], *pick)
+    pairs = ordered_pairs(len(tokens_b), tokens_b.device)
+    return keep_mutual(*matches_both_ways(tokens_a.detach(), tokens_b.detach(), mask_a, mask_b, pairs=pairs))
 
 
 def _by_pair(index: Tensor, pairs: tuple[Tensor, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:

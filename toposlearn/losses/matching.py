@@ -20,6 +20,7 @@ from toposlearn.topology.correspondence import (
     matches_both_ways,
     random_matches,
 )
+from toposlearn.topology.distances import Metric
 from toposlearn.topology.tokens import common_frame
 from toposlearn.topology.transport import sinkhorn_matches
 
@@ -43,9 +44,7 @@ class People(NamedTuple):
 
 
 @torch.no_grad()
-def match_people(
-    people: People, config: LossConfig, generator: torch.Generator | None = None
-) -> tuple[Tensor, Tensor]:
+def match_people(people: People, config: LossConfig, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
     """Matches of every ordered pair of people, as `ordered_pairs` lists them, after the gates.
 
     Args:
@@ -70,25 +69,23 @@ def match_people(
 def _both_ways(
     people: People, config: LossConfig, p: Tensor, q: Tensor, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
-    """p's a -> q's b (P, N) and q's b -> p's a (P, N)."""
-    a, b = people.tokens_a.detach()[p], people.tokens_b.detach()[q]
-    masks = (None, None) if people.mask is None else (people.mask[p], people.mask[q])
-    if config.matcher == "random":
-        counted = torch.ones_like(a[..., 0], dtype=torch.bool)
-        sides = [counted if mask is None else mask for mask in masks]
-        return random_matches(sides[0], sides[1], generator), random_matches(sides[1], sides[0], generator)
-    if config.matcher == "sinkhorn":
-        matches = sinkhorn_matches(a, b, *masks, temperature=config.temperature, dustbin=config.dustbin)
-        return matches, invert_matches(matches, b.shape[1])
+    """From p's a to q's b (P, N), and from q's b to p's a (P, N)."""
+    a, b = people.tokens_a.detach(), people.tokens_b.detach()
     if config.matcher == "oracle":
         if people.places is None:
             raise ValueError("loss.matcher 'oracle' needs the true places of tokens: this data set has no truth")
-        there, back = matches_both_ways(people.places[p], people.places[q], *masks, metric="euclidean")
-    else:
-        there, back = matches_both_ways(a, b, *masks)
-    if config.matcher == "nearest":
-        return there, back
-    return keep_mutual(there, back), keep_mutual(back, there)
+        a = b = people.places
+    if config.matcher in ("nearest", "mutual", "oracle"):
+        metric: Metric = "euclidean" if config.matcher == "oracle" else "cosine"
+        there, back = matches_both_ways(a, b, people.mask, people.mask, metric, (p, q))
+        return (there, back) if config.matcher == "nearest" else (keep_mutual(there, back), keep_mutual(back, there))
+    mask_a, mask_b = (None, None) if people.mask is None else (people.mask[p], people.mask[q])
+    if config.matcher == "random":
+        everyone = torch.ones(len(p), a.shape[1], dtype=torch.bool, device=a.device)
+        mask_a, mask_b = (everyone if mask is None else mask for mask in (mask_a, mask_b))
+        return random_matches(mask_a, mask_b, generator), random_matches(mask_b, mask_a, generator)
+    matches = sinkhorn_matches(a[p], b[q], mask_a, mask_b, temperature=config.temperature, dustbin=config.dustbin)
+    return matches, invert_matches(matches, b.shape[1])
 
 
 def _gated(matches: Tensor, people: People, config: LossConfig, p: Tensor, q: Tensor) -> Tensor:

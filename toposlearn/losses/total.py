@@ -222,4 +222,3 @@ def _common(mask_a: Tensor | None, mask_b: Tensor | None) -> Tensor | None:
     if mask_a is None or mask_b is None:
         return mask_a if mask_b is None else mask_b
     return mask_a & mask_b
-

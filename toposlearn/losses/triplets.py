@@ -9,8 +9,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import embedding_bag
 
-from toposlearn.topology.distances import Metric, as_float, block_size, paired_distance
+from toposlearn.topology.distances import Metric, as_float, paired_distance
 
 
 def gather_tokens(tokens: Tensor, index: Tensor, subjects: Tensor | None = None) -> Tensor:
@@ -52,46 +53,44 @@ def triplet_hinge(
         nearer, farther = (paired_distance(anchors[:, :, None], each, metric) for each in read)
         return torch.relu(nearer - farther + margin)
     places = _flat_places(torch.cat([positives, negatives], -1), vectors.shape[1], subjects)
-    similar = _GatheredDots.apply(anchors.flatten(0, 1), vectors.flatten(0, 1), places.flatten(0, 1))
+    similar: Tensor = _GatheredDots.apply(  # type: ignore[no-untyped-call]
+        anchors.flatten(0, 1), vectors.flatten(0, 1), places.flatten(0, 1)
+    )
     nearer, farther = similar.view(places.shape).chunk(2, -1)
     return torch.relu(farther - nearer + margin)
 
 
 class _GatheredDots(torch.autograd.Function):
-    """Products (T, C) of anchors (T, F) with the vectors (V, F) at places (T, C), without keeping what was gathered.
+    """Products (T, C) of anchors (T, F) with the vectors (V, F) at places (T, C), without gathering these.
 
-    The graph of plain gathering holds T x C x F numbers several times over until the backward pass: most of the memory
-    of a loss, and half of its time. Here both passes gather anew, a block of anchors at a time.
+    To gather is to write T x C x F numbers, several times over: most of the time and memory of a loss. The kernels of
+    `torch.nn.functional.embedding_bag` read them where they are: a weighted sum of vectors is a pass of the gradient
+    here, and the gradient of its weights is the product wanted.
     """
 
     @staticmethod
     def forward(ctx: Any, anchors: Tensor, vectors: Tensor, places: Tensor) -> Tensor:
         ctx.save_for_backward(anchors, vectors, places)
-        blocks = [
-            torch.bmm(vectors[places[rows].flatten()].view(-1, places.shape[1], anchors.shape[1]), anchors[rows, :, None])
-            for rows in _blocks(places, vectors)
-        ]
-        return torch.cat(blocks)[..., 0]
+        count, width = places.shape
+        bag = torch.arange(count, device=places.device)
+        product: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            anchors, vectors, places.flatten(), bag * width, bag.repeat_interleave(width), 0
+        )
+        return product.view(count, width)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
         anchors, vectors, places = ctx.saved_tensors
-        gradient, (of_anchors, of_vectors) = gradients[0], ctx.needs_input_grad[:2]
-        to_anchors, to_vectors = [], torch.zeros_like(vectors) if of_vectors else None
-        for rows in _blocks(places, vectors):
-            here, index = gradient[rows], places[rows].flatten()
-            if of_anchors:
-                gathered = vectors[index].view(len(here), -1, vectors.shape[1])
-                to_anchors.append(torch.bmm(here[:, None], gathered)[:, 0])
-            if to_vectors is not None:
-                to_vectors.index_add_(0, index, (here[..., None] * anchors[rows, None]).flatten(0, 1))
-        return torch.cat(to_anchors) if of_anchors else None, to_vectors, None
-
-
-def _blocks(places: Tensor, vectors: Tensor) -> list[slice]:
-    """Slices of the anchors that keep what is gathered at once within a bound of memory."""
-    step = max(1, block_size(vectors) // (places.shape[1] * vectors.shape[1]))
-    return [slice(start, start + step) for start in range(0, len(places), step)]
+        gradient = gradients[0].contiguous()
+        to_anchors = to_vectors = None
+        if ctx.needs_input_grad[0]:
+            to_anchors = embedding_bag(places, vectors, mode="sum", per_sample_weights=gradient)
+        if ctx.needs_input_grad[1]:  # whoever reads a vector sends it a gradient: the same sum, sorted by vector
+            place, order = places.flatten().sort(stable=True)
+            starts = torch.searchsorted(place, torch.arange(len(vectors), device=place.device))
+            readers, weights = order // places.shape[1], gradient.flatten()[order]
+            to_vectors = embedding_bag(readers, anchors, starts, mode="sum", per_sample_weights=weights)
+        return to_anchors, to_vectors, None
 
 
 def _flat_places(index: Tensor, n: int, subjects: Tensor | None) -> Tensor:

@@ -19,9 +19,15 @@ from toposlearn.data.posed import PosedPeople
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
-from toposlearn.topology import match_error, matched_fraction, mutual_matches, nearest_matches, neighbor_overlap
+from toposlearn.topology import (
+    centered_positions,
+    match_error,
+    matched_fraction,
+    mutual_matches,
+    nearest_matches,
+    neighbor_overlap,
+)
 from toposlearn.topology.distances import Metric
-from toposlearn.topology.tokens import centered_positions
 
 
 @torch.no_grad()

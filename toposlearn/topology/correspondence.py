@@ -76,14 +76,21 @@ def matches_both_ways(
     mask_a: Tensor | None = None,
     mask_b: Tensor | None = None,
     metric: Metric = "cosine",
+    pairs: tuple[Tensor, Tensor] | None = None,
 ) -> tuple[Tensor, Tensor]:
-    """Nearest in b of each a (B, N), nearest in a of each b (B, M), from one pass over blocks of the matrix."""
+    """Nearest in b of each a (B, N), nearest in a of each b (B, M), from one pass over blocks of the matrix.
+
+    Arguments as in `nearest_matches`. With ``pairs`` (P,) and (P,), subject p of a is compared with subject q of b for
+    each of the P pairs; otherwise every subject with itself.
+    """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     check_mask("mask_a", mask_a, tokens_a)
     check_mask("mask_b", mask_b, tokens_b)
     usable_a, usable_b = usable_tokens(tokens_a, mask_a), usable_tokens(tokens_b, mask_b)
     with full_precision(tokens_a):
         a, b = embed(tokens_a, metric), embed(tokens_b, metric)
+        if pairs is not None:
+            a, usable_a, b, usable_b = a[pairs[0]], usable_a[pairs[0]], b[pairs[1]], usable_b[pairs[1]]
         there = []
         best = b.new_full(b.shape[:2], torch.inf)
         back = torch.zeros(b.shape[:2], dtype=torch.long, device=b.device)

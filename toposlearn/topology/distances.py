@@ -74,36 +74,28 @@ def distance_blocks(
     Yields:
         Rows of a, and their distances (B, R, M), the caller's to change.
     """
-    far = _FAR if metric == "cosine" else torch.finfo(a.dtype).max
-    floor_a, floor_b = (_floor(usable, far, a) for usable in (usable_a, usable_b))
-    a, b = (_zero_outside(each, usable) for each, usable in ((a, usable_a), (b, usable_b)))
+    far = _FAR if metric == "cosine" else torch.finfo(a.dtype).max / 4
+    (a, beyond_a), (b, beyond_b) = (_set_apart(each, usable, far) for each, usable in ((a, usable_a), (b, usable_b)))
     for rows in row_blocks(a, b):
-        distances = distance_matrix(a[:, rows], b, metric)
-        if floor_a is not None:
-            torch.maximum(distances, floor_a[:, rows, None], out=distances)
-        if floor_b is not None:
-            torch.maximum(distances, floor_b[:, None], out=distances)
-        yield rows, distances
+        if metric == "cosine":  # the product adds what sets a row apart, the lower bound what sets a column apart
+            distances = torch.baddbmm(1 + beyond_a[:, rows, None], a[:, rows], b.transpose(1, 2), alpha=-1)
+        else:
+            distances = distance_matrix(a[:, rows], b, metric).add_(beyond_a[:, rows, None])
+        yield rows, torch.maximum(distances, beyond_b[:, None], out=distances)
 
 
-def _floor(usable: Tensor | None, far: float, like: Tensor) -> Tensor | None:
-    """The least distance (B, N) to each token: 0 for those that count."""
-    return None if usable is None else like.new_zeros(()).expand_as(usable).masked_fill(~usable, far)
-
-
-def _zero_outside(tokens: Tensor, usable: Tensor | None) -> Tensor:
-    """No NaN where it does not count: it would win every comparison."""
-    return tokens if usable is None else tokens.masked_fill(~usable[..., None], 0)
-
-
-def block_size(tokens: Tensor) -> int:
-    """How many values to hold at once on the tokens' device."""
-    return _BLOCK.get(tokens.device.type, _BLOCK_ELSEWHERE)
+def _set_apart(tokens: Tensor, usable: Tensor | None, far: float) -> tuple[Tensor, Tensor]:
+    """Tokens (B, N, F), zero where they do not count (a NaN wins every comparison), and (B, N) 0, or far there."""
+    zero = tokens.new_zeros(()).expand(tokens.shape[:2])
+    if usable is None:
+        return tokens, zero
+    return tokens.masked_fill(~usable[..., None], 0), zero.masked_fill(~usable, far)
 
 
 def row_blocks(a: Tensor, b: Tensor) -> list[slice]:
     """Slices of the rows of ``a`` (B, N, F) that keep the distances to ``b`` (B, M, F) within a bound of memory."""
-    step = max(1, block_size(a) // max(1, b.shape[0] * b.shape[1]))
+    bound = _BLOCK.get(a.device.type, _BLOCK_ELSEWHERE)
+    step = max(1, bound // max(1, b.shape[0] * b.shape[1]))
     return [slice(start, min(start + step, a.shape[1])) for start in range(0, a.shape[1], step)]
 
 

@@ -19,6 +19,7 @@ from toposlearn.topology.distances import (
     usable_tokens,
 )
 
+
 @torch.no_grad()
 def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
     """The K nearest other tokens of each token, nearest first.
