@@ -1,15 +1,17 @@
+import numpy as np
 import pytest
 import torch
 
 from toposlearn.topology import (
-    correspondence_error,
-    effective_rank,
-    floor_error,
-    match_error,
-    matched_fraction,
+    continuity,
+    kernel_alignment,
     neighbor_distance,
     neighbor_overlap,
+    rank_correlation,
+    trustworthiness,
 )
+
+PAIRED = [neighbor_overlap, trustworthiness, continuity, rank_correlation, kernel_alignment]
 
 
 def tokens(*shape, seed=0):
@@ -45,56 +47,6 @@ def test_overlap_by_hand():
     torch.testing.assert_close(overlap, torch.tensor([0.5]))
 
 
-def test_matched_fraction():
-    matches = torch.tensor([[0, -1, 2, -1]])
-    mask = torch.tensor([[True, False, True, True]])
-    torch.testing.assert_close(matched_fraction(matches), torch.tensor([0.5]))
-    torch.testing.assert_close(matched_fraction(matches, mask), torch.tensor([2 / 3]))
-
-
-def test_effective_rank_of_known_spectra():
-    equal = torch.cat([torch.eye(4), -torch.eye(4)])[None]
-    torch.testing.assert_close(effective_rank(equal), torch.tensor([4.0]))
-    line = tokens(1, 30, 1) * tokens(1, 1, 8, seed=1)
-    torch.testing.assert_close(effective_rank(line), torch.tensor([1.0]), atol=1e-3, rtol=0)
-
-
-def test_effective_rank_of_a_collapse_is_one():
-    torch.testing.assert_close(effective_rank(torch.full((2, 27, 6), 0.1)), torch.ones(2), atol=1e-3, rtol=0)
-
-
-def test_effective_rank_ignores_shift_scale_and_what_is_masked():
-    a, mask = tokens(2, 40, 6), some(2, 40)
-    torch.testing.assert_close(effective_rank(3 * a + 2), effective_rank(a))
-    spoiled = torch.where(mask[..., None], a, torch.nan)
-    torch.testing.assert_close(effective_rank(spoiled, mask), effective_rank(a, mask))
-    alone = torch.stack([effective_rank(a[i : i + 1, mask[i]])[0] for i in range(2)])
-    torch.testing.assert_close(effective_rank(a, mask), alone)
-
-
-def test_match_error_in_millimeters():
-    a = torch.tensor([[[0.0, 0, 0], [10.0, 0, 0], [0.0, 5, 0]]])
-    b = torch.tensor([[[3.0, 4, 0], [10.0, 0, 0]]])
-    torch.testing.assert_close(match_error(torch.tensor([[0, 1, -1]]), a, b), torch.tensor([2.5]))
-    assert torch.isnan(match_error(torch.full((1, 3), -1), a, b)).all()
-
-
-def test_perfect_features_reach_the_floor():
-    positions_a, positions_b = 50 * tokens(2, 30, 3), 50 * tokens(2, 40, 3, seed=1)
-    mask_a, mask_b = some(2, 30), some(2, 40, seed=6)
-    floor = floor_error(positions_a, positions_b, mask_a, mask_b)
-    distance = torch.cdist(positions_a, positions_b).masked_fill(~mask_b[:, None], torch.inf).amin(2)
-    by_hand = torch.stack([distance[i, mask_a[i]].mean() for i in range(2)])
-    torch.testing.assert_close(floor, by_hand, rtol=1e-4, atol=1e-3)
-    error = correspondence_error(tokens(2, 30, 6), tokens(2, 40, 6, seed=2), positions_a, positions_b, mask_a, mask_b)
-    assert (error > floor).all()
-
-
-def test_correspondence_error_of_identical_tokens_is_zero():
-    a, positions = tokens(1, 30, 6), 50 * tokens(1, 30, 3, seed=1)
-    torch.testing.assert_close(correspondence_error(a, a, positions, positions), torch.zeros(1))
-
-
 def test_distance_of_neighbors_by_hand():
     features = torch.tensor([[[0.0], [1.0], [3.0], [100.0]]])
     places = torch.tensor([[[0.0, 0, 0], [0, 3, 4], [0, 0, 12], [99, 99, 99]]])
@@ -107,3 +59,125 @@ def test_places_as_features_have_the_nearest_neighbors():
     places = 50 * tokens(2, 40, 3)
     best = neighbor_distance(places, places, 4, metric="euclidean")
     assert (neighbor_distance(tokens(2, 40, 8, seed=1), places, 4) > best).all()
+
+
+@pytest.mark.parametrize("measure", PAIRED)
+def test_turned_and_scaled_features_keep_everything(measure):
+    a = tokens(2, 40, 8)
+    rotation = torch.linalg.qr(tokens(8, 8, seed=1)).Q
+    torch.testing.assert_close(measure(a, a), torch.ones(2))
+    torch.testing.assert_close(measure(a, 3 * a @ rotation), torch.ones(2), atol=1e-5, rtol=0)
+
+
+@pytest.mark.parametrize(
+    ("measure", "null"),
+    [(neighbor_overlap, 5 / 79), (trustworthiness, 0.5), (continuity, 0.5), (rank_correlation, 0.0)],
+)
+def test_permuted_tokens_are_at_the_null(measure, null):
+    a = tokens(30, 80, 8)
+    order = tokens(30, 80, seed=1).argsort(1)[..., None].expand_as(a)
+    values = measure(a, a.gather(1, order))
+    assert values.mean() == pytest.approx(null, abs=4 * values.std().item() / 30**0.5)
+
+
+@pytest.mark.parametrize("measure", PAIRED)
+def test_what_is_masked_does_not_matter(measure):
+    a, mask = tokens(2, 50, 8), some(2, 50)
+    b = a + 0.7 * tokens(2, 50, 8, seed=1)
+    spoiled = [torch.where(mask[..., None], each, torch.nan) for each in (a, b)]
+    alone = torch.cat([measure(a[i : i + 1, mask[i]], b[i : i + 1, mask[i]]) for i in range(2)])
+    torch.testing.assert_close(measure(*spoiled, mask=mask), alone, atol=1e-5, rtol=1e-5)
+    assert torch.isnan(measure(a, b, mask=torch.zeros_like(mask))).all()
+
+
+@pytest.mark.parametrize("measure", [trustworthiness, continuity, rank_correlation, kernel_alignment])
+def test_a_token_that_counts_and_is_not_finite_is_not_hidden(measure):
+    a = tokens(2, 30, 8)
+    b = a.clone()
+    b[1, 3, 2] = torch.inf
+    assert torch.isnan(measure(a, b)).tolist() == [False, True]
+
+
+@pytest.mark.parametrize("measure", PAIRED)
+def test_half_precision_and_gradients_are_no_obstacle(measure):
+    a = tokens(1, 30, 8).requires_grad_()
+    value = measure(a, a.bfloat16())
+    assert value > 0.6
+    assert not value.requires_grad
+
+
+def naive_trustworthiness(tokens, reference, k):
+    """The formula of Venna & Kaski (2001), written out; distances (N, N) of both."""
+    n, cost = len(tokens), 0
+    for i in range(n):
+        others = [j for j in range(n) if j != i]
+        shown = sorted(others, key=lambda j: tokens[i, j])[:k]
+        known = sorted(others, key=lambda j: reference[i, j])
+        cost += sum(max(0, known.index(j) + 1 - k) for j in shown)
+    return 1 - 2 * cost / (n * k * (2 * n - 3 * k - 1))
+
+
+def cosine(a):
+    unit = torch.nn.functional.normalize(a, dim=-1)
+    return 1 - unit @ unit.mT
+
+
+def test_trustworthiness_is_that_of_the_formula():
+    a, places = tokens(2, 25, 6), 40 * tokens(2, 25, 3, seed=1)
+    apart = torch.cdist(places, places)
+    there = [naive_trustworthiness(cosine(a[i]), apart[i], 4) for i in range(2)]
+    back = [naive_trustworthiness(apart[i], cosine(a[i]), 4) for i in range(2)]
+    settings = {"k": 4, "reference_metric": "euclidean"}
+    torch.testing.assert_close(trustworthiness(a, places, **settings), torch.tensor(there))
+    torch.testing.assert_close(continuity(a, places, **settings), torch.tensor(back))
+    assert there != back
+
+
+def test_too_few_tokens_for_k_are_refused_or_have_no_value():
+    a, mask = tokens(2, 20, 4), torch.ones(2, 20, dtype=torch.bool)
+    mask[0, 10:] = False  # 2 K tokens are left
+    assert torch.isnan(trustworthiness(a, a, 5, mask)).tolist() == [True, False]
+    for k in (0, 10):
+        with pytest.raises(ValueError, match="below N / 2 = 10"):
+            trustworthiness(a, a, k)
+
+
+@pytest.mark.parametrize("measure", [trustworthiness, rank_correlation, kernel_alignment])
+def test_sides_that_do_not_fit_are_refused(measure):
+    with pytest.raises(ValueError, match="same subjects B and tokens N"):
+        measure(tokens(2, 30, 4), tokens(2, 29, 4))
+    with pytest.raises(ValueError, match="mask must be a bool"):
+        measure(tokens(2, 30, 4), tokens(2, 30, 4), mask=torch.ones(2, 30))
+
+
+def test_rank_correlation_by_hand():
+    a = torch.tensor([[[0.0], [1.0], [3.0]]])  # distances 1, 3, 2
+    b = torch.tensor([[[0.0], [9.0], [1.0]]])  # distances 9, 1, 8: ranks turned around
+    value = rank_correlation(a, b, metric="euclidean", reference_metric="euclidean")
+    torch.testing.assert_close(value, torch.tensor([-1.0]))
+    constant = torch.ones(1, 3, 1)
+    assert torch.isnan(rank_correlation(a, constant, metric="euclidean")).all()
+    assert torch.isnan(rank_correlation(a[:, :2], b[:, :2])).all()
+
+
+def test_rank_correlation_of_many_tokens_is_close_on_some_of_them(monkeypatch):
+    a = tokens(1, 300, 6)
+    b = a + tokens(1, 300, 6, seed=1)
+    full = rank_correlation(a, b).item()
+    monkeypatch.setattr("toposlearn.topology.preservation.PAIRED_TOKENS", 100)
+    assert rank_correlation(a, b).item() == rank_correlation(a, b).item() != full
+    assert np.mean([rank_correlation(a, b, seed=s).item() for s in range(8)]) == pytest.approx(full, abs=0.03)
+
+
+def test_alignment_is_that_of_the_kernels():
+    a, b = tokens(2, 30, 6) + 1, tokens(2, 30, 9, seed=1) - 2
+    center = torch.eye(30) - 1 / 30
+    kernels = [center @ each @ each.mT @ center for each in (a, b)]
+    inner = (kernels[0] * kernels[1]).sum((1, 2))
+    expected = inner / (kernels[0].norm(dim=(1, 2)) * kernels[1].norm(dim=(1, 2)))
+    torch.testing.assert_close(kernel_alignment(a, b), expected)
+    torch.testing.assert_close(kernel_alignment(5 * a + 3, b), expected)
+
+
+def test_alignment_with_tokens_that_are_all_equal_has_no_value():
+    assert torch.isnan(kernel_alignment(tokens(1, 30, 4), torch.full((1, 30, 4), 0.1))).all()
