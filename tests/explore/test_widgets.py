@@ -75,3 +75,45 @@ def test_an_exception_is_not_swallowed():
     box = widgets.slice_browser({"T1w": np.ones((4, 4, 4))})
     with pytest.raises(TraitError):
         controls(box)["plane"].value = "oblique"
+
+
+def people_in_two_modalities():
+    volumes = {"T1w": torch.ones(8, 8, 8), "T2w": torch.ones(8, 8, 8)}
+    tokens = torch.randn(2, 64, 8, generator=torch.Generator().manual_seed(0))
+    return volumes, dict(zip(volumes, tokens, strict=True))
+
+
+def test_triplet_browser_hands_every_knob_to_the_triplets(monkeypatch):
+    calls = drawn(monkeypatch, "anchor_triplets")
+    volumes, tokens = people_in_two_modalities()
+    mask = torch.ones(64, dtype=torch.bool)
+    box = widgets.triplet_browser(volumes, tokens, (mask, mask), stride=2, at=(-11, -11, -11), margin=0.2)
+    assert calls[-1][0][2] == 0
+    for name, value in (("up, mm", 11), ("K", 7), ("margin", 0.4), ("negatives", "semi_hard"), ("form", "cross")):
+        before = bytes(box.children[1].value)
+        controls(box)[name].value = value
+        assert bytes(box.children[1].value) != before, name
+    assert calls[-1][0][2] == 3
+    chosen = {name: calls[-1][1][name] for name in ("k", "margin", "negatives", "form")}
+    assert chosen == {"k": 7, "margin": 0.4, "negatives": "semi_hard", "form": "cross"}
+    assert not plt.get_fignums()
+
+
+def test_triplet_browser_between_people_offers_the_matchers(monkeypatch):
+    calls = drawn(monkeypatch, "anchor_triplets")
+    matches = {"mutual": torch.arange(64), "oracle": torch.arange(64).flip(0)}
+    box = widgets.triplet_browser(*people_in_two_modalities(), matches=matches, stride=2)
+    assert calls[-1][1]["matches"] is matches["mutual"]
+    controls(box)["matcher"].value = "oracle"
+    assert calls[-1][1]["matches"] is matches["oracle"]
+    assert "form" not in controls(box)
+
+
+def test_steering_browser_asks_one_part_of_the_network(monkeypatch):
+    calls = drawn(monkeypatch, "steering")
+    parts = {"patches": torch.tensor([1.0, 0.0]), "decoder": torch.tensor([0.0, 1.0])}
+    terms = {"reconstruction": parts, "intra": {name: part.flip(0) for name, part in parts.items()}}
+    box = widgets.steering_browser({"untrained": terms}, [0.1, 1.0])
+    assert calls[-1][0][2] == ""
+    controls(box)["part"].value = "decoder"
+    assert calls[-1][0][2] == "decoder"
