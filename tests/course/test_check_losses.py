@@ -9,7 +9,7 @@ from toposlearn.course.check_losses import (
     check_total_loss,
     check_triplet_hinge,
 )
-from toposlearn.topology import pairwise_distance
+from toposlearn.topology import nearest_neighbors, pairwise_distance
 
 
 def no_self(distance):
@@ -17,15 +17,15 @@ def no_self(distance):
     return distance
 
 
-def mutual(a, b):
-    distance = pairwise_distance(a, b)
+def mutual(a, b, distance=None):
+    distance = pairwise_distance(a, b) if distance is None else distance
     forward, backward = distance.argmin(2), distance.argmin(1)
     keep = backward.gather(1, forward) == torch.arange(a.shape[1])
     return torch.where(keep, forward, -1)
 
 
-def ranking(positive, negative, valid, margin):
-    hinge = torch.relu(positive - negative + margin) * valid
+def ranking(positive, negative, valid, margin, cut=torch.relu):
+    hinge = cut(positive - negative + margin) * valid
     anchors = valid.any(1)
     return (hinge.sum(1)[anchors] / valid.sum(1)[anchors]).sum() / anchors.sum().clamp(min=1)
 
@@ -49,6 +49,12 @@ def test_a_right_solution_passes(check, solution):
     assert check(solution).startswith("Right.")
 
 
+def entry_by_entry(a, b):
+    distance = pairwise_distance(a, b)
+    forward, backward = distance.argmin(2), distance.argmin(1)
+    return torch.where(forward == backward, forward, -1)
+
+
 def unmatched_as_zero(a, b):
     return mutual(a, b).clamp(min=0)
 
@@ -57,6 +63,9 @@ MISTAKES = [
     (check_tokens_from_map, lambda x: x.reshape(len(x), -1, x.shape[1]), "mixes several places"),
     (check_tokens_from_map, lambda x: x.flatten(2), r"shape is \(B, F, N\)"),
     (check_tokens_from_map, lambda x: x.permute(0, 4, 3, 2, 1).reshape(len(x), -1, x.shape[1]), "another order"),
+    (check_tokens_from_map, lambda x: x.transpose(1, 4).flatten(1, 3), "another order"),
+    (check_tokens_from_map, lambda x: x.permute(0, 2, 3, 4, 1), "not one axis yet"),
+    (check_tokens_from_map, lambda x: x.permute(0, 2, 3, 4, 1).reshape(-1, x.shape[1]), "subjects are mixed"),
     (check_tokens_from_map, lambda x: x.flatten(2).mT[:1], r"expected the shape \(2, 60, 6\), got \(1, 60, 6\)"),
     (
         check_k_nearest,
@@ -67,7 +76,18 @@ MISTAKES = [
     (check_k_nearest, lambda x, k: (-pairwise_distance(x)).topk(k, largest=False).indices, "farthest"),
     (check_k_nearest, lambda x, k: no_self(-(x @ x.mT)).topk(k, largest=False).indices, "length of the tokens"),
     (check_k_nearest, lambda x, k: no_self(torch.cdist(x, x)).topk(k, largest=False).indices, "Euclidean"),
+    (check_k_nearest, lambda x, k: no_self(pairwise_distance(x)).topk(k, largest=False), "values .and. indices"),
+    (check_k_nearest, lambda x, k: no_self(pairwise_distance(x)).topk(k, largest=False).values, "give indices"),
+    (check_k_nearest, lambda x, k: nearest_neighbors(x, k).flip(-1), "not the nearest first"),
+    (
+        check_k_nearest,
+        lambda x, k: pairwise_distance(x).masked_fill(pairwise_distance(x) < 1e-4, 9).topk(k, largest=False).indices,
+        "twins are missing",
+    ),
     (check_triplet_hinge, lambda p, n, m: torch.relu(n - p + m), "sign is turned"),
+    (check_triplet_hinge, lambda p, n, m: (p - n + m).abs(), "too. well satisfied"),
+    (check_triplet_hinge, lambda p, n, m: (p - n).clamp(min=m), "least a triplet costs"),
+    (check_triplet_hinge, lambda p, n, m: torch.relu(p - n + m).sum(), "this is the sum"),
     (check_triplet_hinge, lambda p, n, m: torch.relu(p - n), "margin is missing"),
     (check_triplet_hinge, lambda p, n, m: torch.relu(p - n - m), "margin is subtracted"),
     (check_triplet_hinge, lambda p, n, m: p - n + m, "negative losses"),
@@ -78,6 +98,12 @@ MISTAKES = [
     (check_mutual_matches, unmatched_as_zero, "hold 0"),
     (check_mutual_matches, lambda a, b: mutual(b, a), "directions are swapped"),
     (check_mutual_matches, lambda a, b: mutual(a, b) >= 0, "true or false"),
+    (check_mutual_matches, entry_by_entry, "entry by entry"),
+    (check_mutual_matches, lambda a, b: torch.arange(a.shape[1]).where(mutual(a, b) >= 0, -1), "not their matches"),
+    (check_mutual_matches, lambda a, b: mutual(a, b, -(a @ b.mT)), "length of the tokens"),
+    (check_partial_ranking, lambda p, n, v, m: ranking(p, n, v, m, torch.nn.Identity()), "no hinge"),
+    (check_partial_ranking, lambda p, n, v, m: ranking(n, p, v, m), "sign is turned"),
+    (check_partial_ranking, lambda p, n, v, m: ranking(p, n, v, 0), "margin is missing"),
     (check_partial_ranking, lambda p, n, v, m: torch.relu(p - n + m).mean(), "without a match are counted"),
     (check_partial_ranking, lambda p, n, v, m: (torch.relu(p - n + m) * v).mean(), "not by K"),
     (check_partial_ranking, lambda p, n, v, m: torch.relu(p - n + m)[v].mean(), "averaged at once"),

@@ -6,11 +6,12 @@ AssertionError that says what is wrong and what to look at. B subjects, N tokens
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
 
+from toposlearn.course.judge import judge, same
 from toposlearn.topology import mutual_matches, nearest_matches, nearest_neighbors, pairwise_distance
 
 
@@ -25,20 +26,27 @@ def check_tokens_from_map(fn: Callable[[Tensor], Tensor]) -> str:
         "the shape is (B, F, N): places are flattened, but channels must come last (hint: `transpose(1, 2)`).": (
             features.flatten(2)
         ),
-        "the places are in another order: flatten d, h, w in this order (w runs fastest).": (
-            features.permute(0, 4, 3, 2, 1).reshape(2, 60, 6)
-        ),
+        "channels are last, but the places are not one axis yet: flatten d, h, w too.": features.permute(0, 2, 3, 4, 1),
+        "subjects are mixed: keep the first axis B, and flatten d, h, w alone.": right.flatten(0, 1),
     }
-    return _judge("tokens", fn(features), right, mistakes, "Token i holds the F features of one place.")
+    got = fn(features)
+    if isinstance(got, Tensor) and got.shape == right.shape and not same(got, right):
+        places = [{tuple(token) for token in each.flatten(0, 1).tolist()} for each in (got, right)]
+        if places[0] == places[1]:
+            raise AssertionError("tokens: the places are in another order: flatten d, h, w in this order, w fastest.")
+    return judge("tokens", got, right, mistakes, "Token i holds the F features of one place.")
 
 
 def check_k_nearest(fn: Callable[[Tensor, int], Tensor]) -> str:
     """``fn(tokens, k)``: indices (B, N, K) of the K nearest other tokens by cosine distance, nearest first."""
     tokens, k = _twins_apart(), 3
-    right, got = nearest_neighbors(tokens, k), fn(tokens, k)
-    if isinstance(got, Tensor) and got.shape == right.shape:
+    right, got, distance = nearest_neighbors(tokens, k), fn(tokens, k), pairwise_distance(tokens)
+    if isinstance(got, Tensor) and got.shape == right.shape and not got.is_floating_point():
         _refuse_self(got)
-        _refuse_farthest(got, pairwise_distance(tokens))
+        _refuse_farthest(got, distance)
+        if not same(got, right) and same(got.sort(-1).values, right.sort(-1).values):
+            raise AssertionError("neighbors: the right ones, but not the nearest first.")
+    far = distance.masked_fill(distance < 1e-6, torch.inf)
     lowest = torch.full(tokens.shape[:2], -torch.inf)
     product = torch.bmm(tokens, tokens.transpose(1, 2)).diagonal_scatter(lowest, dim1=1, dim2=2)
     mistakes = {
@@ -48,8 +56,11 @@ def check_k_nearest(fn: Callable[[Tensor, int], Tensor]) -> str:
         "this is the Euclidean distance; the exercise asks for the cosine distance, 1 - cos.": (
             nearest_neighbors(tokens, k, metric="euclidean")
         ),
+        "twins are missing: a token at distance 0 can be another one. Exclude by index (hint: the diagonal).": (
+            far.topk(k, largest=False).indices
+        ),
     }
-    return _judge("neighbors", got, right, mistakes, "K others per token, found by index, twins included.")
+    return judge("neighbors", got, right, mistakes, "K others per token, found by index, twins included.")
 
 
 def _twins_apart() -> Tensor:
@@ -102,26 +113,43 @@ def check_triplet_hinge(fn: Callable[[Tensor, Tensor, float], Tensor]) -> str:
         "the margin is added after the relu: then it is a constant and never lets a triplet rest.": (
             torch.relu(positive - negative) + margin
         ),
+        "the absolute value punishes a triplet for being *too* well satisfied: cut at 0 (hint: `torch.relu`).": (
+            (positive - negative + margin).abs()
+        ),
+        "the margin is the least a triplet costs: add it, then cut at 0.": (positive - negative).clamp(min=margin),
         "this is the mean: give the loss of each triplet, the mean comes later.": right.mean(),
+        "this is the sum: give the loss of each triplet, the mean comes later.": right.sum(),
     }
-    return _judge("hinge", fn(positive, negative, margin), right, mistakes, "Zero once nearer by the margin.")
+    return judge("hinge", fn(positive, negative, margin), right, mistakes, "Zero once nearer by the margin.")
 
 
 def check_mutual_matches(fn: Callable[[Tensor, Tensor], Tensor]) -> str:
     """``fn(tokens_a, tokens_b)``: (B, N) index into b of each token's mutual nearest neighbor, or -1."""
     a, b = _random(2, 15, 4), _random(2, 15, 4, seed=1)
-    backward = nearest_matches(b, a)
-    right = mutual_matches(a, b)
+    forward, backward = nearest_matches(a, b), nearest_matches(b, a)
+    right, here = mutual_matches(a, b), torch.arange(15)
+    alike = torch.bmm(a, b.transpose(1, 2))
+    crossed = alike.argmax(2), alike.argmax(1)
     mistakes = {
-        "this is the nearest token one way: keep it only if you are *its* nearest too, else -1.": nearest_matches(a, b),
+        "this is the nearest token one way: keep it only if you are *its* nearest too, else -1.": forward,
         "these are indices into a: give, for each token of a, the index of its match in b.": backward,
         "unmatched tokens hold 0, which is a token: use -1 for 'no match'.": right.clamp_min(0),
         "the two directions are swapped: row u belongs to token u of a, the value is an index into b.": (
             mutual_matches(b, a)
         ),
+        "you compared the two lists of nearest tokens entry by entry: ask b's list at the place that a's list names, "
+        "and see whether the answer is u (hint: `backward.gather(1, forward)`).": (
+            forward.masked_fill(forward != backward, -1)
+        ),
+        "these are the tokens that match, not their matches: give the index into b.": (
+            here.expand(2, -1).masked_fill(right < 0, -1)
+        ),
+        "the length of the tokens matters in your distance: it must be the cosine distance.": (
+            crossed[0].masked_fill(crossed[1].gather(1, crossed[0]) != here, -1)
+        ),
         "you gave which tokens match (true or false): give the index of the match, or -1.": right >= 0,
     }
-    return _judge("matches", fn(a, b), right, mistakes, "Each is the other's nearest, or there is no match.")
+    return judge("matches", fn(a, b), right, mistakes, "Each is the other's nearest, or there is no match.")
 
 
 def check_partial_ranking(fn: Callable[[Tensor, Tensor, Tensor, float], Tensor]) -> str:
@@ -129,12 +157,21 @@ def check_partial_ranking(fn: Callable[[Tensor, Tensor, Tensor, float], Tensor])
 
     Anchors without a valid triplet are left out; when there is none at all the loss is 0.
     """
-    positive, negative, margin = _random(4, 3).abs(), _random(4, 3, seed=1).abs(), 0.4
+    positive = torch.tensor([[0.13, 0.71, 0.42], [0.94, 0.31, 0.25], [0.66, 0.50, 0.87], [0.28, 0.59, 0.11]])
+    negative = torch.tensor([[0.92, 0.47, 0.63], [0.35, 0.78, 0.40], [0.20, 0.90, 0.33], [0.81, 0.43, 0.96]])
+    margin = 0.4
     valid = torch.tensor([[True, True, True], [True, False, False], [False, False, False], [True, True, False]])
     hinge = torch.relu(positive - negative + margin)
-    count, total = valid.sum(1), (hinge * valid).sum(1)
-    right = (total[count > 0] / count[count > 0]).mean()
+    anchors = _anchor_means(hinge, valid)
+    right = anchors.mean()
     mistakes = {
+        "there is no hinge: a triplet that is satisfied costs 0, not less (hint: `torch.relu`).": (
+            _anchor_means(positive - negative + margin, valid).mean()
+        ),
+        "the sign is turned: the loss must be large when the *positive* is far and the negative near.": (
+            _anchor_means(torch.relu(negative - positive + margin), valid).mean()
+        ),
+        "the margin is missing.": _anchor_means(torch.relu(positive - negative), valid).mean(),
         "neighbors without a match are counted: average over the valid triplets only.": hinge.mean(),
         "invalid triplets count as zeros in the mean: divide by the number of valid ones, not by K.": (
             (hinge * valid).mean()
@@ -142,13 +179,13 @@ def check_partial_ranking(fn: Callable[[Tensor, Tensor, Tensor, float], Tensor])
         "all valid triplets are averaged at once, so anchors with many neighbors weigh more: first the mean of each "
         "anchor, then the mean over anchors.": hinge[valid].mean(),
         "anchors without any valid triplet are counted as zeros: leave them out of the mean.": (
-            (total / count.clamp_min(1)).mean()
+            anchors.sum() / len(valid)
         ),
         "there is a NaN: an anchor without any valid triplet divides 0 by 0. Leave it out.": torch.tensor(torch.nan),
-        "the sum is taken over the anchors: take their mean.": (total[count > 0] / count[count > 0]).sum(),
+        "the sum is taken over the anchors: take their mean.": anchors.sum(),
     }
-    judged = _judge("loss", fn(positive, negative, valid, margin), right, mistakes, "Only the matched part speaks.")
-    _judge(
+    judged = judge("loss", fn(positive, negative, valid, margin), right, mistakes, "Only the matched part speaks.")
+    judge(
         "loss when nothing is valid",
         fn(positive, negative, torch.zeros_like(valid), margin),
         torch.tensor(0.0),
@@ -156,6 +193,12 @@ def check_partial_ranking(fn: Callable[[Tensor, Tensor, Tensor, float], Tensor])
         "",
     )
     return judged
+
+
+def _anchor_means(values: Tensor, valid: Tensor) -> Tensor:
+    """Mean over the valid entries of each row of (N, K), of the rows that have any."""
+    count = valid.sum(1)
+    return (values * valid).sum(1)[count > 0] / count[count > 0]
 
 
 def check_total_loss(
@@ -190,45 +233,13 @@ def check_total_loss(
         "only one direction is used: take the mean of both.": pairs[0][0] + weight * (pairs[1][0] + pairs[2][0]),
     }
     got = fn(*pairs, weight)
-    judged = _judge("total", got, right, mistakes, "A mean over directions, a weight on the alignment terms.")
+    judged = judge("total", got, right, mistakes, "A mean over directions, a weight on the alignment terms.")
     if not (isinstance(got, Tensor) and got.requires_grad):
         raise AssertionError(
             "total: the value is right, but nothing can be learned from it: the gradient is cut. "
             "Keep tensors (hint: no `float`, `.item()` or `.detach()`)."
         )
     return judged
-
-
-def _judge(what: str, got: object, right: Tensor, mistakes: Mapping[str, Tensor], meaning: str) -> str:
-    """One line when right; else AssertionError, with the hint of the mistake that gives just this answer."""
-    if got is None:
-        raise AssertionError(f"{what}: your function returns nothing (hint: `return`).")
-    if not isinstance(got, Tensor):
-        if not isinstance(got, int | float):
-            raise AssertionError(f"{what}: expected a tensor, got {type(got).__name__}.")
-        got = torch.tensor(got)
-    if _same(got, right):
-        return f"Right. {meaning}".strip()
-    for hint, wrong in mistakes.items():
-        if _same(got, wrong):
-            raise AssertionError(f"{what}: {hint}")
-    if got.shape != right.shape:
-        raise AssertionError(f"{what}: expected the shape {tuple(right.shape)}, got {tuple(got.shape)}.")
-    wrong_entries = int((~torch.isclose(got.double(), right.double(), atol=1e-5)).sum())
-    raise AssertionError(
-        f"{what}: {wrong_entries} of {right.numel()} values differ from the right ones. First expected: "
-        f"{_first(right)}, first seen: {_first(got)}."
-    )
-
-
-def _same(got: Tensor, wanted: Tensor) -> bool:
-    if got.shape != wanted.shape or (got.dtype == torch.bool) != (wanted.dtype == torch.bool):
-        return False
-    return torch.allclose(got.detach().double(), wanted.detach().double(), atol=1e-5, equal_nan=True)
-
-
-def _first(values: Tensor) -> str:
-    return ", ".join(f"{value:.4g}" for value in values.detach().double().flatten()[:4].tolist())
 
 
 def _random(*shape: int, seed: int = 0) -> Tensor:
