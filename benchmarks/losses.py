@@ -1,85 +1,31 @@
-"""Speed, memory and exactness of the losses against per-token loops written from the equations.
+"""Speed, memory and exactness of the losses against loops over anchors (`loops.py`), forward and backward.
 
-The loops are what one writes first: a distance matrix per subject, then for each anchor its neighbors, its negatives
-and its hinge, with values read back to Python on the way. Same inputs, same run, forward and backward.
+Same inputs, same run. `--figure FILE` also draws cost and memory against the number of tokens.
 """
 
 from __future__ import annotations
 
-import resource
+import multiprocessing
+import statistics
+import time
 from collections.abc import Callable
+from pathlib import Path
 
 import torch
+from loops import MARGIN, K, cosine_matrix, loop_inter, loop_intra
+from matplotlib import pyplot as plt
 from rows import Row, interleaved, options, report
 from torch import Tensor
-from torch.nn.functional import normalize
 
-from toposlearn.losses import inter_instance_loss, intra_instance_loss
-from toposlearn.topology import mutual_matches, nearest_neighbors
+from toposlearn.losses import inter_instance_loss, intra_instance_loss, match_pairs
+from toposlearn.topology import nearest_neighbors
 
-K, MARGIN = 5, 0.2
-
-
-def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
-    return 1 - normalize(a, dim=-1) @ normalize(b, dim=-1).T
-
-
-def neighbor_lists(tokens: Tensor) -> list[list[int]]:
-    """For each token of one subject (N, F), its K nearest others."""
-    distances = cosine_matrix(tokens, tokens).detach()
-    lists = []
-    for i in range(len(tokens)):
-        row = distances[i].clone()
-        row[i] = torch.inf
-        lists.append(row.topk(K, largest=False).indices.tolist())
-    return lists
-
-
-def outside(excluded: list[int], n: int, device: torch.device) -> Tensor:
-    """K indices drawn from the tokens that are not excluded."""
-    allowed = torch.ones(n, dtype=torch.bool, device=device)
-    allowed[excluded] = False
-    candidates = allowed.nonzero().flatten()
-    return candidates[torch.randint(len(candidates), (K,), device=device)]
-
-
-def loop_intra(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = None) -> Tensor:
-    """The intra-instance term (B, N, F), anchor by anchor; negatives (B, N, K) or drawn."""
-    losses = []
-    for s in range(len(tokens_a)):
-        distances = cosine_matrix(
-            tokens_b[s], tokens_b[s]
-        ).unbind()  # rows: indexing the matrix would cost N^2 an anchor
-        for i, near in enumerate(neighbor_lists(tokens_a[s])):
-            far = outside([i, *near], len(distances), tokens_b.device) if negatives is None else negatives[s, i]
-            losses.append(torch.relu(distances[i][near] - distances[i][far] + MARGIN).mean())
-    return torch.stack(losses).mean()
-
-
-def loop_inter(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = None) -> Tensor:
-    """The inter-instance term over all ordered pairs, anchor by anchor; negatives (B, B, N, K) or drawn."""
-    pairs = []
-    for p in range(len(tokens_a)):
-        graph = neighbor_lists(tokens_a[p])
-        for q in range(len(tokens_b)):
-            if p != q:
-                known = None if negatives is None else negatives[p, q]
-                pairs.append(loop_pair(tokens_a[p], tokens_b[q], graph, known))
-    return torch.stack(pairs).mean()
-
-
-def loop_pair(tokens_p: Tensor, tokens_q: Tensor, graph: list[list[int]], negatives: Tensor | None) -> Tensor:
-    across, distances = cosine_matrix(tokens_p, tokens_q).detach(), cosine_matrix(tokens_q, tokens_q).unbind()
-    there, back = across.argmin(1).tolist(), across.argmin(0).tolist()
-    match = {u: v for u, v in enumerate(there) if back[v] == u}
-    anchors = []
-    for u, v in match.items():
-        places = [place for place, near in enumerate(graph[u]) if near in match]
-        if places:
-            positives = [match[graph[u][place]] for place in places]
-            far = outside([v, *positives], len(distances), tokens_q.device) if negatives is None else negatives[u]
-            anchors.append(torch.relu(distances[v][positives] - distances[v][far[places]] + MARGIN).mean())
-    return torch.stack(anchors).mean()
+LOSSES = {"intra": intra_instance_loss, "inter": inter_instance_loss}
+SIZES = ((4, 216, 384), (4, 1728, 192))  # subjects, tokens, features
+FASTER = {("intra", 216): 5, ("intra", 1728): 10, ("inter", 216): 5, ("inter", 1728): 8}  # times, on a processor
+FASTER_GPU = {("intra", 216): 50, ("inter", 216): 50}
+COUNTS = tuple(side**3 for side in (3, 4, 6, 8, 10, 12, 16, 20, 24))  # tokens, 27 to 13 824
+MOST_MEMORY = 1024  # MiB, 2 subjects of the largest count
 
 
 def tokens(b: int, n: int, f: int, device: str, seed: int) -> Tensor:
@@ -100,22 +46,6 @@ def step(loss: Callable[..., Tensor], a: Tensor, b: Tensor, **settings: float) -
     return run
 
 
-def memory_of_the_graph(n: int, device: str) -> list[Row]:
-    """Extra memory of the neighborhood graph of N tokens, against the distance matrix it never holds."""
-    x, whole = tokens(1, n, 48, device, 0), 4 * n * n / 2**20
-    if device.startswith("cuda"):
-        torch.cuda.reset_peak_memory_stats()
-        before = torch.cuda.max_memory_allocated()
-        nearest_neighbors(x, K)
-        extra = (torch.cuda.max_memory_allocated() - before) / 2**20
-    else:
-        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        nearest_neighbors(x, K)
-        extra = (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 2**10
-    name = f"graph of {n} tokens: extra memory, share of one distance matrix ({whole:.0f} MiB)"
-    return [Row(name, extra / whole, "", "<= 1")]
-
-
 def exactness(device: str) -> list[Row]:
     """Largest difference from the loops for given negatives, over 3 seeds."""
     gaps: dict[str, list[float]] = {"intra": [], "inter": []}
@@ -130,33 +60,118 @@ def exactness(device: str) -> list[Row]:
     return [Row(f"{name}: largest difference from the loops", max(gap), "", "<= 1e-5") for name, gap in gaps.items()]
 
 
-def speed(n: int, features: int, repeats: int, device: str) -> list[Row]:
-    """Forward and backward of one direction, 2 subjects."""
-    a, b = tokens(2, n, features, device, 0), tokens(2, n, features, device, 1)
-    functions = {
-        "intra": step(intra_instance_loss, a, b, k=K, margin=MARGIN),
-        "intra, loops": step(loop_intra, a, b),
-        "inter": step(inter_instance_loss, a, b, k=K, margin=MARGIN),
-        "inter, loops": step(loop_inter, a, b),
-        "graph": lambda: nearest_neighbors(a, K),
-        "matches": lambda: mutual_matches(a, b),
-    }
-    seconds = interleaved(functions, repeats, device)
-    size = f"2 x {n} x {features}"
-    rows = [Row(f"{name} ({size})", 1000 * value, "ms") for name, value in seconds.items()]
-    for name, bound in (("intra", ">= 5"), ("inter", ">= 2")):
-        ratio = seconds[f"{name}, loops"] / seconds[name]
-        rows.append(Row(f"{name}: times faster than loops ({size})", ratio, "x", bound))
+def expectation(device: str, draws: int) -> list[Row]:
+    """Mean over drawn negatives against the loops' mean over theirs, in standard errors of the difference."""
+    a, b = tokens(2, 64, 48, device, 0), tokens(2, 64, 48, device, 1)
+    rows = []
+    for name, loop in (("intra", loop_intra), ("inter", loop_inter)):
+        ours = [float(LOSSES[name](a, b, k=K, margin=MARGIN)) for _ in range(draws)]
+        theirs = [float(loop(a, b)) for _ in range(draws)]
+        error = ((statistics.variance(ours) + statistics.variance(theirs)) / draws) ** 0.5
+        gap = abs(statistics.mean(ours) - statistics.mean(theirs)) / error
+        rows.append(Row(f"{name}: mean over {draws} draws of negatives, off by", gap, "SE", "<= 3.5"))
     return rows
 
 
+def speed(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
+    """Forward and backward of one direction against the loops, and against what no implementation can do without."""
+    a, b = tokens(*size, device, 0), tokens(*size, device, 1)
+    functions: dict[str, Callable[[], object]] = {
+        name: step(loss, a, b, k=K, margin=MARGIN) for name, loss in LOSSES.items()
+    }
+    functions |= {"graph": lambda: nearest_neighbors(a, K), "matches": lambda: match_pairs(a, b)}
+    functions |= {"plain product and top-k": lambda: [cosine_matrix(x, x).topk(K + 1, largest=False) for x in a]}
+    seconds = interleaved(functions, repeats, device)
+    loops = {name: step(loop, a, b) for name, loop in (("intra", loop_intra), ("inter", loop_inter))}
+    slow = interleaved(loops, max(1, repeats // 5), device)
+    shape, bounds = " x ".join(map(str, size)), FASTER if device == "cpu" else FASTER_GPU
+    rows = [Row(f"{name} ({shape})", 1000 * value, "ms") for name, value in seconds.items()]
+    rows += [Row(f"{name}, loops ({shape})", 1000 * value, "ms") for name, value in slow.items()]
+    for name in LOSSES:
+        bound = bounds.get((name, size[1]))
+        faster = slow[name] / seconds[name]
+        rows.append(Row(f"{name}: times faster than loops ({shape})", faster, "x", bound and f">= {bound}"))
+    alone = {"intra": seconds["graph"], "inter": seconds["graph"] + seconds["matches"]}
+    for name, words in (("intra", "the graph alone"), ("inter", "graph and matches alone")):
+        rows.append(Row(f"{name}: cost over {words} ({shape})", seconds[name] / alone[name], "x", "<= 2.5"))
+    return rows
+
+
+def cost(name: str, n: int, device: str) -> tuple[float, float]:
+    """Seconds and MiB beyond the inputs of one forward and backward pass, 2 subjects, 192 features."""
+    run = step(LOSSES[name], tokens(2, n, 192, device, 0), tokens(2, n, 192, device, 1), k=K, margin=MARGIN)
+    on_gpu = device.startswith("cuda")
+    step(LOSSES[name], tokens(2, 27, 192, device, 0), tokens(2, 27, 192, device, 1), k=K, margin=MARGIN)()  # libraries
+    _forget_peak(on_gpu)
+    before = _peak(on_gpu)
+    start = time.perf_counter()
+    run()
+    if on_gpu:
+        torch.cuda.synchronize()
+    seconds = time.perf_counter() - start
+    return seconds, _peak(on_gpu) - before
+
+
+def _forget_peak(on_gpu: bool) -> None:
+    """Start anew: a process inherits the peak of the one that started it."""
+    if on_gpu:
+        torch.cuda.reset_peak_memory_stats()
+    else:
+        Path("/proc/self/clear_refs").write_text("5")
+
+
+def _peak(on_gpu: bool) -> float:
+    """Most memory held since then, MiB; of a processor's process, on Linux."""
+    if on_gpu:
+        return torch.cuda.max_memory_allocated() / 2**20
+    status = Path("/proc/self/status").read_text()
+    return int(status.split("VmHWM:")[1].split()[0]) / 1024
+
+
+def against_size(counts: tuple[int, ...], device: str) -> dict[str, list[tuple[int, float, float]]]:
+    """Loss -> (tokens, seconds, MiB) for each count, each in a process of its own, whose peak is its own."""
+    found: dict[str, list[tuple[int, float, float]]] = {}
+    for name in LOSSES:
+        for n in counts:
+            with multiprocessing.get_context("spawn").Pool(1) as pool:
+                found.setdefault(name, []).append((n, *pool.apply(cost, (name, n, device))))
+    return found
+
+
+def draw(found: dict[str, list[tuple[int, float, float]]], device: str, file: Path) -> None:
+    """Seconds and memory against the number of tokens, on logarithmic axes."""
+    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
+    for name, rows in found.items():
+        for column, ax in enumerate(axes, start=1):
+            ax.plot([row[0] for row in rows], [row[column] for row in rows], "o-", label=f"{name}-instance loss")
+    largest = max(row[0] for rows in found.values() for row in rows)
+    matrix = [(n, 4 * n * n / 2**20) for n in COUNTS if n <= largest]
+    axes[1].plot(*zip(*matrix, strict=True), color="0.5", ls=":", label="one distance matrix, never held")
+    axes[1].axhline(MOST_MEMORY, color="0.3", ls="--", lw=1, label="bound")
+    axes[1].set_ylim(bottom=0.1)
+    for ax, label in zip(axes, ("seconds, forward and backward", "memory beyond the inputs (MiB)"), strict=True):
+        ax.set(xscale="log", yscale="log", xlabel="tokens a subject", ylabel=label)
+        ax.grid(color="0.92")
+        ax.legend(fontsize=8)
+    figure.suptitle(f"one direction, 2 subjects x 192 features, {device}, {torch.get_num_threads()} threads", size=10)
+    figure.savefig(file, dpi=120)
+
+
 def main() -> None:
-    chosen = options(__doc__.splitlines()[0])
+    parser = options(__doc__.splitlines()[0])
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw cost and memory for 27 to 13 824 tokens")
+    chosen = parser.parse_args()
     torch.manual_seed(0)
-    rows = memory_of_the_graph(8000 if chosen.quick else 13_824, chosen.device)
-    rows += exactness(chosen.device)
-    for n in (512, 1728):
-        rows += speed(n, 48, 5 if chosen.quick else 15, chosen.device)
+    rows = exactness(chosen.device) + expectation(chosen.device, 60 if chosen.quick else 200)
+    for size in SIZES:
+        rows += speed(size, 3 if chosen.quick else 15, chosen.device)
+    found = against_size(COUNTS if chosen.figure else COUNTS[-3 if chosen.quick else -1 :][:1], chosen.device)
+    for name, costs in found.items():
+        n, seconds, memory = costs[-1]
+        rows.append(Row(f"{name}: 2 x {n} x 192", seconds, "s"))
+        rows.append(Row(f"{name}: memory beyond the inputs (2 x {n} x 192)", memory, "MiB", f"<= {MOST_MEMORY}"))
+    if chosen.figure:
+        draw(found, chosen.device, chosen.figure)
     report(rows, chosen.json)
 
 

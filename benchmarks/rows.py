@@ -31,13 +31,13 @@ class Row(NamedTuple):
         return self.value >= float(limit) if sign == ">=" else self.value <= float(limit)
 
 
-def options(description: str) -> argparse.Namespace:
-    """The options of every benchmark: ``--quick``, ``--device``, ``--json FILE``."""
+def options(description: str) -> argparse.ArgumentParser:
+    """A parser with the options of every benchmark: ``--quick``, ``--device``, ``--json FILE``."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repeats, smaller sizes: within 50 s on 2 cores")
     parser.add_argument("--device", default="cpu", help="torch device, as in cuda (default: cpu)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
-    return parser.parse_args()
+    return parser
 
 
 def interleaved(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:

@@ -1,0 +1,75 @@
+"""The two alignment terms anchor by anchor, as the formulation reads and as one writes them first.
+
+A distance matrix per subject, then for each anchor its neighbors, its negatives and its hinge, with values read back to
+Python on the way. The reference that `benchmarks/losses.py` compares with, in speed and in value.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+K, MARGIN = 5, 0.2
+
+
+def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
+    return 1 - normalize(a, dim=-1) @ normalize(b, dim=-1).T
+
+
+def neighbor_lists(tokens: Tensor) -> list[list[int]]:
+    """For each token of one subject (N, F), its K nearest others."""
+    distances = cosine_matrix(tokens, tokens).detach()
+    lists = []
+    for i in range(len(tokens)):
+        row = distances[i].clone()
+        row[i] = torch.inf
+        lists.append(row.topk(K, largest=False).indices.tolist())
+    return lists
+
+
+def outside(excluded: list[int], n: int, device: torch.device) -> Tensor:
+    """K indices drawn from the tokens that are not excluded."""
+    allowed = torch.ones(n, dtype=torch.bool, device=device)
+    allowed[excluded] = False
+    candidates = allowed.nonzero().flatten()
+    return candidates[torch.randint(len(candidates), (K,), device=device)]
+
+
+def loop_intra(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = None) -> Tensor:
+    """The intra-instance term (B, N, F), anchor by anchor; negatives (B, N, K) or drawn."""
+    losses = []
+    for s in range(len(tokens_a)):
+        distances = cosine_matrix(
+            tokens_b[s], tokens_b[s]
+        ).unbind()  # rows: indexing the matrix would cost N^2 an anchor
+        for i, near in enumerate(neighbor_lists(tokens_a[s])):
+            far = outside([i, *near], len(distances), tokens_b.device) if negatives is None else negatives[s, i]
+            losses.append(torch.relu(distances[i][near] - distances[i][far] + MARGIN).mean())
+    return torch.stack(losses).mean()
+
+
+def loop_inter(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = None) -> Tensor:
+    """The inter-instance term over all ordered pairs, anchor by anchor; negatives (B, B, N, K) or drawn."""
+    pairs = []
+    for p in range(len(tokens_a)):
+        graph = neighbor_lists(tokens_a[p])
+        for q in range(len(tokens_b)):
+            if p != q:
+                known = None if negatives is None else negatives[p, q]
+                pairs.append(loop_pair(tokens_a[p], tokens_b[q], graph, known))
+    return torch.stack(pairs).mean()
+
+
+def loop_pair(tokens_p: Tensor, tokens_q: Tensor, graph: list[list[int]], negatives: Tensor | None) -> Tensor:
+    across, distances = cosine_matrix(tokens_p, tokens_q).detach(), cosine_matrix(tokens_q, tokens_q).unbind()
+    there, back = across.argmin(1).tolist(), across.argmin(0).tolist()
+    match = {u: v for u, v in enumerate(there) if back[v] == u}
+    anchors = []
+    for u, v in match.items():
+        places = [place for place, near in enumerate(graph[u]) if near in match]
+        if places:
+            positives = [match[graph[u][place]] for place in places]
+            far = outside([v, *positives], len(distances), tokens_q.device) if negatives is None else negatives[u]
+            anchors.append(torch.relu(distances[v][positives] - distances[v][far[places]] + MARGIN).mean())
+    return torch.stack(anchors).mean()

@@ -1,0 +1,120 @@
+import pytest
+import torch
+
+from toposlearn.config import LossConfig
+from toposlearn.losses import ordered_pairs
+from toposlearn.losses.matching import People, match_people, reverse_pairs
+from toposlearn.topology import gate_matches, mutual_matches, nearest_matches, sinkhorn_matches
+from toposlearn.topology.tokens import common_frame
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def people(b=3, n=40, masked=True):
+    s = generator(0)
+    mask = torch.rand(b, n, generator=s) > 0.3 if masked else None
+    tokens = torch.randn(2, b, n, 8, generator=s)
+    return People(tokens[0], tokens[1], mask, 50 * torch.randn(b, n, 3, generator=s), torch.randn(b, n, 3, generator=s))
+
+
+def of_pair(x, function, first, second):
+    """A function of one pair of people at a time, over all ordered pairs."""
+    rows = []
+    for i, j in zip(*(part.tolist() for part in ordered_pairs(len(first))), strict=True):
+        masks = (None, None) if x.mask is None else (x.mask[i : i + 1], x.mask[j : j + 1])
+        rows.append(function(first[i : i + 1], second[j : j + 1], *masks)[0])
+    return torch.stack(rows)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize(
+    ("matcher", "function"), [("nearest", nearest_matches), ("mutual", mutual_matches), ("sinkhorn", sinkhorn_matches)]
+)
+def test_both_directions_are_those_of_each_pair_by_itself(matcher, function, masked):
+    x = people(masked=masked)
+    there, back = match_people(x, LossConfig(matcher=matcher, dustbin=0.25))
+
+    def one(*arguments):
+        return function(*arguments, **({"dustbin": 0.25} if matcher == "sinkhorn" else {}))
+
+    assert torch.equal(there, of_pair(x, one, x.tokens_a, x.tokens_b))
+    other = of_pair(x, one, x.tokens_b, x.tokens_a)
+    if matcher == "sinkhorn":  # the plan of the transposed problem ends with the other side's update
+        assert (back == other).float().mean() > 0.95
+    else:
+        assert torch.equal(back, other)
+
+
+def test_the_oracle_reads_places_and_not_features():
+    x = people()
+    there, back = match_people(x, LossConfig(matcher="oracle"))
+
+    def nearest_place(a, b, mask_a, mask_b):
+        near = [nearest_matches(*way, metric="euclidean") for way in ((a, b, mask_a, mask_b), (b, a, mask_b, mask_a))]
+        mutual = near[1].gather(1, near[0].clamp_min(0)) == torch.arange(a.shape[1])
+        return torch.where(mutual, near[0], -1)
+
+    assert torch.equal(there, of_pair(x, nearest_place, x.places, x.places))
+    assert torch.equal(back, there)  # one place in both modalities
+    noise = x._replace(tokens_a=torch.randn_like(x.tokens_a))
+    assert torch.equal(match_people(noise, LossConfig(matcher="oracle"))[0], there)
+
+
+def test_the_oracle_needs_the_truth():
+    with pytest.raises(ValueError, match="'oracle' needs the true places of tokens: this data set has no truth"):
+        match_people(people()._replace(places=None), LossConfig(matcher="oracle"))
+
+
+def test_random_matches_differ_in_both_directions_and_stay_inside_the_mask():
+    x = people()
+    there, back = match_people(x, LossConfig(matcher="random"), generator())
+    p, q = ordered_pairs(3)
+    for matches in (there, back):
+        assert torch.equal(matches >= 0, x.mask[p])
+        assert x.mask[q].gather(1, matches.clamp_min(0))[x.mask[p]].all()
+    assert not torch.equal(there, back)
+
+
+def test_gates_act_in_both_directions():
+    x, gates = people(), {"min_similarity": 0.3, "ratio": 0.95}
+    p, q = ordered_pairs(3)
+    plain, both = match_people(x, LossConfig()), match_people(x, LossConfig(**gates))
+    sides = ((x.tokens_a, x.tokens_b), (x.tokens_b, x.tokens_a))
+    for matches, gated, (a, b) in zip(plain, both, sides, strict=True):
+        assert torch.equal(gated, gate_matches(matches, a[p], b[q], **gates, mask_b=x.mask[q]))
+        assert 0 < (gated >= 0).sum() < (matches >= 0).sum()
+
+
+def test_the_spatial_prior_keeps_what_lies_near_in_the_common_frame():
+    x = people()
+    plain, near = (match_people(x, LossConfig(max_distance=far))[0] for far in (None, 40.0))
+    frame = common_frame(x.positions, x.mask)
+    p, q = ordered_pairs(3)
+    apart = (frame[q].gather(1, plain.clamp_min(0)[..., None].expand(-1, -1, 3)) - frame[p]).norm(dim=-1)
+    assert torch.equal(near, torch.where(apart <= 40, plain, -1))
+    assert 0 < (near >= 0).sum() < (plain >= 0).sum()
+    with pytest.raises(ValueError, match=r"loss.max_distance needs the positions of tokens"):
+        match_people(x._replace(positions=None), LossConfig(max_distance=40.0))
+
+
+def test_the_common_frame_undoes_shift_and_scale():
+    x = people(b=1)
+    moved = torch.cat([x.positions, 1.3 * x.positions + 20])
+    frame = common_frame(moved, x.mask.expand(2, -1))
+    torch.testing.assert_close(frame[0], frame[1], atol=1e-3, rtol=1e-4)
+
+
+@pytest.mark.parametrize("b", [2, 3, 5])
+def test_reverse_pairs(b):
+    p, q = ordered_pairs(b)
+    back = reverse_pairs(b)
+    assert torch.equal(p[back], q)
+    assert torch.equal(q[back], p)
+
+
+@pytest.mark.parametrize("matcher", ["nearest", "mutual", "sinkhorn", "oracle", "random"])
+def test_one_person_has_nobody_to_match(matcher):
+    for matches in match_people(people(b=1), LossConfig(matcher=matcher)):
+        assert matches.shape == (0, 40)

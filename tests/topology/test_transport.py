@@ -1,0 +1,94 @@
+import numpy as np
+import pytest
+import torch
+
+from toposlearn.topology import matched_fraction, mutual_matches, sinkhorn_matches
+from toposlearn.topology.transport import transport_plan
+
+
+def tokens(*shape, seed=0):
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def test_equal_to_plain_sinkhorn_in_double_precision():
+    """Without logarithms and without blocks, straight from the definition."""
+    a, b = tokens(1, 9, 6), tokens(1, 7, 6, seed=1)
+    plan = transport_plan(a, b, temperature=0.2, dustbin=0.1, iterations=30)[0].exp()
+    x, y = (t[0].double() / t[0].double().norm(dim=1, keepdim=True) for t in (a, b))
+    kernel = np.full((10, 8), np.exp(0.1 / 0.2))
+    kernel[:9, :7] = np.exp((x @ y.T).numpy() / 0.2)
+    rows, columns = np.append(np.ones(9), 7.0), np.append(np.ones(7), 9.0)
+    v = np.ones(8)
+    for _ in range(30):
+        u = rows / (kernel @ v)
+        v = columns / (kernel.T @ u)
+    np.testing.assert_allclose(plan.numpy(), u[:, None] * kernel * v, rtol=1e-3)
+
+
+def test_masses():
+    """A token that counts gives away 1, the dustbin takes what is left; masked tokens give nothing."""
+    mask = torch.tensor([[True, True, False, True, True, True]])
+    plan = transport_plan(tokens(1, 6, 4), tokens(1, 5, 4, seed=1), mask, iterations=100)[0].exp()
+    torch.testing.assert_close(plan.sum(0)[:5], torch.ones(5), atol=1e-4, rtol=0)
+    torch.testing.assert_close(plan.sum(1)[:6], mask[0].float(), atol=2e-2, rtol=0)
+
+
+def test_blocks_change_nothing(monkeypatch):
+    from toposlearn.topology import distances
+
+    a, b = tokens(2, 30, 8), tokens(2, 25, 8, seed=1)
+    whole = transport_plan(a, b)
+    monkeypatch.setitem(distances._BLOCK, "cpu", 300)
+    torch.testing.assert_close(transport_plan(a, b), whole, atol=1e-4, rtol=1e-4)
+
+
+def test_a_permutation_is_found_back():
+    a = tokens(2, 40, 16)
+    order = torch.randperm(40, generator=torch.Generator().manual_seed(1))
+    matches = sinkhorn_matches(a, a[:, order])
+    assert torch.equal(order[matches], torch.arange(40).expand(2, 40))
+
+
+def test_a_hub_is_taken_once_and_the_others_find_another():
+    """Two tokens are both nearest to one; mutual nearest neighbors leave the second alone, transport does not."""
+    a = torch.tensor([[[1.0, 0.1], [1.0, 0.4]]])
+    b = torch.tensor([[[1.0, 0.2], [1.0, 1.2]]])
+    assert mutual_matches(a, b).tolist() == [[0, -1]]
+    assert sinkhorn_matches(a, b, iterations=100).tolist() == [[0, 1]]
+
+
+def test_a_higher_dustbin_matches_fewer():
+    a, b = tokens(2, 60, 8), tokens(2, 60, 8, seed=1)
+    shares = [float(matched_fraction(sinkhorn_matches(a, b, dustbin=d)).mean()) for d in (-1.0, 0.5, 0.9, 1.1)]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] > 0.5
+    assert shares[-1] == 0
+
+
+def test_masked_and_broken_tokens_never_match():
+    a, b = tokens(2, 20, 6), tokens(2, 20, 6, seed=1)
+    a[0, 3], b[1, 5] = torch.nan, torch.inf
+    mask = torch.rand(2, 20, generator=torch.Generator().manual_seed(2)) > 0.3
+    matches = sinkhorn_matches(a, b, mask, mask, dustbin=-1.0)
+    assert (matches[~mask] == -1).all()
+    assert matches[0, 3] == -1
+    assert 5 not in matches[1]
+    assert not set(matches[0].tolist()) & set((~mask[0]).nonzero().flatten().tolist())
+
+
+def test_nobody_left_to_match():
+    nobody = torch.zeros(1, 6, dtype=torch.bool)
+    assert (sinkhorn_matches(tokens(1, 6, 4), tokens(1, 6, 4, seed=1), None, nobody) == -1).all()
+    assert (sinkhorn_matches(tokens(1, 6, 4), tokens(1, 6, 4, seed=1), nobody) == -1).all()
+
+
+def test_small_temperatures_stay_finite():
+    plan = transport_plan(tokens(1, 30, 8), tokens(1, 30, 8, seed=1), temperature=1e-3, iterations=50)
+    assert torch.isfinite(plan).all()
+
+
+def test_no_gradient_and_clear_errors():
+    a = tokens(1, 6, 4).requires_grad_()
+    assert not transport_plan(a, a).requires_grad
+    with pytest.raises(ValueError, match="temperature must be positive, got 0"):
+        transport_plan(a, a, temperature=0)
