@@ -1,0 +1,89 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from toposlearn.data import PosedPeople, pose_people
+from toposlearn.explore.match_errors import (
+    LABELS,
+    errors_after_move,
+    errors_between_people,
+    known_motion,
+    move_people,
+    places_before,
+)
+from toposlearn.models import Taco
+from toposlearn.reproducibility import set_seed
+
+
+@pytest.fixture(scope="module")
+def upright(people, smoke):
+    return pose_people(people, smoke, posed=False)
+
+
+@pytest.fixture(scope="module")
+def networks(smoke):
+    set_seed(0)
+    return {"untrained": Taco(smoke.model).eval()}
+
+
+def blob(at):
+    """A person (32^3, 6 mm) with one bright ball at a point in mm."""
+    axis = (torch.arange(32) - 15.5) * 6.0
+    grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
+    ball = (-((grid - torch.tensor(at).view(3, 1, 1, 1)) ** 2).sum(0) / 200).exp()
+    return PosedPeople(("one",), ("T1w",), 6.0, ball[None, None], ball[None, None] > 0.1, grid[None], None)
+
+
+def center(volume):
+    axis = (torch.arange(32) - 15.5) * 6.0
+    weight = volume / volume.sum()
+    return torch.stack([(weight.sum(dim=[d for d in range(3) if d != axis_]) * axis).sum() for axis_ in range(3)])
+
+
+@pytest.mark.parametrize(("shift", "degrees"), [(0, 0), (24, 0), (0, 20), (15, -20)])
+def test_the_head_goes_where_the_motion_says(shift, degrees):
+    at, motion = torch.tensor([20.0, 30.0, -10.0]), known_motion(shift, degrees)
+    moved = move_people(blob(at.tolist()), motion)
+    now = center(moved.volumes[0, 0])
+    torch.testing.assert_close(places_before(now, motion), at, atol=0.5, rtol=0)
+    assert now[2] == pytest.approx(-10, abs=0.1)
+    if not degrees:
+        assert float(now[0] - at[0]) == pytest.approx(shift, abs=0.1)
+    here = moved.to_template[0][:, moved.foreground[0, 0]].T.mean(0)
+    torch.testing.assert_close(here, at, atol=2.0, rtol=0)
+
+
+def test_turning_is_to_the_left_seen_from_above():
+    now = center(move_people(blob([40.0, 0.0, 0.0]), known_motion(degrees=20)).volumes[0, 0])
+    assert now[1] > 10
+
+
+def test_no_motion_changes_nothing(upright):
+    still = move_people(upright, known_motion())
+    torch.testing.assert_close(still.volumes, upright.volumes, atol=1e-4, rtol=0)
+    assert (still.foreground != upright.foreground).float().mean() < 1e-3
+
+
+def test_without_a_template_the_motion_is_known_all_the_same(upright, networks):
+    own = dataclasses.replace(upright, to_template=None)
+    errors = errors_after_move(networks, own, known_motion(15), pair=("T1w", "T2w"), stride=4)
+    assert set(errors) == {"untrained", "position", "floor", "random"}
+    assert all(value.shape == (len(own.subjects),) for value in errors.values())
+
+
+def test_grid_position_errs_by_the_shift_and_the_floor_by_half_a_token_at_most(upright):
+    for shift, floor in ((0, 0), (9, 9), (24, 0), (27, 3)):
+        errors = errors_after_move({}, upright, known_motion(shift), pair=("T1w", "T2w"), stride=4)
+        torch.testing.assert_close(errors["position"], torch.full((6,), float(shift)), atol=1e-3, rtol=0)
+        assert errors["floor"].mean() == pytest.approx(floor, abs=1.0)
+        assert (errors["random"] > 40).all()
+
+
+def test_between_people_networks_stand_beside_every_control(upright, networks):
+    errors = errors_between_people(networks, upright, pair=("T1w", "T2w"), stride=4)
+    assert set(errors) == {"untrained", *LABELS}
+    apart = ~np.eye(6, dtype=bool)
+    assert (errors["floor"] <= errors["untrained"] + 1e-6)[apart].all()
+    assert errors["floor"][apart].mean() < errors["position"][apart].mean() < errors["random"][apart].mean()
