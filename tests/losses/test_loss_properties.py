@@ -68,7 +68,7 @@ def test_drawn_negatives_average_to_all_of_them():
     assert abs(float(draws.mean() - by_hand)) < 4 * float(draws.std()) / 20
 
     # Every anchor has its own allowed tokens: the exact mean is taken anchor by anchor, as the loss takes it.
-    p, q = ordered_pairs(2)
+    p, _ = ordered_pairs(2)
     positives = matches.gather(1, graph[p].flatten(1)).view(2, 12, 3)
     barred = torch.cat([matches[..., None], positives], -1)
     per_anchor = []
