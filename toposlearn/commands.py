@@ -65,7 +65,9 @@ def inspect(data: Annotated[Path, typer.Argument(help=FOLDER)]) -> None:
 @app.command()
 def pretrain(
     preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
-    variant: Annotated[str, typer.Option(help="reconstruction, intra, inter or full.")] = "full",
+    variant: Annotated[
+        str, typer.Option(help="reconstruction, intra, inter, full, … (a wrong name lists all).")
+    ] = "full",
     data: DataOption = DATA,
     out: Annotated[Path, typer.Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
     modalities: Annotated[
@@ -150,6 +152,34 @@ def ablation(
 
         save_overview(shipped, data, metrics)
     typer.echo(out / "results.json")
+
+
+@app.command()
+def matchers(
+    data: DataOption = DATA,
+    held_out: Annotated[
+        Path | None, typer.Option(help="BIDS folder of people from another label map, to measure on as well.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs; those of an ablation are used as they are.")] = Path(
+        "runs/ablation"
+    ),
+    preset: Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")] = "lab",
+    seeds: Annotated[int, typer.Option(help="Pre-training seeds for each matcher.")] = 3,
+    shipped: Annotated[Path | None, typer.Option(help="Folder for a copy of the result.")] = None,
+) -> None:
+    """Pre-train with every way of matching two people, the truth and chance among them, and measure the topology."""
+    import json
+
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.downstream.matchers import run_matchers
+    from toposlearn.downstream.matchers_table import matchers_section
+
+    path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    typer.echo(matchers_section(json.loads(path.read_text())))
+    typer.echo(path)
 
 
 @app.command()

@@ -108,7 +108,7 @@ def test_each_number_is_that_of_its_measure(heads):
     a, b = code(places), code(places) + draw(PEOPLE, TOKENS, 64, seed=8)
     profile = topology_profile(a, b, positions, places, mask, k=4)
     np.testing.assert_allclose(profile["neighbor_overlap/same_person"].values, neighbor_overlap(a, b, 4, mask))
-    following = b.roll(-1, 0), mask.roll(-1, 0)
+    following = b.roll(1, 0), mask.roll(1, 0)
     expected = matched_fraction(mutual_matches(a, following[0], mask, following[1]), mask)
     np.testing.assert_allclose(profile["matched_fraction/next_person"].values, expected)
 

@@ -7,7 +7,7 @@ import torch
 from toposlearn.data import PosedPeople, pose_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
-from toposlearn.pretrain.scorecard import _permuted, correspondence_metrics, relative_error
+from toposlearn.pretrain.scorecard import correspondence_metrics, permuted, relative_error
 from toposlearn.statistics import across_people
 from toposlearn.topology import centered_positions
 
@@ -116,7 +116,7 @@ def test_centered_positions_forget_shift_and_size_of_a_head():
 
 def test_permuting_keeps_the_tokens_and_their_mask():
     tokens, mask = draw(2, 30, 4), draw(2, 30, seed=1) > 0
-    shuffled = _permuted(tokens, mask)
+    shuffled = permuted(tokens, mask)
     assert torch.equal(shuffled[~mask], tokens[~mask])
     for person in range(2):
         before, after = tokens[person][mask[person]], shuffled[person][mask[person]]

@@ -50,7 +50,9 @@ def run_ablation(
     """
     started, out = time.perf_counter(), Path(out)
     fresh = not any((out / _name(variant, seed)).exists() for variant in variants for seed in seeds)
-    weights = {variant: [_train(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants}
+    weights = {
+        variant: [train_variant(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants
+    }
     judges = gather_judges(config, data, held_out)
     metrics = compare(measure_all(config, weights, seeds, judges, progress), judges)
     write_result(
@@ -70,7 +72,7 @@ def _name(variant: str, seed: int) -> str:
     return f"{variant}-seed{seed}"
 
 
-def _train(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
+def train_variant(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
     """The weights of one run, trained only as far as they are not there yet."""
     run = out / _name(variant, seed)
     if (run / WEIGHTS).exists():

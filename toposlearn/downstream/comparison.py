@@ -125,6 +125,14 @@ def compare(measured: Mapping[str, Mapping[str, Floats]], judges: Judges) -> dic
         measured: variant -> raw numbers with a leading axis of seeds; one of them `UNTRAINED`.
         judges: for nulls and baselines.
     """
+    metrics = variant_metrics(measured, judges)
+    for (name, stride), reference in judges.controls.items():
+        metrics |= _differences(measured, name, stride, reference)
+    return metrics
+
+
+def variant_metrics(measured: Mapping[str, Mapping[str, Floats]], judges: Judges) -> dict[str, dict[str, Any]]:
+    """The part of `compare` that looks at each variant, and each control, by itself."""
     metrics: dict[str, dict[str, Any]] = {}
     for (name, stride), reference in judges.controls.items():
         for control in CONTROLS:
@@ -135,7 +143,6 @@ def compare(measured: Mapping[str, Mapping[str, Floats]], judges: Judges) -> dic
             errors = raw[f"{name}/stride{stride}/errors"]
             metrics |= correspondence_metrics(errors, reference, prefix)
             metrics |= _person_metrics(raw, f"{name}/stride{stride}", prefix, measured[UNTRAINED])
-        metrics |= _differences(measured, name, stride, reference)
     return metrics
 
 

@@ -65,7 +65,7 @@ def comparison_table(metrics: Mapping[str, Mapping[str, Any]], family: str = "A"
         cells = []
         for stride in strides:
             for kind in ("same_person_error", "across_people_error"):
-                cells.append(_cell(metrics[f"{family}/{variant}/stride{stride}/{kind}"]))
+                cells.append(result_cell(metrics[f"{family}/{variant}/stride{stride}/{kind}"]))
         lines.append(f"| {label} | {' | '.join(cells)} | {_probes(metrics, family, variant, strides[-1])} |")
     return "\n".join(lines)
 
@@ -81,13 +81,21 @@ def difference_table(
     for other, label in ROWS.items():
         cells = [metrics.get(f"{family}/full-{other}/stride{stride}/across_people_error") for family in families]
         if any(cells):
-            lines.append(f"| {label} | " + " | ".join(_cell(cell, sign=True) if cell else "–" for cell in cells) + " |")
+            lines.append(f"| {label} | " + " | ".join(map(difference_cell, cells)) + " |")
     return "\n".join(lines)
 
 
-def _cell(value: Mapping[str, Any], sign: bool = False) -> str:
-    form = "+.1f" if sign else ".1f"
+def result_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = "") -> str:
+    """Value and interval of a metric; a dash where there is none."""
+    if value is None:
+        return "–"
+    form = f"{sign}.{digits}f"
     return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+
+
+def difference_cell(value: Mapping[str, Any] | None, digits: int = 1) -> str:
+    """The same with a sign."""
+    return result_cell(value, digits, "+")
 
 
 def _probes(metrics: Mapping[str, Mapping[str, Any]], family: str, variant: str, stride: int) -> str:

@@ -15,8 +15,7 @@ from torch import Tensor
 from toposlearn.anatomy import structure_of
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.explore.neighborhoods import token_at
-from toposlearn.pretrain.scorecard import centered_positions
-from toposlearn.topology import pairwise_distance
+from toposlearn.topology import centered_positions, pairwise_distance
 from toposlearn.topology.distances import Metric
 
 Position = Literal["grid", "centered"]

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from toposlearn.data.posed import PosedPeople
 from toposlearn.models.taco import Taco
-from toposlearn.pretrain.scorecard import _foreground_only, _permuted, encode
+from toposlearn.pretrain.scorecard import encode, foreground_only, permuted
 from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, bootstrap_people
 from toposlearn.topology import (
@@ -143,7 +143,7 @@ def topology_profile(
     """
     _check_people(tokens_a, tokens_b, positions, places, mask)
     positions = positions.expand_as(places)
-    tokens_a, tokens_b, positions, places, mask = _foreground_only(mask, tokens_a, tokens_b, positions, places)
+    tokens_a, tokens_b, positions, places, mask = foreground_only(mask, tokens_a, tokens_b, positions, places)
     here, there = _Side(tokens_a, places, mask), _Side(tokens_b, places, mask)
     own = torch.arange(mask.shape[1]).expand_as(mask).masked_fill(~mask, -1)
     pairs = _compare(here, there, own, "same_person", k, within_mm, seed)
@@ -153,7 +153,7 @@ def topology_profile(
         pairs |= _compare(here, other, shared, "next_person", k, within_mm, seed)
     for of, tokens in (("first_modality", tokens_a), ("second_modality", tokens_b)):
         read = {"position_r2": position_r2(tokens, positions, mask)}
-        chance = {"position_r2": position_r2(tokens, _permuted(positions, mask, seed), mask)}
+        chance = {"position_r2": position_r2(tokens, permuted(positions, mask, seed), mask)}
         pairs |= _beside(_spread(tokens, mask) | read, _spread(_noise(tokens, seed), mask) | chance, of)
     in_order = [name for measure in MEASURES for name in pairs if name.split("/")[0] == measure]
     return {name: _measure(name, *pairs[name], within_mm) for name in in_order}
@@ -182,7 +182,7 @@ class _Side:
     mask: Tensor
 
     def of_next_person(self) -> _Side:
-        return _Side(*(part.roll(-1, 0) for part in (self.tokens, self.places, self.mask)))
+        return _Side(*(part.roll(1, 0) for part in (self.tokens, self.places, self.mask)))
 
 
 def _compare(
@@ -195,7 +195,7 @@ def _compare(
     unrelated = mutual_matches(_noise(a.tokens, seed), _noise(b.tokens, seed + 1), a.mask, b.mask)
     drawn = random_matches(a.mask, b.mask, torch.Generator().manual_seed(seed))
     values = _kept(a.tokens, paired, known, k) | _found(found, a, b, within_mm)
-    null = _kept(a.tokens, _permuted(paired, known, seed), known, k) | _found(drawn, a, b, within_mm)
+    null = _kept(a.tokens, permuted(paired, known, seed), known, k) | _found(drawn, a, b, within_mm)
     null["matched_fraction"] = matched_fraction(unrelated, a.mask)  # random matches leave nobody out
     return _beside(values, null, of)
 

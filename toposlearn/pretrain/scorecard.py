@@ -59,7 +59,7 @@ def error_matrix(
         kind: distance between tokens.
         across: False where places of two people cannot be compared: NaN off the diagonal.
     """
-    tokens_a, tokens_b, template, mask = _foreground_only(mask, tokens_a, tokens_b, template)
+    tokens_a, tokens_b, template, mask = foreground_only(mask, tokens_a, tokens_b, template)
     if not across:
         own = match_error(nearest_matches(tokens_a, tokens_b, mask, mask, metric=kind), template, template)
         return np.where(np.eye(len(own), dtype=bool), own.double().numpy(), np.nan)
@@ -71,7 +71,7 @@ def error_matrix(
     return torch.stack(rows).double().numpy()
 
 
-def _foreground_only(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
+def foreground_only(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
     """Values (S, N, F) of the foreground tokens, padded to the largest head, and the mask (S, M) of what is no padding.
 
     Two thirds of the tokens are air: distances between all tokens would cost ten times as much.
@@ -105,7 +105,7 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
         centered=errors(centered, centered, kind="euclidean"),
         floor=errors(template, template, kind="euclidean"),
         random=errors(noise[0], noise[1]),
-        permuted=errors(template, _permuted(template, mask, seed), kind="euclidean"),
+        permuted=errors(template, permuted(template, mask, seed), kind="euclidean"),
     )
 
 
@@ -162,13 +162,13 @@ def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, k: int
     matches = mutual_matches(tokens_a, following[0], mask, following[1])
     values = {
         "overlap": neighbor_overlap(tokens_a, tokens_b, k, mask),
-        "overlap_null": neighbor_overlap(tokens_a, _permuted(tokens_b, mask), k, mask),
+        "overlap_null": neighbor_overlap(tokens_a, permuted(tokens_b, mask), k, mask),
         "matched": matched_fraction(matches, mask),
     }
     return {name: value.double().numpy() for name, value in values.items()}
 
 
-def _permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
+def permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
     """Each person's foreground tokens (S, N, F) in random order: the null of every measure of place."""
     generator = torch.Generator().manual_seed(seed)
     shuffled = tokens.clone()
