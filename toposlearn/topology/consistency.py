@@ -89,7 +89,7 @@ def neighborhood_agreement(
     shared, parts = _shared_parts(people)
     observed = _pair_agreements([_descriptors(*part, k) for part in parts])
     nulls = [
-        _pair_agreements([_descriptors(*permuted(part, shared, null, rng), k) for part in parts])
+        _pair_agreements([_descriptors(*_permuted(part, shared, null, rng), k) for part in parts])
         for _ in range(permutations)
     ]
     rows = [
@@ -121,7 +121,7 @@ def _shared_parts(people: Sequence[Layout]) -> tuple[list[Structure], list[Part]
     return shared, parts
 
 
-def permuted(part: Part, shared: Sequence[Structure], null: Null, rng: np.random.Generator) -> Part:
+def _permuted(part: Part, shared: Sequence[Structure], null: Null, rng: np.random.Generator) -> Part:
     """The same places under shuffled names."""
     order = np.arange(len(shared))
     sides = np.array([s.side if null == "side" else "any" for s in shared])
