@@ -1,5 +1,6 @@
 """The command line: exit codes, one-line errors, quick help."""
 
+import json
 import os
 import resource
 import signal
@@ -144,6 +145,18 @@ def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
     assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]
     assert capsys.readouterr().out == "runs/mine/results.json\n"
+
+
+def test_matchers_passes_its_options_on_and_prints_tables(stand_in, tmp_path, capsys):
+    result = {"metrics": {}, "config": {"model": {"token_strides": [8]}, "volume": {"spacing": 3.0}}}
+    (tmp_path / "matchers.json").write_text(json.dumps(result))
+    calls = stand_in("toposlearn.downstream.matchers", "run_matchers", tmp_path / "matchers.json")
+    assert cli.execute(["matchers", "--seeds", "2", "--held-out", "b", "--out", "runs/mine"]) == 0
+    assert calls[0][0][1:] == (Path("data/cohort"), Path("runs/mine"))
+    assert calls[0][1] == {"held_out": Path("b"), "seeds": range(2), "shipped": None}
+    told = capsys.readouterr().out
+    assert "tokens of 24 mm" in told
+    assert told.endswith("matchers.json\n")
 
 
 def test_evaluate_tells_what_is_missing_in_one_line(tmp_path, capsys, cohort):

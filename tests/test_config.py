@@ -6,7 +6,9 @@ import json
 import pytest
 
 from toposlearn.config import (
+    MATCHERS,
     PRESETS,
+    RELEASED,
     VARIANTS,
     AugmentConfig,
     LossConfig,
@@ -144,3 +146,28 @@ def test_stages_double_in_stride_and_width():
     model = ModelConfig(feature_size=12, patch_size=2)
     assert model.stage_strides == (2, 4, 8, 16, 32)
     assert model.stage_features == (12, 24, 48, 96, 192)
+
+
+def test_a_matcher_changes_the_matcher_and_its_gates_only():
+    for terms in ("inter", "full"):
+        usual = with_variant(preset("lab"), terms)
+        for name, settings in MATCHERS.items():
+            config = with_variant(preset("lab"), f"{terms}-{name}")
+            assert config == usual.replace(variant=f"{terms}-{name}", loss=settings)
+    assert with_variant(preset("lab"), "inter-mutual").loss == with_variant(preset("lab"), "inter").loss
+    with pytest.raises(ValueError, match=r"unknown variant 'intra-oracle'.* with a matcher of nearest, mutual"):
+        with_variant(preset("lab"), "intra-oracle")
+
+
+def test_released_sets_all_that_the_released_code_does_and_says_so():
+    loss = LossConfig(released=True, form="cross", margin_intra=0.7, matcher="oracle", inter_start=100)
+    assert {name: getattr(loss, name) for name in RELEASED} == RELEASED
+    assert with_variant(preset("lab"), "released").loss.scrambled
+    config = preset("lab").replace(loss={"released": True})
+    assert TacoConfig.from_dict(config.to_dict()) == config
+    assert config.to_dict()["loss"]["margin_intra"] == 0.05
+
+
+def test_scrambled_changes_the_tokens_only():
+    config = with_variant(preset("lab"), "scrambled")
+    assert config.replace(variant="full", loss={"scrambled": False}) == preset("lab")

@@ -1,17 +1,38 @@
-"""Every setting of a run, frozen and validated, and the presets from a test machine to a cluster.
-
-A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else.
-"""
+"""Named combinations of settings: variants of the loss, and presets from a test machine to a cluster."""
 
 from __future__ import annotations
 
-import dataclasses
-import json
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any
 
-MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
+from toposlearn.settings import (
+    MODALITIES,
+    RELEASED,
+    AugmentConfig,
+    LossConfig,
+    ModelConfig,
+    TacoConfig,
+    TrainConfig,
+    VolumeConfig,
+    require,
+)
+
+__all__ = [
+    "MATCHERS",
+    "MODALITIES",
+    "PRESETS",
+    "RELEASED",
+    "STUDIED",
+    "VARIANTS",
+    "AugmentConfig",
+    "LossConfig",
+    "ModelConfig",
+    "TacoConfig",
+    "TrainConfig",
+    "VolumeConfig",
+    "preset",
+    "with_variant",
+]
+
 VARIANTS = ("reconstruction", "intra", "inter", "full", "shared_pose")
 STUDIED = ("scrambled", "released")  # what not to do
 MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two people: settings of the loss by name
@@ -22,231 +43,6 @@ MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two p
     "oracle": {"matcher": "oracle"},
     "random": {"matcher": "random"},
 }
-RELEASED: dict[str, Any] = {  # what the alignment terms of the released code do, whatever is configured there
-    "scrambled": True,
-    "foreground": False,
-    "directions": "sum",
-    "form": "within",
-    "metric": "cosine",
-    "margin_intra": 0.05,
-    "negatives": "unmatched",
-    "matcher": "mutual",
-    "min_similarity": None,
-    "ratio": None,
-    "max_distance": None,
-    "inter_start": 0,
-}
-
-
-def _require(condition: bool, message: str) -> None:
-    if not condition:
-        raise ValueError(message)
-
-
-@dataclass(frozen=True)
-class VolumeConfig:
-    """The grid on which a network sees a head: shape in voxels (D H W), isotropic spacing in mm."""
-
-    shape: tuple[int, int, int] = (64, 64, 64)
-    spacing: float = 3.0
-    modalities: tuple[str, ...] = MODALITIES
-
-    def __post_init__(self) -> None:
-        _require(len(self.shape) == 3 and min(self.shape) > 0, f"volume.shape must be three sizes, got {self.shape}")
-        _require(self.spacing > 0, f"volume.spacing must be positive (mm), got {self.spacing}")
-        _require(len(self.modalities) >= 1, "volume.modalities must name at least one modality")
-
-
-@dataclass(frozen=True)
-class AugmentConfig:
-    """Random changes of a training pair. The intensity of each modality changes by itself.
-
-    With `shared_pose` a person's two modalities are posed alike, as the method describes it. Without, each has its own
-    pose, and tokens are read at corresponding places through the known map between the two: grid position then says
-    nothing about correspondence, and cannot stand in for anatomy.
-    """
-
-    rotation: float = 20.0  # degrees, about each axis
-    shift: float = 29.0  # mm, along each axis
-    scale: float = 0.15  # relative size
-    gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
-    shared_pose: bool = True
-    noise: float = 0.05  # standard deviation, in units of the normalized volume
-
-    def __post_init__(self) -> None:
-        _require(min(self.rotation, self.shift, self.scale, self.gamma, self.noise) >= 0, "augment values must be >= 0")
-        _require(self.scale < 1 and self.gamma < 1, "augment.scale and augment.gamma must be below 1")
-
-
-@dataclass(frozen=True)
-class ModelConfig:
-    """MONAI's Swin encoder, an optional top-down path, token levels named by their stride in voxels."""
-
-    feature_size: int = 12
-    patch_size: int = 4
-    window_size: int = 4
-    depths: tuple[int, int, int, int] = (2, 2, 2, 2)
-    num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
-    use_v2: bool = True
-    top_down: bool = True  # feed fine tokens from deeper stages
-    token_features: int = 48  # F, with top_down
-    token_strides: tuple[int, ...] = (4, 8)
-    reconstruct_stride: int = 4  # the token level, or stage, that the decoder reads
-
-    def __post_init__(self) -> None:
-        strides = self.stage_strides
-        _require(
-            self.feature_size % self.num_heads[0] == 0, "model.feature_size must be a multiple of the first num_heads"
-        )
-        for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
-            _require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
-        _require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
-
-    @property
-    def stage_strides(self) -> tuple[int, ...]:
-        """Stride in voxels of each of the encoder's five feature maps."""
-        return tuple(self.patch_size * 2**stage for stage in range(5))
-
-    @property
-    def stage_features(self) -> tuple[int, ...]:
-        """Channels of each of the encoder's five feature maps."""
-        return tuple(self.feature_size * 2**stage for stage in range(5))
-
-
-@dataclass(frozen=True)
-class LossConfig:
-    """Every variant of the total loss. ``released=True`` sets all that `RELEASED` lists: for study only."""
-
-    weight_reconstruction: float = 1.0
-    weight_intra: float = 1.0
-    weight_inter: float = 1.0
-    k: int = 5
-    margin_intra: float = 0.05
-    margin_inter: float = 0.2
-    form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b, or in a
-    metric: Literal["cosine", "euclidean"] = "cosine"  # of the intra term; the inter term is always cosine
-    negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
-    token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
-    max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more
-    matcher: Literal["nearest", "mutual", "sinkhorn", "oracle", "random"] = "mutual"  # oracle: the cohort's truth
-    min_similarity: float | None = None  # gate: cosine similarity a match must reach
-    ratio: float | None = None  # gate: best distance / second best must stay below
-    max_distance: float | None = None  # gate: mm between token and match, both heads centered and scaled to one size
-    inter_start: int = 0  # warm-up of the inter term: it is off before this step
-    temperature: float = 0.05  # of the sinkhorn matcher: cosine similarity that counts as a difference
-    dustbin: float = 0.25  # of the sinkhorn matcher: similarity below which no match is the better answer
-    foreground: bool = True  # air is no anchor, positive, negative or match
-    scrambled: bool = False  # tokens from a feature map whose channels were never moved last: groups, not places
-    directions: Literal["mean", "sum"] = "mean"  # of the two directions of each alignment term
-    released: bool = False
-
-    def __post_init__(self) -> None:
-        if self.released:
-            for name, value in RELEASED.items():
-                object.__setattr__(self, name, value)
-        weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
-        _require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
-        _require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
-        _require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
-        _require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
-        _require(self.temperature > 0, f"loss.temperature must be positive, got {self.temperature}")
-        _require(
-            self.max_distance is None or self.max_distance > 0,
-            f"loss.max_distance must be positive (mm), got {self.max_distance}",
-        )
-        for name, hint in get_type_hints(LossConfig).items():
-            if get_origin(hint) is Literal:
-                known, value = get_args(hint), getattr(self, name)
-                _require(value in known, f"loss.{name} must be one of {', '.join(known)}, got {value!r}")
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """The loop: AdamW, linear warm-up, cosine decay."""
-
-    steps: int = 600
-    subjects_per_step: int = 2
-    learning_rate: float = 1e-3
-    weight_decay: float = 0.1
-    warmup_steps: int = 50
-    clip_norm: float = 1.0
-    precision: Literal["no", "bf16", "fp16"] = "no"
-    seed: int = 0
-    checkpoint_every: int = 50
-    score_every: int = 100  # steps between scorecards on held-out people; 0 is never
-    score_people: int = 8
-    test_fraction: float = 0.25  # of the people, never trained on
-
-    def __post_init__(self) -> None:
-        _require(self.steps >= 1, f"train.steps must be >= 1, got {self.steps}")
-        _require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
-        _require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
-        _require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
-        _require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
-        _require(
-            self.precision in ("no", "bf16", "fp16"),
-            f"train.precision must be no, bf16 or fp16, got {self.precision!r}",
-        )
-
-
-@dataclass(frozen=True)
-class TacoConfig:
-    """All settings of one pre-training run."""
-
-    preset: str = "custom"
-    variant: str = "full"
-    volume: VolumeConfig = field(default_factory=VolumeConfig)
-    augment: AugmentConfig = field(default_factory=AugmentConfig)
-    model: ModelConfig = field(default_factory=ModelConfig)
-    loss: LossConfig = field(default_factory=LossConfig)
-    train: TrainConfig = field(default_factory=TrainConfig)
-
-    def __post_init__(self) -> None:
-        size = self.model.patch_size * 2**4
-        _require(
-            all(side % size == 0 for side in self.volume.shape),
-            f"volume.shape {self.volume.shape} must be a multiple of {size}, the encoder's deepest stride",
-        )
-
-    def replace(self, **sections: Any) -> TacoConfig:
-        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``."""
-        changed = {
-            name: dataclasses.replace(getattr(self, name), **value) if isinstance(value, dict) else value
-            for name, value in sections.items()
-        }
-        return dataclasses.replace(self, **changed)
-
-    def to_dict(self) -> dict[str, Any]:
-        """Plain nested dictionary, ready for JSON."""
-        return cast(dict[str, Any], json.loads(json.dumps(dataclasses.asdict(self))))
-
-    def save(self, path: str | Path) -> None:
-        """Write as JSON."""
-        Path(path).write_text(json.dumps(self.to_dict(), indent=2) + "\n")
-
-    @classmethod
-    def from_dict(cls, values: dict[str, Any]) -> TacoConfig:
-        """The inverse of `to_dict`. Unknown names raise ValueError."""
-        return cast(TacoConfig, _build(cls, values))
-
-    @classmethod
-    def load(cls, path: str | Path) -> TacoConfig:
-        """Read what `save` wrote."""
-        return cls.from_dict(json.loads(Path(path).read_text()))
-
-
-def _build(kind: type, values: dict[str, Any]) -> Any:
-    hints = get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
-    _require(not unknown, f"unknown setting {', '.join(unknown)} in {kind.__name__}")
-    read = {name: _read(hints[name], value) for name, value in values.items()}
-    return kind(**read)
-
-
-def _read(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(cast(type, hint), value)
-    return tuple(value) if isinstance(value, list) else value
 
 
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
@@ -260,7 +56,7 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     """
     terms, _, matcher = variant.partition("-")
     known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
-    _require(
+    require(
         known,
         f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, "
         f"or inter-MATCHER or full-MATCHER with a matcher of {', '.join(MATCHERS)}",
@@ -279,7 +75,7 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
 
 def preset(name: str) -> TacoConfig:
     """A named configuration: smoke (tests), lab (a laptop, minutes), gpu (one GPU), paper (one to many GPUs)."""
-    _require(name in PRESETS, f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
+    require(name in PRESETS, f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
 
 

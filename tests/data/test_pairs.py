@@ -1,5 +1,7 @@
 """Training batches: what step s draws never depends on other steps; a pair shares its pose, not its intensity."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -138,3 +140,25 @@ def test_too_few_people_or_modalities_are_refused(people, smoke):
 
 def test_its_length_is_the_number_of_steps(dataset, smoke: TacoConfig):
     assert len(dataset) == smoke.train.steps
+
+
+def test_the_truth_is_given_to_the_oracle_only_and_is_posed_like_modality_a(people, smoke, dataset):
+    assert "to_template" not in dataset[0]
+    config = smoke.replace(loss={"matcher": "oracle"}, augment=QUIET)
+    batch = PairDataset(people, config)[0]
+    pair = augment(batch, config)
+    moved = apply_pose(batch["to_template"], batch["poses"][:, 0], config.volume.spacing, border=True)
+    torch.testing.assert_close(pair.to_template, moved)
+    places = pair.token_places((4, 8))
+    side = config.volume.shape[0]
+    assert {stride: tuple(each.shape) for stride, each in places.items()} == {
+        stride: (len(moved), (side // stride) ** 3, 3) for stride in (4, 8)
+    }
+    torch.testing.assert_close(places[8][0, 0], moved[0, :, :8, :8, :8].mean((1, 2, 3)))
+    assert augment(dataset[0], smoke).token_places((4, 8)) == {}
+
+
+def test_the_oracle_refuses_people_without_truth(people, smoke):
+    blind = [dataclasses.replace(people[index], to_template=None) for index in range(len(people))]
+    with pytest.raises(ValueError, match="'oracle' needs people whose map to the template is known"):
+        PairDataset(blind, smoke.replace(loss={"matcher": "oracle"}))

@@ -12,6 +12,7 @@ from toposlearn.topology import (
     pairwise_distance,
     random_matches,
 )
+from toposlearn.topology.correspondence import matches_both_ways
 
 
 def tokens(*shape, seed=0):
@@ -155,3 +156,25 @@ def test_errors_name_the_argument():
         mutual_matches(tokens(1, 5, 4), tokens(2, 5, 4))
     with pytest.raises(ValueError, match="mask_b must be a bool tensor"):
         mutual_matches(tokens(1, 5, 4), tokens(1, 5, 4), mask_b=torch.ones(1, 5))
+
+
+def test_spatial_gate_keeps_what_lies_near():
+    a, b = tokens(2, 30, 6), tokens(2, 30, 6, seed=1)
+    places_a, places_b = (30 * tokens(2, 30, 3, seed=seed) for seed in (2, 3))
+    matches = mutual_matches(a, b)
+    kept = gate_matches(matches, a, b, max_distance=50.0, positions_a=places_a, positions_b=places_b)
+    for s in range(2):
+        for u, v in enumerate(matches[s].tolist()):
+            near = v >= 0 and float((places_a[s, u] - places_b[s, v]).norm()) <= 50
+            assert kept[s, u] == (v if near else -1)
+    assert 0 < (kept >= 0).sum() < (matches >= 0).sum()
+    with pytest.raises(ValueError, match="max_distance needs positions_a and positions_b"):
+        gate_matches(matches, a, b, max_distance=50.0)
+
+
+def test_pairs_of_subjects_are_compared_as_if_one_by_one():
+    a, b = tokens(3, 20, 6), tokens(3, 25, 6, seed=1)
+    p, q = torch.tensor([0, 2, 2]), torch.tensor([1, 0, 2])
+    together = matches_both_ways(a, b, pairs=(p, q))
+    apart = matches_both_ways(a[p], b[q])
+    assert all(torch.equal(one, other) for one, other in zip(together, apart, strict=True))
