@@ -7,7 +7,9 @@ from collections.abc import Mapping
 from toposlearn.claims import Claim, Evidence
 
 ABLATION, EVALUATION = "checkpoints/lab/results.json", "checkpoints/lab/evaluation.json"
+MATCHING = "checkpoints/lab/matchers.json"
 ABLATION_COMMAND = "toposlearn ablation --held-out data/cohort_b --shipped checkpoints/lab"
+MATCHING_COMMAND = "toposlearn matchers --held-out data/cohort_b --shipped checkpoints/lab"
 EVALUATION_COMMAND = "toposlearn evaluate --checkpoints runs/ablation --test data/test_a --test data/test_b"
 SIMULATED = "Limits: simulated people, one small network."
 SIZES = {8: "24 mm", 4: "12 mm"}  # token stride -> size of a token in the lab preset
@@ -81,6 +83,22 @@ CLAIMS = (
         ABLATION_COMMAND,
         tuple(
             Evidence(f"full, {size} tokens", f"A/full/stride{stride}/matched", "above")
+            for stride, size in SIZES.items()
+        ),
+    ),
+    Claim(
+        "Partial alignment is what prevents the collapse",
+        "Reconstruction and the inter-instance term alone, with every nearest token taken for a match, against mutual "
+        "nearest neighbors only: the directions that tokens use (effective rank), all minus mutual, paired by person. "
+        f"Below zero, to trust all matches costs directions. Limits: no intra-instance term. {SIMULATED}",
+        MATCHING,
+        MATCHING_COMMAND,
+        tuple(
+            Evidence(
+                f"all nearest − mutual, {size} tokens",
+                f"A/inter-nearest-inter/stride{stride}/effective_rank/first_modality",
+                "below",
+            )
             for stride, size in SIZES.items()
         ),
     ),
@@ -161,6 +179,19 @@ CLAIMS = (
         ABLATION,
         ABLATION_COMMAND,
         _between({"intra": "full − intra"}, "A"),
+        ours=True,
+    ),
+    Claim(
+        "A perfect matcher would help",
+        "The same error: matches read off the truth minus mutual nearest neighbors, everything else equal, paired by "
+        f"person; below zero the truth helps. With all terms, and without the intra-instance term. {SIMULATED}",
+        MATCHING,
+        MATCHING_COMMAND,
+        tuple(
+            Evidence(f"{words}, {size} tokens", f"A/{terms}-oracle-{terms}/stride{stride}/across_people_error", "below")
+            for terms, words in (("inter", "without intra"), ("full", "with intra"))
+            for stride, size in SIZES.items()
+        ),
         ours=True,
     ),
     Claim(

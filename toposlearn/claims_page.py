@@ -9,7 +9,7 @@ from pathlib import Path
 
 from toposlearn.claims import Claim, Finding, Result, judge, overall
 from toposlearn.claims_figure import draw_findings
-from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION
+from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION, MATCHING
 from toposlearn.course.notebooks import one_line
 
 Judged = tuple[Claim, list[Finding]]
@@ -128,13 +128,17 @@ def _findings_table(findings: Iterable[Finding], result: Result | None) -> str:
 
 
 def _tables(files: Mapping[str, Result], copies: Path) -> str:
-    """The full tables behind the claims: of the comparison of variants, and of the evaluation."""
+    """The full tables behind the claims: of the comparison of variants, of matchers, and of the evaluation."""
     from toposlearn.downstream.table import result_section
 
     parts = []
     comparison = files.get(ABLATION)
     if comparison:
         parts += ["## Every variant and control: correspondence", result_section(comparison)]
+    if MATCHING in files:
+        from toposlearn.downstream.matchers_table import matchers_section
+
+        parts += ["## Every matcher, and the topology of what it taught", matchers_section(files[MATCHING])]
     if EVALUATION in files:
         from toposlearn.downstream.evaluation_table import evaluation_tables
 
