@@ -7,7 +7,7 @@ import pytest
 
 from toposlearn.claims import Claim, Evidence, Finding, compare, judge, overall
 from toposlearn.claims_figure import draw_findings
-from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION
+from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION, MATCHING
 from toposlearn.claims_page import read_result, write_results_page
 
 BETTER = Evidence("full − other", "A/full-other/dice", "above")
@@ -133,12 +133,13 @@ def test_the_claims_are_well_formed():
     assert len([claim for claim in CLAIMS if not claim.ours]) == 8  # segmentation twice: structures, lesions
 
 
-def test_the_names_of_the_claims_are_those_of_the_shipped_comparison():
+@pytest.mark.parametrize("file", [ABLATION, MATCHING])
+def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     """A metric that was renamed would silently become "not measured"."""
     from pathlib import Path
 
-    shipped = read_result(Path(__file__).parents[1] / ABLATION)
-    names = [one.metric for claim in CLAIMS if claim.file == ABLATION for one in claim.evidence]
+    shipped = read_result(Path(__file__).parents[1] / file)
+    names = [one.metric for claim in CLAIMS if claim.file == file for one in claim.evidence]
     assert [name for name in names if name not in shipped["metrics"]] == []
 
 

@@ -118,7 +118,8 @@ def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> f
     """What is beaten: the metric compared with, the other variant of a difference, or the metric's own baseline."""
     group, _, rest = evidence.metric.partition("/")
     pair, _, measure = rest.partition("/")
-    other = evidence.against or f"{group}/{pair.rpartition('-')[2]}/{measure}"
+    _, dash, beaten = pair.rpartition("-")  # of full-intra, and of inter-oracle-inter
+    other = evidence.against or (f"{group}/{beaten}/{measure}" if dash else "")
     value = metrics.get(other, metrics[evidence.metric]).get("value" if other in metrics else "baseline")
     return None if value is None else float(value)
 
