@@ -59,6 +59,23 @@ def test_a_bar_a_name_a_panel_a_measure_with_interval_and_null():
     assert not where_what.plot_measures({"posed": {"other": other}}, "mm").legends
 
 
+def test_controls_are_gray_and_unknown_names_get_a_color_each():
+    value = metric(1.0)
+    figure = where_what.plot_measures({"all": dict.fromkeys(("run a", "run b", "position"), value)}, "mm")
+    colors = [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches]
+    assert colors[0] != colors[1]
+    assert colors[2] == to_hex("0.65")
+
+
+def test_the_curve_over_shifts_has_a_line_a_name_and_bands_for_networks():
+    row = {"full": metric(3.0, low=2.0, high=4.0), "position": metric(9.0, low=9.0, high=9.0)}
+    figure = where_what.plot_move_curve({0: row, 9: row})
+    (ax,) = figure.axes
+    assert [line.get_label() for line in ax.lines] == ["full", "grid position"]
+    assert ax.lines[1].get_ydata().tolist() == [9.0, 9.0]
+    assert len(ax.collections) == 1
+
+
 def test_a_token_is_followed_and_the_truth_moves_by_the_motion(upright, networks, token):
     before, after = where_what.follow_token(networks, upright, token, known_motion(24), pair=PAIR, stride=STRIDE)
     assert set(before.matches) == set(after.matches) == set(networks)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +16,7 @@ from matplotlib.patches import Rectangle
 from torch import Tensor
 
 from toposlearn.data import PosedPeople
-from toposlearn.explore.curves import VARIANT_COLORS
+from toposlearn.explore.curves import color_of
 from toposlearn.explore.match_errors import LABELS, known_motion, move_people, places_before
 from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH, Match, find_match
 from toposlearn.explore.slices import Panel, heat_overlay, plot_panels
@@ -26,6 +26,8 @@ from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, across_people, bootstrap_people
+
+_STYLES = {"position": "--", "floor": "-", "random": ":"}
 
 
 def people_metric(values: Tensor | Floats, **known: Any) -> dict[str, Any]:
@@ -42,7 +44,12 @@ def people_metric(values: Tensor | Floats, **known: Any) -> dict[str, Any]:
 
 
 def plot_measures(
-    panels: Mapping[str, Mapping[str, Mapping[str, Any]]], label: str, *, null: str = "chance", title: str = ""
+    panels: Mapping[str, Mapping[str, Mapping[str, Any]]],
+    label: str,
+    *,
+    null: str = "chance",
+    controls: Collection[str] = tuple(LABELS),
+    title: str = "",
 ) -> Figure:
     """A bar a name, with its interval and its null; a panel a measure, all on one scale.
 
@@ -50,6 +57,7 @@ def plot_measures(
         panels: title of a panel -> name -> metric (`toposlearn.reproducibility.metric`); names of the first panel rule.
         label: what is measured, with its unit.
         null: what the null is.
+        controls: names drawn in gray.
         title: what to see.
     """
     names = list(next(iter(panels.values())))
@@ -60,7 +68,7 @@ def plot_measures(
     for ax, (heading, found) in zip(axes[0], panels.items(), strict=True):
         for row, name in enumerate(names):
             if name in found:
-                _draw_bar(ax, row, name, found[name])
+                _draw_bar(ax, row, found[name], "0.65" if name in controls else color_of(name, row))
         ax.set_title(heading, size=10)
         ax.set_xlabel(label)
         ax.grid(axis="x", color="0.92")
@@ -68,19 +76,41 @@ def plot_measures(
     axes[0][0].set_yticks(range(len(names)), [LABELS.get(name, name) for name in names])
     axes[0][0].set_ylim(len(names) - 0.4, -0.6)
     if any("null" in value for found in panels.values() for value in found.values()):
-        figure.legend(
-            handles=[Line2D([], [], color="k", marker="|", ms=11, ls="", label=null)], loc="outside lower right"
-        )
+        mark = Line2D([], [], color="k", marker="|", ms=11, ls="", label=null)
+        figure.legend(handles=[mark], loc="outside lower right", frameon=False)
     figure.suptitle(title, size=11)
     return figure
 
 
-def _draw_bar(ax: Axes, row: int, name: str, found: Mapping[str, Any]) -> None:
-    value, color = found["value"], VARIANT_COLORS.get(name, "0.65")
+def _draw_bar(ax: Axes, row: int, found: Mapping[str, Any], color: str) -> None:
+    value = found["value"]
     ends = [[value - found.get("low", value)], [found.get("high", value) - value]]
     ax.barh(row, value, height=0.7, color=color, xerr=ends, ecolor="0.25", capsize=2)
     if "null" in found:
         ax.plot(found["null"], row, "k|", ms=11)
+
+
+def plot_move_curve(curve: Mapping[float, Mapping[str, Mapping[str, Any]]], title: str = "") -> Figure:
+    """Error of the best match over a known shift: a line a network with its interval, the controls in gray.
+
+    Args:
+        curve: shift in mm -> name -> metric of `toposlearn.explore.match_errors.errors_after_move`.
+        title: what to see.
+    """
+    figure, ax = plt.subplots(figsize=(7.4, 4), layout="constrained")
+    for place, name in enumerate(next(iter(curve.values()))):
+        found = [row[name] for row in curve.values()]
+        color, style = ("0.35", _STYLES.get(name, "-.")) if name in LABELS else (color_of(name, place), "-")
+        label = LABELS.get(name, name)
+        ax.plot(list(curve), [each["value"] for each in found], style, color=color, marker="o", ms=4, label=label)
+        if name not in LABELS and all("low" in each for each in found):
+            low, high = ([each[end] for each in found] for end in ("low", "high"))
+            ax.fill_between(list(curve), low, high, color=color, alpha=0.12)
+    ax.set(xlabel="known shift of the second volume (mm)", ylabel="error of the best match (mm)", ylim=(0, None))
+    ax.grid(color="0.92")
+    figure.legend(loc="outside right upper", frameon=False)
+    ax.set_title(title, size=10)
+    return figure
 
 
 @dataclass(frozen=True, eq=False)
