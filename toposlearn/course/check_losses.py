@@ -14,8 +14,6 @@ from torch import Tensor
 from toposlearn.course.judge import judge, same
 from toposlearn.topology import mutual_matches, nearest_matches, nearest_neighbors, pairwise_distance
 
-_judge = judge  # the name it had here
-
 
 def check_tokens_from_map(fn: Callable[[Tensor], Tensor]) -> str:
     """``fn(features)``: a feature map (B, F, d, h, w) becomes tokens (B, d*h*w, F)."""
