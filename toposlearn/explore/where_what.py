@@ -173,7 +173,7 @@ def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: f
     for ax, match in zip(figure.axes, shown, strict=False):
         for index, color in ((match.position, POSITION), (match.truth, TRUTH), (match.found, MATCH)):
             corner = (float(positions[index, 0]) - half, float(positions[index, 1]) - half)
-            dashed = index == match.found  # drawn last, and the box below shows through
+            dashed = color == MATCH  # drawn last, and the box below shows through
             style: dict[str, Any] = {"lw": 1.4, "ls": (0, (3, 1.5))} if dashed else {"lw": 2.4}
             ax.add_patch(Rectangle(corner, 2 * half, 2 * half, fill=False, ec=color, **style))
     figure.suptitle(" · ".join(("above: " + views[0].title, "below: " + views[1].title)), size=11)
