@@ -36,7 +36,7 @@ from toposlearn.statistics import Floats, across_people, bootstrap_people
 
 MUTUAL = "inter"  # the inter term with its usual matcher goes by this name
 INTER = tuple(MUTUAL if name == "mutual" else f"{MUTUAL}-{name}" for name in MATCHERS)
-FULL = ("full", "full-oracle", "full-random")
+FULL = ("full", "full-oracle")
 REFERENCES = ("reconstruction", "intra", "scrambled")
 STUDIED = (*REFERENCES, *INTER, *FULL)
 RESULTS = "matchers.json"

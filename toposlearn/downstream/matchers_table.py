@@ -14,7 +14,6 @@ ROWS = {
     "intra": "+ intra",
     "full": "+ intra + inter: mutual",
     "full-oracle": "+ intra + inter: *oracle*",
-    "full-random": "+ intra + inter: *random*",
     "scrambled": "+ intra + inter on scrambled tokens",
     "inter-nearest": "+ inter: all nearest",
     "inter": "+ inter: mutual",

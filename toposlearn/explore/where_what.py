@@ -21,7 +21,7 @@ from toposlearn.explore.match_errors import LABELS, known_motion, move_people, p
 from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH, Match, find_match
 from toposlearn.explore.slices import Panel, heat_overlay, plot_panels
 from toposlearn.explore.tokens_rgb import to_voxels
-from toposlearn.explore.widgets import _browser
+from toposlearn.explore.widgets import browser
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import metric
@@ -212,4 +212,4 @@ def move_browser(
         views = follow_token(networks, people, token, motion, pair=pair, stride=stride)
         return plot_followed(views, stride=stride, spacing=people.spacing, positions=people.token_positions(stride))
 
-    return _browser([slide, turn], plot)
+    return browser([slide, turn], plot)

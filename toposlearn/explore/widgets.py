@@ -46,7 +46,7 @@ def slice_browser(
         shown = overlays if ticked.value else None
         return plot_row(volumes, plane=choice.value, at=at, spacing=spacing, overlays=shown, title=title)
 
-    return _browser([choice, share, ticked], plot)
+    return browser([choice, share, ticked], plot)
 
 
 def neighborhood_browser(
@@ -66,7 +66,7 @@ def neighborhood_browser(
         anchor = token_at([slider.value for slider in sliders], shape, stride, spacing)
         return plot_neighbors(volumes, tokens, anchor, stride=stride, spacing=spacing, k=count.value, mask=mask)
 
-    return _browser([*sliders, count], plot)
+    return browser([*sliders, count], plot)
 
 
 def triplet_browser(
@@ -111,7 +111,7 @@ def triplet_browser(
         triplets = anchor_triplets(tokens_a, tokens_b, anchor, negatives=ways.value, generator=draws, **settings)
         return plot_triplets(volume_a, volume_b, triplets, stride=stride, spacing=spacing, names=(name_a, name_b))
 
-    return _browser([*sliders, count, gap, ways, choice], plot)
+    return browser([*sliders, count, gap, ways, choice], plot)
 
 
 def steering_browser(gradients: Mapping[str, Vectors], weights: Sequence[float]) -> widgets.VBox:
@@ -129,7 +129,7 @@ def steering_browser(gradients: Mapping[str, Vectors], weights: Sequence[float])
         tables = {name: steering(each, weights, part.value) for name, each in gradients.items()}
         return plot_steering(tables, f"who steers? part of the network: {part.label}")
 
-    return _browser([part], plot)
+    return browser([part], plot)
 
 
 def _point_sliders(shape: Sequence[int], spacing: float, at: tuple[float, float, float]) -> list[widgets.IntSlider]:
@@ -145,7 +145,7 @@ def _count_slider() -> widgets.IntSlider:
     return widgets.IntSlider(5, 1, 15, description="K", continuous_update=False)
 
 
-def _browser(controls: Sequence[widgets.ValueWidget], plot: Callable[[], Figure]) -> widgets.VBox:
+def browser(controls: Sequence[widgets.ValueWidget], plot: Callable[[], Figure]) -> widgets.VBox:
     """Controls above the picture that `plot` gives; the first is drawn in this call, so its errors are the caller's."""
     picture = widgets.Image(format="png")
 
