@@ -54,7 +54,7 @@ def test_no_notebook_of_the_course_leaves_its_solution_in(tmp_path):
 def test_a_students_copy_of_the_course_stops_at_its_first_check(tmp_path, path):
     (copy,) = write_student_copies([path], tmp_path / "student")
     values = {"DATA": str(ROOT / "data" / "cohort"), "RESULTS": str(tmp_path / "results")}
-    values["WEIGHTS"] = str(ROOT / "checkpoints" / "lab")
+    values |= dict.fromkeys(("WEIGHTS", "SHIPPED"), str(ROOT / "checkpoints" / "lab")) | {"TRUTH": values["DATA"]}
     declared = read_parameters(read_notebook(path))
     done = run_notebook(copy, tmp_path / "out", {name: values[name] for name in values if name in declared})
     assert not done.ok, "the copy runs through: the check does not see that the exercise is undone"

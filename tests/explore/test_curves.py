@@ -74,3 +74,12 @@ def test_comparison_orders_variants_and_draws_intervals_and_controls():
     assert lines == {"chance": 80, "best token there is": 12}
     with pytest.raises(ValueError, match="A/VARIANT/stride4"):
         plot_comparison({"metrics": metrics}, stride=4)
+
+
+def test_a_matcher_is_a_row_and_a_difference_is_none():
+    value = {"value": 30.0, "low": 25.0, "high": 35.0, "unit": "mm"}
+    names = ("inter", "inter-oracle", "inter-oracle-inter", "full", "full-inter", "position", "full-position")
+    metrics = {f"A/{name}/stride8/across_people_error": value for name in names}
+    figure = plot_comparison({"metrics": metrics})
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert rows == ["inter", "full", "inter-oracle"]
