@@ -36,6 +36,7 @@ weights: setup
 	$(BIN)/python -m toposlearn cohort --out data/cohort
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 16 --seed 100 --out data/cohort_b
 	$(BIN)/python -m toposlearn ablation --held-out data/cohort_b --shipped checkpoints/lab
+	$(BIN)/python -m toposlearn matchers --held-out data/cohort_b --shipped checkpoints/lab
 	$(BIN)/python -m toposlearn cohort --subjects 32 --seed 300 --out data/test_a
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 32 --seed 400 --out data/test_b
 	$(BIN)/python -m toposlearn evaluate --checkpoints runs/ablation --test data/test_a --test data/test_b
