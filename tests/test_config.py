@@ -171,3 +171,18 @@ def test_released_sets_all_that_the_released_code_does_and_says_so():
 def test_scrambled_changes_the_tokens_only():
     config = with_variant(preset("lab"), "scrambled")
     assert config.replace(variant="full", loss={"scrambled": False}) == preset("lab")
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ({"ratio": 1.2}, "loss.ratio must be between 0 and 1, got 1.2"),
+        ({"min_similarity": 5}, "loss.min_similarity must be between -1 and 1, got 5"),
+        ({"dustbin": 9}, "loss.dustbin must be between -1 and 1, got 9"),
+        ({"scrambled": True, "matcher": "oracle"}, "loss.scrambled tokens have no place"),
+        ({"scrambled": True, "max_distance": 50.0}, "loss.scrambled tokens have no place"),
+    ],
+)
+def test_gates_that_nothing_can_pass_are_refused(loss, message):
+    with pytest.raises(ValueError, match=message):
+        LossConfig(**loss)

@@ -141,6 +141,12 @@ class LossConfig:
         require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
         require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
         require(self.temperature > 0, f"loss.temperature must be positive, got {self.temperature}")
+        for name, limits in (("min_similarity", (-1, 1)), ("ratio", (0, 1)), ("dustbin", (-1, 1))):
+            value = getattr(self, name)
+            within = value is None or limits[0] <= value <= limits[1]
+            require(within, f"loss.{name} must be between {limits[0]} and {limits[1]}, got {value}")
+        placeless = self.scrambled and (self.matcher == "oracle" or self.max_distance is not None)
+        require(not placeless, "loss.scrambled tokens have no place: no oracle and no loss.max_distance with them")
         require(
             self.max_distance is None or self.max_distance > 0,
             f"loss.max_distance must be positive (mm), got {self.max_distance}",

@@ -201,3 +201,20 @@ def test_what_is_kept_for_the_gradient_does_not_grow_with_the_triplets(loss):
         sizes.append(sum(kept.values()))
     gathered = 2 * 200 * 2 * 10 * 64 * 4  # what ten more positives and negatives would weigh
     assert sizes[1] - sizes[0] < gathered / 2
+
+
+@either
+@pytest.mark.parametrize("precisions", [(torch.float64, torch.float32), (torch.float16, torch.float64)])
+def test_two_precisions_are_read_in_the_finer_one(loss, precisions):
+    a, b = (tokens(2, 20, 6, seed=s).to(dtype) for s, dtype in enumerate(precisions))
+    known = {"k": 3, "generator": generator(), "margin": 0.3}
+    found = loss(a, b, **known)
+    assert found.dtype == torch.float64
+    torch.testing.assert_close(found, loss(a.double(), b.double(), **{**known, "generator": generator()}))
+
+
+@either
+def test_a_given_graph_of_another_size_is_refused(loss):
+    a = tokens(2, 20, 6)
+    with pytest.raises(ValueError, match=r"neighbors must have shape \(2, 20, 5\)"):
+        loss(a, a, neighbors=torch.zeros(2, 20, 3, dtype=torch.long))

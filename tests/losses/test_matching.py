@@ -118,3 +118,13 @@ def test_reverse_pairs(b):
 def test_one_person_has_nobody_to_match(matcher):
     for matches in match_people(people(b=1), LossConfig(matcher=matcher)):
         assert matches.shape == (0, 40)
+
+
+def test_a_head_without_tokens_does_not_spoil_the_spatial_prior_of_others():
+    x = people()
+    mask = x.mask.clone()
+    mask[0] = False
+    near = match_people(x._replace(mask=mask), LossConfig(max_distance=1e4))[0]
+    plain = match_people(x._replace(mask=mask), LossConfig())[0]
+    assert torch.equal(near, plain)
+    assert (plain >= 0).any()

@@ -37,9 +37,10 @@ from toposlearn.statistics import Floats, across_people, bootstrap_people
 MUTUAL = "inter"  # the inter term with its usual matcher goes by this name
 INTER = tuple(MUTUAL if name == "mutual" else f"{MUTUAL}-{name}" for name in MATCHERS)
 FULL = ("full", "full-oracle")
-REFERENCES = ("reconstruction", "intra", "scrambled")
+REFERENCES = ("reconstruction", "intra", "scrambled")  # the last is full with tokens that are no places
 STUDIED = (*REFERENCES, *INTER, *FULL)
 RESULTS = "matchers.json"
+COMPARED = ("matched_fraction/next_person", "effective_rank/first_modality", "collapse/first_modality")
 FAMILY = "A"  # profiles are made on the anatomy trained on; errors and probes on both
 
 
@@ -155,7 +156,7 @@ def _differences(
     variant: str,
     usual: str,
 ) -> dict[str, dict[str, Any]]:
-    """What another matcher changes: errors across people and probes on every family, effective rank on the first."""
+    """What another matcher changes: errors across people and probes on every family, signs of collapse on the first."""
     found = {}
     for name, values in measured[variant].items():
         family, stride, kind = name.split("/")
@@ -165,7 +166,7 @@ def _differences(
             label = "across_people_error" if kind == "errors" else kind
             found[f"{family}/{variant}-{usual}/{stride}/{label}"] = _change(difference, mean)
     for name, values in profiles[variant].items():
-        if name.split("/")[1:] == ["effective_rank", "first_modality"]:
+        if name.partition("/")[2] in COMPARED:
             difference = values - profiles[usual][name]
             found[f"{FAMILY}/{variant}-{usual}/{name}"] = _change(difference, float(difference.mean()))
     return found

@@ -21,9 +21,10 @@ from toposlearn.losses.triplets import (
     counted,
     gather_flags,
     gather_tokens,
+    in_one_precision,
     triplet_hinge,
     valid_mean,
-    zero_of,
+    zero_unless_broken,
 )
 from toposlearn.topology.correspondence import keep_mutual, matches_both_ways
 from toposlearn.topology.distances import check_mask, check_tokens, embed, full_precision
@@ -70,20 +71,24 @@ def inter_instance_loss(
         neighbors: (B, N, K) long, the graph of a when it is already known.
 
     Returns:
-        Scalar, float32, computed so under autocast too. A NaN in a token that counts makes it NaN.
+        Scalar, float32 (float64 for float64 tokens), computed so under autocast too. A NaN in a token that counts makes
+        it NaN.
 
     Raises:
         ValueError: shapes that do not fit, N < K + 2, or an unknown way to draw negatives.
     """
     _check(tokens_a, tokens_b, k, mask_a, mask_b, negatives)
     with full_precision(tokens_b):
+        tokens_a, tokens_b = in_one_precision(tokens_a, tokens_b)
         a, counts_a = counted(tokens_a, mask_a)
         b, counts_b = counted(tokens_b, mask_b)
-        zero = zero_of(a, b)
+        zero = zero_unless_broken(a, b)
         p, q = ordered_pairs(len(b), b.device)
         if len(p) == 0:
-            return zero
+            return zero + 0 * b[:1, :1, :1].sum()  # nothing to compare, and still a gradient: of zeros
         graph = nearest_neighbors(a, k, mask_a) if neighbors is None else neighbors
+        if graph.shape != (*a.shape[:2], k):
+            raise ValueError(f"neighbors must have shape {(*a.shape[:2], k)} (B, N, K), got {tuple(graph.shape)}")
         if matches is None:
             matches = match_pairs(a, b, mask_a, mask_b)
         anchors = _by_pair(matches, (p, q), "matches", (len(b), a.shape[1]))

@@ -18,9 +18,10 @@ from toposlearn.losses.triplets import (
     check_enough,
     counted,
     gather_flags,
+    in_one_precision,
     triplet_hinge,
     valid_mean,
-    zero_of,
+    zero_unless_broken,
 )
 from toposlearn.topology.distances import Metric, check_mask, embed, full_precision
 from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
@@ -61,13 +62,15 @@ def intra_instance_loss(
         neighbors: (B, N, K) long, the graph of a when it is already known.
 
     Returns:
-        Scalar, float32, computed so under autocast too. A NaN in a token that counts makes it NaN.
+        Scalar, float32 (float64 for float64 tokens), computed so under autocast too. A NaN in a token that counts makes
+        it NaN.
 
     Raises:
         ValueError: shapes that do not fit, N < K + 2, an unknown form or metric.
     """
     _check(tokens_a, tokens_b, k, mask, form, negatives)
     with full_precision(tokens_b):
+        tokens_a, tokens_b = in_one_precision(tokens_a, tokens_b)
         a, counts = counted(tokens_a, mask)
         b, _ = counted(tokens_b, mask)
         positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
@@ -83,7 +86,7 @@ def intra_instance_loss(
         valid = counts[..., None] & gather_flags(counts, positives) & gather_flags(counts, negatives)
         valid = valid & (counts.sum(1) >= k + 2)[:, None, None]
         per_subject, kept = valid_mean(losses, valid, dim=(1, 2))
-        return valid_mean(per_subject, kept)[0] + zero_of(a, b)
+        return valid_mean(per_subject, kept)[0] + zero_unless_broken(a, b)
 
 
 def _check(

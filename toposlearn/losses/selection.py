@@ -31,7 +31,8 @@ def select_tokens(
     b, n, _ = first.shape
     if count >= n:
         return list(values), mask
-    priority = torch.rand(b, n, generator=generator, device=first.device)
+    source = first.device if generator is None else generator.device
+    priority = torch.rand(b, n, generator=generator, device=source).to(first.device)
     if mask is not None:
         priority = priority + mask
     index = priority.topk(count, dim=1).indices.sort(dim=1).values

@@ -122,7 +122,7 @@ class TacoLoss(nn.Module):
         places: Mapping[int, Tensor],
         generator: torch.Generator | None,
     ) -> list[_Level]:
-        """The configured levels. Both terms share a graph, which costs more than the rest of them together."""
+        """The configured levels. Both terms share a graph."""
         available = tuple(output_a.tokens)
         strides = self.config.token_levels or ((max(available),) if self.config.released else available)
         missing = sorted(set(strides) - set(available))

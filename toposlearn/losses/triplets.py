@@ -114,13 +114,20 @@ def counted(tokens: Tensor, mask: Tensor | None) -> tuple[Tensor, Tensor]:
     return as_float(tokens).masked_fill(~mask[..., None], 0), mask
 
 
-def zero_of(tokens_a: Tensor, tokens_b: Tensor) -> Tensor:
-    """A zero with a zero gradient with respect to ``tokens_b``; NaN when either holds a value that is not finite.
+def zero_unless_broken(tokens_a: Tensor, tokens_b: Tensor) -> Tensor:
+    """A zero without gradient; NaN when either holds a value that is not finite.
 
-    Added to a loss, it keeps the graph connected when nothing else does, and lets no broken token go unseen: a NaN
-    never has a neighbor or a match, so it would otherwise drop out of the mean.
+    Added to a loss, it lets no broken token go unseen: a NaN never has a neighbor or a match, so it would otherwise
+    drop out of the mean.
     """
-    return (tokens_b * 0).sum() + (tokens_a.detach() * 0).sum()
+    ends = [end for tokens in (tokens_a, tokens_b) for end in torch.aminmax(tokens.detach())]
+    return torch.stack([end.to(tokens_b) * 0 for end in ends]).sum()
+
+
+def in_one_precision(tokens_a: Tensor, tokens_b: Tensor) -> tuple[Tensor, Tensor]:
+    """Both in float32, or in float64 when either is."""
+    dtype = torch.promote_types(as_float(tokens_a[:0]).dtype, as_float(tokens_b[:0]).dtype)
+    return tokens_a.to(dtype), tokens_b.to(dtype)
 
 
 def check_enough(n: int, k: int) -> None:

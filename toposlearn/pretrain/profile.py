@@ -117,7 +117,7 @@ def topology_profile(
     within_mm: float = WITHIN_MM,
     seed: int = 0,
 ) -> Profile:
-    """All measures of two modalities of the same people, and of each person's first and the next person's second.
+    """All measures of two modalities of the same people, and of each person's first and a neighbor's second.
 
     Tokens of two people are paired where each is the other's nearest in template space. Matches are mutual nearest
     neighbors. The null of what is kept between two sets of tokens: the second in random order. Of the fraction that is

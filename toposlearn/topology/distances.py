@@ -48,7 +48,7 @@ def embed(tokens: Tensor, metric: Metric) -> Tensor:
     if metric == "euclidean":
         return tokens
     length = torch.linalg.vector_norm(tokens, dim=-1, keepdim=True)
-    return tokens / torch.where(length < _SHORTEST, torch.ones_like(length), length)
+    return tokens * torch.where(length < _SHORTEST, torch.ones_like(length), length).reciprocal()
 
 
 def distance_matrix(a: Tensor, b: Tensor, metric: Metric) -> Tensor:

@@ -45,8 +45,13 @@ def centered_positions(positions: Tensor, mask: Tensor) -> Tensor:
 
 
 def common_frame(positions: Tensor, mask: Tensor) -> Tensor:
-    """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of the S heads."""
-    return centered_positions(positions, mask) * _middle_and_spread(positions, mask)[1].mean(0)
+    """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of the heads.
+
+    A head without a token has no size, and no part in the mean.
+    """
+    spread, heads = _middle_and_spread(positions, mask)[1], mask.any(1)[:, None, None]
+    size = torch.where(heads, spread, 0).sum(0) / heads.sum().clamp_min(1)
+    return centered_positions(positions, mask) * size
 
 
 def _middle_and_spread(positions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,8 +1,9 @@
 """Matches by entropic optimal transport: every token is asked at once, and may answer "nobody" (the dustbin).
 
 Sinkhorn's iterations in the log domain (Cuturi, 2013; the dustbin after SuperGlue, Sarlin et al., 2020), under which
-small temperatures neither overflow nor vanish. Unlike mutual nearest neighbors, a token that is everybody's nearest (a
-hub) can be taken only once. Holds the whole matrix of similarities. No gradient passes.
+small temperatures neither overflow nor vanish. Tokens compete: where many want one (a hub), the others are sent on to
+their next best, whom mutual nearest neighbors leave without a match. Holds the whole matrix of similarities. No
+gradient passes.
 """
 
 from __future__ import annotations
