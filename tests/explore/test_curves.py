@@ -64,7 +64,7 @@ def test_comparison_orders_variants_and_draws_intervals_and_controls():
     ending = "stride8/across_people_error"
     metrics = {f"A/{name}/{ending}": value for name in ("full", "untrained")}
     metrics |= {f"A/floor/{ending}": {"value": 12.0}, f"A/random/{ending}": {"value": 80.0}}
-    metrics |= {f"A/full-untrained/{ending}": {"value": -40.0}, f"B/full/{ending}": {"value": 1.0}}
+    metrics |= {f"A/full-untrained/{ending}": {"value": -40.0, "null": 0.0}, f"B/full/{ending}": {"value": 1.0}}
     figure = plot_comparison({"metrics": metrics})
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
@@ -78,8 +78,10 @@ def test_comparison_orders_variants_and_draws_intervals_and_controls():
 
 def test_a_matcher_is_a_row_and_a_difference_is_none():
     value = {"value": 30.0, "low": 25.0, "high": 35.0, "unit": "mm"}
-    names = ("inter", "inter-oracle", "inter-oracle-inter", "full", "full-inter", "position", "full-position")
-    metrics = {f"A/{name}/stride8/across_people_error": value for name in names}
+    names = ("inter", "inter-random", "full", "position", "random")
+    metrics = {f"A/{name}/stride8/across_people_error": value | {"null": 80.0} for name in names}
+    changes = ("inter-random-inter", "full-inter", "full-position")
+    metrics |= {f"A/{name}/stride8/across_people_error": value | {"null": 0.0} for name in changes}
     figure = plot_comparison({"metrics": metrics})
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert rows == ["inter", "full", "inter-oracle"]
+    assert rows == ["inter", "full", "inter-random"]

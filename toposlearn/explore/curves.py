@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -176,12 +176,6 @@ def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "")
     return figure
 
 
-def _is_difference(name: str, found: Collection[str]) -> bool:
-    """True of ``full-intra``, both of whose parts are variants or controls, and false of ``inter-oracle``."""
-    first, _, second = name.rpartition("-")
-    return first in found and second in found
-
-
 def plot_comparison(
     result: Result, metric: str = "across_people_error", stride: int = 8, *, anatomy: str = "A", title: str = ""
 ) -> Figure:
@@ -205,7 +199,9 @@ def plot_comparison(
     }
     if not found:
         raise ValueError(f"the result has no metric {anatomy}/VARIANT{ending}")
-    known = [name for name in found if name not in _CONTROLS and not _is_difference(name, found)]
+    known = [
+        name for name, value in found.items() if name not in _CONTROLS and value.get("null") != 0
+    ]  # a difference is held against 0
     variants = sorted(known, key=lambda name: [*VARIANT_COLORS, name].index(name))
     figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.9), layout="constrained")
     for row, name in enumerate(variants):
