@@ -25,11 +25,14 @@ def address(cohort, smoke, tmp_path_factory):
     weights = tmp_path_factory.mktemp("weights")
     for name in ("reconstruction", "full"):
         save_weights(weights / f"{name}.safetensors", Taco(smoke.model), with_variant(smoke, "full"))
-    command = [sys.executable, "-m", "toposlearn", "explore", "--no-browser"]
-    command += ["--data", str(cohort), "--checkpoints", str(weights)]
+    arguments = ["explore", "--no-browser", "--data", str(cohort), "--checkpoints", str(weights)]
+    start = (  # a shell that starts the tests in the background leaves SIGINT ignored, in its children too
+        "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        f"from toposlearn.cli import main; main({arguments!r})"
+    )
     log = (weights / "server.log").open("w+")
     settings = {"env": os.environ | {"PYTHONUNBUFFERED": "1"}, "text": True}
-    server = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, **settings)
+    server = subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE, stderr=log, **settings)
     try:
         yield wait_for_address(server, log)
     finally:

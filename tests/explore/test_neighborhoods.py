@@ -15,8 +15,8 @@ from toposlearn.explore.neighborhoods import (
     plot_match,
     plot_neighbors,
     token_at,
-    token_positions,
 )
+from toposlearn.topology.tokens import grid_positions
 
 matplotlib.use("Agg")
 SHAPE, STRIDE, SPACING = (8, 8, 8), 2, 3.0  # 64 tokens, blocks of 6 mm
@@ -30,7 +30,7 @@ def close_figures():
 
 def smooth_tokens():
     """Tokens whose direction turns with their place: near in space is near in cosine."""
-    return torch.cat([token_positions(SHAPE, STRIDE, SPACING), torch.full((64, 1), 60.0)], dim=1)
+    return torch.cat([grid_positions(SHAPE, STRIDE, SPACING), torch.full((64, 1), 60.0)], dim=1)
 
 
 def boxes(ax):
@@ -42,7 +42,7 @@ def boxes(ax):
 
 
 def test_a_point_is_in_the_token_whose_center_is_nearest():
-    centers = token_positions(SHAPE, STRIDE, SPACING)
+    centers = grid_positions(SHAPE, STRIDE, SPACING)
     for index in (0, 21, 63):
         assert token_at((centers[index] + 2.9).tolist(), SHAPE, STRIDE, SPACING) == index
         assert token_at((centers[index] - 2.9).tolist(), SHAPE, STRIDE, SPACING) == index
@@ -55,7 +55,7 @@ def test_the_chosen_token_is_marked_at_its_coordinates():
     figure = plot_neighbors(
         {"a": torch.ones(SHAPE), "b": torch.ones(SHAPE)}, {"a": tokens, "b": tokens}, 21, stride=STRIDE, k=3
     )
-    center = token_positions(SHAPE, STRIDE, SPACING)[21]
+    center = grid_positions(SHAPE, STRIDE, SPACING)[21]
     sagittal, coronal, axial = figure.axes[:3]
     assert boxes(sagittal)[ANCHOR] == [(center[1] - 3, center[2] - 3)]
     assert boxes(coronal)[ANCHOR] == [(center[0] - 3, center[2] - 3)]
@@ -76,7 +76,7 @@ def test_neighbors_that_modalities_share_are_told_from_those_they_do_not():
 
 
 def test_match_of_a_moved_head_is_found_by_features_and_missed_by_position():
-    positions = token_positions(SHAPE, STRIDE, SPACING)
+    positions = grid_positions(SHAPE, STRIDE, SPACING)
     tokens = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
     moved = torch.arange(64).reshape(4, 4, 4).roll(1, 0).flatten()  # b's token i is a's token moved[i]
     everywhere = torch.ones(64, dtype=torch.bool)
@@ -88,14 +88,14 @@ def test_match_of_a_moved_head_is_found_by_features_and_missed_by_position():
 
 
 def test_matches_are_foreground_tokens_only():
-    positions, tokens = token_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
+    positions, tokens = grid_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
     mask = torch.arange(64) != 21
     match = find_match(21, tokens, tokens, positions, positions, positions, mask)
     assert 21 not in (match.found, match.truth, match.position)
 
 
 def test_figure_marks_truth_match_and_position_on_the_other_person():
-    positions, tokens = token_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
+    positions, tokens = grid_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
     everywhere = torch.ones(64, dtype=torch.bool)
     match = find_match(21, tokens, tokens, positions, positions.roll(1, 0), positions, everywhere)
     figure = plot_match(torch.ones(SHAPE), torch.ones(SHAPE), match, stride=STRIDE, mask_b=everywhere)

@@ -8,11 +8,12 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from toposlearn.config import VARIANTS, TacoConfig, with_variant
-from toposlearn.downstream.comparison import compare, gather_judges, measure_all
+from toposlearn.downstream.comparison import MEASURED, compare, gather_judges, measure, measure_all
 from toposlearn.models import load_weights, save_weights
 from toposlearn.pretrain import pretrain
 from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS
@@ -49,12 +50,11 @@ def run_ablation(
         The metrics that were written.
     """
     started, out = time.perf_counter(), Path(out)
-    fresh = not any((out / _name(variant, seed)).exists() for variant in variants for seed in seeds)
-    weights = {
-        variant: [train_variant(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants
-    }
+    fresh = not any_begun(variants, seeds, out)
+    weights = train_all(config, variants, seeds, data, out, progress)
     judges = gather_judges(config, data, held_out)
-    metrics = compare(measure_all(config, weights, seeds, judges, progress), judges)
+    measured = measure_all(config, weights, seeds, partial(measure, judges=judges), MEASURED, progress)
+    metrics = compare(measured, judges)
     write_result(
         out / RESULTS,
         source="toposlearn ablation",
@@ -72,7 +72,19 @@ def _name(variant: str, seed: int) -> str:
     return f"{variant}-seed{seed}"
 
 
-def train_variant(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
+def any_begun(variants: Sequence[str], seeds: Sequence[int], out: Path) -> bool:
+    """Whether a run is there already, complete or not: the time of all is then not known."""
+    return any((out / _name(variant, seed)).exists() for variant in variants for seed in seeds)
+
+
+def train_all(
+    config: TacoConfig, variants: Sequence[str], seeds: Sequence[int], data: str | Path, out: Path, progress: bool
+) -> dict[str, list[Path]]:
+    """The weights of every variant, one file a seed, trained only as far as they are not there yet."""
+    return {variant: [_train(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants}
+
+
+def _train(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
     """The weights of one run, trained only as far as they are not there yet."""
     run = out / _name(variant, seed)
     if (run / WEIGHTS).exists():

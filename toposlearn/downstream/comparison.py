@@ -6,7 +6,7 @@ the same people, seed by seed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -34,6 +34,7 @@ PROBE_PEOPLE = 16
 PROBE_POSE_SEED = 1  # probes are fitted on training people in other poses
 UNTRAINED = "untrained"
 MODALITIES = ("T1w", "T2w")
+MEASURED = "measured.safetensors"  # what `measure` found, beside the weights
 CONTROLS = ("position", "centered", "floor", "random", "permuted")
 
 
@@ -91,26 +92,6 @@ def measure(model: Taco, judges: Judges) -> dict[str, Floats]:
 def _probes(model: Taco, people: PosedPeople, stride: int) -> dict[str, Any]:
     labels, mask = people.token_labels(stride), people.token_mask(stride)
     return {name: fit_probe(encode(model, people, name)[stride], labels, mask) for name in MODALITIES}
-
-
-def measure_run(weights: Path, judges: Judges) -> dict[str, Floats]:
-    """`measure` of a weights file, kept beside it: measured once."""
-    kept = weights.with_name("measured.safetensors")
-    if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
-        return dict(load_file(kept))
-    raw = measure(load_weights(weights)[0], judges)
-    with atomic_path(kept) as partial:
-        save_file(raw, partial)
-    return raw
-
-
-def measure_untrained(config: TacoConfig, seeds: Sequence[int], judges: Judges) -> dict[str, Floats]:
-    """`measure` of networks as they are before the first step, stacked over seeds."""
-    runs = []
-    for seed in seeds:
-        set_seed(seed)
-        runs.append(measure(Taco(config.model).eval(), judges))
-    return stack_seeds(runs)
 
 
 def stack_seeds(runs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
@@ -205,11 +186,36 @@ def measure_all(
     config: TacoConfig,
     weights: Mapping[str, Sequence[Path]],
     seeds: Sequence[int],
-    judges: Judges,
+    measured: Callable[[Taco], dict[str, Floats]],
+    kept_as: str,
     progress: bool = True,
 ) -> dict[str, dict[str, Floats]]:
-    """Raw numbers of every variant's runs (variant -> one weights file a seed), and of untrained networks."""
-    measured = {UNTRAINED: measure_untrained(config, seeds, judges)}
+    """Raw numbers of every variant's runs, and of networks as they are before the first step, stacked over seeds.
+
+    Args:
+        config: of the untrained networks.
+        weights: variant -> one weights file a seed.
+        seeds: of the untrained networks.
+        measured: what to measure of a network.
+        kept_as: name of the file beside each weights file that keeps its numbers: measured once.
+        progress: show a progress bar.
+    """
+    found = {UNTRAINED: stack_seeds([measured(_untrained(config, seed)) for seed in seeds])}
     for variant, files in tqdm(weights.items(), desc="measuring", unit="variant", disable=not progress):
-        measured[variant] = stack_seeds([measure_run(file, judges) for file in files])
-    return measured
+        found[variant] = stack_seeds([_measured_once(file, measured, kept_as) for file in files])
+    return found
+
+
+def _untrained(config: TacoConfig, seed: int) -> Taco:
+    set_seed(seed)
+    return Taco(config.model).eval()
+
+
+def _measured_once(weights: Path, measured: Callable[[Taco], dict[str, Floats]], kept_as: str) -> dict[str, Floats]:
+    kept = weights.with_name(kept_as)
+    if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
+        return dict(load_file(kept))
+    raw = measured(load_weights(weights)[0])
+    with atomic_path(kept) as partial:
+        save_file(raw, partial)
+    return raw

@@ -10,28 +10,19 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
 from toposlearn.config import MATCHERS, TacoConfig
 from toposlearn.data import PosedPeople
-from toposlearn.downstream.ablation import train_variant
-from toposlearn.downstream.comparison import (
-    UNTRAINED,
-    Judges,
-    gather_judges,
-    measure_run,
-    measure_untrained,
-    stack_seeds,
-    variant_metrics,
-)
-from toposlearn.models import Taco, load_weights
+from toposlearn.downstream.ablation import any_begun, train_all
+from toposlearn.downstream.comparison import MEASURED, Judges, gather_judges, measure, measure_all, variant_metrics
+from toposlearn.models import Taco
 from toposlearn.pretrain.profile import MEASURES, WITHIN_MM, network_profiles
-from toposlearn.reproducibility import atomic_path, metric, set_seed, write_result
+from toposlearn.reproducibility import metric, write_result
 from toposlearn.statistics import Floats, across_people, bootstrap_people
 
 MUTUAL = "inter"  # the inter term with its usual matcher goes by this name
@@ -39,7 +30,7 @@ INTER = tuple(MUTUAL if name == "mutual" else f"{MUTUAL}-{name}" for name in MAT
 FULL = ("full", "full-oracle")
 REFERENCES = ("reconstruction", "intra", "scrambled")  # the last is full with tokens that are no places
 STUDIED = (*REFERENCES, *INTER, *FULL)
-RESULTS = "matchers.json"
+RESULTS, PROFILE = "matchers.json", "profile.safetensors"
 COMPARED = ("matched_fraction/next_person", "effective_rank/first_modality", "collapse/first_modality")
 FAMILY = "A"  # profiles are made on the anatomy trained on; errors and probes on both
 
@@ -71,16 +62,12 @@ def run_matchers(
         The result file.
     """
     started, out = time.perf_counter(), Path(out)
-    fresh = not any((out / f"{variant}-seed{seed}").exists() for variant in variants for seed in seeds)
+    fresh = not any_begun(variants, seeds, out)
+    weights = train_all(config, variants, seeds, data, out, progress)
     judges = gather_judges(config, data, held_out)
-    measured, profiles = (
-        {UNTRAINED: measure_untrained(config, seeds, judges)},
-        {UNTRAINED: _untrained(config, seeds, judges)},
-    )
-    for variant in tqdm(variants, desc="matchers", unit="variant", disable=not progress):
-        files = [train_variant(config, variant, seed, data, out, progress) for seed in seeds]
-        measured[variant] = stack_seeds([measure_run(file, judges) for file in files])
-        profiles[variant] = stack_seeds([profile_run(file, judges.people[FAMILY]) for file in files])
+    measured = measure_all(config, weights, seeds, partial(measure, judges=judges), MEASURED, progress)
+    profiled = partial(raw_profile, people=judges.people[FAMILY])
+    profiles = measure_all(config, weights, seeds, profiled, PROFILE, progress)
     metrics = _metrics(measured, profiles, judges)
     for folder in (out, *([] if shipped is None else [Path(shipped)])):
         path = write_result(
@@ -94,33 +81,14 @@ def run_matchers(
     return path
 
 
-def profile_run(weights: Path, people: PosedPeople) -> dict[str, Floats]:
-    """Raw topology profile of a weights file, kept beside it: measured once."""
-    kept = weights.with_name("profile.safetensors")
-    if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
-        return dict(load_file(kept))
-    raw = raw_profile(load_weights(weights)[0], people)
-    with atomic_path(kept) as partial:
-        save_file(raw, partial)
-    return raw
-
-
 def raw_profile(model: Taco, people: PosedPeople) -> dict[str, Floats]:
     """Values and nulls per person (S,), by names ``stride8/match_error/next_person`` and, of nulls, with ``/null``."""
     raw: dict[str, Floats] = {}
     for stride, profile in network_profiles(model, people).items():
-        for name, measure in profile.items():
-            raw[f"stride{stride}/{name}"] = measure.values
-            raw[f"stride{stride}/{name}/null"] = measure.null
+        for name, one in profile.items():
+            raw[f"stride{stride}/{name}"] = one.values
+            raw[f"stride{stride}/{name}/null"] = one.null
     return raw
-
-
-def _untrained(config: TacoConfig, seeds: Sequence[int], judges: Judges) -> dict[str, Floats]:
-    runs = []
-    for seed in seeds:
-        set_seed(seed)
-        runs.append(raw_profile(Taco(config.model).eval(), judges.people[FAMILY]))
-    return stack_seeds(runs)
 
 
 def _metrics(

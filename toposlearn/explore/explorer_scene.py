@@ -11,7 +11,6 @@ from torch import Tensor
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Manifest, PosedPeople, config_for, pose_people, prepare, read_manifest, split_people
-from toposlearn.explore.neighborhoods import token_positions
 from toposlearn.explore.tokens_rgb import fit_basis
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
@@ -183,7 +182,7 @@ def make_scene(models: Mapping[str, Taco], people: PosedPeople, *, stride: int |
         },
         explained={name: basis.explained for name, basis in bases.items()},
         mask=mask,
-        positions=token_positions(people.foreground.shape[2:], stride, people.spacing),
+        positions=people.token_positions(stride),
         template=None if people.to_template is None else people.token_template(stride),
         labels=None if people.labels is None else people.token_labels(stride),
         lesion=None if people.lesion is None else _share(people.lesion, stride),

@@ -18,7 +18,6 @@ from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toposlearn.data.pose import voxel_coordinates
 from toposlearn.explore.slices import (
     PLANE_AXES,
     Panel,
@@ -31,15 +30,10 @@ from toposlearn.explore.tokens_rgb import to_voxels
 from toposlearn.topology.correspondence import nearest_matches
 from toposlearn.topology.distances import pairwise_distance
 from toposlearn.topology.neighbors import nearest_neighbors
+from toposlearn.topology.tokens import grid_positions
 
 ANCHOR, SHARED, SINGLE = "#F0E442", "#00C896", "#E0489A"
 TRUTH, MATCH, POSITION = "#F0E442", "#00C8FF", "#FF7F50"
-
-
-def token_positions(shape: Sequence[int], stride: int, spacing: float) -> Tensor:
-    """Centers (N, 3) of the tokens of a volume (D, H, W), mm from its center."""
-    grid = voxel_coordinates(shape, spacing)
-    return torch.nn.functional.avg_pool3d(grid[None], stride).flatten(2)[0].T
 
 
 def token_at(point: Sequence[float], shape: Sequence[int], stride: int, spacing: float) -> int:
@@ -81,7 +75,7 @@ def plot_neighbors(
     counted = None if mask is None else mask[None]
     found = {name: nearest_neighbors(part[None], k, counted)[0, anchor].tolist() for name, part in tokens.items()}
     shared = set.intersection(*(set(each) for each in found.values())) - {-1}
-    centers = token_positions(_shape(next(iter(volumes.values()))), stride, spacing).numpy()
+    centers = grid_positions(_shape(next(iter(volumes.values()))), stride, spacing).numpy()
     panels = [
         panel for name, image in volumes.items() for panel in orthogonal(image, at=centers[anchor], spacing=spacing)
     ]
@@ -196,7 +190,7 @@ def plot_match(
         title: what to see; by default the errors in mm.
     """
     shape = _shape(volume_b)
-    centers, half = token_positions(shape, stride, spacing).numpy(), stride * spacing / 2
+    centers, half = grid_positions(shape, stride, spacing).numpy(), stride * spacing / 2
     heat = _similarity_overlay(match.similarity, stride, shape, mask_b)
     upper = orthogonal(volume_a, at=centers[match.anchor], spacing=spacing, name=names[0])
     shown = match.truth if match.errors else match.found
