@@ -1,0 +1,97 @@
+"""Commands on the notebooks of the course: run, make a book, copy for students."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from toposlearn.commands.app import DATA, OUT, DataOption, app
+
+
+@app.command("run")
+def run_command(
+    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks, in order.", metavar="NOTEBOOK…")],
+    parameter: Annotated[
+        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A value; may be repeated.")
+    ] = None,
+    out: Annotated[Path, typer.Option(help="Folder of executed notebooks.")] = Path("runs/single"),
+) -> None:
+    """Run notebooks without a browser."""
+    from toposlearn.course.notebooks import check_parameters, read_notebook
+
+    pairs = [text.partition("=") for text in parameter or ()]
+    parameters = {name: value for name, equals, value in pairs if equals}
+    if len(parameters) < len(pairs):
+        raise ValueError("a parameter is given once, as -p NAME VALUE")
+    for path in notebooks:  # refuse before the first has run for hours
+        check_parameters(read_notebook(path), parameters, path.name)
+    _run_book(notebooks, out, parameters)
+
+
+@app.command()
+def report(
+    run: Annotated[Path, typer.Argument(help="Folder that `all` or `run` wrote.")] = OUT,
+    readme: Annotated[
+        bool, typer.Option("--readme", help="Write the measured times into README.md and notebooks.")
+    ] = False,
+) -> None:
+    """Build the book and the index of executed notebooks again, running none; write measured times into README."""
+    from toposlearn import report as book
+    from toposlearn.course import course_folder
+    from toposlearn.run import read_record
+
+    runs = read_record(run)
+    if not runs:
+        raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
+    root = course_folder().parent
+    book.write_book(run, root, typer.echo)
+    if readme:
+        book.update_readme(root / "README.md", runs)
+        if (results := root / "checkpoints/lab/results.json").exists():
+            book.update_results(root / "README.md", results)
+        for one in runs:
+            book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
+
+
+@app.command()
+def course(out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("student")) -> None:
+    """Write the notebooks for students: exercises and checks, no solutions."""
+    from toposlearn.course import course_folder, numbered_notebooks, write_student_copies
+
+    for path in write_student_copies(numbered_notebooks(course_folder()), out):
+        typer.echo(path)
+
+
+@app.command("all")
+def everything(
+    out: Annotated[Path, typer.Option(help="Folder of the book.")] = OUT,
+    data: DataOption = DATA,
+    subjects: Annotated[int, typer.Option(help="People to simulate where there is no data.")] = 64,
+) -> None:
+    """Simulate the cohort if there is none, run every numbered notebook, write the book."""
+    from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
+
+    paths = numbered_notebooks(course_folder())
+    out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the simulation
+    if not (data / "participants.tsv").exists():  # written last
+        from toposlearn.cohort import write_cohort
+
+        typer.echo(f"Simulating {subjects} people in {data}")
+        write_cohort(data, subjects=subjects)
+    (out / "notebooks.json").unlink(missing_ok=True)
+    _run_book(paths, out, default_paths(data, out), book=True)
+
+
+def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], *, book: bool = False) -> None:
+    from toposlearn.course.notebooks import course_folder
+    from toposlearn.report import run_book, write_book
+
+    failed = run_book(paths, out, parameters, typer.echo)
+    if book:  # also of failed notebooks: it shows where they stopped
+        write_book(out, course_folder().parent, typer.echo)
+    if failed:
+        typer.echo(f"error: {len(failed)} of {len(paths)} notebooks failed: {', '.join(failed)}", err=True)
+        raise typer.Exit(1)

@@ -1,0 +1,64 @@
+"""Commands on people: simulate, check, look, list who lies where."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toposlearn.commands.app import DATA, FOLDER, CheckpointsOption, DataOption, app
+
+
+@app.command()
+def cohort(
+    subjects: Annotated[int, typer.Option(help="How many people.")] = 64,
+    seed: Annotated[int, typer.Option(help="Same seed, same voxels.")] = 0,
+    out: Annotated[Path, typer.Option(help="Folder to write.")] = DATA,
+    anatomy: Annotated[str, typer.Option(help="Label map: A, or B (held out).")] = "A",
+    workers: Annotated[int | None, typer.Option(help="Processes; one per core unless given.")] = None,
+) -> None:
+    """Simulate people to a BIDS folder; an interrupted run is continued."""
+    from toposlearn.cohort import write_cohort
+
+    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, workers=workers))
+
+
+@app.command()
+def inspect(data: Annotated[Path, typer.Argument(help=FOLDER)]) -> None:
+    """Check a data set: what is there, and what is wrong with it, on one page."""
+    from toposlearn.data import inspect_folder
+
+    typer.echo(inspect_folder(data))
+
+
+@app.command()
+def topology(
+    data: Annotated[Path | None, typer.Option(help="BIDS folder with labels; the six donors unless given.")] = None,
+    out: Annotated[Path, typer.Option(help="Table (CSV) to write.")] = Path("runs/topology.csv"),
+) -> None:
+    """Who lies where: every relation between structures, for each person, with its margin in mm."""
+    from toposlearn.anatomy import DONOR_IDS, load_donor_map
+    from toposlearn.data import load_label_maps
+    from toposlearn.reproducibility import atomic_path
+    from toposlearn.topology.relations import topology_table
+
+    people = {name: load_donor_map(name) for name in DONOR_IDS} if data is None else load_label_maps(data)
+    table = topology_table(people)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as partial:
+        table.to_csv(partial, index=False)
+    typer.echo(f"{out}: {len(table)} relations of {len(people)} people")
+
+
+@app.command()
+def explore(
+    data: DataOption = DATA,
+    checkpoints: CheckpointsOption = Path("checkpoints/lab"),
+    port: Annotated[int | None, typer.Option(help="Port on this machine; a free one unless given.")] = None,
+    browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Look at learned tokens in a browser: neighbors, matches, true places. On this machine only; Ctrl-C ends it."""
+    from toposlearn.explore.serve import serve_explorer
+
+    serve_explorer(data, checkpoints, port=port, browser=browser, tell=typer.echo)

@@ -1,0 +1,83 @@
+"""Commands that train or judge many networks and compare them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from toposlearn.commands.app import DATA, DataOption, HeldOutOption, PresetOption, SeedsOption, app
+
+
+@app.command()
+def ablation(
+    data: DataOption = DATA,
+    held_out: HeldOutOption = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablation"),
+    preset: PresetOption = "lab",
+    seeds: SeedsOption = 3,
+    shipped: Annotated[Path | None, typer.Option(help="Folder for the first seed's weights and the results.")] = None,
+) -> None:
+    """Pre-train with and without each term of the loss, several seeds each, and compare."""
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.downstream import run_ablation
+
+    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    if shipped is not None:
+        from toposlearn.explore.overview import save_overview
+
+        save_overview(shipped, data, metrics)
+    typer.echo(out / "results.json")
+
+
+@app.command()
+def matchers(
+    data: DataOption = DATA,
+    held_out: HeldOutOption = None,
+    out: Annotated[Path, typer.Option(help="Folder of the runs; those of an ablation are used as they are.")] = Path(
+        "runs/ablation"
+    ),
+    preset: PresetOption = "lab",
+    seeds: SeedsOption = 3,
+    shipped: Annotated[Path | None, typer.Option(help="Folder for a copy of the result.")] = None,
+) -> None:
+    """Pre-train with every way of matching two people, the truth and chance among them, and measure the topology."""
+    import json
+
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.downstream.matchers import run_matchers
+    from toposlearn.downstream.matchers_table import matchers_section
+
+    path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    typer.echo(matchers_section(json.loads(path.read_text())))
+    typer.echo(path)
+
+
+@app.command()
+def evaluate(
+    checkpoints: Annotated[
+        Path, typer.Option(help="Folder of VARIANT-seedN runs, or of VARIANT.safetensors files.")
+    ] = Path("checkpoints/lab"),
+    data: DataOption = DATA,
+    out: Annotated[Path, typer.Option(help="Folder of the result file; what is there is kept and continued.")] = Path(
+        "runs/evaluation"
+    ),
+    test: Annotated[
+        list[Path] | None,
+        typer.Option(help="BIDS folder of people never trained on; may be repeated. Else the held-out part of --data."),
+    ] = None,
+) -> None:
+    """Downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside their baselines."""
+    from toposlearn.downstream.evaluation import evaluate as judge
+    from toposlearn.downstream.evaluation_table import evaluation_tables
+
+    path = judge(checkpoints, data, out, tests=test or ())
+    typer.echo(evaluation_tables(path))
+    typer.echo(path)
