@@ -115,7 +115,7 @@ class LossConfig:
     margin_intra: float = 0.05
     margin_inter: float = 0.2
     form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b, or in a
-    metric: Literal["cosine", "euclidean"] = "cosine"  # of the intra term; the inter term is always cosine
+    metric: Literal["cosine", "euclidean"] = "cosine"  # of graphs, mutual matches and rankings
     negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
     token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
     max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more

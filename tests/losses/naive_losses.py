@@ -47,11 +47,11 @@ def naive_intra(a, b, negatives, *, k, margin, mask=None, form="within", metric=
     return mean(subjects)
 
 
-def naive_matches(a, b, counts_a, counts_b):
+def naive_matches(a, b, counts_a, counts_b, distance=cosine):
     """a, b (N, F): index into b, or -1."""
 
     def nearest(x, others, counts):
-        return min((j for j in range(len(others)) if counts[j]), key=lambda j: (cosine(x, others[j]), j))
+        return min((j for j in range(len(others)) if counts[j]), key=lambda j: (distance(x, others[j]), j))
 
     matches = []
     for u in range(len(a)):
@@ -60,9 +60,11 @@ def naive_matches(a, b, counts_a, counts_b):
     return matches
 
 
-def naive_inter(a, b, negatives, *, k, margin, mask_a=None, mask_b=None, matches=None, subject_ids=None):
+def naive_inter(
+    a, b, negatives, *, k, margin, mask_a=None, mask_b=None, matches=None, subject_ids=None, metric="cosine"
+):
     """a, b (B, N, F), negatives (B, B, N, K), matches (B, B, N) or None."""
-    a, b = a.double(), b.double()
+    a, b, distance = a.double(), b.double(), METRICS[metric]
     n_tokens, pairs = a.shape[1], []
     for p in range(len(a)):
         for q in range(len(b)):
@@ -72,18 +74,18 @@ def naive_inter(a, b, negatives, *, k, margin, mask_a=None, mask_b=None, matches
             counts_b = [True] * n_tokens if mask_b is None else mask_b[q].tolist()
             if min(sum(counts_a), sum(counts_b)) < k + 2:
                 continue
-            m = naive_matches(a[p], b[q], counts_a, counts_b) if matches is None else matches[p, q].tolist()
+            m = naive_matches(a[p], b[q], counts_a, counts_b, distance) if matches is None else matches[p, q].tolist()
             m = [v if v >= 0 and counts_a[u] and counts_b[v] else -1 for u, v in enumerate(m)]
             anchors = []
             for u in range(n_tokens):
                 if m[u] < 0:
                     continue
                 losses = []
-                for place, near in enumerate(neighbors_of(a[p], u, k, counts_a, cosine)):
+                for place, near in enumerate(neighbors_of(a[p], u, k, counts_a, distance)):
                     n = int(negatives[p, q, u, place])
                     if m[near] >= 0 and n >= 0 and counts_b[n]:
-                        near_distance = cosine(b[q, m[u]], b[q, m[near]])
-                        losses.append(max(0.0, near_distance - cosine(b[q, m[u]], b[q, n]) + margin))
+                        near_distance = distance(b[q, m[u]], b[q, m[near]])
+                        losses.append(max(0.0, near_distance - distance(b[q, m[u]], b[q, n]) + margin))
                 if losses:
                     anchors.append(mean(losses))
             if anchors:

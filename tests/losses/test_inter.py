@@ -24,14 +24,16 @@ def integers(low, high, *shape, seed=3):
 
 @pytest.mark.parametrize("b", [2, 3])
 @pytest.mark.parametrize("masked", [False, True])
-def test_equal_to_loops(b, masked):
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_equal_to_loops(b, masked, metric):
     x, y = tokens(b, 20, 8), tokens(b, 20, 8, seed=1)
     masks = {}
     if masked:
         masks = {"mask_a": torch.rand(b, 20, generator=generator(2)) > 0.3, "mask_b": torch.rand(b, 20) > 0.3}
     negatives = integers(0, 20, b, b, 20, 4)
-    loss = inter_instance_loss(x, y, k=4, margin=0.3, negatives=negatives, **masks)
-    assert float(loss) == pytest.approx(naive_inter(x, y, negatives, k=4, margin=0.3, **masks), abs=1e-5)
+    known = {"k": 4, "margin": 0.3, "metric": metric, **masks}
+    loss = inter_instance_loss(x, y, negatives=negatives, **known)
+    assert float(loss) == pytest.approx(naive_inter(x, y, negatives, **known), abs=1e-5)
     assert float(loss) > 0
 
 

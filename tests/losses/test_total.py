@@ -34,19 +34,21 @@ def loss_of(**loss):
     return TacoLoss(TacoConfig().replace(loss=loss))
 
 
-def by_hand(a, b, inter_matches=None, **settings):
+def by_hand(a, b, inter_matches=None, form="within", metric="cosine"):
     """Mean of both directions, mean over levels, from the pure functions; the order of the draws is the module's."""
     source = generator(1)
     k = {"k": 5, "generator": source}
     intra, inter = [], []
     for stride in a.tokens:
         x, y, mask = a.tokens[stride], b.tokens[stride], a.masks[stride]
-        intra += [intra_instance_loss(s, t, mask=mask, margin=0.05, **k, **settings) for s, t in ((x, y), (y, x))]
+        settings = {"mask": mask, "margin": 0.05, "form": form, "metric": metric}
+        intra += [intra_instance_loss(s, t, **settings, **k) for s, t in ((x, y), (y, x))]
     for stride in a.tokens:
         x, y, mask = a.tokens[stride], b.tokens[stride], a.masks[stride]
         for s, t in ((x, y), (y, x)):
             matches = None if inter_matches is None else inter_matches(s, t, mask)
-            inter.append(inter_instance_loss(s, t, mask_a=mask, mask_b=mask, margin=0.2, matches=matches, **k))
+            settings = {"mask_a": mask, "mask_b": mask, "margin": 0.2, "matches": matches, "metric": metric}
+            inter.append(inter_instance_loss(s, t, **settings, **k))
     return torch.stack(intra).mean(), torch.stack(inter).mean()
 
 
@@ -63,7 +65,7 @@ def test_the_terms_are_the_pure_functions_averaged(masked):
 
 
 @pytest.mark.parametrize(("form", "metric"), [("cross", "cosine"), ("within", "euclidean")])
-def test_form_and_metric_reach_the_intra_term(form, metric):
+def test_form_reaches_the_intra_term_and_the_metric_both(form, metric):
     a, b = output(0), output(1)
     terms = loss_of(form=form, metric=metric)(a, b, generator=generator(1))
     intra, inter = by_hand(a, b, form=form, metric=metric)

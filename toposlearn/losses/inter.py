@@ -27,7 +27,7 @@ from toposlearn.losses.triplets import (
     zero_unless_broken,
 )
 from toposlearn.topology.correspondence import keep_mutual, matches_both_ways
-from toposlearn.topology.distances import check_mask, check_tokens, embed, full_precision
+from toposlearn.topology.distances import Metric, check_mask, check_tokens, embed, full_precision
 from toposlearn.topology.neighbors import draw_outside, nearest_neighbors, semi_hard_negatives
 
 SubjectIds = Sequence[Hashable] | Tensor
@@ -46,8 +46,9 @@ def inter_instance_loss(
     negatives: Tensor | Literal["semi_hard", "unmatched"] | None = None,
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
+    metric: Metric = "cosine",
 ) -> Tensor:
-    """Partial ranking loss over pseudo-correspondences between people (TACO, inter-instance term). Cosine distance.
+    """Partial ranking loss over pseudo-correspondences between people (TACO, inter-instance term).
 
     The mean runs over an anchor's matched neighbors, then over the anchors that keep any, then over the ordered pairs
     that keep any anchor. A pair in which a mask leaves fewer than K + 2 tokens is left out; when none is left the
@@ -58,7 +59,7 @@ def inter_instance_loss(
         tokens_b: (B, N, F), people q: takes the gradient.
         subject_ids: one per subject; pairs with the same one are left out. Absent: all differ.
         k: neighbors K.
-        margin: how much nearer than the negative a positive must be, in cosine distance.
+        margin: how much nearer than the negative a positive must be, in the metric's unit.
         mask_a: (B, N) bool, tokens of a that count; the others are no anchor, positive or match, and may hold anything.
         mask_b: (B, N) bool, the same for b, negatives included.
         matches: (B, B, N) with ``matches[p, q, u]`` an index into q's tokens or -1, or the same by pair (P, N). Mutual
@@ -69,6 +70,7 @@ def inter_instance_loss(
             drops a triplet.
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.
+        metric: ``"cosine"`` or ``"euclidean"``, of graph, matches and ranking.
 
     Returns:
         Scalar, float32 (float64 for float64 tokens), computed so under autocast too. A NaN in a token that counts makes
@@ -86,18 +88,18 @@ def inter_instance_loss(
         p, q = ordered_pairs(len(b), b.device)
         if len(p) == 0:
             return zero + 0 * b[:1, :1, :1].sum()  # nothing to compare, and still a gradient: of zeros
-        graph = nearest_neighbors(a, k, mask_a) if neighbors is None else neighbors
+        graph = nearest_neighbors(a, k, mask_a, metric) if neighbors is None else neighbors
         if graph.shape != (*a.shape[:2], k):
             raise ValueError(f"neighbors must have shape {(*a.shape[:2], k)} (B, N, K), got {tuple(graph.shape)}")
         if matches is None:
-            matches = match_pairs(a, b, mask_a, mask_b)
+            matches = match_pairs(a, b, mask_a, mask_b, metric)
         anchors = _by_pair(matches, (p, q), "matches", (len(b), a.shape[1]))
         anchors = anchors.masked_fill(~(counts_a[p] & gather_flags(counts_b[q], anchors)), -1)  # (P, N)
         positives = _match_of(graph[p], anchors)  # (P, N, K)
-        vectors = embed(b, "cosine")
+        vectors = embed(b, metric)
         read = gather_tokens(vectors, anchors[..., None], q)[:, :, 0]
-        drawn = _negatives(negatives, anchors, positives, counts_b, (p, q), (read, vectors), generator)
-        losses = triplet_hinge(read, vectors, positives, drawn, margin, "cosine", q)
+        drawn = _negatives(negatives, anchors, positives, counts_b, (p, q), (read, vectors, metric), generator)
+        losses = triplet_hinge(read, vectors, positives, drawn, margin, metric, q)
         valid = (anchors >= 0)[..., None] & (positives >= 0) & gather_flags(counts_b[q], drawn)
         valid = valid & _kept_pairs(subject_ids, counts_a, counts_b, k, (p, q))[:, None, None]
         return _mean_of_means(losses, valid) + zero
@@ -112,11 +114,15 @@ def ordered_pairs(b: int, device: torch.device | None = None) -> tuple[Tensor, T
 
 
 def match_pairs(
-    tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    mask_a: Tensor | None = None,
+    mask_b: Tensor | None = None,
+    metric: Metric = "cosine",
 ) -> Tensor:
     """Mutual matches of every ordered pair of subjects, p's ``tokens_a`` with q's ``tokens_b``: (P, N)."""
     pairs = ordered_pairs(len(tokens_b), tokens_b.device)
-    return keep_mutual(*matches_both_ways(tokens_a.detach(), tokens_b.detach(), mask_a, mask_b, pairs=pairs))
+    return keep_mutual(*matches_both_ways(tokens_a.detach(), tokens_b.detach(), mask_a, mask_b, metric, pairs))
 
 
 def _by_pair(index: Tensor, pairs: tuple[Tensor, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
@@ -143,10 +149,10 @@ def _negatives(
     positives: Tensor,
     counts: Tensor,
     pairs: tuple[Tensor, Tensor],
-    read: tuple[Tensor, Tensor],
+    read: tuple[Tensor, Tensor, Metric],
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Negatives (P, N, K) among q's tokens that count, (B, N); ``read``: the anchors' vectors, and everybody's."""
+    """Negatives (P, N, K) among q's tokens that count, (B, N); ``read``: the anchors' vectors, everybody's, the metric."""
     n, k = positives.shape[1:]
     allowed = counts[pairs[1]]
     if isinstance(negatives, Tensor):
@@ -154,7 +160,7 @@ def _negatives(
     if negatives is None:
         return draw_outside(torch.cat([anchors[..., None], positives], -1), n, k, allowed, generator)
     if negatives == "semi_hard":
-        return semi_hard_negatives(read[0], read[1][pairs[1]], positives, anchors[..., None], allowed)
+        return semi_hard_negatives(read[0], read[1][pairs[1]], positives, anchors[..., None], allowed, read[2])
     matched = torch.zeros(len(allowed), n + 1, dtype=torch.bool, device=counts.device)  # the last: no match
     matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
     return draw_outside(positives[..., :0], n, k, allowed & ~matched, generator)

@@ -49,7 +49,7 @@ def match_people(people: People, config: LossConfig, generator: torch.Generator 
 
     Args:
         people: the tokens.
-        config: ``matcher`` and its settings, and the gates ``min_similarity``, ``ratio`` and ``max_distance``.
+        config: ``matcher``, its settings and the ``metric`` of nearest and mutual, and the gates ``min_similarity``, ``ratio`` and ``max_distance``.
         generator: source of randomness of the random matcher.
 
     Returns:
@@ -76,7 +76,7 @@ def _both_ways(
             raise ValueError("loss.matcher 'oracle' needs the true places of tokens: this data set has no truth")
         a = b = people.places
     if config.matcher in ("nearest", "mutual", "oracle"):
-        metric: Metric = "euclidean" if config.matcher == "oracle" else "cosine"
+        metric: Metric = "euclidean" if config.matcher == "oracle" else config.metric
         there, back = matches_both_ways(a, b, people.mask, people.mask, metric, (p, q))
         return (there, back) if config.matcher == "nearest" else (keep_mutual(there, back), keep_mutual(back, there))
     mask_a, mask_b = (None, None) if people.mask is None else (people.mask[p], people.mask[q])

@@ -55,7 +55,7 @@ class _Level(NamedTuple):
     """One token level: what is known of the people there, and both graphs (B, N, K)."""
 
     people: People
-    graphs: tuple[Tensor | None, Tensor | None]
+    graphs: tuple[Tensor, Tensor]
 
     def swapped(self) -> _Level:
         """The other direction."""
@@ -132,8 +132,11 @@ class TacoLoss(nn.Module):
         for stride in strides:
             people = self._people(output_a, output_b, stride, places.get(stride), generator)
             check_enough(people.tokens_a.shape[1], self.config.k)
-            graphs = tuple(self._graph(tokens, people.mask) for tokens in (people.tokens_a, people.tokens_b))
-            levels.append(_Level(people, (graphs[0], graphs[1])))
+            a, b = (
+                nearest_neighbors(tokens, self.config.k, people.mask, self.config.metric)
+                for tokens in (people.tokens_a, people.tokens_b)
+            )
+            levels.append(_Level(people, (a, b)))
         return levels
 
     def _people(
@@ -161,10 +164,6 @@ class TacoLoss(nn.Module):
         assert a is not None
         assert b is not None
         return People(a, b, mask, positions, places)
-
-    def _graph(self, tokens: Tensor, mask: Tensor | None) -> Tensor | None:
-        """The graph both terms can use; with another metric the inter term, always cosine, needs its own."""
-        return nearest_neighbors(tokens, self.config.k, mask) if self.config.metric == "cosine" else None
 
     def _intra(self, level: _Level, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
@@ -201,6 +200,7 @@ class TacoLoss(nn.Module):
                 mask_b=way.people.mask,
                 matches=matches,
                 negatives=None if config.negatives == "uniform" else config.negatives,
+                metric=config.metric,
                 generator=generator,
                 neighbors=way.graphs[0],
             )
