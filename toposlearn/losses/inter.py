@@ -152,7 +152,7 @@ def _negatives(
     read: tuple[Tensor, Tensor, Metric],
     generator: torch.Generator | None,
 ) -> Tensor:
-    """Negatives (P, N, K) among q's tokens that count, (B, N); ``read``: the anchors' vectors, everybody's, the metric."""
+    """Negatives (P, N, K) among q's tokens that count, (B, N); ``read``: vectors of anchors and of all, the metric."""
     n, k = positives.shape[1:]
     allowed = counts[pairs[1]]
     if isinstance(negatives, Tensor):

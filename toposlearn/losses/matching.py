@@ -49,7 +49,8 @@ def match_people(people: People, config: LossConfig, generator: torch.Generator 
 
     Args:
         people: the tokens.
-        config: ``matcher``, its settings and the ``metric`` of nearest and mutual, and the gates ``min_similarity``, ``ratio`` and ``max_distance``.
+        config: ``matcher`` and its settings, the ``metric`` of nearest and mutual, and the gates ``min_similarity``,
+            ``ratio`` and ``max_distance``.
         generator: source of randomness of the random matcher.
 
     Returns:
