@@ -32,7 +32,7 @@ _TITLES = {
     "matched": "mutual matches between people",
 }
 _LINES: dict[str, tuple[str, Any]] = {"null": ("chance", ":"), "baseline": ("grid position", "--")}
-_CONTROLS: dict[str, tuple[str, Any]] = {
+CONTROLS: dict[str, tuple[str, Any]] = {
     "random": ("chance", ":"),
     "permuted": ("chance", ":"),
     "position": ("grid position", "--"),
@@ -166,8 +166,8 @@ def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "")
     figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     for name in next(iter(sweep.values())):
         values = [row[name] for row in sweep.values()]
-        label, style = _CONTROLS.get(name, (name, "-"))
-        color = "0.35" if name in _CONTROLS else color_of(name, 0)
+        label, style = CONTROLS.get(name, (name, "-"))
+        color = "0.35" if name in CONTROLS else color_of(name, 0)
         ax.plot(list(sweep), values, marker="o", ls=style, color=color, label=label)
     ax.set(xlabel="pose, in units of the preset's range", ylabel="error across people (mm)", ylim=(0, None))
     ax.grid(color="0.92")
@@ -200,7 +200,7 @@ def plot_comparison(
     if not found:
         raise ValueError(f"the result has no metric {anatomy}/VARIANT{ending}")
     known = [
-        name for name, value in found.items() if name not in _CONTROLS and value.get("null") != 0
+        name for name, value in found.items() if name not in CONTROLS and value.get("null") != 0
     ]  # a difference is held against 0
     variants = sorted(known, key=lambda name: [*VARIANT_COLORS, name].index(name))
     figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.9), layout="constrained")
@@ -208,7 +208,7 @@ def plot_comparison(
         value = found[name]["value"]
         ends = [[value - found[name].get("low", value)], [found[name].get("high", value) - value]]
         ax.errorbar(value, row, xerr=ends, fmt="o", ms=7, capsize=4, color=color_of(name, row))
-    for control, (label, style) in _CONTROLS.items():
+    for control, (label, style) in CONTROLS.items():
         if control in found:
             ax.axvline(found[control]["value"], color="0.35", ls=style, lw=1.1, label=label)
     ax.set_yticks(range(len(variants)), variants)

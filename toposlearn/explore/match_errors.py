@@ -14,17 +14,13 @@ import torch
 from torch import Tensor
 
 from toposlearn.data import PosedPeople, apply_pose
+from toposlearn.explore.curves import CONTROLS
 from toposlearn.models import Taco
 from toposlearn.pretrain import controls, encode, error_matrix
 from toposlearn.statistics import Floats
 from toposlearn.topology import correspondence_error, floor_error, match_error, nearest_matches, random_matches
 
-LABELS = {
-    "position": "grid position",
-    "centered": "centered and scaled position",
-    "floor": "best token there is",
-    "random": "chance",
-}
+LABELS = {name: CONTROLS[name][0] for name in ("position", "centered", "floor", "random")}
 
 
 def known_motion(shift: float = 0.0, degrees: float = 0.0) -> Tensor:

@@ -85,8 +85,8 @@ def plot_neighbors(
         for panel, ax in zip(panels[3 * row : 3 * row + 3], figure.axes[3 * row : 3 * row + 3], strict=True):
             for index in neighbors:
                 if index >= 0:
-                    _draw_block(ax, panel, centers[index], half, SHARED if index in shared else SINGLE)
-            _draw_block(ax, panel, centers[anchor], half, ANCHOR)
+                    draw_block(ax, panel, centers[index], half, SHARED if index in shared else SINGLE)
+            draw_block(ax, panel, centers[anchor], half, ANCHOR)
             ax.set_title(f"{name}: {panel.plane}, {panel.at:+.0f} mm", size=10)
     _add_legend(figure, {"the token": ANCHOR, "neighbor in every row": SHARED, "neighbor in this row only": SINGLE})
     return figure
@@ -97,13 +97,14 @@ def _shape(volume: Volume) -> tuple[int, int, int]:
     return int(first), int(second), int(third)
 
 
-def _draw_block(ax: Axes, panel: Panel, center: NDArray[np.floating], half: float, color: str) -> None:
-    """A token's block, seen along the panel's normal."""
+def draw_block(ax: Axes, panel: Panel, center: NDArray[np.floating], half: float, color: str) -> bool:
+    """A token's block, seen along the panel's normal, dashed where the slice does not cut it; true where it does."""
     across, up = PLANE_AXES[panel.plane]
-    inside = abs(center[3 - across - up] - panel.at) <= half
+    inside = bool(abs(center[3 - across - up] - panel.at) <= half)
     corner = float(center[across] - half), float(center[up] - half)
     style: dict[str, Any] = {"ls": "-", "lw": 1.8} if inside else {"ls": (0, (2, 1.5)), "lw": 1.0}
     ax.add_patch(Rectangle(corner, 2 * half, 2 * half, fill=False, ec=color, **style))
+    return inside
 
 
 def _add_legend(figure: Figure, colors: Mapping[str, str]) -> None:
@@ -202,10 +203,10 @@ def plot_match(
     figure = plot_panels([*upper, *lower], 3, title or text)
     answers = [(match.position, POSITION), (match.found, MATCH), (match.truth, TRUTH)][: 3 if errors else 2]
     for panel, ax in zip(upper, figure.axes[:3], strict=True):
-        _draw_block(ax, panel, centers[match.anchor], half, ANCHOR)
+        draw_block(ax, panel, centers[match.anchor], half, ANCHOR)
     for panel, ax in zip(lower, figure.axes[3:], strict=True):
         for index, color in answers:
-            _draw_block(ax, panel, centers[index], half, color)
+            draw_block(ax, panel, centers[index], half, color)
     first = "the token, and its true place" if errors else "the token"
     _add_legend(figure, {first: TRUTH, "most similar": MATCH, "same position": POSITION})
     return figure

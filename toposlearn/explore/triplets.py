@@ -14,10 +14,11 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch, Rectangle
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from toposlearn.explore.neighborhoods import draw_block
 from toposlearn.explore.slices import PLANE_AXES, Panel, Volume, draw_panel, orthogonal
 from toposlearn.topology import nearest_neighbors, pairwise_distance, semi_hard_negatives
 from toposlearn.topology.neighbors import draw_outside
@@ -181,7 +182,7 @@ def plot_triplets(
             ax.tick_params(bottom=False, left=False, labelbottom=False, labelleft=False)
             for index, color, text in marks:
                 if index >= 0:
-                    _draw_block(ax, panel, centers[index], stride * spacing / 2, color, text)
+                    _draw_numbered(ax, panel, centers[index], stride * spacing / 2, color, text)
     _draw_bars(figure.add_subplot(grid[2, :]), triplets)
     _add_legend(figure)
     figure.suptitle(title or _in_words(triplets), size=11)
@@ -196,13 +197,10 @@ def _numbered(tokens: Tensor, color: str) -> list[tuple[int, str, str]]:
     return [(index, color, ",".join(each)) for index, each in numbers.items()]
 
 
-def _draw_block(ax: Axes, panel: Panel, center: NDArray[Any], half: float, color: str, text: str) -> None:
-    """A token's block along the panel's normal: solid where the slice cuts it, dashed where it does not."""
+def _draw_numbered(ax: Axes, panel: Panel, center: NDArray[Any], half: float, color: str, text: str) -> None:
+    """A token's block and the numbers of its triplets."""
     across, up = PLANE_AXES[panel.plane]
-    inside = abs(center[3 - across - up] - panel.at) <= half
-    style: dict[str, Any] = {"ls": "-", "lw": 1.8} if inside else {"ls": (0, (2, 1.5)), "lw": 1.0}
-    corner = float(center[across] - half), float(center[up] - half)
-    ax.add_patch(Rectangle(corner, 2 * half, 2 * half, fill=False, ec=color, **style))
+    inside = draw_block(ax, panel, center, half, color)
     side = half if color == NEGATIVE else -half  # a negative's number lower right, a positive's upper left
     where: dict[str, Any] = {"ha": "right", "va": "bottom"} if side > 0 else {"ha": "left", "va": "top"}
     where["bbox"] = {"fc": "black", "ec": "none", "alpha": 0.65, "pad": 0.6}
