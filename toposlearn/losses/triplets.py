@@ -65,7 +65,8 @@ class _GatheredDots(torch.autograd.Function):
 
     To gather is to write T x C x F numbers, several times over: most of the time and memory of a loss. The kernels of
     `torch.nn.functional.embedding_bag` read them where they are: a weighted sum of vectors is a pass of the gradient
-    here, and the gradient of its weights is the product wanted.
+    here, and the gradient of its weights is the product wanted. (That operator is not public: the tests against loops
+    would tell if it changed.)
     """
 
     @staticmethod
