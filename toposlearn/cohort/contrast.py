@@ -1,8 +1,9 @@
-"""From tissue to signal: relaxation times at 3 T and the equations of four MR sequences.
+"""From tissue to signal: relaxation times and diffusion at 3 T, and the equations of six MR sequences.
 
 Times in milliseconds. Values are typical of the published ranges (Stanisz et al. 2005, doi:10.1002/mrm.20605;
 Wansapura et al. 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L); each subject draws around
-them. They make pictures with the right order of contrasts, not quantitative maps.
+them. They make pictures with the right order of contrasts, not quantitative maps. Diffusion: the fall of ADC in acute
+stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113.
 """
 
 from __future__ import annotations
@@ -30,15 +31,43 @@ TISSUES: Mapping[str, tuple[float, float, float]] = {
     "tumor": (1700.0, 135.0, 0.88),
     "edema": (1600.0, 160.0, 0.86),
 }
+LESION_TISSUES: Mapping[str, tuple[float, float, float]] = {  # of recipe full, drawn after those above
+    "enhancing": (1700.0, 135.0, 0.88),
+    "low_grade": (1650.0, 150.0, 0.88),
+    "infarct": (1250.0, 105.0, 0.80),
+    "lesion_white": (1300.0, 135.0, 0.82),
+}
+ALL_TISSUES: Mapping[str, tuple[float, float, float]] = {**TISSUES, **LESION_TISSUES}
+DIFFUSIVITY: Mapping[str, float] = {  # 1e-3 mm^2/s; gray matter's unless named
+    "air": 0.0,
+    "white": 0.75,
+    "csf": 3.0,
+    "thalamus": 0.75,
+    "striatum": 0.75,
+    "pallidum": 0.75,
+    "cerebellar_gray": 0.75,
+    "cerebellar_white": 0.70,
+    "brainstem": 0.75,
+    "necrosis": 2.0,
+    "tumor": 1.1,
+    "edema": 1.5,
+    "enhancing": 1.1,
+    "low_grade": 1.4,
+    "infarct": 0.42,
+    "lesion_white": 1.1,
+}
+GRAY_DIFFUSIVITY = 0.85
+AGENT_T1: Mapping[str, float] = {"enhancing": 520.0}  # ms, where the barrier leaks and gadolinium gets out
 
 
 @dataclass(frozen=True)
 class Sequence:
-    """Timing of one acquisition in ms; no inversion when `inversion` is None."""
+    """Timing of one acquisition in ms; no inversion when `inversion` is None. Diffusion weighting b in s/mm^2."""
 
     repetition: float
     echo: float
     inversion: float | None = None
+    b_value: float = 0.0
 
 
 SEQUENCES: Mapping[str, Sequence] = {
@@ -46,6 +75,8 @@ SEQUENCES: Mapping[str, Sequence] = {
     "T2w": Sequence(repetition=5000.0, echo=95.0),
     "FLAIR": Sequence(repetition=9000.0, echo=110.0, inversion=2550.0),
     "PDw": Sequence(repetition=3000.0, echo=18.0),
+    "ce-gadolinium_T1w": Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
+    "dwi": Sequence(repetition=5000.0, echo=85.0, b_value=1000.0),
 }
 
 
@@ -61,15 +92,37 @@ def signal(
     return np.asarray(density * longitudinal * np.exp(-sequence.echo / t2))
 
 
+def with_agent(times: NDArray[np.float64]) -> NDArray[np.float64]:
+    """T1, T2, density (tissues, 3) a few minutes after a contrast agent: T1 falls where it leaks out of the blood."""
+    changed = times.copy()
+    names = list(ALL_TISSUES)
+    for name, t1 in AGENT_T1.items():
+        changed[names.index(name), 0] *= t1 / ALL_TISSUES[name][0]
+    return changed
+
+
+def diffusion_weighted(
+    plain: NDArray[np.float64], diffusivity: NDArray[np.float64], b_value: float
+) -> NDArray[np.float64]:
+    """What is left of a signal after gradients of strength b (s/mm^2), diffusivity in 1e-3 mm^2/s (trace image)."""
+    return np.asarray(plain * np.exp(-b_value * diffusivity / 1000))
+
+
 def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
-    """T1, T2, density of every tissue of one person, (tissues, 3), log-normal around `TISSUES`."""
-    values = np.array(list(TISSUES.values()))
+    """T1, T2, density of every tissue of one person, (tissues, 3), log-normal around `ALL_TISSUES`."""
+    values = np.array(list(ALL_TISSUES.values()))
     drawn = values * np.exp(spread * generator.standard_normal(values.shape) * [1.0, 1.2, 0.5])
     return np.asarray(drawn)
+
+
+def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
+    """Diffusivity of every tissue of one person, (tissues,), log-normal around `DIFFUSIVITY`, in 1e-3 mm^2/s."""
+    values = np.array([DIFFUSIVITY.get(name, GRAY_DIFFUSIVITY) for name in ALL_TISSUES])
+    return np.asarray(values * np.exp(spread * generator.standard_normal(values.shape)))
 
 
 def draw_sequence(generator: np.random.Generator, name: str, spread: float = 0.05) -> Sequence:
     """The protocol of one site for one modality: timings a few percent from `SEQUENCES`."""
     base, factors = SEQUENCES[name], np.exp(spread * generator.standard_normal(3))
     inversion = None if base.inversion is None else base.inversion * factors[2] ** 0.5
-    return Sequence(base.repetition * factors[0], base.echo * factors[1], inversion)
+    return Sequence(base.repetition * factors[0], base.echo * factors[1], inversion, base.b_value)

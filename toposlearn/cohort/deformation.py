@@ -9,6 +9,7 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -109,8 +110,16 @@ def _scaling_and_squaring() -> DVF2DDF:
         return DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
 
 
-def exponentiate(velocity: NDArray[np.float64]) -> tuple[Tensor, float]:
-    """Displacement (3, X, Y, Z) in mm of the flow of a velocity field in mm, and its smallest Jacobian determinant.
+class Flow(NamedTuple):
+    """A diffeomorphism of the template and its inverse, displacements (3, X, Y, Z) in mm on the control lattice."""
+
+    displacement: Tensor
+    inverse: Tensor
+    smallest_jacobian: float
+
+
+def exponentiate(velocity: NDArray[np.float64]) -> Flow:
+    """The flow of a velocity field (3, X, Y, Z) in mm, and the flow back.
 
     The flow of a smooth field never folds, but its samples on a lattice may where the field is steep: such a field
     is weakened until they do not.
@@ -119,12 +128,16 @@ def exponentiate(velocity: NDArray[np.float64]) -> tuple[Tensor, float]:
         ValueError: the map folds even when much weakened.
     """
     for strength in (1.0, 0.8, 0.6, 0.4):
-        steps = torch.as_tensor(strength * velocity / CONTROL_MM, dtype=torch.float32)[None]
-        displacement = _scaling_and_squaring()(steps)[0] * CONTROL_MM
+        displacement = _integrate(strength * velocity)
         smallest = float(jacobian_determinant(displacement.numpy()).min())
         if smallest > 0:
-            return displacement, smallest
+            return Flow(displacement, _integrate(-strength * velocity), smallest)
     raise ValueError(f"the deformation folds: smallest Jacobian determinant {smallest:.3f}, it must be > 0")
+
+
+def _integrate(velocity: NDArray[np.float64]) -> Tensor:
+    steps = torch.as_tensor(velocity / CONTROL_MM, dtype=torch.float32)[None]
+    return cast(Tensor, _scaling_and_squaring()(steps)[0] * CONTROL_MM)
 
 
 def jacobian_determinant(displacement: NDArray[np.float32], spacing: float = CONTROL_MM) -> NDArray[np.float64]:
@@ -159,6 +172,24 @@ def template_map(
     points = voxels @ torch.as_tensor(linear[:3, :3].T, dtype=torch.float32) + offset
     lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
     return points + read_at(displacement, lattice).movedim(0, -1)
+
+
+def subject_map(affine: NDArray[np.float64], flow: Flow, grid: ControlGrid, center: NDArray[np.float64]) -> Tensor:
+    """Subject world mm (X, Y, Z, 3) of each point of the control lattice: the inverse of `template_map`."""
+    back = np.linalg.inv(affine)
+    points = torch.as_tensor(grid.points() - center, dtype=torch.float32) + flow.inverse.movedim(0, -1)
+    return points @ torch.as_tensor(back[:3, :3].T, dtype=torch.float32) + torch.as_tensor(back[:3, 3]).float()
+
+
+def rigid_motion(
+    generator: np.random.Generator, shift: float, rotation: float, center: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """World -> world (4, 4): a turn of so many degrees about `center`, then a shift in mm, in random directions."""
+    axis, way = (vector / np.linalg.norm(vector) for vector in generator.standard_normal((2, 3)))
+    motion = np.eye(4)
+    motion[:3, :3] = Rotation.from_rotvec(rotation * axis, degrees=True).as_matrix()
+    motion[:3, 3] = center - motion[:3, :3] @ center + shift * way
+    return motion
 
 
 def read_at(volume: Tensor, voxels: Tensor, mode: str = "bilinear") -> Tensor:

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES, load_label_map
+from toposlearn.anatomy.vocabulary import Side
 
 CLOSING_MM = 10.0  # sulci and cisterns narrower than twice this are fluid
 FLUID_MM = 1.5  # rim of fluid around the brain
@@ -40,9 +41,10 @@ class Head:
         middle = (brain.min(axis=0) + brain.max(axis=0)) / 2
         return np.asarray(self.affine[:3, :3] @ middle + self.affine[:3, 3])
 
-    def mask(self, *names: str) -> NDArray[np.bool_]:
-        """Voxels of the named structures, both sides."""
-        wanted = [structure.label for structure in STRUCTURES if structure.name in names]
+    def mask(self, *names: str, side: Side | None = None) -> NDArray[np.bool_]:
+        """Voxels of the named structures, of both sides or of one."""
+        named = [structure for structure in STRUCTURES if structure.name in names]
+        wanted = [structure.label for structure in named if side in (None, structure.side)]
         return np.isin(self.labels, wanted)
 
 

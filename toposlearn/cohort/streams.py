@@ -10,14 +10,28 @@ from typing import Literal, get_args
 
 import numpy as np
 
-Property = Literal["age", "sex", "site", "diagnosis", "lesion", "pose", "shape", "tissue", "scanner", "protocol"]
+Property = Literal[  # appended to, never reordered: the place is part of the seed
+    "age",
+    "sex",
+    "site",
+    "diagnosis",
+    "lesion",
+    "pose",
+    "shape",
+    "tissue",
+    "scanner",
+    "protocol",
+    "diffusion",
+    "view",
+    "motion",
+]
 _NUMBER = {name: number for number, name in enumerate(get_args(Property))}
 _BLOCK_STREAM = 1_000_003  # keeps the draws of a block apart from those of a person
 
 
-def stream(seed: int, prop: Property, person: int) -> np.random.Generator:
-    """The generator of one property of one person."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], person)))
+def stream(seed: int, prop: Property, person: int, *part: int) -> np.random.Generator:
+    """The generator of one property of one person, or of one part of it, such as one scan."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], person, *part)))
 
 
 def balanced(seed: int, prop: Property, person: int, classes: int = 2, repeats: int = 2) -> int:

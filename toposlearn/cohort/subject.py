@@ -10,167 +10,142 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional as F
 
-from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import contrast, deformation, pathology, scanner
-from toposlearn.cohort.head import Head, load_head
-from toposlearn.cohort.people import SITES, Person
+from toposlearn.cohort import deformation, pathology
+from toposlearn.cohort.acquisition import Scan, acquire
+from toposlearn.cohort.lesions import Lesion, draw_lesion
+from toposlearn.cohort.people import Person
+from toposlearn.cohort.recipes import ALL_MODALITIES, PLAIN, Recipe
 from toposlearn.cohort.streams import stream
-from toposlearn.config import MODALITIES
+from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
 
-SHAPE = (96, 112, 96)  # voxels
-SPACING = 2.0  # mm
-FINE = 2  # sub-voxels along each axis, averaged: partial volume
-INTENSITY = 1000.0  # of the brightest tissue in a written image
-ROWS = {name: row for row, name in enumerate(contrast.TISSUES)}
 MALE_SCALE = 1.02  # heads of men are a little larger, of women a little smaller
+CHECKED_EVERY = 3  # voxels, where the round trip through both maps is measured
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Images and truth of one person, all (X, Y, Z) in RAS order on one grid."""
+    """Scans and truth of one person. The truth lies on one grid (X, Y, Z) in RAS order; a scan may lie on its own.
+
+    Attributes:
+        labels: structure labels.
+        lesion: 0, or which part of the lesion (`toposlearn.cohort.lesions.LESION_LABELS`).
+        to_template: (X, Y, Z, 3), template RAS mm of each voxel center.
+        from_template: (X', Y', Z', 3), world mm of each point of a 4 mm lattice over the template.
+        affine: voxel -> world mm, world centered on the grid.
+        lattice: voxel -> template mm of `from_template`.
+        round_trip: mm between voxels in the head and where both maps in turn lead, (voxels,).
+    """
 
     person: Person
-    images: Mapping[str, NDArray[np.int16]]
+    scans: Mapping[str, Scan]
     labels: NDArray[np.int16]
     lesion: NDArray[np.uint8]
-    to_template: NDArray[np.float32]  # (X, Y, Z, 3), template RAS mm
-    affine: NDArray[np.float64]  # voxel -> world mm, world centered on the grid
+    to_template: NDArray[np.float32]
+    from_template: NDArray[np.float32]
+    affine: NDArray[np.float64]
+    lattice: NDArray[np.float64]
     smallest_jacobian: float
+    round_trip: NDArray[np.float32]
+
+    @property
+    def images(self) -> dict[str, NDArray[np.int16]]:
+        """Modality -> voxels."""
+        return {name: scan.image for name, scan in self.scans.items()}
 
 
 @dataclass(frozen=True, eq=False)
-class _Stage:
-    """What all subjects of a family share, computed once."""
+class _Shape:
+    """How a person's head is bent: subject world -> template."""
 
-    head: Head
-    grid: deformation.ControlGrid
-    labels: Tensor  # (1, X, Y, Z) float, for grid_sample
-    label_tissue: Tensor  # int32, structure label -> row of contrast.TISSUES
-    growth: Mapping[str, NDArray[np.float64]]
-    lesion_sites: NDArray[np.float64]
+    affine: NDArray[np.float64]
+    flow: deformation.Flow
 
 
-@lru_cache(maxsize=2)
-def _stage(family: str) -> _Stage:
-    head = load_head(family)
-    label_tissue = torch.zeros(max(structure.label for structure in STRUCTURES) + 1, dtype=torch.int32)
-    for structure in STRUCTURES:
-        label_tissue[structure.label] = ROWS[structure.tissue]
-    labels = torch.as_tensor(head.labels, dtype=torch.float32)[None]
-    grid = deformation.ControlGrid.over(head)
-    growth, sites = pathology.growth_fields(head, grid), pathology.lesion_sites(head)
-    return _Stage(head, grid, labels, label_tissue, growth, sites)
-
-
-def image_affine() -> NDArray[np.float64]:
-    """Voxel -> world of every image: RAS, 2 mm, world zero at the grid's center."""
-    affine = np.diag([SPACING] * 3 + [1.0])
-    affine[:3, 3] = -SPACING * (np.array(SHAPE) - 1) / 2
+def image_affine(recipe: Recipe = PLAIN) -> NDArray[np.float64]:
+    """Voxel -> world of the truth: RAS, world zero at the grid's center."""
+    affine = np.diag([recipe.spacing] * 3 + [1.0])
+    affine[:3, 3] = -recipe.spacing * (np.array(recipe.shape) - 1) / 2
     return affine
 
 
-def simulate(person: Person, pose: deformation.PoseRange | None = None) -> Subject:
+def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: Recipe = PLAIN) -> Subject:
     """Simulate one person; the same person always gives the same voxels.
 
     Args:
-        person: from `draw_person`.
+        person: from `draw_person`, drawn for this recipe.
         pose: how far the head may turn and move in the scanner.
+        recipe: which scans, on which grid.
     """
-    stage = _stage(person.anatomy)
-    lesion = _lesion(person, stage)
-    points, smallest = _bend(person, stage, lesion, pose or deformation.PoseRange())
-    tissue = _fine_tissue(points, stage, lesion)
+    stage, affine = stage_of(person.anatomy), image_affine(recipe)
+    lesion = None
+    if person.lesion_type is not None:
+        generator = stream(person.seed, "lesion", person.number)
+        lesion = draw_lesion(generator, person.lesion_type, stage.lesion_sites, stage.grid)
+    shape = _bend(person, stage, lesion, pose or deformation.PoseRange())
+    points = _points(shape, stage, recipe)
+    labels = labels_at(points, stage)
+    still = tissue_field(points, labels, stage, lesion)
+
+    @lru_cache(maxsize=1)  # a diffusion-weighted image and its ADC are of one scan
+    def moved(scan: int) -> TissueField:
+        there = _points(_moved(person, shape, recipe, scan), stage, recipe)
+        return tissue_field(there, labels_at(there, stage), stage, lesion)
+
+    def field_of(modality: str) -> TissueField:
+        registered = modality == recipe.modalities[0] or not (recipe.misregister_mm or recipe.misregister_degrees)
+        return still if registered else moved(ALL_MODALITIES.index("dwi" if modality == "ADC" else modality))
+
+    back = deformation.subject_map(shape.affine, shape.flow, stage.grid, stage.head.center)
+    lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
+    lattice[:3, 3] = stage.grid.origin
     return Subject(
         person=person,
-        images=_acquire(person, tissue),
-        labels=_labels(points, stage).numpy().astype(np.int16),
-        lesion=(_pool(_is_sick(tissue).float()) > 0.5).numpy().astype(np.uint8),
+        scans=acquire(person, recipe, field_of, affine),
+        labels=labels.numpy().astype(np.int16),
+        lesion=lesion_map(still, lesion),
         to_template=points.numpy(),
-        affine=image_affine(),
-        smallest_jacobian=smallest,
+        from_template=back.numpy(),
+        affine=affine,
+        lattice=lattice,
+        smallest_jacobian=shape.flow.smallest_jacobian,
+        round_trip=_round_trip(points, back, labels, affine, stage.grid),
     )
 
 
-def _lesion(person: Person, stage: _Stage) -> pathology.Lesion | None:
-    if not person.lesion:
-        return None
-    return pathology.draw_lesion(stream(person.seed, "lesion", person.number), stage.lesion_sites, stage.grid)
-
-
-def _bend(
-    person: Person, stage: _Stage, lesion: pathology.Lesion | None, pose: deformation.PoseRange
-) -> tuple[Tensor, float]:
-    """Template mm (X, Y, Z, 3) of the subject's voxels, and the smallest Jacobian determinant."""
+def _bend(person: Person, stage: Stage, lesion: Lesion | None, pose: deformation.PoseRange) -> _Shape:
     scale = MALE_SCALE if person.sex == "M" else 1 / MALE_SCALE
     affine = deformation.draw_affine(stream(person.seed, "pose", person.number), pose, scale)
     velocity = deformation.random_velocity(stream(person.seed, "shape", person.number), stage.grid)
-    velocity += pathology.atrophy_velocity(person.age, person.diagnosis, stage.growth)
+    velocity += pathology.shape_velocity(person, stage.growth)
     if lesion is not None:
         velocity += lesion.velocity(stage.grid)
-    displacement, smallest = deformation.exponentiate(velocity)
-    points = deformation.template_map(SHAPE, image_affine(), affine, displacement, stage.grid, stage.head.center)
-    return points, smallest
+    return _Shape(affine, deformation.exponentiate(velocity))
 
 
-def _labels(points: Tensor, stage: _Stage) -> Tensor:
-    """Structure label (X, Y, Z), float, at template points (X, Y, Z, 3)."""
-    origin = torch.as_tensor(stage.head.affine[:3, 3], dtype=torch.float32)
-    voxels = (points - origin) / stage.head.spacing
-    return deformation.read_at(stage.labels, voxels, mode="nearest")[0]
+def _points(shape: _Shape, stage: Stage, recipe: Recipe) -> Tensor:
+    """Template mm (X, Y, Z, 3) of the grid's voxels."""
+    return deformation.template_map(
+        recipe.shape, image_affine(recipe), shape.affine, shape.flow.displacement, stage.grid, stage.head.center
+    )
 
 
-def _fine_tissue(points: Tensor, stage: _Stage, lesion: pathology.Lesion | None) -> Tensor:
-    """Tissue row, int32, of each sub-voxel."""
-    tissue = stage.label_tissue[_labels(_refine(points), stage).int()]
-    if lesion is not None:
-        distance = lesion.relative_distance(points, stage.grid)
-        _infiltrate(tissue, _refine(distance[..., None])[..., 0])
-    return tissue
+def _moved(person: Person, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:
+    """The same head after it moved before this scan, about its own center."""
+    generator = stream(person.seed, "motion", person.number, scan)
+    center = -np.linalg.solve(shape.affine[:3, :3], shape.affine[:3, 3])
+    motion = deformation.rigid_motion(generator, recipe.misregister_mm, recipe.misregister_degrees, center)
+    return _Shape(shape.affine @ np.linalg.inv(motion), shape.flow)
 
 
-def _refine(values: Tensor) -> Tensor:
-    """Values (X, Y, Z, C) at voxel centers, read at the centers of their sub-voxels."""
-    fine = F.interpolate(values.movedim(-1, 0)[None], scale_factor=FINE, mode="trilinear", align_corners=False)
-    return fine[0].movedim(0, -1)
-
-
-def _infiltrate(tissue: Tensor, distance: Tensor) -> None:
-    """Replace tissue by the parts of the mass, in place; edema spreads in white matter only, nothing grows in air."""
-    white, solid = tissue == ROWS["white"], tissue != ROWS["air"]
-    inner = 0.0
-    for part, outer in pathology.PARTS:
-        host = white if part == "edema" else solid
-        tissue[host & (distance >= inner) & (distance < outer)] = ROWS[part]
-        inner = outer
-
-
-def _is_sick(tissue: Tensor) -> Tensor:
-    return torch.isin(tissue, torch.tensor([ROWS[part] for part, _ in pathology.PARTS], dtype=tissue.dtype))
-
-
-def _acquire(person: Person, tissue: Tensor) -> dict[str, NDArray[np.int16]]:
-    """The images of all modalities (X, Y, Z): signal, partial volume, bias, noise, brain extraction."""
-    times = contrast.draw_tissues(stream(person.seed, "tissue", person.number))
-    noise = stream(person.seed, "scanner", person.number)
-    site = scanner.SCANNERS[person.site]
-    inside = _pool((tissue != ROWS["air"]).float()) > 0.5
-    images = {}
-    for name in MODALITIES:
-        protocol = contrast.draw_sequence(stream(person.seed, "protocol", _protocol_number(person.site, name)), name)
-        signals = torch.as_tensor(contrast.signal(protocol, *times.T), dtype=torch.float32)
-        clean = _pool(signals[tissue]) / signals.max()
-        clean *= scanner.draw_bias(noise, clean.shape, site.bias)
-        measured = scanner.rician(noise, clean, site.noise) * inside * INTENSITY
-        images[name] = measured.round().clamp(0, 32767).numpy().astype(np.int16)
-    return images
-
-
-def _protocol_number(site: str, modality: str) -> int:
-    return SITES.index(site) * len(MODALITIES) + MODALITIES.index(modality)
-
-
-def _pool(fine: Tensor) -> Tensor:
-    """Mean over the sub-voxels of each voxel."""
-    return F.avg_pool3d(fine[None, None], FINE)[0, 0]
+def _round_trip(
+    points: Tensor, back: Tensor, labels: Tensor, affine: NDArray[np.float64], grid: deformation.ControlGrid
+) -> NDArray[np.float32]:
+    """How far (mm) a voxel in the head lies from where the map to the template and back leads, (voxels,)."""
+    every = (slice(None, None, CHECKED_EVERY),) * 3
+    inside = (labels[every] > 0).nonzero(as_tuple=True)
+    there = (points[every][inside] - torch.as_tensor(grid.origin).float()) / deformation.CONTROL_MM
+    returned = deformation.read_at(back.movedim(-1, 0), there[None, None])[:, 0, 0].mT
+    voxels = torch.stack(inside, dim=-1).double() * CHECKED_EVERY
+    world = voxels @ torch.as_tensor(affine[:3, :3].T) + torch.as_tensor(affine[:3, 3])
+    return np.asarray((returned - world).norm(dim=-1).float().numpy())

@@ -1,4 +1,4 @@
-"""The cohort on disk, as BIDS: images and sidecars, participants, and the ground truth as derivatives.
+"""The cohort on disk, as BIDS: scans and sidecars, participants, and the ground truth as derivatives.
 
 A subject's folder appears only when it is complete, so an interrupted run is continued by running it again.
 """
@@ -11,6 +11,7 @@ import shutil
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
+from importlib.metadata import version
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -22,32 +23,30 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from toposlearn.anatomy import STRUCTURES
+from toposlearn.anatomy import SOURCES, STRUCTURES
 from toposlearn.anatomy.label_maps import FAMILIES
-from toposlearn.cohort.contrast import SEQUENCES
 from toposlearn.cohort.deformation import PoseRange
+from toposlearn.cohort.description import (
+    AUTHORS,
+    BIDS_VERSION,
+    COLUMNS,
+    DESCRIPTIONS,
+    IGNORED,
+    LICENSE,
+    NOT_APPLICABLE,
+    README,
+    TRUTH_README,
+    sidecar,
+)
+from toposlearn.cohort.lesions import LESION_LABELS
 from toposlearn.cohort.people import Person, draw_person
+from toposlearn.cohort.recipes import PLAIN, Recipe
 from toposlearn.cohort.subject import Subject, simulate
 from toposlearn.reproducibility import atomic_path, write_json
 
-BIDS_VERSION = "1.10.0"
-COLUMNS = ("participant_id", "age", "sex", "site", "diagnosis", "lesion", "anatomy", "seed")
-DESCRIPTIONS = {
-    "age": {"Description": "age of the simulated person", "Units": "years"},
-    "sex": {"Description": "sex", "Levels": {"F": "female", "M": "male"}},
-    "site": {"Description": "simulated scanner: decides noise, bias field and sequence timing"},
-    "diagnosis": {
-        "Description": "atrophy: larger ventricles, smaller hippocampi",
-        "Levels": {"control": "", "atrophy": ""},
-    },
-    "lesion": {"Description": "whether the person has a glioma-like mass", "Levels": {"true": "", "false": ""}},
-    "anatomy": {
-        "Description": "label map the head is bent from",
-        "Levels": {"A": "Desikan-Killiany", "B": "Neuromorphometrics"},
-    },
-    "seed": {"Description": "seed of the cohort"},
-}
-TEMPLATE_STEP_MM = 1 / 64  # the map to the template is rounded to this, so that it compresses
+GENERATOR = "toposlearn cohort"
+TRUTH = "derivatives/toposlearn"
+STEP_MM = 1 / 64  # maps are rounded to this, so that they compress
 
 
 def write_cohort(
@@ -58,6 +57,7 @@ def write_cohort(
     anatomy: str = "A",
     workers: int | None = None,
     pose: PoseRange | None = None,
+    recipe: Recipe = PLAIN,
     progress: bool = True,
 ) -> Path:
     """Simulate a cohort and write it as a BIDS folder (layout in the README). Subjects already there are kept.
@@ -69,6 +69,7 @@ def write_cohort(
         anatomy: label map ``A`` or ``B``.
         workers: processes; None takes one per core, at most 8.
         pose: how far heads may turn and move in the scanner.
+        recipe: which people, and which scans of them.
         progress: show a progress bar.
 
     Raises:
@@ -80,53 +81,58 @@ def write_cohort(
         raise ValueError(f"subjects must be at least 1, got {subjects}")
     if anatomy not in FAMILIES:
         raise ValueError(f"anatomy must be one of {', '.join(FAMILIES)}, got {anatomy!r}")
-    people = [draw_person(number, seed=seed, anatomy=anatomy) for number in range(subjects)]
-    _open(out, seed, anatomy)
+    people = [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
+    _open(out, seed, anatomy, recipe)
     missing = [person for person in people if not _is_complete(out, person)]
-    finished = _run(missing, out, pose or PoseRange(), workers or min(os.cpu_count() or 1, 8))
+    finished = _run(missing, out, pose or PoseRange(), recipe, workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
-    _write_tables(out, [draw_person(number, seed=seed, anatomy=anatomy) for number in present])
+    _write_tables(out, [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in present])
     return out
 
 
-def _open(out: Path, seed: int, anatomy: str) -> None:
+def _open(out: Path, seed: int, anatomy: str, recipe: Recipe) -> None:
     """Make the folder, or check that it holds the beginning of the same cohort."""
     description = out / "dataset_description.json"
-    recipe = {"Generator": "toposlearn cohort", "Seed": seed, "Anatomy": anatomy}
+    made = json.loads(json.dumps({"Generator": GENERATOR, "Seed": seed, "Anatomy": anatomy} | recipe.to_dict()))
     if description.exists():
         found = json.loads(description.read_text()).get("Recipe")
-        if found != recipe:
-            raise ValueError(f"{out} holds another data set ({found}), not {recipe}: choose an empty folder with --out")
+        if found != made:
+            raise ValueError(f"{out} holds another data set ({found}), not {made}: choose an empty folder with --out")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not an empty folder: choose another with --out")
-    common = {"BIDSVersion": BIDS_VERSION, "Recipe": recipe}
+    common = {"BIDSVersion": BIDS_VERSION, "License": LICENSE, "Authors": AUTHORS, "Recipe": made}
+    common |= {"GeneratedBy": [{"Name": "toposlearn", "Version": version("toposlearn")}]}
     write_json(description, {"Name": "toposlearn simulated cohort", "DatasetType": "raw", **common})
     truth = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
-    generator = {"GeneratedBy": [{"Name": "toposlearn"}]}
-    write_json(out / "derivatives/toposlearn/dataset_description.json", truth | generator)
+    write_json(out / TRUTH / "dataset_description.json", truth)
+    source = SOURCES[anatomy]
+    for folder, text in ((out, README), (out / TRUTH, TRUTH_README)):
+        with atomic_path(folder / "README.md") as partial:
+            partial.write_text(text.format(anatomy=anatomy, origin=source.origin, licence=source.licence))
+    (out / TRUTH / ".bidsignore").write_text(IGNORED)
 
 
 def _folders(out: Path, person: Person) -> tuple[Path, Path]:
     name = person.participant_id
-    return out / "derivatives/toposlearn" / name, out / name
+    return out / TRUTH / name, out / name
 
 
 def _is_complete(out: Path, person: Person) -> bool:
     return all(folder.is_dir() for folder in _folders(out, person))
 
 
-def _run(people: list[Person], out: Path, pose: PoseRange, workers: int) -> Iterator[None]:
+def _run(people: list[Person], out: Path, pose: PoseRange, recipe: Recipe, workers: int) -> Iterator[None]:
     """Simulate and write each person, in processes when more than one is asked for."""
     if workers == 1 or len(people) < 4:
         for person in people:
-            _simulate_and_write(person, out, pose)
+            _simulate_and_write(person, out, pose, recipe)
             yield
         return
     # "spawn": a fork of a process that has used torch's threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
-        jobs = [pool.submit(_simulate_and_write, person, out, pose) for person in people]
+        jobs = [pool.submit(_simulate_and_write, person, out, pose, recipe) for person in people]
         try:
             for job in as_completed(jobs):
                 job.result()
@@ -139,24 +145,47 @@ def _single_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _simulate_and_write(person: Person, out: Path, pose: PoseRange) -> None:
-    write_subject(simulate(person, pose), out)
+def _simulate_and_write(person: Person, out: Path, pose: PoseRange, recipe: Recipe) -> None:
+    write_subject(simulate(person, pose, recipe), out)
 
 
 def write_subject(subject: Subject, out: Path) -> None:
-    """Write one subject's images, sidecars and ground truth below `out`; each folder appears when it is complete."""
+    """Write one subject's scans, sidecars and ground truth below `out`; each folder appears when it is complete."""
     name = subject.person.participant_id
     truth, raw = _folders(out, subject.person)
     with _whole_folder(truth) as folder:
         stem = folder / "anat" / name
         _save(subject.labels, subject.affine, f"{stem}_dseg.nii.gz")
-        _save(subject.lesion, subject.affine, f"{stem}_label-lesion_mask.nii.gz")
-        rounded = np.round(subject.to_template / TEMPLATE_STEP_MM) * np.float32(TEMPLATE_STEP_MM)
-        _save(rounded.astype(np.float32), subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz")
+        _save((subject.lesion > 0).astype(np.uint8), subject.affine, f"{stem}_label-lesion_mask.nii.gz")
+        _save(subject.lesion, subject.affine, f"{stem}_desc-lesion_dseg.nii.gz")
+        _save(_rounded(subject.to_template), subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz")
+        _save(_rounded(subject.from_template), subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz")
+        write_json(Path(f"{stem}_from-template_to-subject_xfm.json"), _quality(subject))
     with _whole_folder(raw) as folder:
-        for modality, image in subject.images.items():
-            _save(image, subject.affine, f"{folder / 'anat' / name}_{modality}.nii.gz")
-            write_json(folder / "anat" / f"{name}_{modality}.json", _sidecar(modality))
+        for modality, scan in subject.scans.items():
+            stem = folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
+            _save(scan.image, scan.affine, f"{stem}.nii.gz")
+            write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.person.site))
+            if modality == "dwi":  # a trace image has no direction
+                Path(f"{stem}.bval").write_text(f"{scan.protocol.b_value:g}\n")
+                Path(f"{stem}.bvec").write_text("0\n0\n0\n")
+
+
+def _rounded(field: NDArray[np.float32]) -> NDArray[np.float32]:
+    return (np.round(field / STEP_MM) * np.float32(STEP_MM)).astype(np.float32)
+
+
+def _quality(subject: Subject) -> dict[str, object]:
+    """How well both maps fit together, in mm, and how near the map is to folding."""
+    error = subject.round_trip
+    return {
+        "RoundTripErrorMm": {
+            "Mean": round(float(error.mean()), 4),
+            "Percentile99": round(float(np.percentile(error, 99)), 4),
+            "Largest": round(float(error.max()), 4),
+        },
+        "SmallestJacobianDeterminant": round(subject.smallest_jacobian, 4),
+    }
 
 
 class _whole_folder:  # noqa: N801 (used as a function)
@@ -180,34 +209,22 @@ class _whole_folder:  # noqa: N801 (used as a function)
 
 
 def _save(data: NDArray[Any], affine: NDArray[np.float64], path: str) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
     nib.save(image, path)
-
-
-def _sidecar(modality: str) -> dict[str, object]:
-    """BIDS sidecar with nominal timings in seconds."""
-    timing = SEQUENCES[modality]
-    sidecar: dict[str, object] = {
-        "Modality": "MR",
-        "MagneticFieldStrength": 3.0,
-        "RepetitionTime": timing.repetition / 1000,
-        "EchoTime": timing.echo / 1000,
-        "SkullStripped": True,
-    }
-    if timing.inversion is not None:
-        sidecar["InversionTime"] = timing.inversion / 1000
-    return sidecar
 
 
 def _write_tables(out: Path, people: list[Person]) -> None:
     rows = [{"participant_id": person.participant_id, **asdict(person)} for person in people]
     table = pd.DataFrame(rows)[list(COLUMNS)]
     table["lesion"] = table["lesion"].map({True: "true", False: "false"})
-    _write_tsv(table, out / "participants.tsv")
+    _write_tsv(table.fillna(NOT_APPLICABLE), out / "participants.tsv")
     write_json(out / "participants.json", DESCRIPTIONS)
     names = [(s.label, s.full_name, s.tissue) for s in STRUCTURES]
-    _write_tsv(pd.DataFrame(names, columns=["index", "name", "tissue"]), out / "derivatives/toposlearn/dseg.tsv")
+    _write_tsv(pd.DataFrame(names, columns=["index", "name", "tissue"]), out / TRUTH / "dseg.tsv")
+    parts = [(label, name) for name, label in LESION_LABELS.items()]
+    _write_tsv(pd.DataFrame(parts, columns=["index", "name"]), out / TRUTH / "desc-lesion_dseg.tsv")
 
 
 def _write_tsv(table: pd.DataFrame, path: Path) -> None:

@@ -16,12 +16,26 @@ def cohort(
     seed: Annotated[int, typer.Option(help="Same seed, same voxels.")] = 0,
     out: Annotated[Path, typer.Option(help="Folder to write.")] = DATA,
     anatomy: Annotated[str, typer.Option(help="Label map: A, or B (held out).")] = "A",
+    recipe: Annotated[
+        str, typer.Option(help="plain: one disease, one lesion, one grid; full: all of both, seven scans, four sites.")
+    ] = "plain",
+    modalities: Annotated[str | None, typer.Option(help="Scans of each person, with commas; all unless given.")] = None,
+    voxels: Annotated[int | None, typer.Option(help="Along each side of a cube 224 mm wide, e.g. 64.")] = None,
+    misregister_mm: Annotated[float, typer.Option(help="Move the head so far between scans, in secret.")] = 0.0,
+    misregister_degrees: Annotated[float, typer.Option(help="Turn it so far.")] = 0.0,
     workers: Annotated[int | None, typer.Option(help="Processes; one per core unless given.")] = None,
 ) -> None:
     """Simulate people to a BIDS folder; an interrupted run is continued."""
-    from toposlearn.cohort import write_cohort
+    from toposlearn.cohort import recipe_named, write_cohort
 
-    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, workers=workers))
+    made_of = recipe_named(
+        recipe,
+        modalities=tuple(modalities.split(",")) if modalities else None,
+        voxels=voxels,
+        misregister_mm=misregister_mm,
+        misregister_degrees=misregister_degrees,
+    )
+    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, recipe=made_of, workers=workers))
 
 
 @app.command()

@@ -1,0 +1,121 @@
+"""The scans of one person: signal, partial volume, bias, noise, brain extraction; each on its grid."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from toposlearn.cohort import contrast, scanner
+from toposlearn.cohort.people import SITES, Person
+from toposlearn.cohort.recipes import ALL_MODALITIES, T1CE, Recipe
+from toposlearn.cohort.streams import stream
+from toposlearn.cohort.tissue import ROWS, TissueField
+from toposlearn.config import MODALITIES
+
+INTENSITY = 1000.0  # of the brightest tissue in a written image
+ADC_UNITS = 1e6  # an ADC image counts in 1e-6 mm^2/s
+HIGHEST_ADC = 4000.0
+SITE_SPREAD = {"plain": 0.05, "full": 0.08}  # relative, of a site's timings around the nominal ones
+_FULL_PROTOCOLS = 1000  # keeps the protocols of recipe full apart from those of plain
+
+
+class Scan(NamedTuple):
+    """Voxels (X, Y, Z), voxel -> world mm, and the protocol it was made with."""
+
+    image: NDArray[np.int16]
+    affine: NDArray[np.float64]
+    protocol: contrast.Sequence
+
+
+def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.Sequence:
+    """The timing of one modality at one site; a T1w with contrast agent is made like the one without."""
+    base = {T1CE: "T1w", "ADC": "dwi"}.get(modality, modality)
+    number = SITES.index(site) * len(MODALITIES) + MODALITIES.index(base) if recipe.name == "plain" else None
+    if number is None:
+        number = _FULL_PROTOCOLS + SITES.index(site) * len(ALL_MODALITIES) + ALL_MODALITIES.index(base)
+    return contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+
+
+def acquire(
+    person: Person, recipe: Recipe, field_of: Callable[[str], TissueField], affine: NDArray[np.float64]
+) -> dict[str, Scan]:
+    """All scans of a person.
+
+    Args:
+        person: from `draw_person`.
+        recipe: which modalities, and how.
+        field_of: modality -> the tissue that its scan sees.
+        affine: voxel -> world of the grid that the tissue lies on.
+    """
+    times = contrast.draw_tissues(stream(person.seed, "tissue", person.number))
+    shared = stream(person.seed, "scanner", person.number)
+    scans = {}
+    for modality in recipe.modalities:
+        protocol = protocol_of(person.site, modality, recipe, person.seed)
+        field = field_of(modality)
+        inside = field.image((torch.arange(len(ROWS)) != ROWS["air"]).float())
+        view = _view(person, recipe, modality, inside > 0.5, affine)
+        generator = shared if recipe.name == "plain" else stream(person.seed, "scanner", person.number, _scan(modality))
+        measured = _measure(modality, protocol, times, field, view, generator, person)
+        image = (measured * (view.of(inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
+        place = view.affine(affine)
+        if recipe.name == "full":
+            image, place = scanner.stored(image, place, scanner.SCANNERS[person.site].axes)
+        scans[modality] = Scan(image, place, protocol)
+    return scans
+
+
+def _scan(modality: str) -> int:
+    """The number of a scan: diffusion-weighted image and ADC come from one."""
+    return ALL_MODALITIES.index("dwi" if modality == "ADC" else modality)
+
+
+def _view(person: Person, recipe: Recipe, modality: str, inside: Tensor, affine: NDArray[np.float64]) -> scanner.View:
+    if recipe.name == "plain":
+        first, second, third = (slice(0, size) for size in inside.shape)
+        return scanner.View((first, second, third))
+    slices = scanner.SCANNERS[person.site].slices.get(modality)
+    return scanner.draw_view(
+        stream(person.seed, "view", person.number, _scan(modality)), inside, float(affine[0, 0]), slices
+    )
+
+
+def _measure(
+    modality: str,
+    protocol: contrast.Sequence,
+    times: NDArray[np.float64],
+    field: TissueField,
+    view: scanner.View,
+    generator: np.random.Generator,
+    person: Person,
+) -> Tensor:
+    """What the scanner records, before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
+    site = scanner.SCANNERS[person.site]
+    tissue = contrast.with_agent(times) if modality == T1CE else times
+    signals = contrast.signal(protocol, *tissue.T)
+    if not protocol.b_value:
+        clean = _relative(field, view, signals, signals)
+        clean *= scanner.draw_bias(generator, clean.shape, site.bias)
+        return scanner.rician(generator, clean, site.noise) * INTENSITY
+    diffusivity = contrast.draw_diffusivity(stream(person.seed, "diffusion", person.number))
+    weighted = contrast.diffusion_weighted(signals, diffusivity, protocol.b_value)
+    clean = _relative(field, view, weighted, weighted)
+    bias = scanner.draw_bias(generator, clean.shape, site.bias)
+    image = scanner.rician(generator, clean * bias, site.noise)
+    if modality == "dwi":
+        return image * INTENSITY
+    plain = scanner.rician(generator, _relative(field, view, signals, weighted) * bias, site.noise)
+    return ((plain / image.clamp(min=1e-6)).log() / protocol.b_value * ADC_UNITS).clamp(0, HIGHEST_ADC)
+
+
+def _relative(
+    field: TissueField, view: scanner.View, signals: NDArray[np.float64], reference: NDArray[np.float64]
+) -> Tensor:
+    """The image of these signals (tissues,), relative to the brightest of the reference outside new lesions."""
+    brightest = torch.as_tensor(reference[: len(contrast.TISSUES)], dtype=torch.float32).max()
+    return view.of(field.image(torch.as_tensor(signals, dtype=torch.float32)) / brightest)

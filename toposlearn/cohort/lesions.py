@@ -1,0 +1,169 @@
+"""Lesions with their masks: gliomas of two grades, stroke, white-matter lesions, metastases.
+
+Each is one or more foci with parts in shells, an uneven outline, and a mass effect that bends the tissue around it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Literal, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import ndimage
+from torch import Tensor
+
+from toposlearn.cohort.deformation import CONTROL_MM, ControlGrid, bulge_velocity, read_at
+from toposlearn.cohort.head import Head
+
+Host = Literal["white", "solid", "brain"]  # white matter; all but air; all but air and fluid
+SiteKind = Literal["deep", "near cortex", "junction", "near ventricles"]
+LESION_LABELS = {  # of lesion maps; 1 to 3 as in BraTS 2023
+    "core": 1,  # necrotic, or not enhancing
+    "edema": 2,
+    "enhancing": 3,
+    "infarct": 4,
+    "white matter lesion": 5,
+}
+OUTLINE_MM, UNEVENNESS = 7.0, 0.22  # smoothness of the outline, and its standard deviation in radii
+MIDLINE_MM = 0.0  # x of the template's midline
+
+
+class Part(NamedTuple):
+    """One shell of a focus: its tissue, the edge where it ends (in radii), where it grows, and its label."""
+
+    tissue: str
+    outer: float
+    host: Host
+    label: int
+
+
+@dataclass(frozen=True)
+class Kind:
+    """One kind of lesion: parts from the center outwards, how many foci of which radius (mm), and where.
+
+    `push` is the mass effect: how far tissue at the edge moves, in radii.
+    """
+
+    parts: tuple[Part, ...]
+    radius: tuple[float, float]
+    sites: SiteKind
+    foci: tuple[int, int] = (1, 1)
+    push: float = 0.0
+    one_side: bool = False
+
+
+_EDEMA = Part("edema", 1.0, "white", LESION_LABELS["edema"])
+KINDS: Mapping[str, Kind] = {
+    "glioma": Kind(
+        (
+            Part("necrosis", 0.45, "solid", LESION_LABELS["core"]),
+            Part("tumor", 0.65, "solid", LESION_LABELS["enhancing"]),
+            _EDEMA,
+        ),
+        radius=(12.0, 24.0),
+        sites="deep",
+        push=0.2,
+    ),
+    "high-grade-glioma": Kind(
+        (
+            Part("necrosis", 0.42, "solid", LESION_LABELS["core"]),
+            Part("enhancing", 0.62, "solid", LESION_LABELS["enhancing"]),
+            _EDEMA,
+        ),
+        radius=(14.0, 26.0),
+        sites="deep",
+        push=0.2,
+    ),
+    "low-grade-glioma": Kind(
+        (Part("low_grade", 0.85, "solid", LESION_LABELS["core"]), _EDEMA),
+        radius=(10.0, 20.0),
+        sites="deep",
+        push=0.12,
+    ),
+    "stroke": Kind(
+        (Part("infarct", 1.0, "brain", LESION_LABELS["infarct"]),),
+        radius=(10.0, 26.0),
+        sites="near cortex",
+        one_side=True,
+    ),
+    "white-matter-lesions": Kind(
+        (Part("lesion_white", 1.0, "white", LESION_LABELS["white matter lesion"]),),
+        radius=(3.0, 6.0),
+        sites="near ventricles",
+        foci=(8, 24),
+    ),
+    "metastases": Kind(
+        (
+            Part("necrosis", 0.3, "solid", LESION_LABELS["core"]),
+            Part("enhancing", 0.55, "solid", LESION_LABELS["enhancing"]),
+            _EDEMA,
+        ),
+        radius=(7.0, 14.0),
+        sites="junction",
+        foci=(2, 5),
+        push=0.1,
+    ),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Lesion:
+    """Foci (centers (foci, 3) in template mm, radii in mm) with one uneven outline (1, X, Y, Z) on the lattice."""
+
+    kind: Kind
+    centers: NDArray[np.float64]
+    radii: NDArray[np.float64]
+    outline: Tensor
+
+    def velocity(self, grid: ControlGrid) -> NDArray[np.float64]:
+        """Mass effect (3, X, Y, Z) in mm: the tissue around is pushed outwards."""
+        pushes = [
+            self.kind.push * radius * bulge_velocity(center, radius, grid)
+            for center, radius in zip(self.centers, self.radii.tolist(), strict=True)
+        ]
+        return np.asarray(sum(pushes))
+
+    def relative_distance(self, points: Tensor, grid: ControlGrid) -> Tensor:
+        """Distance of template points (X, Y, Z, 3) from the nearest center, in units of its local radius."""
+        nearest = torch.full(points.shape[:-1], torch.inf)
+        for center, radius in zip(self.centers, self.radii.tolist(), strict=True):
+            offset = points - torch.as_tensor(center, dtype=torch.float32)
+            nearest = torch.minimum(nearest, offset.square().sum(dim=-1).sqrt() / radius)
+        if self.kind.one_side:
+            nearest[(points[..., 0] > MIDLINE_MM) != bool(self.centers[0, 0] > MIDLINE_MM)] = torch.inf
+        lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
+        return nearest * (1 + read_at(self.outline, lattice)[0])
+
+
+def lesion_sites(head: Head) -> dict[SiteKind, NDArray[np.float64]]:
+    """Template mm (sites, 3) of the voxels of cerebral white matter where each kind of lesion may begin."""
+    white = head.mask("cerebral-white-matter")
+    depth = ndimage.distance_transform_edt(white, sampling=head.spacing)
+    from_ventricle = ndimage.distance_transform_edt(~head.mask("lateral-ventricle"), sampling=head.spacing)
+    places: dict[SiteKind, NDArray[np.bool_]] = {
+        "deep": depth >= 5.0,
+        "near cortex": (depth > 0) & (depth <= 4.0) & (from_ventricle > 15.0),
+        "junction": (depth > 0) & (depth <= 2.0) & (from_ventricle > 10.0),
+        "near ventricles": (depth >= 2.0) & (from_ventricle <= 14.0),
+    }
+    return {
+        name: np.asarray(np.argwhere(place) @ head.affine[:3, :3].T + head.affine[:3, 3])
+        for name, place in places.items()
+    }
+
+
+def draw_lesion(
+    generator: np.random.Generator, name: str, sites: Mapping[SiteKind, NDArray[np.float64]], grid: ControlGrid
+) -> Lesion:
+    """A lesion of one of `KINDS`, its foci at some of the places where that kind begins."""
+    kind = KINDS[name]
+    low, high = kind.foci
+    count = low if low == high else int(generator.integers(low, high + 1))
+    places = sites[kind.sites]
+    centers = places[generator.integers(len(places), size=count)]
+    noise = ndimage.gaussian_filter(generator.standard_normal(grid.shape), OUTLINE_MM / CONTROL_MM)
+    outline = torch.as_tensor(UNEVENNESS * noise / noise.std(), dtype=torch.float32)[None]
+    return Lesion(kind, centers, generator.uniform(*kind.radius, size=count), outline)

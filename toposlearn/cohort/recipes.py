@@ -1,0 +1,82 @@
+"""What a cohort is made of: which people, which scans of each, and how well the scans of a person fit each other."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, replace
+from typing import Any
+
+from toposlearn.cohort.people import RecipeName
+from toposlearn.config import MODALITIES
+
+SHAPE, SPACING = (96, 112, 96), 2.0  # voxels, mm, unless a recipe says otherwise
+WIDTH_MM = 224.0  # of the cube, where a recipe has `voxels`
+T1CE = "ce-gadolinium_T1w"
+ALL_MODALITIES = ("T1w", T1CE, "T2w", "FLAIR", "PDw", "dwi", "ADC")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """Settings of a cohort, beside its seed and anatomy.
+
+    Attributes:
+        name: ``plain`` (atrophy or not, a mass or not, all scans of a person on one grid) or ``full`` (three diagnoses,
+            five kinds of lesion, four sites whose scans differ in resolution, axes and field of view).
+        modalities: scans of each person.
+        voxels: along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm.
+        misregister_mm: how far the head moved before each scan but the first, unknown to the headers.
+        misregister_degrees: how far it turned.
+    """
+
+    name: RecipeName = "plain"
+    modalities: tuple[str, ...] = MODALITIES
+    voxels: int | None = None
+    misregister_mm: float = 0.0
+    misregister_degrees: float = 0.0
+
+    def __post_init__(self) -> None:
+        _require(self.name in RECIPE_MODALITIES, f"recipe must be plain or full, got {self.name!r}")
+        known = RECIPE_MODALITIES[self.name]
+        strange = [name for name in self.modalities if name not in known]
+        _require(not strange, f"recipe {self.name} has no {', '.join(strange)}: choose from {', '.join(known)}")
+        _require(len(set(self.modalities)) == len(self.modalities) > 0, "modalities must be one or more, each once")
+        _require(self.voxels is None or 16 <= self.voxels <= 256, f"voxels must be 16 to 256, got {self.voxels}")
+        moves = (self.misregister_mm, self.misregister_degrees)
+        _require(0 <= moves[0] <= 100, f"misregister_mm must be 0 to 100, got {moves[0]}")
+        _require(0 <= moves[1] <= 180, f"misregister_degrees must be 0 to 180, got {moves[1]}")
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Voxels of the grid on which the truth lies."""
+        return SHAPE if self.voxels is None else (self.voxels,) * 3
+
+    @property
+    def spacing(self) -> float:
+        """Isotropic, mm."""
+        return SPACING if self.voxels is None else WIDTH_MM / self.voxels
+
+    def to_dict(self) -> dict[str, Any]:
+        """Only what differs from the plain recipe, for the description of a data set."""
+        ours, plain = asdict(self), asdict(PLAIN)
+        return {name: value for name, value in ours.items() if value != plain[name]}
+
+
+def _require(condition: bool, message: str) -> None:
+    if not condition:
+        raise ValueError(message)
+
+
+RECIPE_MODALITIES: Mapping[str, tuple[str, ...]] = {"plain": MODALITIES, "full": ALL_MODALITIES}
+PLAIN = Recipe()
+FULL = Recipe("full", ALL_MODALITIES, voxels=96)
+
+
+def recipe_named(name: str, **changes: Any) -> Recipe:
+    """``plain`` or ``full``, with changes; a change to None is none.
+
+    Raises:
+        ValueError: an unknown name, or a setting out of range.
+    """
+    _require(name in RECIPE_MODALITIES, f"recipe must be plain or full, got {name!r}")
+    asked = {key: value for key, value in changes.items() if value is not None}
+    return replace(FULL if name == "full" else PLAIN, **asked)

@@ -1,0 +1,122 @@
+"""A bent head as tissue: which structure and which tissue lies at each place, with the lesion that grows in it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.anatomy import STRUCTURES
+from toposlearn.cohort import contrast, lesions, pathology
+from toposlearn.cohort.deformation import ControlGrid, read_at
+from toposlearn.cohort.head import Head, load_head
+from toposlearn.cohort.lesions import Host, Lesion, SiteKind
+
+FINE = 2  # sub-voxels along each axis, averaged: partial volume
+BOX_MARGIN = 3  # voxels of air kept around the head
+ROWS = {name: row for row, name in enumerate(contrast.ALL_TISSUES)}
+
+
+@dataclass(frozen=True, eq=False)
+class Stage:
+    """What all subjects of a family share, computed once."""
+
+    head: Head
+    grid: ControlGrid
+    labels: Tensor  # (1, X, Y, Z) float, for grid_sample
+    label_tissue: Tensor  # int32, structure label -> row of contrast.ALL_TISSUES
+    growth: Mapping[str, NDArray[np.float64]]
+    lesion_sites: Mapping[SiteKind, NDArray[np.float64]]
+
+
+@lru_cache(maxsize=2)
+def stage_of(family: str) -> Stage:
+    """The stage of label map family ``A`` or ``B``."""
+    head = load_head(family)
+    label_tissue = torch.zeros(max(structure.label for structure in STRUCTURES) + 1, dtype=torch.int32)
+    for structure in STRUCTURES:
+        label_tissue[structure.label] = ROWS[structure.tissue]
+    labels = torch.as_tensor(head.labels, dtype=torch.float32)[None]
+    grid = ControlGrid.over(head)
+    return Stage(head, grid, labels, label_tissue, pathology.growth_fields(head, grid), lesions.lesion_sites(head))
+
+
+def labels_at(points: Tensor, stage: Stage) -> Tensor:
+    """Structure label (X, Y, Z), float, at template points (X, Y, Z, 3)."""
+    origin = torch.as_tensor(stage.head.affine[:3, 3], dtype=torch.float32)
+    return read_at(stage.labels, (points - origin) / stage.head.spacing, mode="nearest")[0]
+
+
+@dataclass(frozen=True, eq=False)
+class TissueField:
+    """Tissue rows (int32) of the sub-voxels of the box that holds the head; all else of the image is air."""
+
+    rows: Tensor
+    box: tuple[slice, slice, slice]
+    shape: tuple[int, ...]
+
+    def image(self, values: Tensor) -> Tensor:
+        """(X, Y, Z): the mean over each voxel's sub-voxels of a value that each tissue (tissues,) has."""
+        return self.spread(values[self.rows])
+
+    def spread(self, fine: Tensor) -> Tensor:
+        """(X, Y, Z): the mean over sub-voxels of the box, zero elsewhere."""
+        whole = torch.zeros(self.shape)
+        whole[self.box] = F.avg_pool3d(fine[None, None], FINE)[0, 0]
+        return whole
+
+
+def tissue_field(points: Tensor, labels: Tensor, stage: Stage, lesion: Lesion | None) -> TissueField:
+    """The tissue at template points (X, Y, Z, 3), whose structure labels are (X, Y, Z)."""
+    box = _box_around(labels > 0)
+    inside = points[box]
+    rows = stage.label_tissue[labels_at(_refine(inside), stage).int()]
+    if lesion is not None:
+        distance = lesion.relative_distance(inside, stage.grid)
+        _infiltrate(rows, _refine(distance[..., None])[..., 0], lesion)
+    return TissueField(rows, box, tuple(labels.shape))
+
+
+def _box_around(mask: Tensor) -> tuple[slice, slice, slice]:
+    """The smallest box with the mask and a margin; the whole image where the mask is empty."""
+    ends = []
+    for axis, size in enumerate(mask.shape):
+        hit = mask.any(dim=tuple(other for other in range(3) if other != axis)).nonzero()
+        low, high = (int(hit[0]), int(hit[-1])) if len(hit) else (0, size - 1)
+        ends.append(slice(max(low - BOX_MARGIN, 0), min(high + BOX_MARGIN, size - 1) + 1))
+    return ends[0], ends[1], ends[2]
+
+
+def _refine(values: Tensor) -> Tensor:
+    """Values (X, Y, Z, C) at voxel centers, read at the centers of their sub-voxels."""
+    fine = F.interpolate(values.movedim(-1, 0)[None], scale_factor=FINE, mode="trilinear", align_corners=False)
+    return fine[0].movedim(0, -1)
+
+
+def _infiltrate(rows: Tensor, distance: Tensor, lesion: Lesion) -> None:
+    """Replace tissue by the parts of the lesion, in place."""
+    solid = rows != ROWS["air"]
+    hosts: dict[Host, Tensor] = {
+        "white": rows == ROWS["white"],
+        "solid": solid,
+        "brain": solid & (rows != ROWS["csf"]),
+    }
+    inner = 0.0
+    for part in lesion.kind.parts:
+        rows[hosts[part.host] & (distance >= inner) & (distance < part.outer)] = ROWS[part.tissue]
+        inner = part.outer
+
+
+def lesion_map(field: TissueField, lesion: Lesion | None) -> NDArray[np.uint8]:
+    """(X, Y, Z) labels of the lesion's parts where more than half a voxel is lesion: the largest part; else 0."""
+    if lesion is None:
+        return np.zeros(field.shape, dtype=np.uint8)
+    shares = torch.stack([field.spread((field.rows == ROWS[part.tissue]).float()) for part in lesion.kind.parts])
+    labels = torch.tensor([part.label for part in lesion.kind.parts], dtype=torch.uint8)
+    return np.asarray((labels[shares.argmax(dim=0)] * (shares.sum(dim=0) > 0.5)).numpy())
