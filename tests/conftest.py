@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from toposlearn.cohort import write_cohort
+from toposlearn.cohort import recipe_named, write_cohort
 from toposlearn.config import TacoConfig, preset
 from toposlearn.data import Cache, Manifest, prepare, read_manifest
 
@@ -13,6 +13,13 @@ from toposlearn.data import Cache, Manifest, prepare, read_manifest
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BIDS folder of six people of family A, seed 0. Read only: copy what you change."""
     return write_cohort(tmp_path_factory.mktemp("data") / "cohort", subjects=6, workers=1, progress=False)
+
+
+@pytest.fixture(scope="session")
+def full_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Eight people of recipe full, seed 0, all seven modalities, each scan on its own grid. Read only."""
+    out = tmp_path_factory.mktemp("data") / "full"
+    return write_cohort(out, subjects=8, recipe=recipe_named("full", voxels=48), workers=1, progress=False)
 
 
 @pytest.fixture(scope="session")

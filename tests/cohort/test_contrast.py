@@ -3,7 +3,18 @@
 import numpy as np
 import pytest
 
-from toposlearn.cohort.contrast import SEQUENCES, TISSUES, Sequence, draw_sequence, draw_tissues, signal
+from toposlearn.cohort.contrast import (
+    AGENT_T1,
+    ALL_TISSUES,
+    SEQUENCES,
+    Sequence,
+    draw_diffusivity,
+    draw_sequence,
+    draw_tissues,
+    signal,
+    tissue_signals,
+)
+from toposlearn.cohort.recipes import T1CE
 
 # From bright to dark, as radiology books have it.
 ORDER = {
@@ -11,12 +22,15 @@ ORDER = {
     "T2w": ("csf", "edema", "cortex", "white"),
     "FLAIR": ("edema", "cortex", "white", "csf"),
     "PDw": ("cortex", "white"),
+    T1CE: ("enhancing", "white", "cortex", "csf"),
+    "dwi": ("infarct", "cortex", "white", "csf"),
 }
 
 
-def signals(name, tissues=None):
-    values = np.array(list(TISSUES.values())) if tissues is None else tissues
-    return dict(zip(TISSUES, signal(SEQUENCES[name], *values.T), strict=True))
+def signals(name, tissues=None, diffusivity=None):
+    values = np.array(list(ALL_TISSUES.values())) if tissues is None else tissues
+    spread = draw_diffusivity(np.random.default_rng(0), spread=0.0) if diffusivity is None else diffusivity
+    return dict(zip(ALL_TISSUES, tissue_signals(name, SEQUENCES[name], values, spread), strict=True))
 
 
 @pytest.mark.parametrize("name", SEQUENCES)
@@ -30,7 +44,8 @@ def test_tissues_are_in_the_right_order(name):
 def test_the_order_holds_in_nearly_every_person(name):
     right = 0
     for person in range(50):
-        drawn = signals(name, draw_tissues(np.random.default_rng(person)))
+        generator = np.random.default_rng(person)
+        drawn = signals(name, draw_tissues(generator), draw_diffusivity(generator))
         values = [drawn[tissue] for tissue in ORDER[name]]
         right += values == sorted(values, reverse=True)
     assert right >= 45
@@ -51,6 +66,19 @@ def test_a_spin_echo_is_the_textbook_product():
     np.testing.assert_allclose(signal(Sequence(2000.0, 50.0), t1, t2, density), expected)
 
 
+def test_an_agent_changes_what_leaks_and_nothing_else():
+    plain, after = signals("T1w"), signals(T1CE)
+    changed = {name for name in plain if plain[name] != after[name]}
+    assert changed == set(AGENT_T1)
+
+
+def test_diffusion_takes_the_exponential_of_b_times_d():
+    still = np.zeros(len(ALL_TISSUES))
+    without, with_gradients = signals("dwi", diffusivity=still), signals("dwi", diffusivity=still + 0.8)
+    for name in ("white", "csf"):
+        assert with_gradients[name] == pytest.approx(without[name] * np.exp(-1000 * 0.8e-3))
+
+
 def test_an_inversion_nulls_the_tissue_it_was_timed_for():
     t1 = np.array([1000.0])
     inversion = 1000 * np.log(2 / (1 + np.exp(-9.0)))  # solves 1 - 2 exp(-TI/T1) + exp(-TR/T1) = 0
@@ -61,7 +89,7 @@ def test_an_inversion_nulls_the_tissue_it_was_timed_for():
 
 def test_times_are_drawn_around_the_published_ones():
     drawn = np.stack([draw_tissues(np.random.default_rng(person)) for person in range(400)])
-    base = np.array(list(TISSUES.values()))
+    base = np.array(list(ALL_TISSUES.values()))
     np.testing.assert_allclose(np.median(drawn, axis=0), base, rtol=0.02)
     deviation = np.log(np.maximum(drawn[:, 1:], 1e-9)).std(axis=0)
     np.testing.assert_allclose(deviation, np.broadcast_to([0.04, 0.048, 0.02], deviation.shape), rtol=0.2)

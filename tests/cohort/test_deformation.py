@@ -1,10 +1,12 @@
 """Heads are bent without folding, by maps that do what they say."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
-from toposlearn.cohort import PoseRange
+from toposlearn.cohort import PoseRange, draw_person
 from toposlearn.cohort.deformation import (
     CONTROL_MM,
     ControlGrid,
@@ -15,11 +17,16 @@ from toposlearn.cohort.deformation import (
     jacobian_determinant,
     random_velocity,
     read_at,
+    rigid_motion,
+    subject_map,
     template_map,
 )
 from toposlearn.cohort.head import Head, load_head
-from toposlearn.cohort.pathology import AGE_MM, atrophy_velocity, draw_lesion, growth_fields, lesion_sites
+from toposlearn.cohort.lesions import KINDS, draw_lesion, lesion_sites
+from toposlearn.cohort.pathology import AGE_MM, DEVELOPMENTAL_MM, growth_fields, shape_velocity
 
+CONTROL = replace(draw_person(0), age=50, diagnosis="control", degree=None)
+OLD_AND_ILL = replace(CONTROL, age=80, diagnosis="atrophy", degree="severe")
 STILL = PoseRange(rotation=0, shift=0, size=0, stretch=0, shear=0)
 
 
@@ -34,10 +41,11 @@ def test_no_head_folds(family):
     _, grid, growth, sites = family
     for person in range(12):
         generator = np.random.default_rng(person)
-        velocity = random_velocity(generator, grid) + atrophy_velocity(80, "atrophy", growth)
+        velocity = random_velocity(generator, grid) + shape_velocity(OLD_AND_ILL, growth)
         if person % 2:
-            velocity += draw_lesion(generator, sites, grid).velocity(grid)
-        displacement, smallest = exponentiate(velocity)
+            name = list(KINDS)[person // 2 % len(KINDS)]
+            velocity += draw_lesion(generator, name, sites, grid).velocity(grid)
+        displacement, _, smallest = exponentiate(velocity)
         assert smallest > 0
         assert jacobian_determinant(displacement.numpy()).min() == pytest.approx(smallest)
         assert 1 < displacement.abs().max() < 40  # mm: bent, and still a head
@@ -47,7 +55,7 @@ def test_lesions_are_deep_in_white_matter(family):
     head, grid, _, sites = family
     white = head.mask("cerebral-white-matter")
     for person in range(5):
-        center = draw_lesion(np.random.default_rng(person), sites, grid).center
+        center = draw_lesion(np.random.default_rng(person), "glioma", sites, grid).centers[0]
         voxel = np.rint((center - head.affine[:3, 3]) / head.spacing).astype(int)
         assert white[tuple(voxel + np.array([[0, 0, 0], [2, 0, 0], [-2, 0, 0]])[person % 3])]
 
@@ -78,7 +86,9 @@ def test_the_determinant_of_a_linear_map_is_that_of_its_matrix():
 
 
 def test_a_constant_velocity_is_a_shift():
-    displacement, smallest = exponentiate(np.broadcast_to(np.reshape([3.0, -2.0, 1.0], (3, 1, 1, 1)), (3, 12, 12, 12)))
+    displacement, _, smallest = exponentiate(
+        np.broadcast_to(np.reshape([3.0, -2.0, 1.0], (3, 1, 1, 1)), (3, 12, 12, 12))
+    )
     torch.testing.assert_close(displacement, torch.tensor([3.0, -2.0, 1.0])[:, None, None, None].expand(3, 12, 12, 12))
     assert smallest == pytest.approx(1)
 
@@ -87,7 +97,7 @@ def test_a_linear_velocity_is_its_exponential():
     """dx/dt = 0.2 x flows to exp(0.2) x: away from the edge, where the lattice ends."""
     _, grid = ball()
     points = np.moveaxis(grid.points(), -1, 0)
-    displacement, smallest = exponentiate(0.2 * points)
+    displacement, _, smallest = exponentiate(0.2 * points)
     inner = (slice(None), *[slice(6, -6)] * 3)
     np.testing.assert_allclose(displacement.numpy()[inner], (np.exp(0.2) - 1) * points[inner], atol=0.02)
     assert smallest > 0
@@ -113,7 +123,7 @@ def test_a_field_that_folds_is_refused():
 
 def _grown(velocity: np.ndarray, head: Head, grid: ControlGrid) -> float:
     """Voxels of the structure after bending, relative to before."""
-    displacement, _ = exponentiate(velocity)
+    displacement, *_ = exponentiate(velocity)
     points = template_map(head.labels.shape, head.affine, np.eye(4), displacement, grid, np.zeros(3))
     voxels = (points - torch.as_tensor(head.affine[:3, 3], dtype=torch.float32)) / head.spacing
     labels = read_at(torch.as_tensor(head.labels, dtype=torch.float32)[None], voxels, mode="nearest")[0]
@@ -136,12 +146,44 @@ def test_a_mass_pushes_its_surroundings_away():
     assert _grown(3 * velocity, head, grid) > 1.2
 
 
-def test_ventricles_grow_with_age_and_both_change_with_the_diagnosis():
-    growth = {"ventricles": np.array([1.0, 0.0]), "hippocampus": np.array([0.0, 1.0])}
-    np.testing.assert_allclose(atrophy_velocity(50, "control", growth), [0, 0])
-    np.testing.assert_allclose(atrophy_velocity(80, "control", growth), [AGE_MM / 2, 0])
-    ventricles, hippocampus = atrophy_velocity(50, "atrophy", growth)
-    assert ventricles > 0 > hippocampus
+def test_age_and_diagnosis_bend_what_they_should():
+    names = ("ventricles", "hippocampus", "left caudate", "right caudate")
+    growth = dict(zip(names, np.eye(4), strict=True))
+    np.testing.assert_allclose(shape_velocity(CONTROL, growth), np.zeros(4))
+    np.testing.assert_allclose(shape_velocity(replace(CONTROL, age=80), growth), [AGE_MM / 2, 0, 0, 0])
+    degrees = [
+        shape_velocity(replace(CONTROL, diagnosis="atrophy", degree=degree), growth)
+        for degree in ("mild", "moderate", "severe")
+    ]
+    assert 0 < degrees[0][0] < degrees[1][0] < degrees[2][0]  # ventricles
+    assert 0 > degrees[0][1] > degrees[1][1] > degrees[2][1]  # hippocampus
+    developmental = shape_velocity(replace(CONTROL, diagnosis="developmental"), growth)
+    np.testing.assert_allclose(developmental, [0, 0, DEVELOPMENTAL_MM, -DEVELOPMENTAL_MM])
+
+
+def test_the_map_to_the_subject_undoes_the_map_to_the_template():
+    _, grid = ball()
+    flow = exponentiate(random_velocity(np.random.default_rng(0), grid))
+    affine = draw_affine(np.random.default_rng(1), PoseRange(rotation=10, shift=5, size=0.1))
+    center = np.array([1.0, -2.0, 3.0])
+    back = subject_map(affine, flow, grid, center).reshape(-1, 3).double().numpy()
+    inner = (np.abs(grid.points()).max(axis=-1) < 25).ravel()
+    voxel_to_world = np.eye(4)
+    voxel_to_world[:3, 3] = back[inner].min(axis=0)
+    size = np.ceil(np.ptp(back[inner], axis=0)).astype(int) + 2
+    there = template_map(tuple(size), voxel_to_world, affine, flow.displacement, grid, center)
+    voxels = torch.as_tensor(back[inner] - voxel_to_world[:3, 3]).float()[None, None]
+    returned = read_at(there.movedim(-1, 0), voxels)[:, 0, 0].T.numpy()
+    assert np.linalg.norm(returned - grid.points().reshape(-1, 3)[inner], axis=1).max() < 1.0  # mm
+
+
+def test_a_motion_is_rigid_and_as_large_as_it_was_asked_for():
+    center = np.array([10.0, -20.0, 5.0])
+    motion = rigid_motion(np.random.default_rng(0), 7.0, 12.0, center)
+    np.testing.assert_allclose(motion[:3, :3] @ motion[:3, :3].T, np.eye(3), atol=1e-12)
+    assert np.degrees(np.arccos((np.trace(motion[:3, :3]) - 1) / 2)) == pytest.approx(12)
+    moved = motion[:3, :3] @ center + motion[:3, 3]
+    assert np.linalg.norm(moved - center) == pytest.approx(7)  # the center only shifts
 
 
 def test_an_unposed_head_is_its_template():

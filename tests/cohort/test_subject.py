@@ -19,7 +19,7 @@ def atrophic() -> Subject:
     """Person 0 of seed 0, a control without a mass, as if ill."""
     person = draw_person(0)
     assert (person.diagnosis, person.lesion) == ("control", False)
-    return simulate(replace(person, diagnosis="atrophy"))
+    return simulate(replace(person, diagnosis="atrophy", degree="severe"))
 
 
 @pytest.fixture(scope="module")
@@ -53,6 +53,7 @@ def test_images_and_truth_lie_on_one_ras_grid(subject):
     assert aff2axcodes(subject.affine) == ("R", "A", "S")
     assert [one.dtype for one in (subject.labels, subject.lesion, subject.to_template)] == ["int16", "uint8", "float32"]
     assert subject.smallest_jacobian > 0
+    assert all(np.array_equal(scan.affine, subject.affine) for scan in subject.scans.values())
 
 
 def test_each_voxel_has_the_label_of_the_head_at_the_mapped_point(subject):
@@ -105,7 +106,7 @@ def test_a_mass_is_where_it_is_masked_and_shows(sick):
     mask = sick.lesion > 0
     radius = (mask.sum() * 8 * 3 / (4 * np.pi)) ** (1 / 3)
     assert 6 < radius < 30  # mm
-    assert set(np.unique(sick.lesion)) == {0, 1}
+    assert set(np.unique(sick.lesion)) == {0, 1, 2, 3}  # core, edema, rim
     white = np.isin(sick.labels, labels_of_tissue("white"))
     for modality in ("T2w", "FLAIR"):
         image = sick.images[modality]
@@ -150,3 +151,8 @@ def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(he
     brain = np.argwhere(upright.labels > 0)
     middle = (brain.min(0) + brain.max(0)) / 2 @ upright.affine[:3, :3] + upright.affine[:3, 3]
     assert np.abs(middle).max() < 15  # mm: the deformation alone
+
+
+def test_both_maps_in_turn_lead_back(subject):
+    assert subject.round_trip.mean() < 0.15  # mm
+    assert subject.round_trip.max() < 1.0

@@ -3,6 +3,10 @@
 import json
 import os
 import re
+import signal
+import subprocess
+import sys
+import time
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,7 +16,9 @@ import pandas as pd
 import pytest
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import Subject, draw_person, simulate, write_cohort, writing
+from toposlearn.cohort import FULL, PLAIN, Subject, draw_person, recipe_named, simulate, write_cohort, writing
+from toposlearn.cohort.acquisition import Scan
+from toposlearn.cohort.contrast import Sequence
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 TRUTH = "derivatives/toposlearn"
@@ -23,18 +29,25 @@ def small(monkeypatch):
     """Simulate tiny subjects at once; returns the numbers of those simulated."""
     simulated = []
 
-    def simulate_small(person, pose=None):
+    def simulate_small(person, pose=None, recipe=PLAIN):
         simulated.append(person.number)
         generator = np.random.default_rng(person.number)
         image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)
+        places = generator.normal(0, 50, (4, 5, 6, 3)).astype(np.float32)
         return Subject(
             person=person,
-            images={name: image + number for number, name in enumerate(MODALITIES)},
+            scans={
+                name: Scan(image + number, np.eye(4), Sequence(2000.0, 20.0, b_value=1000.0 * (name == "dwi")))
+                for number, name in enumerate(recipe.modalities)
+            },
             labels=image,
             lesion=(image > 500).astype(np.uint8),
-            to_template=generator.normal(0, 50, (4, 5, 6, 3)).astype(np.float32),
+            to_template=places,
+            from_template=places,
             affine=np.eye(4),
+            lattice=np.eye(4),
             smallest_jacobian=1.0,
+            round_trip=np.zeros(3, dtype=np.float32),
         )
 
     monkeypatch.setattr(writing, "simulate", simulate_small)
@@ -50,19 +63,22 @@ def content(folder: Path) -> dict[str, bytes]:
 
 
 def test_the_tree_is_exactly_that_of_the_contract(cohort):
-    expected = {"dataset_description.json", "participants.tsv", "participants.json"}
-    expected |= {f"{TRUTH}/dataset_description.json", f"{TRUTH}/dseg.tsv"}
+    expected = {"dataset_description.json", "participants.tsv", "participants.json", "README.md"}
+    expected |= {f"{TRUTH}/{name}" for name in ("dataset_description.json", "README.md", ".bidsignore")}
+    expected |= {f"{TRUTH}/dseg.tsv", f"{TRUTH}/desc-lesion_dseg.tsv"}
     for number in range(1, 7):
         name = f"sub-{number:03d}"
         expected |= {f"{name}/anat/{name}_{m}.{end}" for m in MODALITIES for end in ("nii.gz", "json")}
-        endings = ("dseg", "label-lesion_mask", "from-subject_to-template_xfm")
+        endings = ["dseg", "label-lesion_mask", "desc-lesion_dseg"]
+        endings += ["from-subject_to-template_xfm", "from-template_to-subject_xfm"]
+        expected.add(f"{TRUTH}/{name}/anat/{name}_from-template_to-subject_xfm.json")
         expected |= {f"{TRUTH}/{name}/anat/{name}_{ending}.nii.gz" for ending in endings}
     assert set(tree(cohort)) == expected
 
 
 def test_the_tables_are_those_of_the_contract(cohort):
     table = pd.read_csv(cohort / "participants.tsv", sep="\t", dtype=str)
-    assert " ".join(table.columns) == "participant_id age sex site diagnosis lesion anatomy seed"
+    assert " ".join(table.columns) == "participant_id age sex site diagnosis degree lesion lesion_type anatomy seed"
     for number, row in table.iterrows():
         person = draw_person(int(str(number)))
         assert row["participant_id"] == person.participant_id
@@ -81,7 +97,7 @@ def test_descriptions_have_what_bids_requires(cohort):
     assert re.fullmatch(r"\d+\.\d+\.\d+", raw["BIDSVersion"])
     assert raw["Name"]
     assert raw["DatasetType"] == "raw"
-    assert (truth["DatasetType"], truth["GeneratedBy"]) == ("derivative", [{"Name": "toposlearn"}])
+    assert (truth["DatasetType"], truth["GeneratedBy"][0]["Name"]) == ("derivative", "toposlearn")
 
 
 def test_sidecars_are_in_seconds(cohort):
@@ -104,7 +120,8 @@ def test_files_hold_the_simulated_voxels(cohort):
     labels = nib.load(truth / "sub-003_dseg.nii.gz")
     assert labels.get_data_dtype() == np.int16
     np.testing.assert_array_equal(np.asanyarray(labels.dataobj), subject.labels)
-    np.testing.assert_array_equal(nib.load(truth / "sub-003_label-lesion_mask.nii.gz").dataobj, subject.lesion)
+    np.testing.assert_array_equal(nib.load(truth / "sub-003_label-lesion_mask.nii.gz").dataobj, subject.lesion > 0)
+    np.testing.assert_array_equal(nib.load(truth / "sub-003_desc-lesion_dseg.nii.gz").dataobj, subject.lesion)
     field = nib.load(truth / "sub-003_from-subject_to-template_xfm.nii.gz")
     assert field.shape == (*subject.labels.shape, 3)
     assert field.get_data_dtype() == np.float32
@@ -131,7 +148,7 @@ def fail_at(monkeypatch, call: int) -> None:
     monkeypatch.setattr(writing, "_save", failing)
 
 
-@pytest.mark.parametrize("call", [1, 2, 4, 7, 9, 14])
+@pytest.mark.parametrize("call", [1, 2, 6, 9, 11, 18])
 def test_an_interrupted_cohort_leaves_nothing_half_written_and_is_continued(tmp_path, small, monkeypatch, call):
     whole = write_cohort(tmp_path / "whole", subjects=2, workers=1, progress=False)
     out = tmp_path / "out"
@@ -139,13 +156,13 @@ def test_an_interrupted_cohort_leaves_nothing_half_written_and_is_continued(tmp_
         fail_at(patch, call)
         with pytest.raises(OSError, match="No space left"):
             write_cohort(out, subjects=2, workers=1, progress=False)
-    assert not [path for path in out.rglob("*") if path.name.startswith(".")]
+    assert not list(out.rglob("*.part"))
     assert not (out / "participants.tsv").exists()  # written last: the sign of a whole cohort
     for folder in out.glob("sub-*"):
         assert len(tree(folder)) == 8
     small.clear()
     write_cohort(out, subjects=2, workers=1, progress=False)
-    assert small == ([0, 1] if call <= 7 else [1])  # whoever is there is kept
+    assert small == ([0, 1] if call <= 9 else [1])  # whoever is there is kept
     assert tree(out) == tree(whole)
     assert content(out) == content(whole)
 
@@ -222,7 +239,7 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_made(tmp_pa
 def test_the_pose_reaches_the_simulation(tmp_path, monkeypatch):
     asked = []
 
-    def simulate_posed(person, pose):
+    def simulate_posed(person, pose, recipe):
         asked.append(pose)
         raise OSError("enough")
 
@@ -231,3 +248,54 @@ def test_the_pose_reaches_the_simulation(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="enough"):
         write_cohort(tmp_path / "out", subjects=1, workers=1, pose=pose, progress=False)
     assert asked == [pose]
+
+
+def test_the_full_recipe_has_a_folder_for_diffusion(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=1, workers=1, recipe=FULL, progress=False)
+    anat = {f"sub-001_{name}" for name in FULL.modalities[:5]}
+    assert {path.name.split(".")[0] for path in (out / "sub-001/anat").iterdir()} == anat
+    assert {path.name for path in (out / "sub-001/dwi").iterdir()} == {
+        *(f"sub-001_dwi.{ending}" for ending in ("nii.gz", "json", "bval", "bvec")),
+        *(f"sub-001_ADC.{ending}" for ending in ("nii.gz", "json")),
+    }
+    assert (out / "sub-001/dwi/sub-001_dwi.bval").read_text() == "1000\n"
+
+
+def test_a_cohort_of_another_recipe_is_never_mixed_in(tmp_path, small):
+    write_cohort(tmp_path / "out", subjects=1, workers=1, recipe=recipe_named("plain", voxels=64), progress=False)
+    with pytest.raises(ValueError, match="holds another data set"):
+        write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    write_cohort(tmp_path / "out", subjects=1, workers=1, recipe=recipe_named("plain", voxels=64), progress=False)
+
+
+def test_a_killed_run_is_continued_to_the_same_voxels(tmp_path):
+    recipe = recipe_named("full", voxels=24, modalities=("T1w", "dwi"))
+    out = tmp_path / "killed"
+    command = [sys.executable, "-m", "toposlearn", "cohort", "--recipe", "full", "--voxels", "24", "--subjects", "5"]
+    run = subprocess.Popen(
+        [*command, "--modalities", "T1w,dwi", "--workers", "1", "--out", str(out)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    until = time.monotonic() + 60
+    while not (out / "sub-002").exists() and time.monotonic() < until:
+        time.sleep(0.01)
+    run.send_signal(signal.SIGKILL)
+    assert run.wait() == -signal.SIGKILL  # it had not finished
+    write_cohort(out, subjects=5, recipe=recipe, workers=1, progress=False)
+    whole = write_cohort(tmp_path / "whole", subjects=5, recipe=recipe, workers=1, progress=False)
+    assert tree(out) == tree(whole)
+    for name in tree(whole):
+        if name.endswith(".nii.gz"):
+            one, other = nib.load(out / name), nib.load(whole / name)
+            np.testing.assert_array_equal(np.asanyarray(one.dataobj), np.asanyarray(other.dataobj))
+            np.testing.assert_array_equal(one.affine, other.affine)
+
+
+@pytest.mark.parametrize("place", ["", TRUTH])
+def test_an_independent_validator_finds_valid_bids(tmp_path_factory, full_cohort, cohort, place):
+    for root in (cohort, full_cohort):
+        command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(root / place), "--format", "json"]
+        found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+        assert [issue for issue in found["issues"]["issues"] if issue["severity"] == "error"] == []
+        assert found["summary"]["totalFiles"] > 10

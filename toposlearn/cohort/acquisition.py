@@ -34,11 +34,15 @@ class Scan(NamedTuple):
 
 def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.Sequence:
     """The timing of one modality at one site; a T1w with contrast agent is made like the one without."""
-    base = {T1CE: "T1w", "ADC": "dwi"}.get(modality, modality)
-    number = SITES.index(site) * len(MODALITIES) + MODALITIES.index(base) if recipe.name == "plain" else None
-    if number is None:
-        number = _FULL_PROTOCOLS + SITES.index(site) * len(ALL_MODALITIES) + ALL_MODALITIES.index(base)
+    base = "T1w" if modality == T1CE else protocol_name(modality)
+    first, known = (0, MODALITIES) if recipe.name == "plain" else (_FULL_PROTOCOLS, ALL_MODALITIES)
+    number = first + SITES.index(site) * len(known) + known.index(base)
     return contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+
+
+def protocol_name(modality: str) -> str:
+    """The sequence a modality comes from: an ADC map is computed from the diffusion-weighted scan."""
+    return "dwi" if modality == "ADC" else modality
 
 
 def acquire(
@@ -60,7 +64,9 @@ def acquire(
         field = field_of(modality)
         inside = field.image((torch.arange(len(ROWS)) != ROWS["air"]).float())
         view = _view(person, recipe, modality, inside > 0.5, affine)
-        generator = shared if recipe.name == "plain" else stream(person.seed, "scanner", person.number, _scan(modality))
+        generator = (
+            shared if recipe.name == "plain" else stream(person.seed, "scanner", person.number, scan_number(modality))
+        )
         measured = _measure(modality, protocol, times, field, view, generator, person)
         image = (measured * (view.of(inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
         place = view.affine(affine)
@@ -70,9 +76,9 @@ def acquire(
     return scans
 
 
-def _scan(modality: str) -> int:
-    """The number of a scan: diffusion-weighted image and ADC come from one."""
-    return ALL_MODALITIES.index("dwi" if modality == "ADC" else modality)
+def scan_number(modality: str) -> int:
+    """The number of a scan."""
+    return ALL_MODALITIES.index(protocol_name(modality))
 
 
 def _view(person: Person, recipe: Recipe, modality: str, inside: Tensor, affine: NDArray[np.float64]) -> scanner.View:
@@ -81,7 +87,7 @@ def _view(person: Person, recipe: Recipe, modality: str, inside: Tensor, affine:
         return scanner.View((first, second, third))
     slices = scanner.SCANNERS[person.site].slices.get(modality)
     return scanner.draw_view(
-        stream(person.seed, "view", person.number, _scan(modality)), inside, float(affine[0, 0]), slices
+        stream(person.seed, "view", person.number, scan_number(modality)), inside, float(affine[0, 0]), slices
     )
 
 
@@ -96,21 +102,16 @@ def _measure(
 ) -> Tensor:
     """What the scanner records, before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
     site = scanner.SCANNERS[person.site]
-    tissue = contrast.with_agent(times) if modality == T1CE else times
-    signals = contrast.signal(protocol, *tissue.T)
-    if not protocol.b_value:
-        clean = _relative(field, view, signals, signals)
-        clean *= scanner.draw_bias(generator, clean.shape, site.bias)
-        return scanner.rician(generator, clean, site.noise) * INTENSITY
     diffusivity = contrast.draw_diffusivity(stream(person.seed, "diffusion", person.number))
-    weighted = contrast.diffusion_weighted(signals, diffusivity, protocol.b_value)
-    clean = _relative(field, view, weighted, weighted)
+    signals = contrast.tissue_signals(protocol_name(modality), protocol, times, diffusivity)
+    clean = _relative(field, view, signals, signals)
     bias = scanner.draw_bias(generator, clean.shape, site.bias)
     image = scanner.rician(generator, clean * bias, site.noise)
-    if modality == "dwi":
+    if modality != "ADC":
         return image * INTENSITY
-    plain = scanner.rician(generator, _relative(field, view, signals, weighted) * bias, site.noise)
-    return ((plain / image.clamp(min=1e-6)).log() / protocol.b_value * ADC_UNITS).clamp(0, HIGHEST_ADC)
+    plain = _relative(field, view, contrast.signal(protocol, *times.T), signals)
+    unweighted = scanner.rician(generator, plain * bias, site.noise)
+    return ((unweighted / image.clamp(min=1e-6)).log() / protocol.b_value * ADC_UNITS).clamp(0, HIGHEST_ADC)
 
 
 def _relative(

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
+from toposlearn.cohort.recipes import T1CE
+
 # tissue: T1, T2 (ms), proton density (relative to water)
 TISSUES: Mapping[str, tuple[float, float, float]] = {
     "air": (1.0, 1.0, 0.0),
@@ -75,7 +77,7 @@ SEQUENCES: Mapping[str, Sequence] = {
     "T2w": Sequence(repetition=5000.0, echo=95.0),
     "FLAIR": Sequence(repetition=9000.0, echo=110.0, inversion=2550.0),
     "PDw": Sequence(repetition=3000.0, echo=18.0),
-    "ce-gadolinium_T1w": Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
+    T1CE: Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
     "dwi": Sequence(repetition=5000.0, echo=85.0, b_value=1000.0),
 }
 
@@ -92,20 +94,24 @@ def signal(
     return np.asarray(density * longitudinal * np.exp(-sequence.echo / t2))
 
 
-def with_agent(times: NDArray[np.float64]) -> NDArray[np.float64]:
-    """T1, T2, density (tissues, 3) a few minutes after a contrast agent: T1 falls where it leaks out of the blood."""
-    changed = times.copy()
-    names = list(ALL_TISSUES)
-    for name, t1 in AGENT_T1.items():
-        changed[names.index(name), 0] *= t1 / ALL_TISSUES[name][0]
-    return changed
-
-
-def diffusion_weighted(
-    plain: NDArray[np.float64], diffusivity: NDArray[np.float64], b_value: float
+def tissue_signals(
+    modality: str, sequence: Sequence, times: NDArray[np.float64], diffusivity: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """What is left of a signal after gradients of strength b (s/mm^2), diffusivity in 1e-3 mm^2/s (trace image)."""
-    return np.asarray(plain * np.exp(-b_value * diffusivity / 1000))
+    """The signal of every tissue (tissues,) in one modality.
+
+    A few minutes after a contrast agent T1 is short where the agent leaks out of the blood; gradients of strength b
+    leave of a signal what has not diffused away (trace image).
+
+    Args:
+        modality: a key of `SEQUENCES`.
+        sequence: its timing.
+        times: T1, T2, density (tissues, 3), from `draw_tissues`.
+        diffusivity: (tissues,), from `draw_diffusivity`.
+    """
+    t1, t2, density = times.T
+    if modality == T1CE:
+        t1 = t1 * [AGENT_T1.get(name, nominal) / nominal for name, (nominal, _, _) in ALL_TISSUES.items()]
+    return np.asarray(signal(sequence, t1, t2, density) * np.exp(-sequence.b_value * diffusivity / 1000))
 
 
 def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:

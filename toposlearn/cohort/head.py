@@ -6,7 +6,7 @@ Heads are brain-extracted, like BraTS, UPENN-GBM and most multi-modal releases: 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,7 +34,7 @@ class Head:
         """Isotropic voxel size in mm."""
         return float(np.abs(self.affine[0, 0]))
 
-    @property
+    @cached_property
     def center(self) -> NDArray[np.float64]:
         """Center of the brain's bounding box, template mm."""
         brain = np.argwhere(self.labels > 0)

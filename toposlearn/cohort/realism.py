@@ -57,7 +57,7 @@ def tissue_map(labels: NDArray[np.integer], lesion: NDArray[np.integer] | None =
     tissue = lookup[labels]
     if lesion is not None:
         tissue[np.asarray(lesion) > 0] = CLASSES.index(LESION)
-    return tissue
+    return np.asarray(tissue)
 
 
 def depth_of(tissue: NDArray[np.uint8], spacing: NDArray[np.float64]) -> Floats:
@@ -71,7 +71,11 @@ def depth_of(tissue: NDArray[np.uint8], spacing: NDArray[np.float64]) -> Floats:
 
 
 def view_of(
-    image: Floats, affine: NDArray[np.float64], tissue: NDArray[np.uint8], depth: Floats, tissue_affine: Floats
+    image: Floats,
+    affine: NDArray[np.float64],
+    tissue: NDArray[np.uint8],
+    depth: Floats,
+    tissue_affine: NDArray[np.float64],
 ) -> View:
     """An image (X, Y, Z) with tissues and depths that lie on a grid of their own (X', Y', Z'), read at its voxels.
 
@@ -157,21 +161,37 @@ def shading(view: View) -> float:
 def texture(view: View, noise: float) -> float:
     """Standard deviation of structure of `TEXTURE_MM` in deep white matter, as a share of it, less what noise gives.
 
-    NaN where there is too little white matter.
+    Shading, a polynomial of degree 3, is taken out first. NaN where there is too little white matter.
     """
     inside = view.inside("white", DEEP_MM)
     if inside.sum() < 100:
         return float("nan")
     box = _box(inside)
     mask = inside[box]
-    fine, coarse = (_smooth(view.image[box], mask, mm / view.spacing) for mm in TEXTURE_MM)
-    band = ((fine - coarse) / coarse)[mask]
-    white = np.random.default_rng(0).standard_normal(mask.shape).astype(np.float32)
-    gain = (_smooth(white, mask, TEXTURE_MM[0] / view.spacing) - _smooth(white, mask, TEXTURE_MM[1] / view.spacing))[
-        mask
-    ].std()
-    explained = float(gain) * noise / float(view.image[box][mask].mean())
-    return float(np.sqrt(max(float(band.var()) - explained**2, 0.0)))
+    brightness = np.where(mask, view.image[box], np.float32(1))
+    white_noise = np.random.default_rng(0).standard_normal(mask.shape).astype(np.float32)
+    flat = np.asarray(brightness / _polynomial(brightness, mask), dtype=np.float32)
+    measured = _band(flat, mask, view.spacing)
+    explained = _band(white_noise, mask, view.spacing) * noise / float(brightness[mask].mean())
+    return float(np.sqrt(max(measured**2 - explained**2, 0.0)))
+
+
+def _band(values: Floats, inside: Mask, spacing: NDArray[np.float64]) -> float:
+    """Standard deviation, inside, of the difference of two Gaussian means."""
+    fine, coarse = (_smooth(values, inside, mm / spacing)[inside] for mm in TEXTURE_MM)
+    return float((fine - coarse).std())
+
+
+def _polynomial(values: Floats, inside: Mask, degree: int = 3) -> Floats:
+    """Least-squares polynomial (X, Y, Z) of the voxel's place through the values inside; 1 elsewhere."""
+    places = np.argwhere(inside)
+    scaled = 2 * places / np.maximum(np.array(inside.shape) - 1, 1) - 1
+    powers = [p for p in np.ndindex(degree + 1, degree + 1, degree + 1) if sum(p) <= degree]
+    terms = np.stack([np.prod(scaled ** np.array(p), axis=1) for p in powers], axis=1)
+    found, *_ = np.linalg.lstsq(terms, values[inside], rcond=None)
+    smooth = np.ones_like(values)
+    smooth[inside] = terms @ found
+    return smooth
 
 
 def ratios(means: Mapping[str, float], to: str = "white") -> dict[str, float]:

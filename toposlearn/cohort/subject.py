@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.cohort import deformation, pathology
-from toposlearn.cohort.acquisition import Scan, acquire
+from toposlearn.cohort.acquisition import Scan, acquire, scan_number
 from toposlearn.cohort.lesions import Lesion, draw_lesion
 from toposlearn.cohort.people import Person
-from toposlearn.cohort.recipes import ALL_MODALITIES, PLAIN, Recipe
+from toposlearn.cohort.recipes import PLAIN, Recipe
 from toposlearn.cohort.streams import stream
 from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
 
@@ -94,7 +94,7 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
 
     def field_of(modality: str) -> TissueField:
         registered = modality == recipe.modalities[0] or not (recipe.misregister_mm or recipe.misregister_degrees)
-        return still if registered else moved(ALL_MODALITIES.index("dwi" if modality == "ADC" else modality))
+        return still if registered else moved(scan_number(modality))
 
     back = deformation.subject_map(shape.affine, shape.flow, stage.grid, stage.head.center)
     lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
