@@ -1,0 +1,53 @@
+"""Cost of simulating people and writing them: processor seconds a person, by grid and recipe, as the command does it.
+
+Each row is one run of ``toposlearn cohort`` in a fresh process; its processor time, start included, over the people.
+"""
+
+from __future__ import annotations
+
+import resource
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rows import Row, options, report
+
+RUNS = {  # recipe, voxels along each side, modalities -> seconds a person at most, or None
+    ("plain", "64", "T1w,T2w,FLAIR,PDw"): "<= 0.6",
+    ("plain", "96", "T1w,T2w,FLAIR,PDw"): "<= 2.5",
+    ("full", "64", "T1w,T2w,FLAIR,PDw"): "<= 0.6",
+    ("full", "96", "T1w,T2w,FLAIR,PDw"): "<= 2.5",
+    ("full", "64", "T1w,ce-gadolinium_T1w,T2w,FLAIR,PDw,dwi,ADC"): None,
+    ("full", "96", "T1w,ce-gadolinium_T1w,T2w,FLAIR,PDw,dwi,ADC"): None,
+}
+
+
+def processor_seconds(recipe: str, voxels: str, modalities: str, people: int, folder: Path) -> float:
+    """Of one run of the command and the processes it starts."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    asked = ["--recipe", recipe, "--voxels", voxels, "--modalities", modalities, "--subjects", str(people)]
+    command = [sys.executable, "-m", "toposlearn", "cohort", *asked, "--out", str(folder)]
+    subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main() -> None:
+    """Run every recipe, print the table."""
+    parser = options(__doc__ or "")
+    parser.add_argument("--people", type=int, default=200, help="in each run (default: 200)")
+    arguments = parser.parse_args()
+    people = 12 if arguments.quick else arguments.people
+    rows = []
+    for (recipe, voxels, modalities), bound in list(RUNS.items())[: 1 if arguments.quick else None]:
+        with tempfile.TemporaryDirectory() as folder:
+            seconds = processor_seconds(recipe, voxels, modalities, people, Path(folder) / "cohort")
+        name = f"{recipe}, {voxels} voxels a side, {modalities.count(',') + 1} modalities, {people} people"
+        # a dozen people do not pay for the start of three processes
+        rows.append(Row(name, seconds / people, "s", None if arguments.quick else bound))
+    report(rows, arguments.json)
+
+
+if __name__ == "__main__":
+    main()
