@@ -36,7 +36,7 @@ TISSUES: Mapping[str, tuple[float, float, float]] = {
 LESION_TISSUES: Mapping[str, tuple[float, float, float]] = {  # of recipe full, drawn after those above
     "enhancing": (1700.0, 135.0, 0.88),
     "low_grade": (1650.0, 150.0, 0.88),
-    "infarct": (1250.0, 105.0, 0.80),
+    "infarct": (1250.0, 92.0, 0.79),
     "lesion_white": (1300.0, 135.0, 0.82),
 }
 ALL_TISSUES: Mapping[str, tuple[float, float, float]] = {**TISSUES, **LESION_TISSUES}
