@@ -13,6 +13,7 @@ from pathlib import Path
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import psutil
 import pytest
 
 from toposlearn.anatomy import STRUCTURES
@@ -273,15 +274,18 @@ def test_a_killed_run_is_continued_to_the_same_voxels(tmp_path):
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "toposlearn", "cohort", "--recipe", "full", "--voxels", "24", "--subjects", "5"]
     run = subprocess.Popen(
-        [*command, "--modalities", "T1w,dwi", "--workers", "1", "--out", str(out)],
+        [*command, "--modalities", "T1w,dwi", "--workers", "2", "--out", str(out)],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
     until = time.monotonic() + 60
     while not (out / "sub-002").exists() and time.monotonic() < until:
         time.sleep(0.01)
+    workers = psutil.Process(run.pid).children()
     run.send_signal(signal.SIGKILL)
     assert run.wait() == -signal.SIGKILL  # it had not finished
+    assert len(workers) >= 2
+    assert not psutil.wait_procs(workers, timeout=20)[1]  # they end by themselves
     write_cohort(out, subjects=5, recipe=recipe, workers=1, progress=False)
     whole = write_cohort(tmp_path / "whole", subjects=5, recipe=recipe, workers=1, progress=False)
     assert tree(out) == tree(whole)

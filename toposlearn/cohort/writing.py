@@ -12,8 +12,10 @@ from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
 from importlib.metadata import version
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
+from multiprocessing.connection import wait
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import nibabel as nib
@@ -131,7 +133,7 @@ def _run(people: list[Person], out: Path, pose: PoseRange, recipe: Recipe, worke
             yield
         return
     # "spawn": a fork of a process that has used torch's threads can hang.
-    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_single_thread) as pool:
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
         jobs = [pool.submit(_simulate_and_write, person, out, pose, recipe) for person in people]
         try:
             for job in as_completed(jobs):
@@ -141,8 +143,17 @@ def _run(people: list[Person], out: Path, pose: PoseRange, recipe: Recipe, worke
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _single_thread() -> None:
+def _begin_worker() -> None:
+    """One thread; and an end of its own when the process that started it was killed, which no worker would notice."""
     torch.set_num_threads(1)
+    parent = parent_process()
+    if parent is not None:
+        Thread(target=_end_with, args=(parent.sentinel,), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
+    wait([parent])
+    os._exit(1)
 
 
 def _simulate_and_write(person: Person, out: Path, pose: PoseRange, recipe: Recipe) -> None:
