@@ -1,5 +1,6 @@
 """The command line: exit codes, one-line errors, quick help."""
 
+import importlib
 import json
 import os
 import resource
@@ -7,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-import types
 from pathlib import Path
 
 import nibabel as nib
@@ -17,6 +17,7 @@ from notebook_maker import code, write_notebook
 
 from toposlearn import cli, report, run
 from toposlearn.anatomy import DONOR_IDS, load_label_map
+from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
@@ -39,7 +40,7 @@ def stand_in(monkeypatch):
                 raise effect
             return effect
 
-        monkeypatch.setitem(sys.modules, module, types.SimpleNamespace(**{name: stand_in_function}))
+        monkeypatch.setattr(importlib.import_module(module), name, stand_in_function)
         return calls
 
     return replace
@@ -125,8 +126,11 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     assert cli.execute(["cohort", "--subjects", "3", "--seed", "5", "--out", "d", "--anatomy", "B"]) == 0
     ((folder,), named) = calls[0]
     assert str(folder) == "d"
-    assert named == {"subjects": 3, "seed": 5, "anatomy": "B", "workers": None}
+    assert named == {"subjects": 3, "seed": 5, "anatomy": "B", "recipe": PLAIN, "workers": None}
     assert capsys.readouterr().out == "folder\n"
+    more = ["--recipe", "full", "--modalities", "T1w,ADC", "--voxels", "64", "--misregister-mm", "5"]
+    assert cli.execute(["cohort", *more, "--misregister-degrees", "3"]) == 0
+    assert calls[1][1]["recipe"] == Recipe("full", ("T1w", "ADC"), 64, 5.0, 3.0)
 
 
 def test_pretrain_builds_the_settings(stand_in, cohort):
