@@ -63,9 +63,12 @@ class AugmentConfig:
     gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
     shared_pose: bool = True
     noise: float = 0.05  # standard deviation, in units of the normalized volume
+    misregister_shift: float = 0.0  # mm, for study only: b lies so far from where it is said to, differently in each
+    misregister_rotation: float = 0.0  # degrees, likewise
 
     def __post_init__(self) -> None:
-        require(min(self.rotation, self.shift, self.scale, self.gamma, self.noise) >= 0, "augment values must be >= 0")
+        moves = (self.rotation, self.shift, self.misregister_shift, self.misregister_rotation)
+        require(min(*moves, self.scale, self.gamma, self.noise) >= 0, "augment values must be >= 0")
         require(self.scale < 1 and self.gamma < 1, "augment.scale and augment.gamma must be below 1")
 
 

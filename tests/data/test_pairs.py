@@ -7,6 +7,7 @@ import torch
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment, step_generator
+from toposlearn.data.pose import then
 
 QUIET = {"gamma": 0.0, "noise": 0.0}
 
@@ -162,3 +163,30 @@ def test_the_oracle_refuses_people_without_truth(people, smoke):
     blind = [dataclasses.replace(people[index], to_template=None) for index in range(len(people))]
     with pytest.raises(ValueError, match="'oracle' needs people whose map to the template is known"):
         PairDataset(blind, smoke.replace(loss={"matcher": "oracle"}))
+
+
+def test_misregistration_moves_the_second_image_alone_and_nothing_else_changes(people, smoke):
+    config = smoke.replace(augment={"shared_pose": False, **QUIET})
+    moved = config.replace(augment={"misregister_shift": 20.0, "misregister_rotation": 15.0})
+    before, after = PairDataset(people, config), PairDataset(people, moved)
+    assert same({**before[0], "motions": after[0]["motions"]}, after[0])
+    one, two = augment(before[0], config), augment(after[0], moved)
+    count = len(one.subjects)
+    assert torch.equal(one.volumes[:count], two.volumes[:count])
+    assert not torch.equal(one.volumes[count:], two.volumes[count:])
+    assert torch.equal(one.a_to_b, two.a_to_b)  # the map says nothing of it: it lies
+    expected = apply_pose(before[0]["volumes"][:, 1:], then(after[0]["poses"][:, 1], after[0]["motions"]), 6.0)
+    shown = two.foreground[count:]
+    torch.testing.assert_close(two.volumes[count:][shown], expected.clamp(min=1e-6)[shown])
+
+
+def test_misregistration_is_the_same_at_every_step_and_its_own_in_every_person(people, smoke):
+    dataset = PairDataset(people, smoke.replace(augment={"misregister_shift": 20.0}))
+    motions: dict[int, list[torch.Tensor]] = {}
+    for step in range(10):
+        for person, motion in zip(dataset[step]["subjects"].tolist(), dataset[step]["motions"], strict=True):
+            motions.setdefault(person, []).append(motion)
+    assert len(motions) > 1
+    assert all(torch.equal(one, each[0]) for each in motions.values() for one in each)
+    assert len({tuple(each[0].flatten().tolist()) for each in motions.values()}) == len(motions)
+    assert all(each[0][:, 3].norm() == pytest.approx(20.0) for each in motions.values())

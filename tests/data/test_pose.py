@@ -7,7 +7,7 @@ import torch
 
 from toposlearn.config import AugmentConfig
 from toposlearn.data import apply_pose, draw_poses, relative_pose
-from toposlearn.data.pose import voxel_coordinates
+from toposlearn.data.pose import draw_motion, then, voxel_coordinates
 
 SPACING = 3.0
 SHAPE = (21, 25, 17)
@@ -139,3 +139,20 @@ def test_the_relative_pose_leads_from_one_posed_volume_to_the_other():
     between = relative_pose(first, second)[0]
     torch.testing.assert_close(between[:, :3] @ there + between[:, 3], here, atol=0.3, rtol=0)
     torch.testing.assert_close(relative_pose(first, first), NOTHING, atol=1e-5, rtol=0)
+
+
+def test_a_motion_is_rigid_and_as_large_as_asked():
+    motion = draw_motion(7.0, 30.0, torch.Generator().manual_seed(0))
+    turn = motion[:, :3]
+    torch.testing.assert_close(turn @ turn.T, torch.eye(3))
+    assert torch.rad2deg(torch.acos((turn.trace() - 1) / 2)) == pytest.approx(30, abs=1e-3)
+    assert motion[:, 3].norm() == pytest.approx(7)
+    assert torch.equal(draw_motion(0.0, 0.0, torch.Generator()), torch.eye(3, 4))
+
+
+def test_one_map_after_another():
+    first, second = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
+    points = torch.randn(5, 3, 1, generator=torch.Generator().manual_seed(1))
+    middle = first[:, :, :3] @ points + first[:, :, 3:]
+    both = then(first, second)
+    torch.testing.assert_close(both[:, :, :3] @ points + both[:, :, 3:], second[:, :, :3] @ middle + second[:, :, 3:])

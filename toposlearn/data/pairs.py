@@ -12,8 +12,10 @@ from torch.utils.data import Dataset
 
 from toposlearn.config import AugmentConfig, TacoConfig
 from toposlearn.data.cache import Cache, Prepared
-from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
+from toposlearn.data.pose import apply_pose, draw_motion, draw_poses, relative_pose, then
 from toposlearn.topology import tokens_from_map
+
+MOTION_STREAM = 78  # keeps what misregisters a person apart from what augments
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,6 +80,7 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             "subjects": chosen,
             "modalities": pairs,
             "poses": self._poses(len(people), generator),
+            "motions": torch.stack([self._motion(index) for index in chosen.tolist()]),
         }
 
     def _truth(self, people: Sequence[Prepared]) -> dict[str, Tensor]:
@@ -85,6 +88,11 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         if self.config.loss.matcher != "oracle":
             return {}
         return {"to_template": torch.stack([person.to_template for person in people if person.to_template is not None])}
+
+    def _motion(self, index: int) -> Tensor:
+        """How far (3, 4) modality b of this person lies from where it is said to lie: the identity unless studied."""
+        generator = step_generator(self.config.train.seed, index, MOTION_STREAM)
+        return draw_motion(self.config.augment.misregister_shift, self.config.augment.misregister_rotation, generator)
 
     def _poses(self, count: int, generator: torch.Generator) -> Tensor:
         """Poses (B, 2, 3, 4) of both modalities."""
@@ -97,7 +105,7 @@ def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Gener
     """Pose the two modalities of each person, change the intensity of each by itself; on the batch's device."""
     spacing = config.volume.spacing
     poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
-    flat = poses.flatten(0, 1)
+    flat = torch.cat([poses[0], then(poses[1], batch["motions"])])
     volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], flat, spacing)
     twice = batch["foreground"].float().repeat(2, 1, 1, 1, 1)
     foreground = apply_pose(twice, flat, spacing, nearest=True) > 0.5

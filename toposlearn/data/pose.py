@@ -24,6 +24,20 @@ def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) ->
     return torch.cat([linear, -(linear @ shift[..., None])], dim=-1)
 
 
+def draw_motion(shift: float, rotation: float, generator: torch.Generator) -> Tensor:
+    """A rigid map (3, 4) that moves by `shift` mm and turns by `rotation` degrees, both in random directions."""
+    way, axis = F.normalize(torch.randn(2, 3, generator=generator), dim=-1)
+    cross = torch.zeros(3, 3)
+    cross[[2, 0, 1], [1, 2, 0]], cross[[1, 2, 0], [2, 0, 1]] = axis, -axis
+    return torch.cat([torch.linalg.matrix_exp(math.radians(rotation) * cross), shift * way[:, None]], dim=-1)
+
+
+def then(first: Tensor, second: Tensor) -> Tensor:
+    """The map (B, 3, 4) of one map after another."""
+    linear = second[:, :, :3]
+    return torch.cat([linear @ first[:, :, :3], linear @ first[:, :, 3:] + second[:, :, 3:]], dim=-1)
+
+
 def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
     return 2 * torch.rand(shape, generator=generator) - 1
 
