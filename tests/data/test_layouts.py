@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 from foreign_maker import NAMES, write_foreign
 from image_maker import bids, head, save
@@ -97,6 +98,26 @@ def test_all_files_in_one_folder(tmp_path):
     assert [path.name for path in manifest.ignored] == ["anna_mask.nii"]
 
 
+def test_diffusion_of_bids_lies_in_a_folder_of_its_own(tmp_path):
+    bids(tmp_path, "sub-01", "sub-02", "sub-03")
+    files(tmp_path, "sub-01/dwi/sub-01_dwi.nii.gz", "sub-01/dwi/sub-01_ADC.nii.gz", "sub-01/dwi/sub-01_FA.nii.gz")
+    files(tmp_path, "sub-02/dwi/sub-02_run-1_dwi.nii.gz", "sub-02/dwi/sub-02_run-2_dwi.nii.gz")
+    save(tmp_path / "sub-03/dwi/sub-03_dwi.nii.gz", np.stack([head(), head(1)], -1))  # a series
+    files(tmp_path, "sub-03/dwi/sub-03_trace.nii.gz")
+    manifest = read_manifest(tmp_path)
+    assert [set(record.images) - {"T1w", "T2w"} for record in manifest.records] == [{"dwi", "ADC"}, set(), {"dwi"}]
+    assert manifest.records[2].images["dwi"].name == "sub-03_trace.nii.gz"
+    assert len(manifest.ignored) == 4
+
+
+def test_several_files_of_diffusion_are_ignored_as_ever(tmp_path):
+    files(tmp_path / "folders", "anna/T1.nii.gz", "anna/dwi_b0.nii.gz", "anna/dwi_b1000.nii.gz", "anna/adc.nii.gz")
+    assert set(read(tmp_path / "folders")["anna"]) == {"T1w", "ADC"}
+    files(tmp_path / "flat", "anna_T1.nii.gz", "anna_dwi.nii.gz", "series7_dwi.nii.gz", "dwi.nii.gz", "adc_b.nii.gz")
+    assert read(tmp_path / "flat") == {"anna": {"T1w": "anna_T1.nii.gz", "dwi": "anna_dwi.nii.gz"}}
+    assert len(read_manifest(tmp_path / "flat").ignored) == 3
+
+
 def test_the_people_of_any_layout_may_have_a_table(tmp_path):
     files(tmp_path, "anna/T1.nii.gz", "ben/T1.nii.gz")
     (tmp_path / "participants.tsv").write_text("participant_id\tage\nben\t30\n")
@@ -119,7 +140,12 @@ def test_the_people_of_any_layout_may_have_a_table(tmp_path):
         ("PD", "PDw"),
         ("t1_brainmask", None),
         ("t2_star", None),
-        ("dwi_b1000", None),
+        ("dwi_b1000", "dwi"),
+        ("ep2d_diff_TRACE", "dwi"),
+        ("dwi_ADC", "ADC"),
+        ("dwi_mask", None),
+        ("T1_to_dwi", None),
+        ("t2_trace", "T2w"),
         ("seg", None),
     ],
 )

@@ -4,7 +4,9 @@ Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, mani
 ``load_posed(DATA, config, people)`` does both for held-out people, and `PosedPeople.truth` says what is known of them.
 """
 
+from toposlearn.data.alignment import PairEvidence, joint_histogram, nmi_at, normalized_mutual_information
 from toposlearn.data.cache import Cache, Prepared, prepare
+from toposlearn.data.gate import PairVerdict, PersonVerdict, judge_people
 from toposlearn.data.label_maps import load_label_maps
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
@@ -19,6 +21,9 @@ __all__ = [
     "Manifest",
     "PairBatch",
     "PairDataset",
+    "PairEvidence",
+    "PairVerdict",
+    "PersonVerdict",
     "PosedPeople",
     "Prepared",
     "Record",
@@ -29,8 +34,12 @@ __all__ = [
     "config_for",
     "draw_poses",
     "inspect_folder",
+    "joint_histogram",
+    "judge_people",
     "load_label_maps",
     "load_posed",
+    "nmi_at",
+    "normalized_mutual_information",
     "origin_of",
     "pair_of",
     "pose_people",

@@ -10,11 +10,14 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import cast
 
+import nibabel as nib
 import pandas as pd
+from nibabel.spatialimages import SpatialImage
 
 from toposlearn.data.manifest import TRUTH, Manifest, Record
-from toposlearn.data.modalities import is_nifti, modality_in, modality_of, person_in, stem
+from toposlearn.data.modalities import DIFFUSION, is_nifti, modality_in, modality_of, person_in, stem
 
 BIDS = "BIDS, the first session of each person"
 _SCAN = re.compile(r"^(BraTS-[A-Z]+-\d{5})-\d{3}$")  # BraTS-GLI-00008-001 is a later scan of the same person as -000
@@ -25,6 +28,7 @@ BRATS = {  # an ending that only this year's names have -> layout, and the endin
 FOLDERS = "one folder a person"
 FLAT = "all files in one folder, person and modality in the name"
 _NO_PEOPLE = ("derivatives", "sourcedata", "code", "stimuli")  # of BIDS; our cache lies there in every layout
+_BIDS_DWI = {"dwi": "dwi", "trace": "dwi", "ADC": "ADC"}  # ending of a file in a dwi folder -> modality
 _TRUTH = ("dseg", "label-lesion_mask", "from-subject_to-template_xfm")  # endings of labels, lesion, to_template
 
 
@@ -65,7 +69,10 @@ def _bids(root: Path) -> tuple[str, list[Record], list[Path]] | None:
     anat = {person: sorted([*person.glob("anat"), *person.glob("ses-*/anat")])[:1] for person in people}
     if not any(anat.values()):
         return None
-    scans = {person: _scans(*places) for person, places in anat.items()}
+    dwi = {person: [path.with_name("dwi") for path in places] for person, places in anat.items()}
+    scans = {
+        person: _scans(*places, *(path for path in dwi[person] if path.is_dir())) for person, places in anat.items()
+    }
     records = [_bids_record(root, person.name, files) for person, files in scans.items()]
     return BIDS, records, [path for files in scans.values() for path in files]
 
@@ -109,26 +116,45 @@ def _folder_record(folder: Path, labels: str | None) -> Record:
 
 
 def _flat_records(scans: Iterable[Path]) -> list[Record]:
+    named = {path: _modality("", path) for path in scans}
     people: dict[str, list[Path]] = {}
-    for path in scans:
-        if _modality("", path) is not None:
+    for path, name in named.items():
+        if name is not None and name not in DIFFUSION:
             people.setdefault(person_in(path), []).append(path)
+    for path, name in named.items():
+        if name in DIFFUSION:  # of somebody who is known: such files are often named by other rules
+            people.get(person_in(path, required=False), []).append(path)
     return [Record(name, _images("", files)) for name, files in people.items()]
 
 
 def _images(person: str, scans: Iterable[Path]) -> dict[str, Path]:
     images: dict[str, Path] = {}
+    several: set[str] = set()
     for path in scans:
         name = _modality(person, path)
-        if name in images:
+        if name in DIFFUSION and is_series(path):
+            continue
+        if name in images and name in DIFFUSION:
+            several.add(name)
+        elif name in images:
             raise ValueError(f"{path} and {images[name].name} of one person both look like {name}: keep one of them")
-        if name is not None:
+        elif name is not None:
             images[name] = path
-    return images
+    return {name: path for name, path in images.items() if name not in several}
+
+
+def is_series(path: Path) -> bool:
+    """True where the header says that a file holds several volumes."""
+    try:
+        return len(cast(SpatialImage, nib.load(path)).shape) > 3
+    except (OSError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+        return False  # the quality gate will say what is wrong
 
 
 def _modality(person: str, path: Path) -> str | None:
     """By BIDS, or by the words of the name without the person's own (who may be called PD-01)."""
+    if path.parent.name == "dwi" and modality_of(path.name):
+        return _BIDS_DWI.get(stem(path.name).rpartition("_")[2])
     return modality_of(path.name) or modality_in(path, stem(path.name).removeprefix(person))
 
 

@@ -12,11 +12,14 @@ WORDS = {  # modality -> words that name it, in the spelling of BIDS, BraTS 2021
     "T2w": ("t2", "t2w"),
     "FLAIR": ("flair", "t2f", "t2flair", "tirm", "dark"),  # "t2_space_dark-fluid" is a FLAIR
     "PDw": ("pd", "pdw"),
+    "dwi": ("dwi", "trace"),
+    "ADC": ("adc",),
 }
+DIFFUSION = ("dwi", "ADC")  # often there several times, or as a series: used where it is clear which, else ignored
 CONTRAST = ("ce", "gd", "gad", "gadolinium", "contrast", "postcontrast", "postgd")  # turns a T1w into T1CE
 OTHER = {  # masks, maps and kinds of image that no run here uses
     *("seg", "mask", "brainmask", "label", "labels", "dseg", "aseg", "aparc", "lesion", "lesions", "roi", "atlas"),
-    *("xfm", "warp", "affine", "fieldmap", "dwi", "adc", "dti", "fa", "md", "bold", "asl", "swi", "star", "t2star"),
+    *("xfm", "warp", "affine", "fieldmap", "dti", "fa", "md", "bold", "asl", "swi", "star", "t2star"),
     *("hemo", "tof", "angio", "ct", "pet", "localizer", "scout"),
 }
 _MODALITY = {word: modality for modality, words in WORDS.items() for word in words}
@@ -60,6 +63,12 @@ def modality_in(path: Path, text: str) -> str | None:
     if any(word in OTHER for word in words):
         return None
     found = {_MODALITY[word] for word in words if word in _MODALITY}
+    if found & set(DIFFUSION) and len(found) > 1:
+        if found == set(DIFFUSION):  # dwi_ADC
+            return "ADC"
+        if {"dwi", "adc"} & set(words):  # one brought to the other, or its mask
+            return None
+        found.discard("dwi")  # t2_trace
     if found == {"FLAIR", "T2w"}:  # T2_FLAIR
         return "FLAIR"
     if T1CE in found or ("T1w" in found and any(word in CONTRAST for word in words)):
@@ -72,15 +81,15 @@ def modality_in(path: Path, text: str) -> str | None:
     return found.pop()
 
 
-def person_in(path: Path) -> str:
+def person_in(path: Path, *, required: bool = True) -> str:
     """The person in the name of a file that names a modality: what stands before it, or else after it.
 
     Raises:
-        ValueError: nothing but the modality.
+        ValueError: nothing but the modality, where a person is `required`; else that is "".
     """
     text = stem(path.name)
     named = [match for match in _WORD.finditer(text) if match[0].lower() in (*_MODALITY, *CONTRAST)]
     before, after = (part.strip("-_. ") for part in (text[: named[0].start()], text[named[-1].end() :]))
-    if not (before or after):
+    if required and not (before or after):
         raise ValueError(f"{path} does not say whose image it is: rename it, {EXAMPLE}, or give each person a folder")
     return before or after

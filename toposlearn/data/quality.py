@@ -4,18 +4,22 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
+from numpy.typing import NDArray
 
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record
 
 SAME_AFFINE_MM = 1e-2
+SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
+SANE_RATIO = 30.0  # of its longest to its shortest spacing
+SANE_VOLUME = 0.2  # of a voxel, relative to one with right angles
 
 
 class BadImageError(ValueError):
@@ -32,6 +36,8 @@ class ImageFacts:
     axes: str  # e.g. RAS
     low: float
     high: float
+    affine: NDArray[np.float64] = field(repr=False, default_factory=lambda: np.eye(4))
+    placed: bool = True  # the header says where the image lies: it has a qform or sform code
 
 
 def load_image(path: Path) -> SpatialImage:
@@ -41,6 +47,11 @@ def load_image(path: Path) -> SpatialImage:
 
 def check_image(path: Path) -> ImageFacts:
     """Open one image, read every voxel, and raise BadImageError with one clear line if it cannot be used."""
+    return read_image(path)[0]
+
+
+def read_image(path: Path) -> tuple[ImageFacts, NDArray[Any]]:
+    """What `check_image` says of an image, and its voxels (X, Y, Z)."""
     try:
         image = load_image(path)
         data = np.asanyarray(image.dataobj)
@@ -50,21 +61,38 @@ def check_image(path: Path) -> ImageFacts:
         raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
     except (EOFError, OSError, ValueError, zlib.error) as error:
         raise BadImageError(f"{path} is truncated or damaged ({_brief(error)}): copy it again") from None
+    _check_voxels(path, data)
+    spacing = _check_affine(path, image.affine)
+    low, high = float(data.min()), float(data.max())
+    if low == high:
+        raise BadImageError(f"{path} is constant ({low:g}): it holds no image")
+    axes = "".join(nib.aff2axcodes(image.affine))
+    header = cast("dict[str, Any]", image.header)
+    codes = [int(header[name]) for name in ("qform_code", "sform_code") if name in header]
+    return ImageFacts(path, tuple(data.shape), spacing, axes, low, high, image.affine, not codes or any(codes)), data
+
+
+def _check_voxels(path: Path, data: NDArray[Any]) -> None:
     if data.ndim != 3 or min(data.shape) < 2:
         raise BadImageError(f"{path} has shape {data.shape}: a 3-D volume is needed")
     if data.dtype.kind not in "iufb":
         raise BadImageError(f"{path} holds {data.dtype} values, not one real number a voxel: convert it")
-    if not np.isfinite(image.affine).all() or np.isclose(np.linalg.det(image.affine), 0):
-        raise BadImageError(f"{path} has no usable affine: its header does not say where the voxels lie")
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise BadImageError(f"{path} holds {count} NaN or infinite voxels: repair or replace it")
-    low, high = float(data.min()), float(data.max())
-    if low == high:
-        raise BadImageError(f"{path} is constant ({low:g}): it holds no image")
-    spacing = tuple(float(size) for size in nib.affines.voxel_sizes(image.affine))
-    axes = "".join(nib.aff2axcodes(image.affine))
-    return ImageFacts(path, tuple(data.shape), spacing, axes, low, high)
+
+
+def _check_affine(path: Path, affine: NDArray[np.float64]) -> tuple[float, ...]:
+    """The spacing, if a head could have been scanned with it."""
+    if not np.isfinite(affine).all() or np.isclose(np.linalg.det(affine), 0, atol=1e-12):
+        raise BadImageError(f"{path} has no usable affine: its header does not say where the voxels lie")
+    spacing = tuple(float(size) for size in nib.affines.voxel_sizes(affine))
+    told = f"{path} has voxels of {' x '.join(f'{size:g}' for size in spacing)} mm"
+    if min(spacing) < SANE_MM[0] or max(spacing) > SANE_MM[1] or max(spacing) > SANE_RATIO * min(spacing):
+        raise BadImageError(f"{told}, as no scan of a head has: repair its header")
+    if abs(np.linalg.det(affine)) < SANE_VOLUME * np.prod(spacing):
+        raise BadImageError(f"{told} whose axes hardly differ: repair the affine in its header")
+    return spacing
 
 
 def _brief(error: Exception) -> str:

@@ -40,15 +40,16 @@ class AddForegroundd(MapTransform):
         """Add the mask to the dictionary."""
         result = dict(data)
         volumes = [np.asarray(data[key][0]) - np.min(np.asarray(data[key][0])) for key in self.keys]
-        noise = [_air_noise(volume) for volume in volumes]
-        mask = np.any([_brighter_than_air(*each) for each in zip(volumes, noise, strict=True)], axis=0)
+        noise = [air_noise(volume) for volume in volumes]
+        mask = np.any([brighter_than_air(*each) for each in zip(volumes, noise, strict=True)], axis=0)
         mask = _largest_part(_filled_slices(mask) if any(noise) else mask)
         first = data[self.keys[0]]
         result["foreground"] = MetaTensor(torch.as_tensor(mask[None], dtype=torch.float32), meta=first.meta)
         return result
 
 
-def _brighter_than_air(volume: np.ndarray, noise: float) -> np.ndarray:
+def brighter_than_air(volume: np.ndarray, noise: float) -> np.ndarray:
+    """Voxels (bool) of a volume, whose darkest is 0, that stand out of air with this much noise (`air_noise`)."""
     return np.asarray(volume > max(FOREGROUND_FRACTION * np.percentile(volume, 99), NOISE_MEDIANS * noise))
 
 
@@ -59,7 +60,7 @@ def _filled_slices(mask: np.ndarray) -> np.ndarray:
     return np.asarray(np.any([ndimage.binary_fill_holes(mask, structure) for structure in cross], axis=0))
 
 
-def _air_noise(volume: np.ndarray) -> float:
+def air_noise(volume: np.ndarray) -> float:
     """Median of what is not zero on the volume's six faces; 0 where most of them is zero: air without noise."""
     inner = tuple(slice(1, -1) for _ in volume.shape)
     on_face = np.ones(volume.shape, dtype=bool)
