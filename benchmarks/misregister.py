@@ -42,7 +42,7 @@ def judge(weights: Path, people: PosedPeople) -> dict[str, tuple[float, float, f
     """Mean error and its 95 % interval over people, in mm: of one person's two modalities, and of two people."""
     model, _ = load_weights(weights)
     first, second = (encode(model, people, modality)[STRIDE] for modality in ("T1w", "T2w"))
-    errors = error_matrix(first, second, people.token_template(STRIDE), people.token_mask(STRIDE))
+    errors = error_matrix(first, second, people.token_template(STRIDE), people.token_mask(STRIDE))[None]
     own = same_person(errors)
     return {
         "same person": (float(own.mean()), *bootstrap_people(own)),
