@@ -6,7 +6,7 @@ import pytest
 
 from toposlearn.cohort.people import draw_person
 from toposlearn.data import Manifest, Record, split_people
-from toposlearn.downstream.splits import check_splits, identity
+from toposlearn.downstream.splits import check_splits, identity, leave_one_site_out
 
 
 def simulated(anatomy, seed, count, root="data"):
@@ -37,3 +37,22 @@ def test_real_people_are_told_by_their_folder():
     check_splits({"train": Manifest(Path("one"), (record,)), "test": Manifest(Path("two"), (record,))})
     with pytest.raises(ValueError, match="is in both"):
         check_splits({"train": Manifest(Path("one"), (record,)), "test": Manifest(Path("one"), (record,))})
+
+
+def at_sites(*sites):
+    return Manifest(Path("x"), tuple(Record(f"sub-{i}", {}, info={"site": site}) for i, site in enumerate(sites)))
+
+
+def test_each_site_is_left_out_once_with_all_its_people():
+    parts = leave_one_site_out(at_sites("north", "hill", "north", "n/a", "lake"))
+    assert list(parts) == ["hill", "lake", "north"]
+    train, test = parts["north"]
+    assert [record.subject for record in test.records] == ["sub-0", "sub-2"]
+    assert {record.subject for record in train.records} == {"sub-1", "sub-4"}
+    for train, test in parts.values():
+        check_splits({"train": train, "test": test})
+
+
+def test_a_site_cannot_be_left_out_where_there_is_one():
+    with pytest.raises(ValueError, match="tells 1 sites: a column site with at least two is needed"):
+        leave_one_site_out(at_sites("north", "north"))

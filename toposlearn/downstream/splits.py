@@ -1,4 +1,7 @@
-"""Nobody may be learned from and judged on: training people, readers' people and test people are kept apart."""
+"""Nobody may be learned from and judged on: training people, readers' people and test people are kept apart.
+
+Nor may a site be, when the question is whether what was learned holds on a scanner never seen.
+"""
 
 from __future__ import annotations
 
@@ -22,3 +25,26 @@ def check_splits(parts: Mapping[str, Manifest]) -> None:
             other = seen.setdefault(identity(record, manifest), name)
             if other != name:
                 raise ValueError(f"{record.subject} is in both {other} and {name}: people must not be shared")
+
+
+def leave_one_site_out(manifest: Manifest) -> dict[str, tuple[Manifest, Manifest]]:
+    """Site -> people of all other sites, and the people of this one. Whose site is not known (n/a) is in none.
+
+    Raises:
+        ValueError: participants.tsv tells fewer than two sites.
+    """
+    people: dict[str, list[str]] = {}
+    for record in manifest.records:
+        if record.info.get("site", "n/a") not in ("", "n/a"):
+            people.setdefault(record.info["site"], []).append(record.subject)
+    if len(people) < 2:
+        raise ValueError(
+            f"{manifest.root}/participants.tsv tells {len(people)} sites: a column site with at least two is needed"
+        )
+    return {
+        site: (
+            manifest.select([name for other in people if other != site for name in people[other]]),
+            manifest.select(here),
+        )
+        for site, here in sorted(people.items())
+    }
