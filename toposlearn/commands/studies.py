@@ -81,3 +81,24 @@ def evaluate(
     path = judge(checkpoints, data, out, tests=test or ())
     typer.echo(evaluation_tables(path))
     typer.echo(path)
+
+
+@app.command()
+def shortcuts(
+    data: DataOption = DATA,
+    out: Annotated[Path, typer.Option(help="Folder of the result; what was read of the files is kept there.")] = Path(
+        "runs/shortcuts"
+    ),
+    preset: PresetOption = "lab",
+) -> None:
+    """What tells each label without a representation: age, sex, site, size, brightness, headers, volumes."""
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.downstream.shortcuts import find_shortcuts
+    from toposlearn.downstream.shortcuts_table import shortcuts_report
+
+    path = find_shortcuts(data, out, settings.volume)
+    typer.echo(shortcuts_report(path.parent))
+    typer.echo(path)
