@@ -106,12 +106,22 @@ SEX_RATIO = Published(1.07, 1.14, "1538 ± 137 (46 men) over 1393 ± 91 ml (87 w
 FLUID_PER_DECADE = Published(1.5, 2.5, "about 2 % of the intracranial volume a decade", ("yamada",))
 
 
-def verdict(value: float, low: float, high: float) -> str:
-    """``within``, or ``outside`` and by how much of the end of the range that is missed."""
+def verdict(value: float, low: float, high: float, interval: tuple[float, float] | None = None) -> str:
+    """``within``, ``outside`` and by how much of the end that is missed, or ``undecided``.
+
+    Args:
+        value: the number to judge.
+        low: lower end of the range.
+        high: upper end.
+        interval: of the value; where it crosses an end of the range nothing is decided.
+    """
     if isnan(value):
         return "not measured"
+    if interval is not None and any(interval[0] <= end <= interval[1] for end in (low, high) if low < high):
+        return "undecided: the interval crosses the end"
     if low <= value <= high:
         return "within"
-    return (
-        f"outside: {value / low:.2f} × the lower end" if value < low else f"outside: {value / high:.2f} × the upper end"
-    )
+    end, name = (low, "lower") if value < low else (high, "upper")
+    if value * end <= 0:
+        return f"outside: {abs(value - end):.2g} from the {name} end"
+    return f"outside: {value / end:.2f} × the {name} end"

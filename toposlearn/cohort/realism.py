@@ -111,6 +111,28 @@ def tissue_means(view: View, least: int = 30) -> dict[str, float]:
     return found
 
 
+def edge_widths(view: View, means: Mapping[str, float]) -> list[float]:
+    """How wide the edge between white matter and fluid is along each axis, mm: resolution as it is, not as stored.
+
+    Voxel size times contrast over the mean step between two voxels of which one is labeled white matter and one
+    fluid. Edges that are crossed aslant widen it, along all axes alike. NaN where the two differ by less than a fifth.
+    """
+    contrast = means.get("white", 0.0) - means.get("csf", 0.0)
+    if not {"white", "csf"} <= set(means) or abs(contrast) < 0.2 * means["white"]:
+        return [float("nan")] * 3
+    white, fluid = (view.tissue == CLASSES.index(name) for name in ("white", "csf"))
+    widths = []
+    for axis in range(3):
+        first, second = ([slice(None)] * 3 for _ in range(2))
+        first[axis], second[axis] = slice(None, -1), slice(1, None)
+        a, b = tuple(first), tuple(second)
+        step = view.image[a] - view.image[b]
+        steps = np.concatenate([step[white[a] & fluid[b]], -step[fluid[a] & white[b]]])
+        drop = float(steps.mean()) / contrast if len(steps) else 0.0
+        widths.append(float(view.spacing[axis]) / drop if drop > 0 else float("nan"))
+    return widths
+
+
 def noise_level(view: View) -> float:
     """Standard deviation of the noise, from white matter: what differs from the mean of six neighbors.
 

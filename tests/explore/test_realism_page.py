@@ -1,0 +1,138 @@
+"""The realism page of six simulated people: files in, page, table and result out."""
+
+import json
+import re
+import shutil
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib import pyplot as plt
+from typer.testing import CliRunner
+
+from toposlearn.commands import app
+from toposlearn.explore.realism import write
+from toposlearn.explore.realism.image_rows import image_rows
+from toposlearn.explore.realism.page import counts, number
+from toposlearn.explore.realism.people import measure_folder
+from toposlearn.explore.realism.row import NOT_JUDGED, Row, resampled, row_of
+from toposlearn.explore.realism.shape_rows import healthy_of, shape_rows
+from toposlearn.explore.realism.shortcomings import shortcomings
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(scope="module")
+def written(cohort, tmp_path_factory):
+    """Folder that the command wrote, of three of the six people."""
+    out = tmp_path_factory.mktemp("realism")
+    done = CliRunner().invoke(app, ["realism", str(cohort), "--out", str(out), "--limit", "3"])
+    assert done.exit_code == 0, done.output
+    assert done.output.strip().endswith(str(out / "realism.html"))
+    assert not plt.get_fignums()
+    return out
+
+
+@pytest.fixture(scope="module")
+def measured(cohort):
+    return measure_folder(cohort, limit=2, progress=False)
+
+
+def test_the_page_stands_alone_and_tells_how_many_were_measured(written):
+    page = (written / "realism.html").read_text()
+    assert page.count("data:image/png;base64,") == 8
+    assert not re.findall(r'(?:src|href)="(?!data:|#)', page)
+    assert all(f'id="{key}"' in page for key in re.findall(r'href="#(\w+)"', page))
+    assert "3 of the 6 people" in page
+    assert "Where it falls short" in page
+
+
+def test_the_table_and_the_result_hold_the_same_numbers(written):
+    table = pd.read_csv(written / "realism.csv")
+    result = json.loads((written / "realism.json").read_text())
+    names = table["group"] + "/" + table["name"]
+    assert names.is_unique
+    assert set(names) | {"within", "outside", "undecided"} == set(result["metrics"])
+    row = table[names == "volume/thalamus"].iloc[0]
+    metric = result["metrics"]["volume/thalamus"]
+    assert (metric["value"], metric["low"], metric["n"]) == pytest.approx((row["value"], row["interval_low"], row["n"]))
+    said = table["verdict"][table["verdict"] != NOT_JUDGED]
+    assert sum(result["metrics"][kind]["value"] for kind in ("within", "outside", "undecided")) == len(said)
+
+
+def test_what_is_known_of_these_people_is_found(written):
+    table = pd.read_csv(written / "realism.csv").set_index(["group", "name"])
+    assert table.loc[("map to the template", "share folded"), "value"] == 0
+    assert table.loc[("one brain, bent", "voxels with the label that the template has there"), "value"] > 0.99
+    assert table.loc[("texture of white matter", "T1w"), "verdict"].startswith("outside")  # flat tissue
+    assert (table.loc["order of tissues"]["verdict"] == "as known").all()
+
+
+def test_people_are_evenly_spaced_and_each_scan_has_a_row(measured):
+    assert measured.people["person"].tolist() == ["sub-001", "sub-006"]
+    assert len(measured.images) == 8
+    assert measured.of == 6
+    for shares in measured.histograms.values():
+        assert 0.9 < shares.sum() <= 1
+    assert measured.images["noise from"].unique().tolist() == ["white matter"]  # air is zero
+
+
+def test_a_folder_without_labels_is_refused_by_name(cohort, tmp_path):
+    for person in ("sub-001", "sub-002"):
+        shutil.copytree(cohort / person, tmp_path / person)
+    with pytest.raises(ValueError, match=r"sub-001 .* has no structure labels"):
+        write.write_realism(tmp_path, tmp_path / "out", progress=False)
+
+
+def test_labels_alone_are_enough(cohort, tmp_path):
+    """No map to the template, no lesion mask, no table of participants."""
+    for person in ("sub-001", "sub-002"):
+        shutil.copytree(cohort / person, tmp_path / person)
+        truth = f"derivatives/toposlearn/{person}/anat"
+        (tmp_path / truth).mkdir(parents=True)
+        shutil.copy(cohort / truth / f"{person}_dseg.nii.gz", tmp_path / truth)
+    page = write.write_realism(tmp_path, tmp_path / "out", progress=False).read_text()
+    assert "all 2 people" in page
+    table = pd.read_csv(tmp_path / "out/realism.csv")
+    assert "map to the template" not in set(table["group"])
+    assert "aging" not in set(table["group"])
+    assert "volume" in set(table["group"])
+
+
+def test_healthy_people_are_kept_apart_where_they_are_enough():
+    people = pd.DataFrame(
+        {"diagnosis": ["control"] * 3 + ["atrophy"], "lesion": ["false", "false", "true", "false"], "n": range(4)}
+    )
+    assert healthy_of(people, least=2)["n"].tolist() == [0, 1]
+    assert healthy_of(people, least=3)["n"].tolist() == [0, 1, 2, 3]
+
+
+def test_a_row_has_the_mean_the_people_and_an_interval():
+    (row,) = row_of("group", "name", [1.0, 2.0, 3.0, np.nan], "ml")
+    assert (row.value, row.n, row.verdict) == (2.0, 3, NOT_JUDGED)
+    assert row.people == pytest.approx((1.1, 2.9))
+    assert row.interval[0] < 2 < row.interval[1]
+    assert list(row_of("group", "name", [np.nan])) == []
+    spread = resampled("group", "sd", pd.DataFrame({"x": np.arange(30.0)}), lambda table: float(table["x"].std()))
+    assert spread.interval[0] < spread.value < spread.interval[1]
+
+
+def test_verdicts_are_counted_and_numbers_are_short():
+    kinds = ("within", "as known", "outside: 2.00 × the upper end", "undecided: …", NOT_JUDGED, "not measured")
+    rows = [Row("g", kind, 0.0, None, None, 1, verdict=kind) for kind in kinds]
+    assert counts(rows) == {"within": 2, "outside": 1, "undecided": 1}
+    assert [number(value) for value in (1443.3, -0.0109, 0.0, 12.34)] == ["1443", "−0.0109", "0", "12.3"]
+
+
+def test_shortcomings_are_told_with_their_numbers_or_left_out(measured):
+    templates = pd.DataFrame({"ratio/cortex": [0.8, 0.9], "texture": [0.008, 0.009]})
+    donors = pd.DataFrame({f"volume/{name}": [10.0, 12.0] for name in ("thalamus", "caudate", "putamen", "pallidum")})
+    touching = {"a": {(2, 3)}, "b": {(2, 3), (3, 4)}}
+    for name in ("hippocampus", "amygdala", "accumbens"):
+        donors[f"volume/{name}"] = [5.0, 6.0]
+    rows = [*image_rows(measured.images, templates), *shape_rows(measured, donors, touching)]
+    told = shortcomings(rows, donors)
+    assert any("0.80 to 0.90" in sentence for sentence in told)
+    assert len(shortcomings([], donors)) < len(told)
+    assert all(sentence.endswith(".") for sentence in told)
