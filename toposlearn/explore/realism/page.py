@@ -87,8 +87,8 @@ SECTIONS = (
     ),
     Section(
         "Volumes",
-        "Healthy people, as published values are of healthy adults. Some sources disagree by more than people do, "
-        "because they draw a structure's border elsewhere.",
+        "Healthy people, as published values are of healthy adults; sizes of heads from everybody. Some sources "
+        "disagree by more than people do, because they draw a structure's border elsewhere.",
         (
             (
                 "volumes",

@@ -34,7 +34,7 @@ def shape_rows(measured: Measured, donors: pd.DataFrame, touching: Mapping[str, 
         touching: which of their structures touch, both of `measure_donors`.
     """
     healthy = healthy_of(measured.people)
-    yield from _size(healthy)
+    yield from _size(measured.people)  # no disease here changes the size of a head
     yield from _volumes(healthy)
     yield from _volumes_of_typical(healthy)
     yield from _spread(healthy, donors)

@@ -72,8 +72,8 @@ def _contrast(found: dict[str, Row]) -> str:
     if row is None:
         return ""
     return (
-        f"In T1w, cortex is {row.value:.2f} times as bright as white matter; in the templates, which are blurred and "
-        f"so a little too weak in contrast, {row.low:.2f} to {row.high:.2f}."
+        f"In T1w, cortex is {row.value:.2f} times as bright as white matter; in the templates, which averaging "
+        f"blurs, {row.low:.2f} to {row.high:.2f}."
     )
 
 
@@ -98,7 +98,7 @@ def _aging(found: dict[str, Row]) -> str:
     ]
     return (
         "Age changes little: in % of the intracranial volume a decade, with 95 % intervals, "
-        f"{', '.join(told)}; published is about +2 for fluid. Cortex does not thin."
+        f"{', '.join(told)}; published is about +2 for fluid."
     )
 
 
