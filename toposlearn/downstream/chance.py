@@ -7,15 +7,14 @@ compared with each other: classifiers of different folds differ in offset, and a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 from sklearn.linear_model import RidgeCV
-from sklearn.model_selection import LeaveOneGroupOut
+from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
@@ -48,23 +47,15 @@ class Judged:
         return self.value > self.null_high
 
 
-def random_folds(positive: Bools, beside: Sequence[NDArray[Any]] = (), seed: int = 0) -> list[Fold]:
-    """`REPEATS` times `FOLDS` folds, dealt like cards sorted by class, then by what else is known of people.
+def random_folds(positive: Bools, seed: int = 0) -> list[Fold]:
+    """`REPEATS` times `FOLDS` folds with as many of each class in each.
 
-    Folds that differ in what is beside the label pull the score of features that tell it below one half, and so hide
-    what else they tell: leaving more of one site's positives out leaves fewer of them to learn from.
-
-    Args:
-        positive: (S,).
-        beside: codes (S,), such as of sites, that each fold shall hold alike; the last counts most.
-        seed: of the order within equals.
+    They are balanced for nothing else: folds that also held sites alike would favor the label over its random orders,
+    for which they would not be balanced.
     """
     folds: list[Fold] = []
     for repeat in range(REPEATS):
-        chance_order = np.random.default_rng([seed, repeat]).random(len(positive))
-        dealt = np.empty(len(positive), int)
-        dealt[np.lexsort((chance_order, *beside, positive))] = np.arange(len(positive)) % FOLDS
-        folds += [(np.flatnonzero(dealt != fold), np.flatnonzero(dealt == fold)) for fold in range(FOLDS)]
+        folds += StratifiedKFold(FOLDS, shuffle=True, random_state=seed + repeat).split(positive, positive)
     return folds
 
 

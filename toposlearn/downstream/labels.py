@@ -69,15 +69,6 @@ def labels_of(table: pd.DataFrame) -> list[Label]:
     return [label for label in found if label.fewest > 0]
 
 
-def strata(table: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Codes (S,) of age in thirds, sex and site, as far as they are known: what folds should hold alike."""
-    known = [table[name].factorize()[0] for name in ("sex", "site") if name in table]
-    if "age" not in table:
-        return known
-    rank = pd.to_numeric(table["age"], errors="coerce").rank(pct=True).fillna(0)
-    return [(3 * rank).to_numpy().astype(int), *known]
-
-
 def _degrees(table: pd.DataFrame) -> pd.Series[str]:
     """``atrophy mild``; n/a is control, and whoever is ill without a degree does not count."""
     if "diagnosis" not in table:

@@ -20,7 +20,7 @@ from toposlearn.data import Manifest, read_manifest
 from toposlearn.downstream import chance
 from toposlearn.downstream.association import association
 from toposlearn.downstream.classification import FEWEST_FOR_AUC
-from toposlearn.downstream.labels import UNKNOWN, Label, labels_of, people_table, strata
+from toposlearn.downstream.labels import UNKNOWN, Label, labels_of, people_table
 from toposlearn.downstream.shortcut_features import file_features, shortcut_features
 from toposlearn.downstream.splits import identity
 from toposlearn.reproducibility import atomic_path, metric, write_result
@@ -125,7 +125,7 @@ def _judge_label(
         return [{**facts, "split": PEOPLE}]
     settings: dict[str, Any] = {"permutations": permutations, "seed": seed}
     known = values[label.people]
-    folds = chance.random_folds(positive, [codes[label.people] for codes in strata(table)], seed)
+    folds = chance.random_folds(positive, seed)
     rows = [{**facts, "split": PEOPLE, **asdict(chance.judge(known, positive, folds, **settings))}]
     sites = np.asarray(table["site"][label.people] if "site" in table else [""] * len(positive), dtype=str)
     if label.column == "site" or len(set(sites)) < 2 or set(sites) & set(UNKNOWN):

@@ -25,8 +25,9 @@ EASY = 0.9  # AUC from which a label that a shortcut is meant to tell is called 
 MARKS = {AT_CHANCE: "", SHORTCUT: " *", ACCIDENT: " ?", UNEXPLAINED: " !!", FEW: ""}
 LEGEND = (
     "AUC [95 % interval over people]; `-`: the same in everybody. No mark: not above the 95 % range of its null, the "
-    "label in random order; below one half is no knowledge, since whoever is left out pulls the others the other way. "
-    "`*`: above, with a stated reason. `?`: above, but not too high for the best of so many numbers. `!!`: unexplained."
+    "label in random order. `*`: above, with a stated reason. `?`: above, but not too high for the best of so many "
+    "numbers. `!!`: unexplained. Below one half is no knowledge: where sites, sexes or ages are balanced, leaving "
+    "people out unbalances the others the other way; with sites left out this does not happen to what tells the site."
 )
 Row = Mapping[Hashable, Any]
 
