@@ -2,7 +2,8 @@ import numpy as np
 import pytest
 from nibabel.affines import apply_affine
 
-from toposlearn.course.check_data import check_voxel_to_world
+from toposlearn.cohort.contrast import Sequence, signal
+from toposlearn.course.check_data import check_null_time, check_voxel_to_world
 
 
 def test_the_right_answer_passes() -> None:
@@ -28,3 +29,35 @@ def test_the_right_answer_passes() -> None:
 def test_usual_mistakes_get_their_hint(wrong: object, hint: str) -> None:
     with pytest.raises(AssertionError, match=hint):
         check_voxel_to_world(wrong)  # type: ignore[arg-type]
+
+
+def null_time(t1: float, repetition: float) -> float:
+    return float(t1 * np.log(2 / (1 + np.exp(-repetition / t1))))
+
+
+def test_the_right_time_passes_and_gives_no_signal() -> None:
+    assert check_null_time(null_time).startswith("Right.")
+    timed = Sequence(6000.0, 10.0, null_time(4200.0, 6000.0))
+    assert signal(timed, *np.array([[4200.0], [1600.0], [1.0]])) == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "hint"),
+    [
+        (lambda t1, tr: None, "returns nothing"),
+        (lambda t1, tr: ..., "expected one number"),
+        (lambda t1, tr: np.array([1.0, 2.0]), "expected one number"),
+        (lambda t1, tr: t1 * np.log(2), "TR is very long"),
+        (lambda t1, tr: -null_time(t1, tr), "sign is turned"),
+        (lambda t1, tr: null_time(t1, tr) / np.log(10), "base 10"),
+        (lambda t1, tr: null_time(t1, tr) / np.log(2), "base 2"),
+        (lambda t1, tr: t1 * np.log(2 / (1 - np.exp(-tr / t1))), "with a plus"),
+        (lambda t1, tr: null_time(t1, tr) / t1, "T1 is missing"),
+        (lambda t1, tr: -t1 * np.log(1 + np.exp(-tr / t1)), "factor 2"),
+        (lambda t1, tr: null_time(t1, tr) / 1000, "seconds"),
+        (lambda t1, tr: null_time(tr, t1), "solve for TI"),
+    ],
+)
+def test_usual_mistakes_about_the_null_get_their_hint(wrong: object, hint: str) -> None:
+    with pytest.raises(AssertionError, match=hint):
+        check_null_time(wrong)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""Check of the exercise on loading volumes: what a learner wrote against the right answer and the usual mistakes.
+"""Checks of the exercises on loading volumes: what a learner wrote against the right answer and the usual mistakes.
 
 A right answer gives one line to read; a wrong one raises AssertionError that says what is wrong and what to look at.
 """
@@ -53,4 +53,44 @@ def _mistakes(voxels: Array) -> dict[str, Array]:
             (voxels - origin) @ np.linalg.inv(linear).T
         ),
         "the answer has coordinates as rows: one row a voxel, please (V, 3).": (voxels @ linear.T + origin).T,
+    }
+
+
+def check_null_time(fn: Callable[[float, float], float]) -> str:
+    """``fn(t1, repetition)``: the inversion time in ms at which a tissue with this T1 gives no signal."""
+    for t1, repetition in ((1200.0, 1e6), (4000.0, 8000.0), (900.0, 2500.0)):  # the first: fully relaxed
+        got, right = fn(t1, repetition), float(t1 * np.log(2 / (1 + np.exp(-repetition / t1))))
+        if got is None:
+            raise AssertionError("inversion time: your function returns nothing (hint: `return`).")
+        if np.ndim(got) or np.asarray(got).dtype.kind not in "fiu":
+            raise AssertionError(f"inversion time: expected one number in ms, got {type(got).__name__}.")
+        if np.isclose(got, right, rtol=1e-4):
+            continue
+        for hint, wrong in _wrong_times(t1, repetition).items():
+            if np.isclose(got, wrong, rtol=1e-4):
+                raise AssertionError(f"inversion time: {hint}")
+        left = 1 - 2 * np.exp(-float(got) / t1) + np.exp(-repetition / t1)
+        raise AssertionError(
+            f"inversion time: for T1 {t1:.0f} and TR {repetition:.0f} ms you give {float(got):.0f} ms, where "
+            f"{left:+.2f} of the signal is left. Set the bracket of the equation to zero and solve for TI."
+        )
+    return "Right. A tissue is nulled by its T1 and the repetition time alone; TE and density have no say."
+
+
+def _wrong_times(t1: float, repetition: float) -> dict[str, float]:
+    """Only those that differ from the right time for these values are ever met."""
+    decay = float(np.exp(-repetition / t1))
+    return {
+        "right where TR is very long; here the tissue has not recovered: keep the term exp(-TR / T1).": t1 * np.log(2),
+        "the sign is turned: TI is positive (hint: exp(-TI / T1) is smaller than 1).": t1 * np.log((1 + decay) / 2),
+        "you took the logarithm to base 10: the exponential needs the natural one (`np.log`).": (
+            t1 * np.log10(2 / (1 + decay))
+        ),
+        "you took the logarithm to base 2: the exponential needs the natural one (`np.log`).": (
+            t1 * np.log2(2 / (1 + decay))
+        ),
+        "the sign of exp(-TR / T1) is turned: it stands with a plus in the bracket.": t1 * np.log(2 / (1 - decay)),
+        "T1 is missing: the logarithm gives TI in units of T1.": np.log(2 / (1 + decay)),
+        "the factor 2 of the inversion is missing: magnetization starts at -1, not at 0.": t1 * np.log(1 / (1 + decay)),
+        "you gave seconds: times are in ms here.": t1 * np.log(2 / (1 + decay)) / 1000,
     }
