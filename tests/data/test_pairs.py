@@ -58,7 +58,7 @@ def test_a_batch_holds_different_people_in_two_different_modalities(people, data
     for step in range(10):
         batch = dataset[step]
         assert batch["volumes"].shape == (2, 2, 32, 32, 32)
-        assert batch["foreground"].shape == (2, 1, 32, 32, 32)
+        assert batch["foreground"].shape == (2, 2, 32, 32, 32)
         assert len(batch["subjects"].unique()) == 2
         assert (batch["modalities"][:, 0] != batch["modalities"][:, 1]).all()
         for row, (person, pair) in enumerate(zip(batch["subjects"], batch["modalities"], strict=True)):

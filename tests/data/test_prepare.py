@@ -81,9 +81,9 @@ def test_a_place_in_millimeters_survives_cropping_and_resampling(tmp_path, spaci
 
 def test_the_head_is_centered_wherever_it_lies(tmp_path, reference):
     """An off-center head: the grid follows it."""
-    data = np.zeros((40, 40, 40), dtype=np.int16)
-    data[18:38, 2:26, 20:38] = head()
-    for modality in ("T1w", "T2w"):
+    for seed, modality in enumerate(("T1w", "T2w")):
+        data = np.zeros((40, 40, 40), dtype=np.int16)
+        data[18:38, 2:26, 20:38] = head(seed)
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", data)
     person = prepared(tmp_path)
     inside = person.foreground.nonzero().float()
@@ -101,18 +101,19 @@ def test_intensities_lie_between_zero_and_one_whatever_the_scanner_wrote(tmp_pat
 
 
 def test_foreground_is_the_head_without_holes_and_specks(tmp_path):
-    data = head()
-    data[10, 12, 9] = 0  # a hole
-    data[0, 0, 0] = 900  # a speck of noise
-    for modality in ("T1w", "T2w"):
+    for seed, modality in enumerate(("T1w", "T2w")):
+        data = head(seed)
+        data[10, 12, 9] = 0  # a hole
+        data[0, 0, 0] = 900  # a speck of noise
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", data)
     assert prepared(tmp_path).foreground.sum() == (head() > 0).sum()
 
 
 def test_what_one_modality_does_not_show_another_may(tmp_path):
-    left, right = (np.where(side, head(), 0).astype(np.int16) for side in (WORLD[..., 0] < 5, WORLD[..., 0] > -5))
-    save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", left)
-    save(tmp_path / "sub-01/anat/sub-01_T2w.nii.gz", right)
+    for seed, (modality, end) in enumerate((("T1w", slice(0, 3)), ("T2w", slice(-3, None)))):
+        dark = head(seed)
+        dark[end] = 0
+        save(tmp_path / f"sub-01/anat/sub-01_{modality}.nii.gz", dark)
     assert prepared(tmp_path).foreground.sum() == (head() > 0).sum()
 
 
@@ -147,9 +148,9 @@ def counted(monkeypatch):
     """Names of the people that were preprocessed."""
     names, prepare_one = [], cache_module._prepare_one
 
-    def counting(record, config):
+    def counting(record, *others):
         names.append(record.subject)
-        return prepare_one(record, config)
+        return prepare_one(record, *others)
 
     monkeypatch.setattr(cache_module, "_prepare_one", counting)
     return names
@@ -185,7 +186,7 @@ def test_the_cache_is_no_person_of_the_data_set(tmp_path):
 def test_an_interruption_leaves_whole_people_only(tmp_path, monkeypatch):
     root = bids(tmp_path / "data")
 
-    def interrupted(tensors, path):
+    def interrupted(tensors, path, metadata):
         path.write_bytes(b"half")
         raise KeyboardInterrupt
 

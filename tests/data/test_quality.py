@@ -126,14 +126,23 @@ def test_inspect_ends_with_one_line_and_a_code(bad_folder, capsys):
     assert told.err.count("\n") == 1
 
 
-@pytest.mark.parametrize("ill", [truncated, not_finite, other_shape])
-def test_nothing_is_prepared_from_a_bad_image(tmp_path, ill):
+@pytest.mark.parametrize("ill", [truncated, not_finite, four_dimensional, no_place])
+def test_nothing_is_prepared_from_a_bad_image_and_that_is_said(tmp_path, ill, capsys):
     root = bids(tmp_path / "data")
     ill(root / BAD)
     config = VolumeConfig(shape=(32, 32, 32), spacing=6.0, modalities=("T1w", "T2w"))
-    with pytest.raises(BadImageError, match="sub-02_T2w"):
-        prepare(read_manifest(root), config, folder=tmp_path / "cache", progress=False)
-    assert [path.name for path in (tmp_path / "cache").rglob("*.*")] == ["sub-01.safetensors"]  # whole, and kept
+    cache = prepare(read_manifest(root), config, folder=tmp_path / "cache", progress=False)
+    assert [record.subject for record in cache.manifest.records] == ["sub-01"]
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"sub-02: left out, no two images can be compared: T2w is left out: {root / BAD} ")
+
+
+def test_an_image_of_another_shape_is_resampled(tmp_path, capsys):
+    root = bids(tmp_path / "data")
+    other_shape(root / BAD)
+    config = VolumeConfig(shape=(32, 32, 32), spacing=6.0, modalities=("T1w", "T2w"))
+    assert len(prepare(read_manifest(root), config, folder=tmp_path / "cache", progress=False)) == 2
+    assert capsys.readouterr().err == ""
 
 
 def test_a_modality_that_is_not_asked_for_may_be_bad(tmp_path):
@@ -151,15 +160,19 @@ def test_pretrain_refuses_bad_data_and_leaves_no_run(tmp_path, cohort, capsys):
     data = tmp_path / "data"
     for number in (1, 2):
         shutil.copytree(cohort / f"sub-{number:03d}", data / f"sub-{number:03d}")
+        for modality in ("FLAIR", "PDw"):
+            (data / f"sub-{number:03d}/anat/sub-{number:03d}_{modality}.nii.gz").unlink()
+    truncated(data / "sub-001/anat/sub-001_T2w.nii.gz")
     bad = data / "sub-002/anat/sub-002_T2w.nii.gz"
     truncated(bad)
     assert pretrain("--data", data, "--out", tmp_path / "run") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: {bad} is truncated or damaged")
+    assert error.startswith("error: sub-001: left out, no two images can be compared: T2w is left out: ")
     bad.unlink()
+    (data / "sub-001/anat/sub-001_T2w.nii.gz").unlink()
     assert pretrain("--data", data, "--out", tmp_path / "run", "--modalities", "T1w,T2w") == 1
     error = capsys.readouterr().err.splitlines()[-1]
-    assert error.startswith(f"error: sub-002 in {data} has no T2w image")
+    assert error.startswith(f"error: sub-001 in {data} has no T2w image")
     assert not (tmp_path / "run").exists()
 
 

@@ -5,15 +5,17 @@ Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, mani
 """
 
 from toposlearn.data.alignment import PairEvidence, joint_histogram, nmi_at, normalized_mutual_information
-from toposlearn.data.cache import Cache, Prepared, prepare
-from toposlearn.data.gate import PairVerdict, PersonVerdict, judge_people
+from toposlearn.data.cache import Cache, prepare
+from toposlearn.data.gate import judge_people
 from toposlearn.data.label_maps import load_label_maps
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
 from toposlearn.data.posed import PosedPeople, load_posed, pose_people
+from toposlearn.data.prepared import Prepared
 from toposlearn.data.quality import BadImageError, check_image, check_record, inspect_folder
+from toposlearn.data.verdicts import PairVerdict, PersonVerdict
 
 __all__ = [
     "BadImageError",

@@ -20,8 +20,8 @@ from torch.nn import functional as F
 from toposlearn.data.coarse import SIDE, SPACING, CoarseHead
 
 BINS = 32
-POINTS = 12_000  # at most so many places are compared
-FEW_POINTS = 500  # fewer say nothing
+POINTS = 12_000  # places that are compared
+FEW_POINTS = 500  # fewer of them in both fields of view say nothing
 STEP = 6.0  # mm and degrees of the first look; 6 degrees move the scalp by about as much
 SEARCH = (10.0, 8.0, 6.0, 4.0, 4.0, 2.0)  # steps of the search for the offset of a suspicious pair
 SUSPICIOUS_MM = 1.0  # where the first look finds a pair this far apart, the offset is searched for
@@ -99,8 +99,7 @@ class _Places:
 def _places(head: CoarseHead) -> _Places:
     voxels = np.argwhere(ndimage.binary_dilation(np.any(head.foreground, axis=0), iterations=2))
     random = np.random.default_rng(0)
-    if len(voxels) > POINTS:
-        voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=False))]
+    voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
     points = (voxels + random.uniform(-0.5, 0.5, voxels.shape) - (SIDE - 1) / 2) * SPACING
     margin = int(np.ceil(STEP / SPACING))
     deep = [ndimage.binary_erosion(one, iterations=margin, border_value=1) for one in head.inside]

@@ -5,8 +5,8 @@ Headers say where an image lies, and headers can lie: so the images themselves a
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from itertools import combinations
 
@@ -16,66 +16,14 @@ from tqdm import tqdm
 from toposlearn.data.alignment import PairEvidence, pair_evidence
 from toposlearn.data.coarse import CoarseHead, coarse_head, shrink
 from toposlearn.data.manifest import Manifest, Record
-from toposlearn.data.quality import SAME_AFFINE_MM, BadImageError, ImageFacts, read_image
+from toposlearn.data.quality import BadImageError, ImageFacts, read_image, same_grid
+from toposlearn.data.verdicts import INTER_ONLY, LEFT_OUT, REGISTERED, RESAMPLED, PairVerdict, PersonVerdict
 
-REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT = "registered", "resampled", "inter only", "left out"
 MAX_DISPLACEMENT = 2.0  # mm, mean over the head: benchmarks/gate.py
 MIN_COVERAGE = 0.3  # of the head, shown by both
 MIN_OVERLAP = 0.3  # Dice of the foregrounds: brain-extracted against whole head is about 0.6
 OTHERS = 4  # people whose images make the null
 LEAST_PEOPLE = 3  # for a null
-
-
-@dataclass(frozen=True)
-class PairVerdict:
-    """What may be done with two images of one person.
-
-    Attributes:
-        first: a modality.
-        second: another.
-        verdict: ``registered`` (one grid) and ``resampled`` (other grids, whose headers say how they lie) may enter the
-            intra-instance loss; ``inter only``: the images do not show the same place at the same place; ``left out``.
-        reason: one line.
-        evidence: what was measured; None where nothing could be.
-    """
-
-    first: str
-    second: str
-    verdict: str
-    reason: str
-    evidence: PairEvidence | None = None
-
-    @property
-    def aligned(self) -> bool:
-        """True where the pair may enter the intra-instance loss."""
-        return self.verdict in (REGISTERED, RESAMPLED)
-
-
-@dataclass(frozen=True)
-class PersonVerdict:
-    """What may be done with the images of one person.
-
-    Attributes:
-        pairs: every two modalities that have a file.
-        facts: modality -> what was read.
-        broken: modality -> why it cannot be used, in one line.
-        missing: modalities without a file.
-    """
-
-    subject: str
-    pairs: tuple[PairVerdict, ...]
-    facts: Mapping[str, ImageFacts] = field(default_factory=dict)
-    broken: Mapping[str, str] = field(default_factory=dict)
-    missing: tuple[str, ...] = ()
-
-    def pair(self, first: str, second: str) -> PairVerdict | None:
-        """The verdict on two modalities in either order; None where one has no file."""
-        return next((pair for pair in self.pairs if {pair.first, pair.second} == {first, second}), None)
-
-    @property
-    def complete(self) -> bool:
-        """True where no image is missing or broken and every pair is aligned."""
-        return not self.broken and not self.missing and all(pair.aligned for pair in self.pairs)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,17 +66,22 @@ def judge_people(
         subjects: judge only these; None: everybody.
         progress: show a progress bar.
     """
-    records = manifest.records
     if modalities is None:
-        modalities = sorted({name for record in records for name in record.images})
-    wanted = {record.subject for record in records} if subjects is None else set(subjects)
-    places = [place for place, record in enumerate(records) if record.subject in wanted]
+        modalities = sorted({name for record in manifest.records for name in record.images})
+    wanted = [record.subject for record in manifest.records] if subjects is None else list(subjects)
+    judging = iterate_verdicts(manifest, modalities, wanted)
+    return list(tqdm(judging, total=len(wanted), desc="checking", unit="person", disable=not (progress and wanted)))
+
+
+def iterate_verdicts(
+    manifest: Manifest, modalities: Sequence[str], subjects: Collection[str]
+) -> Iterator[PersonVerdict]:
+    """The verdicts of `judge_people` one by one, in the manifest's order."""
+    records = manifest.records
     look = lru_cache(maxsize=2 * OTHERS)(lambda place: look_at(records[place], modalities))
-    bar = tqdm(places, desc="checking", unit="person", disable=not (progress and places))
-    return [
-        judge(records[place], modalities, look(place), [look(other) for other in _others(place, len(records))])
-        for place in bar
-    ]
+    for place, record in enumerate(records):
+        if record.subject in subjects:
+            yield judge(record, modalities, look(place), [look(other) for other in _others(place, len(records))])
 
 
 def _others(place: int, count: int) -> list[int]:
@@ -177,7 +130,7 @@ def _doubt(one: ImageFacts, other: ImageFacts, grid: bool, evidence: PairEvidenc
     if not grid and not (one.placed and other.placed):
         lost = one if not one.placed else other
         return f"the header of {lost.path.name} does not say where it lies (no qform or sform code)"
-    if evidence.coverage < MIN_COVERAGE:
+    if evidence.coverage < MIN_COVERAGE or not np.isfinite(evidence.displacement):
         return f"only {100 * evidence.coverage:.0f} % of the head is in both images"
     if evidence.displacement > MAX_DISPLACEMENT:
         return (
@@ -192,8 +145,3 @@ def _doubt(one: ImageFacts, other: ImageFacts, grid: bool, evidence: PairEvidenc
             f"({evidence.null:.3f})"
         )
     return None
-
-
-def same_grid(one: ImageFacts, other: ImageFacts) -> bool:
-    """True where voxel for voxel is the same place, by the headers."""
-    return one.shape == other.shape and np.allclose(one.affine, other.affine, atol=SAME_AFFINE_MM)

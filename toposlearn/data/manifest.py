@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import count
@@ -14,6 +15,7 @@ from toposlearn.anatomy import SOURCES
 from toposlearn.config import TacoConfig
 
 TRUTH = "derivatives/toposlearn"
+NEARLY = 0.8  # share of the people who have a modality that a run uses
 
 
 @dataclass(frozen=True)
@@ -67,14 +69,17 @@ class Manifest:
 
 
 def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
-    """The same settings, with modalities that everyone here has: the configuration's own if they all have those.
+    """The same settings, with modalities that nearly everyone here has: the configuration's own if they are all such.
 
-    Else all that everyone has, the configuration's first, in its order.
+    Else all that nearly everyone has, the configuration's first, in its order. Nearly everyone is four in five: one
+    person who lacks a scan does not take it from the others (`prepare` says who lacks what, and leaves it out there).
 
     Raises:
-        ValueError: fewer than two modalities that everyone has.
+        ValueError: fewer than two such modalities.
     """
-    common, wanted = manifest.modalities, config.volume.modalities
+    counts = Counter(name for record in manifest.records for name in record.images)
+    common = sorted(name for name, count in counts.items() if count >= NEARLY * len(manifest))
+    wanted = config.volume.modalities
     if set(wanted) <= set(common):
         return config
     if len(common) < 2:

@@ -1,4 +1,4 @@
-"""Training batches: two registered modalities of a few people. Step s is always the same batch: runs resume exactly."""
+"""Training batches: two modalities of a few people. Step s is always the same batch: runs resume exactly."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from toposlearn.config import AugmentConfig, TacoConfig
-from toposlearn.data.cache import Cache, Prepared
+from toposlearn.data.cache import Cache
 from toposlearn.data.pose import apply_pose, draw_motion, draw_poses, relative_pose, then
+from toposlearn.data.prepared import INTER, INTRA, Prepared
 from toposlearn.topology import tokens_from_map
 
 MOTION_STREAM = 78  # keeps what misregisters a person apart from what augments
@@ -28,6 +29,8 @@ class PairBatch:
         subjects: (B,) long.
         a_to_b: (B, 3, 4) from a's posed mm to b's: the identity when the pose is shared.
         to_template: (B, 3, D, H, W), template mm of each voxel of modality a; only where the loss asks for the truth.
+        registered: (B,) bool, people whose two modalities lie at the same place, the others have no `a_to_b`;
+            None: everybody's do.
     """
 
     volumes: Tensor
@@ -35,6 +38,7 @@ class PairBatch:
     subjects: Tensor
     a_to_b: Tensor
     to_template: Tensor | None = None
+    registered: Tensor | None = None
 
     def token_places(self, strides: Iterable[int]) -> dict[int, Tensor]:
         """Stride -> (B, N, 3), template mm of token centers; empty without the truth."""
@@ -53,15 +57,20 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     """Item s is the batch of step s, before pose and intensity augmentation (`augment`, on the device)."""
 
     def __init__(self, cache: Cache, config: TacoConfig, process: int = 0) -> None:
-        if len(cache) < config.train.subjects_per_step:
-            raise ValueError(
-                f"{len(cache)} people to train on, but train.subjects_per_step is {config.train.subjects_per_step}"
-            )
         if len(config.volume.modalities) < 2:
             raise ValueError("volume.modalities must name at least two modalities to form pairs")
-        self.people = [cache[index] for index in range(len(cache))]
-        if config.loss.matcher == "oracle" and any(person.to_template is None for person in self.people):
+        loss, people = config.loss, [cache[index] for index in range(len(cache))]
+        if loss.matcher == "oracle" and any(person.to_template is None for person in people):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
+        across = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
+        self.least = INTER if across or loss.weight_intra == 0 else INTRA
+        self.people = [person for person in people if person.pairs is None or _any_pair(person.pairs, self.least)]
+        if len(self.people) < config.train.subjects_per_step:
+            raise ValueError(
+                f"{len(self.people)} people to train on, but train.subjects_per_step is "
+                f"{config.train.subjects_per_step}"
+            )
+        self.all_registered = all(person.registered for person in self.people)
         self.config, self.process = config, process
 
     def __len__(self) -> int:
@@ -70,18 +79,39 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         generator = step_generator(self.config.train.seed, step, self.process)
         chosen = torch.randperm(len(self.people), generator=generator)[: self.config.train.subjects_per_step]
-        pairs = torch.stack(
-            [torch.randperm(len(self.config.volume.modalities), generator=generator)[:2] for _ in chosen]
-        )
         people = [self.people[index] for index in chosen.tolist()]
-        return self._truth(people) | {
-            "volumes": torch.stack([p.volumes[pair] for p, pair in zip(people, pairs, strict=True)]),
-            "foreground": torch.stack([person.foreground[None] for person in people]),
-            "subjects": chosen,
-            "modalities": pairs,
-            "poses": self._poses(len(people), generator),
-            "motions": torch.stack([self._motion(index) for index in chosen.tolist()]),
-        }
+        pairs = torch.stack([self._pair(person, generator) for person in people])
+        return (
+            self._truth(people)
+            | self._registered(people, pairs)
+            | {
+                "volumes": torch.stack([p.volumes[pair] for p, pair in zip(people, pairs, strict=True)]),
+                "foreground": torch.stack(
+                    [
+                        torch.stack([p.foreground_of(m) for m in pair])
+                        for p, pair in zip(people, pairs.tolist(), strict=True)
+                    ]
+                ),
+                "subjects": chosen,
+                "modalities": pairs,
+                "poses": self._poses(len(people), generator),
+                "motions": torch.stack([self._motion(index) for index in chosen.tolist()]),
+            }
+        )
+
+    def _pair(self, person: Prepared, generator: torch.Generator) -> Tensor:
+        """Two modalities (2,), drawn until they may be compared."""
+        while True:
+            pair = torch.randperm(len(self.config.volume.modalities), generator=generator)[:2]
+            if person.may(int(pair[0]), int(pair[1]), self.least):
+                return pair
+
+    def _registered(self, people: Sequence[Prepared], pairs: Tensor) -> dict[str, Tensor]:
+        """Whose pair is registered (B,): only in a data set in which that is not everybody's."""
+        if self.all_registered:
+            return {}
+        told = [person.may(a, b, INTRA) for person, (a, b) in zip(people, pairs.tolist(), strict=True)]
+        return {"registered": torch.tensor(told)}
 
     def _truth(self, people: Sequence[Prepared]) -> dict[str, Tensor]:
         """Template mm (B, 3, D, H, W), only for a loss that asks for it: no other may see it."""
@@ -91,8 +121,9 @@ class PairDataset(Dataset[dict[str, Tensor]]):
 
     def _motion(self, index: int) -> Tensor:
         """How far (3, 4) modality b of this person lies from where it is said to lie: the identity unless studied."""
-        generator = step_generator(self.config.train.seed, index, MOTION_STREAM)
-        return draw_motion(self.config.augment.misregister_shift, self.config.augment.misregister_rotation, generator)
+        augment = self.config.augment
+        generator = step_generator(self.config.train.seed, 0 if augment.misregister_alike else index, MOTION_STREAM)
+        return draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
 
     def _poses(self, count: int, generator: torch.Generator) -> Tensor:
         """Poses (B, 2, 3, 4) of both modalities."""
@@ -101,19 +132,27 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return torch.stack([first, first if shared else draw_poses(count, self.config.augment, generator)], dim=1)
 
 
+def _any_pair(pairs: Tensor, least: int) -> bool:
+    """True where a table (M, M) lets any two different modalities enter what `least` stands for."""
+    return bool((pairs.triu(1) >= least).any())
+
+
 def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Generator | None = None) -> PairBatch:
     """Pose the two modalities of each person, change the intensity of each by itself; on the batch's device."""
     spacing = config.volume.spacing
     poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
     flat = torch.cat([poses[0], then(poses[1], batch["motions"])])
     volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], flat, spacing)
-    twice = batch["foreground"].float().repeat(2, 1, 1, 1, 1)
-    foreground = apply_pose(twice, flat, spacing, nearest=True) > 0.5
+    shown = batch["foreground"].transpose(0, 1).flatten(0, 1)[:, None]
+    foreground = apply_pose(shown.float(), flat, spacing, nearest=True) > 0.5
     volumes = _change_intensity(volumes, config.augment, generator) * foreground
     truth = batch.get("to_template")
     if truth is not None:
         truth = apply_pose(truth, poses[0], spacing, border=True)
-    return PairBatch(volumes, foreground, batch["subjects"], relative_pose(poses[0], poses[1]), truth)
+    a_to_b, registered = relative_pose(poses[0], poses[1]), batch.get("registered")
+    if registered is not None:  # nobody knows the map of the others: their tokens are read where they are
+        a_to_b = torch.where(registered[:, None, None], a_to_b, torch.eye(3, 4, device=a_to_b.device))
+    return PairBatch(volumes, foreground, batch["subjects"], a_to_b, truth, registered)
 
 
 def _change_intensity(volumes: Tensor, config: AugmentConfig, generator: torch.Generator | None) -> Tensor:

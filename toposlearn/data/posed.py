@@ -15,11 +15,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
-from toposlearn.data.cache import Cache, Prepared, prepare
+from toposlearn.data.cache import Cache, prepare
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import config_for, split_people
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
+from toposlearn.data.prepared import Prepared
+from toposlearn.data.verdicts import tell
 from toposlearn.topology.tokens import grid_positions, token_mask
 
 POSE_STREAM = 77  # keeps poses for measurement apart from those of training
@@ -121,7 +123,21 @@ class PosedPeople:
 
 
 def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedPeople:
-    """Every person of a cache in one pose of their own, drawn by `seed`; upright when `posed` is False."""
+    """Every person of a cache in one pose of their own, drawn by `seed`; upright when `posed` is False.
+
+    Who lacks a modality, or has one that lies elsewhere, is left out: no truth is known of their places.
+
+    Raises:
+        ValueError: nobody is left.
+    """
+    everybody, cache = cache, cache.registered()
+    if len(cache) < len(everybody):
+        odd = next(record for record in everybody.manifest.records if record not in cache.manifest.records)
+        reason = f"{odd.subject}: {everybody.verdict(odd)['summary']}"
+        if not len(cache):
+            raise ValueError(f"nobody in {cache.manifest.root} has every modality, registered, to measure on: {reason}")
+        left_out = len(everybody) - len(cache)
+        tell([f"{left_out} of {len(everybody)} people are left out of what is measured, such as {reason}"])
     people = [cache[index] for index in range(len(cache))]
     poses = [_pose(index, config, seed) for index in range(len(people))]
     moved = [_move(person, pose if posed else None, config) for person, pose in zip(people, poses, strict=True)]
@@ -135,13 +151,18 @@ def load_posed(root: str | Path, config: TacoConfig, people: int, *, seed: int =
     """Up to `people` held-out people of a data folder, posed, in modalities that everyone has (`config_for`).
 
     Raises:
-        ValueError: fewer than two held-out people, or than two modalities that everyone has.
+        ValueError: fewer than two held-out people, or than two modalities that everyone has, or nobody who has all.
     """
     manifest = read_manifest(root)
     config = config_for(config, manifest)
     _, held_out = split_people(manifest, test_fraction=config.train.test_fraction, least=2)
-    chosen = held_out.select([record.subject for record in held_out.records[:people]])
-    return pose_people(prepare(chosen, config.volume, progress=False), config, seed=seed)
+    subjects = [record.subject for record in held_out.records]
+    cache = prepare(held_out.select(subjects[:people]), config.volume, progress=False)
+    if len(cache.registered()) < min(people, len(held_out)):  # others stand in
+        cache = prepare(held_out, config.volume, progress=False, report=False)
+        whole = [record.subject for record in cache.registered().manifest.records]
+        cache = cache.of(held_out.select(whole[:people]))
+    return pose_people(cache, config, seed=seed)
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import zlib
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -116,6 +117,29 @@ def _check_same_grid(path: Path, first: Path, person: str) -> None:
         raise BadImageError(f"{path} has shape {other.shape} but {first.name} has {one.shape}: {remedy}")
     if not np.allclose(other.affine, one.affine, atol=SAME_AFFINE_MM):
         raise BadImageError(f"{path} lies elsewhere in space than {first.name} (their affines differ): {remedy}")
+
+
+def same_grid(one: ImageFacts, other: ImageFacts) -> bool:
+    """True where voxel for voxel is the same place, by the headers."""
+    return one.shape == other.shape and np.allclose(one.affine, other.affine, atol=SAME_AFFINE_MM)
+
+
+def elsewhere(reference: ImageFacts, files: Mapping[str, Path]) -> list[str]:
+    """Which of some files lie on another grid than the reference, by the headers alone.
+
+    Raises:
+        BadImageError: a file that cannot be opened.
+    """
+    found = []
+    for name, path in files.items():
+        try:
+            image = load_image(path)
+        except (OSError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+            raise BadImageError(f"{path} cannot be read: replace it, or remove it from the folder") from None
+        same = image.shape[:3] == reference.shape
+        if not (same and np.allclose(image.affine, reference.affine, atol=SAME_AFFINE_MM)):
+            found.append(name)
+    return found
 
 
 def inspect_folder(root: str | Path) -> str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Mapping
+from collections.abc import Collection, Hashable, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -15,6 +16,7 @@ from monai.transforms import (
     MapTransform,
     MaskIntensityd,
     Orientationd,
+    ResampleToMatch,
     ResizeWithPadOrCropd,
     ScaleIntensityRangePercentilesd,
     Spacingd,
@@ -34,15 +36,18 @@ class AddForegroundd(MapTransform):
     """Adds ``foreground`` (1, D, H, W): voxels where any modality is brighter than air, holes filled, largest part.
 
     Brain-extracted images have air at zero. In whole heads air is noise, whose height is read off the volume's faces.
+    What some modality does not show is no foreground: a token there would be compared with nothing.
     """
 
-    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, MetaTensor]:
+    def __call__(self, data: Mapping[Hashable, Any]) -> dict[Hashable, Any]:
         """Add the mask to the dictionary."""
         result = dict(data)
         volumes = [np.asarray(data[key][0]) - np.min(np.asarray(data[key][0])) for key in self.keys]
-        noise = [air_noise(volume) for volume in volumes]
+        known = data.get("air_noise", {})  # of images that were resampled, beyond whose edges is nothing
+        noise = [known.get(key, air_noise(volume)) for key, volume in zip(self.keys, volumes, strict=True)]
         mask = np.any([brighter_than_air(*each) for each in zip(volumes, noise, strict=True)], axis=0)
-        mask = _largest_part(_filled_slices(mask) if any(noise) else mask)
+        seen = data.get("seen", True)
+        mask = _largest_part((_filled_slices(mask) if any(noise) else mask) & seen) & seen
         first = data[self.keys[0]]
         result["foreground"] = MetaTensor(torch.as_tensor(mask[None], dtype=torch.float32), meta=first.meta)
         return result
@@ -78,13 +83,46 @@ def _largest_part(mask: np.ndarray) -> np.ndarray:
     return np.asarray(ndimage.binary_fill_holes(mask))
 
 
+class ToGridOfd(MapTransform):
+    """Resamples images, labels and fields from grids of their own to that of ``reference``, by their affines.
+
+    Adds ``seen`` (D, H, W) bool, where all the images have a field of view, and ``air_noise``, each image's own.
+    """
+
+    def __init__(self, modes: Mapping[str, str], reference: str, images: Sequence[str]) -> None:
+        super().__init__(list(modes))
+        self.modes, self.reference, self.images = modes, reference, images
+
+    def __call__(self, data: Mapping[Hashable, MetaTensor]) -> dict[Hashable, Any]:
+        """Resample what has a mode."""
+        result: dict[Hashable, Any] = dict(data)
+        target, noise = data[self.reference], {}
+        seen = np.ones(target.shape[1:], dtype=bool)
+        match = ResampleToMatch(dtype=np.float32)
+        for key, mode in self.modes.items():
+            padding = "border" if key == "to_template" else "zeros"
+            result[key] = match(data[key], target, mode=mode, padding_mode=padding)
+            if key in self.images:
+                voxels = np.asarray(data[key][0])
+                noise[key] = air_noise(voxels - voxels.min())
+                everywhere = MetaTensor(torch.ones_like(data[key].as_tensor()), affine=data[key].affine)
+                seen &= np.asarray(match(everywhere, target, mode="nearest", padding_mode="zeros")[0]) > 0.5
+        return result | {"seen": seen, "air_noise": noise}
+
+
 def volume_transforms(
-    config: VolumeConfig, *, labels: bool = False, lesion: bool = False, truth: bool = False
+    config: VolumeConfig,
+    *,
+    labels: bool = False,
+    lesion: bool = False,
+    truth: bool = False,
+    elsewhere: Collection[str] = (),
 ) -> Compose:
     """Load, canonical axes, resample, center on the head, crop or pad, scale to [0, 1], air to zero.
 
     Args:
         config: grid and modalities.
+        elsewhere: what lies on another grid than the first modality: it is resampled to where that one ends up.
         labels: also ``labels``, structure labels (nearest neighbor).
         lesion: also ``lesion``, a mask (nearest neighbor).
         truth: also ``to_template`` (3, D, H, W), template mm of each voxel.
@@ -96,16 +134,27 @@ def volume_transforms(
     discrete = ["labels"] * labels + ["lesion"] * lesion
     fields = ["to_template"] * truth
     keys = images + discrete + fields
-    modes = ["bilinear"] * len(images) + ["nearest"] * len(discrete) + ["bilinear"] * len(fields)
+    modes = dict.fromkeys(keys, "bilinear") | dict.fromkeys(discrete, "nearest")
+    here = [key for key in keys if key not in elsewhere]
+    spacing = Spacingd(
+        here,
+        pixdim=(config.spacing,) * 3,
+        mode=[modes[key] for key in here],
+        padding_mode="border",
+        dtype=np.float32,
+    )
+    there = {key: modes[key] for key in keys if key in elsewhere}
     loaders = [LoadImaged(images + discrete, ensure_channel_first=True, image_only=True)]
     if fields:  # the vector is the last axis of the file
         loaders.append(LoadImaged(fields, ensure_channel_first=True, channel_dim=-1, image_only=True))
     return Compose(
         [
             *loaders,
-            Orientationd(keys, axcodes=AXES, labels=None),
-            Spacingd(keys, pixdim=(config.spacing,) * 3, mode=modes, padding_mode="border", dtype=np.float32),
+            Orientationd(here, axcodes=AXES, labels=None),
+            spacing,
+            *([ToGridOfd(there, images[0], images)] if there else []),
             AddForegroundd(images),
+            *([DeleteItemsd(["seen", "air_noise"])] if there else []),
             CropForegroundd([*keys, "foreground"], source_key="foreground", allow_smaller=True),
             ResizeWithPadOrCropd([*images, *discrete, "foreground"], spatial_size=config.shape, mode="constant"),
             *([ResizeWithPadOrCropd(fields, spatial_size=config.shape, mode="edge")] if fields else []),

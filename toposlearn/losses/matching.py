@@ -26,14 +26,16 @@ from toposlearn.topology.transport import sinkhorn_matches
 
 
 class People(NamedTuple):
-    """Tokens of B people at the same N places in two modalities, and what is known of these places.
+    """Tokens of B people at N places in two modalities, and what is known of these places.
 
     Attributes:
         tokens_a: (B, N, F).
-        tokens_b: (B, N, F).
-        mask: (B, N) bool, tokens that count in both, or None.
+        tokens_b: (B, N, F), at the same places, but for people who are not registered.
+        mask: (B, N) bool, tokens that count in both, or in a for people who are not registered; or None.
         positions: (B, N, 3), mm on the grid, for the spatial prior; or None.
         places: (B, N, 3), true mm in a template common to all, for the oracle; or None.
+        mask_b: (B, N) bool, tokens that count in b; None: the same as `mask`.
+        registered: (B,) bool, or None: everybody is.
     """
 
     tokens_a: Tensor
@@ -41,6 +43,18 @@ class People(NamedTuple):
     mask: Tensor | None = None
     positions: Tensor | None = None
     places: Tensor | None = None
+    mask_b: Tensor | None = None
+    registered: Tensor | None = None
+
+    @property
+    def masks(self) -> tuple[Tensor | None, Tensor | None]:
+        """Tokens that count in a, and in b."""
+        return self.mask, self.mask if self.mask_b is None else self.mask_b
+
+    def swapped(self) -> People:
+        """The other direction."""
+        mask_a, mask_b = self.masks
+        return self._replace(tokens_a=self.tokens_b, tokens_b=self.tokens_a, mask=mask_b, mask_b=mask_a)
 
 
 @torch.no_grad()
@@ -63,8 +77,7 @@ def match_people(people: People, config: LossConfig, generator: torch.Generator 
     there, back = _both_ways(people, config, p, q, generator)
     turned = torch.empty_like(back)
     turned[reverse_pairs(len(people.tokens_a), back.device)] = back  # from q to p is another ordered pair
-    swapped = people._replace(tokens_a=people.tokens_b, tokens_b=people.tokens_a)
-    return _gated(there, people, config, p, q), _gated(turned, swapped, config, p, q)
+    return _gated(there, people, config, p, q), _gated(turned, people.swapped(), config, p, q)
 
 
 def _both_ways(
@@ -78,9 +91,10 @@ def _both_ways(
         a = b = people.places
     if config.matcher in ("nearest", "mutual", "oracle"):
         metric: Metric = "euclidean" if config.matcher == "oracle" else config.metric
-        there, back = matches_both_ways(a, b, people.mask, people.mask, metric, (p, q))
+        there, back = matches_both_ways(a, b, *people.masks, metric, (p, q))
         return (there, back) if config.matcher == "nearest" else (keep_mutual(there, back), keep_mutual(back, there))
-    mask_a, mask_b = (None, None) if people.mask is None else (people.mask[p], people.mask[q])
+    of_a, of_b = people.masks
+    mask_a, mask_b = (None if of_a is None else of_a[p]), (None if of_b is None else of_b[q])
     if config.matcher == "random":
         everyone = torch.ones(len(p), a.shape[1], dtype=torch.bool, device=a.device)
         mask_a, mask_b = (everyone if mask is None else mask for mask in (mask_a, mask_b))
@@ -99,9 +113,10 @@ def _gated(matches: Tensor, people: People, config: LossConfig, p: Tensor, q: Te
         if people.positions is None:
             raise ValueError("loss.max_distance needs the positions of tokens")
         everyone = torch.ones(people.positions.shape[:2], dtype=torch.bool, device=matches.device)
-        frame = common_frame(people.positions, everyone if people.mask is None else people.mask)
-        prior = {"max_distance": config.max_distance, "positions_a": frame[p], "positions_b": frame[q]}
-    mask = None if people.mask is None else people.mask[q]
+        of_a, of_b = (common_frame(people.positions, everyone if mask is None else mask) for mask in people.masks)
+        prior = {"max_distance": config.max_distance, "positions_a": of_a[p], "positions_b": of_b[q]}
+    mask_b = people.masks[1]
+    mask = None if mask_b is None else mask_b[q]
     return gate_matches(matches, people.tokens_a[p], people.tokens_b[q], *gates, mask_b=mask, **prior)  # type: ignore[arg-type]
 
 

@@ -59,8 +59,7 @@ class _Level(NamedTuple):
 
     def swapped(self) -> _Level:
         """The other direction."""
-        people = self.people._replace(tokens_a=self.people.tokens_b, tokens_b=self.people.tokens_a)
-        return _Level(people, self.graphs[::-1])
+        return _Level(self.people.swapped(), self.graphs[::-1])
 
 
 class TacoLoss(nn.Module):
@@ -84,6 +83,7 @@ class TacoLoss(nn.Module):
         step: int | None = None,
         generator: torch.Generator | None = None,
         places: Mapping[int, Tensor] | None = None,
+        registered: Tensor | None = None,
     ) -> TacoTerms:
         """Compare the outputs for two modalities of the same B subjects.
 
@@ -94,6 +94,8 @@ class TacoLoss(nn.Module):
             step: optimizer step; before ``loss.inter_start`` the inter term is off. Absent: it is on.
             generator: source of randomness of the negatives.
             places: stride -> (B, N, 3), true template mm of the tokens; read by the oracle matcher only.
+            registered: (B,) bool, subjects whose two modalities lie at the same place: the others are left out of the
+                intra term, and in the inter term each of their modalities has a foreground of its own. Absent: all.
 
         Returns:
             The weighted total and its three terms.
@@ -107,7 +109,8 @@ class TacoLoss(nn.Module):
         reconstruction = intra = inter = torch.zeros((), device=output_b.volume.device)
         if config.weight_reconstruction > 0:
             reconstruction = torch.stack([_reconstruction(output) for output in (output_a, output_b)]).mean()
-        levels = self._levels(output_a, output_b, places or {}, generator) if use_intra or use_inter else []
+        use = use_intra or use_inter
+        levels = self._levels(output_a, output_b, places or {}, registered, generator) if use else []
         if use_intra:
             intra = torch.stack([self._intra(level, generator) for level in levels]).mean()
         if use_inter:
@@ -120,6 +123,7 @@ class TacoLoss(nn.Module):
         output_a: TacoOutput,
         output_b: TacoOutput,
         places: Mapping[int, Tensor],
+        registered: Tensor | None,
         generator: torch.Generator | None,
     ) -> list[_Level]:
         """The configured levels. Both terms share a graph."""
@@ -130,11 +134,11 @@ class TacoLoss(nn.Module):
             raise ValueError(f"loss.token_levels {missing} are not among the model's levels {available}")
         levels = []
         for stride in strides:
-            people = self._people(output_a, output_b, stride, places.get(stride), generator)
+            people = self._people(output_a, output_b, stride, places.get(stride), registered, generator)
             check_enough(people.tokens_a.shape[1], self.config.k)
             a, b = (
-                nearest_neighbors(tokens, self.config.k, people.mask, self.config.metric)
-                for tokens in (people.tokens_a, people.tokens_b)
+                nearest_neighbors(tokens, self.config.k, mask, self.config.metric)
+                for tokens, mask in zip((people.tokens_a, people.tokens_b), people.masks, strict=True)
             )
             levels.append(_Level(people, (a, b)))
         return levels
@@ -145,6 +149,7 @@ class TacoLoss(nn.Module):
         output_b: TacoOutput,
         stride: int,
         places: Tensor | None,
+        registered: Tensor | None,
         generator: torch.Generator | None,
     ) -> People:
         """The tokens that are compared: foreground, at most so many, and what the matcher needs to know of them."""
@@ -153,17 +158,23 @@ class TacoLoss(nn.Module):
         if config.scrambled:
             tokens = [scrambled_tokens(each) for each in tokens]
         placed = config.foreground and not config.scrambled  # a scrambled token lies nowhere
-        mask = _common(output_a.masks.get(stride), output_b.masks.get(stride)) if placed else None
+        of_a, of_b = (output_a.masks.get(stride), output_b.masks.get(stride)) if placed else (None, None)
+        mask, both = _common(of_a, of_b), None
+        if registered is not None and of_a is not None and of_b is not None:
+            own = torch.stack([of_a, of_b], dim=-1)
+            both = torch.where(registered[:, None, None], own.all(-1, keepdim=True), own)  # (B, N, 2)
+            mask = both.any(-1)
         positions = None
         if config.max_distance is not None:
             grid = grid_positions(self.volume.shape, stride, self.volume.spacing)
             positions = grid.to(tokens[0].device).expand(len(tokens[0]), -1, -1)
-        (a, b, positions, places), mask = select_tokens(
-            [*tokens, positions, places], mask, config.max_tokens, generator
+        (a, b, positions, places, both), mask = select_tokens(
+            [*tokens, positions, places, both], mask, config.max_tokens, generator
         )
         assert a is not None
         assert b is not None
-        return People(a, b, mask, positions, places)
+        mask, mask_b = (mask, None) if both is None else both.unbind(-1)
+        return People(a, b, mask, positions, places, mask_b, registered)
 
     def _intra(self, level: _Level, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
@@ -174,7 +185,7 @@ class TacoLoss(nn.Module):
                 way.people.tokens_b,
                 k=config.k,
                 margin=config.margin_intra,
-                mask=way.people.mask,
+                mask=_of_registered(way.people),
                 negatives="semi_hard" if config.negatives == "semi_hard" else None,
                 form=config.form,
                 metric=config.metric,
@@ -196,8 +207,8 @@ class TacoLoss(nn.Module):
                 subject_ids=subject_ids,
                 k=config.k,
                 margin=config.margin_inter,
-                mask_a=way.people.mask,
-                mask_b=way.people.mask,
+                mask_a=way.people.masks[0],
+                mask_b=way.people.masks[1],
                 matches=matches,
                 negatives=None if config.negatives == "uniform" else config.negatives,
                 metric=config.metric,
@@ -222,3 +233,11 @@ def _common(mask_a: Tensor | None, mask_b: Tensor | None) -> Tensor | None:
     if mask_a is None or mask_b is None:
         return mask_a if mask_b is None else mask_b
     return mask_a & mask_b
+
+
+def _of_registered(people: People) -> Tensor | None:
+    """Tokens (B, N) that count within a person: none of those whose modalities do not lie at the same place."""
+    if people.registered is None:
+        return people.mask
+    everywhere = torch.ones(people.tokens_a.shape[:2], dtype=torch.bool, device=people.tokens_a.device)
+    return (everywhere if people.mask is None else people.mask) & people.registered[:, None]

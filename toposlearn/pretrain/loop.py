@@ -97,7 +97,9 @@ class Trainer:
         if not self.config.augment.shared_pose:
             output_b = read_at_same_places(output_b, pair.a_to_b, self.config.volume)
         places = pair.token_places(self.config.model.token_strides)
-        terms: TacoTerms = self.loss(output_a, output_b, pair.subjects, self.step, places=places)
+        terms: TacoTerms = self.loss(
+            output_a, output_b, pair.subjects, self.step, places=places, registered=pair.registered
+        )
         self.accelerator.backward(terms.total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         if not self.untrained:
@@ -230,10 +232,9 @@ def open_data(
     """Preprocess once (on the first process), and split into training and held-out people."""
     manifest: Manifest = read_manifest(data)
     with accelerator.main_process_first():
-        prepare(manifest, config.volume, folder=cache, progress=progress)
-    parts = split_people(manifest, test_fraction=config.train.test_fraction)
-    train, test = (prepare(part, config.volume, folder=cache, progress=False) for part in parts)
-    return train, test
+        prepared = prepare(manifest, config.volume, folder=cache, progress=progress, report=accelerator.is_main_process)
+    train, test = split_people(manifest, test_fraction=config.train.test_fraction)
+    return prepared.of(train), prepared.of(test)
 
 
 def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
@@ -245,6 +246,7 @@ def _judge(config: TacoConfig, test: Cache) -> tuple[PosedPeople, dict[int, Cont
     """Held-out people and their controls, computed once; None when the truth is not known or too few people."""
     if not config.train.score_every:
         return None
+    test = test.registered()
     few = test.manifest.records[: config.train.score_people]
     known = len(few) > 1 and all(record.to_template for record in few)
     if not known or len(config.volume.modalities) < 2:
