@@ -211,6 +211,13 @@ def test_the_modalities_of_a_run():
         config_for(lab, manifest_of(("T1w", "T2w"), ("T1w",)))
 
 
+def test_one_person_who_lacks_a_scan_does_not_take_it_from_the_others():
+    lab, whole = preset("lab"), ("T1w", "T2w", "FLAIR", "PDw")
+    assert config_for(lab, manifest_of(*[whole] * 4, ("T1w", "T2w"))) == lab
+    fewer = config_for(lab, manifest_of(*[whole] * 3, ("T1w", "T2w")))
+    assert fewer.volume.modalities == ("T1w", "T2w")
+
+
 def test_a_pair_falls_back_to_the_first_two():
     assert pair_of(("T1w", "FLAIR", "T2w"), "T2w", "T1w") == ("T2w", "T1w")
     assert pair_of(("T1w", "FLAIR"), "T1w", "T2w") == ("T1w", "FLAIR")

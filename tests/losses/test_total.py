@@ -191,7 +191,8 @@ def test_nothing_waits_for_the_device(monkeypatch, matcher, negatives):
     with FakeTensorMode():
         a, b = (fake_output() for _ in range(2))
         loss = TacoLoss(TacoConfig().replace(loss=config, volume={"shape": (64, 64, 64)}))
-        terms = loss(a, b, torch.arange(3), places={8: torch.empty(3, 512, 3)})
+        places, registered = {8: torch.empty(3, 512, 3)}, torch.empty(3, dtype=torch.bool)
+        terms = loss(a, b, torch.arange(3), places=places, registered=registered)
         assert terms.total.shape == ()
         with pytest.raises(RuntimeError):
             terms.total.item()
@@ -209,3 +210,53 @@ def test_large_levels_are_thinned():
     reached = (b.tokens[4].grad.abs().sum(-1) > 0).sum(1)
     assert (reached <= 20).all()
     assert (reached > 0).all()
+
+
+def take(one, rows):
+    tokens = {stride: tokens[rows] for stride, tokens in one.tokens.items()}
+    masks = {stride: None if mask is None else mask[rows] for stride, mask in one.masks.items()}
+    return SimpleNamespace(tokens=tokens, masks=masks, reconstruction=one.reconstruction[rows], volume=one.volume[rows])
+
+
+@pytest.mark.parametrize("max_tokens", [20, 1536])
+def test_when_everybody_is_registered_nothing_changes(max_tokens):
+    a, b = (output(seed, levels=((8, 512),)) for seed in (0, 1))
+    loss = loss_of(max_tokens=max_tokens, max_distance=60.0)
+    told = loss(a, b, generator=generator(1), registered=torch.ones(3, dtype=torch.bool))
+    assert all(map(torch.equal, told, loss(a, b, generator=generator(1))))
+
+
+@pytest.mark.parametrize("masked", [True, False])
+def test_the_intra_term_is_of_the_registered_alone(masked):
+    a, b = output(0, masked=masked), output(1, masked=masked)
+    loss = loss_of(negatives="semi_hard", weight_inter=0.0)  # nothing is drawn
+    told = loss(a, b, registered=torch.tensor([True, False, True]))
+    torch.testing.assert_close(told.intra, loss(take(a, [0, 2]), take(b, [0, 2])).intra)
+    told.total.backward()
+    assert not a.tokens[4].grad[1].any()
+    nobody = loss(a, b, registered=torch.zeros(3, dtype=torch.bool))
+    assert float(nobody.intra.detach()) == 0.0
+
+
+@pytest.mark.parametrize("settings", [{}, {"max_distance": 80.0}, {"matcher": "sinkhorn"}, {"max_tokens": 200}])
+def test_an_unregistered_person_meets_others_with_the_foreground_of_each_modality(settings):
+    """What is no foreground of a modality may hold anything; what is counts, whatever the other modality shows."""
+    a, b = (output(seed, levels=((8, 512),)) for seed in (0, 1))
+    b.masks = {stride: torch.rand(mask.shape, generator=generator(5)) > 0.4 for stride, mask in a.masks.items()}
+    registered = torch.tensor([True, False, True])
+    loss = loss_of(negatives="semi_hard", weight_intra=0.0, **settings)
+    terms = loss(a, b, registered=registered, generator=generator(2))
+    terms.inter.backward()
+    for one in (a, b):
+        for stride, tokens in one.tokens.items():
+            own, common = one.masks[stride], a.masks[stride] & b.masks[stride]
+            counts = torch.where(registered[:, None], common, own)
+            assert not tokens.grad[~counts].any()
+            assert (tokens.grad.abs().sum(-1) > 0)[1][own[1] & ~common[1]].any()
+    changed = [take(one, slice(None)) for one in (a, b)]
+    for one in changed:
+        one.tokens = {
+            stride: torch.where(mask[..., None], one.tokens[stride], torch.full((), 7.0))
+            for stride, mask in one.masks.items()
+        }
+    torch.testing.assert_close(loss(*changed, registered=registered, generator=generator(2)).inter, terms.inter)

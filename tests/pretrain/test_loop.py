@@ -1,19 +1,24 @@
 """The loop on real (small) data: what it writes, that it learns, that it resumes as if never interrupted."""
 
+import dataclasses
 import json
 import math
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+import nibabel as nib
+import numpy as np
 import pytest
 import torch
 from accelerate import Accelerator
 
 from toposlearn import cli
 from toposlearn.config import TacoConfig, with_variant
-from toposlearn.data import PairDataset
+from toposlearn.data import PairDataset, read_manifest, split_people
+from toposlearn.data.prepared import INTER
 from toposlearn.models import load_weights
 from toposlearn.pretrain import Trainer, loop, pretrain
 from toposlearn.pretrain.loop import learning_rate_factor
@@ -189,6 +194,37 @@ def test_a_variant_really_leaves_terms_out(people, config, tmp_path, variant, on
     terms = one.train_step(PairDataset(people, less)[0])
     assert {name for name in TERMS[1:] if getattr(terms, name) != 0} == on
     assert terms.total.item() == pytest.approx(sum(getattr(terms, name).item() for name in on), rel=1e-5)
+
+
+def test_people_who_are_not_registered_teach_across_people_only(people, config, tmp_path):
+    everybody = [people[index] for index in range(len(people))]
+    apart = [dataclasses.replace(person, pairs=torch.full((4, 4), INTER)) for person in everybody]
+    terms = trainer(config, tmp_path).train_step(PairDataset(apart, config)[0])
+    assert terms.intra == 0
+    assert terms.inter > 0
+    assert torch.isfinite(terms.total)
+    with pytest.raises(ValueError, match="0 people to train on"):
+        PairDataset(apart, with_variant(config, "intra"))
+
+
+def test_a_folder_with_images_that_lie_elsewhere_is_trained_on_and_scored(config, cohort, tmp_path, capsys):
+    data = tmp_path / "data"
+    shutil.copytree(cohort, data)
+    for number in (1, 2, 3):
+        path = data / f"sub-{number:03d}/anat/sub-{number:03d}_T2w.nii.gz"
+        image = nib.load(path)
+        nib.save(
+            nib.Nifti1Image(np.asarray(image.dataobj), nib.affines.from_matvec(np.eye(3), (9, 0, 9)) @ image.affine),
+            path,
+        )
+    short = config.replace(train={"steps": 2, "score_every": 2, "test_fraction": 0.6, "score_people": 6})
+    weights = pretrain(short, data, tmp_path / "run", progress=False)
+    told = capsys.readouterr().err
+    assert told.count("T2w: inter only: the images lie about 13 mm apart") == 3
+    (score,) = lines(weights.parent / "scorecard.jsonl")
+    held_out = split_people(read_manifest(data), test_fraction=0.6)[1].records
+    scored = [record for record in held_out if int(record.subject[-1]) > 3]
+    assert score["metrics"]["stride4/across_people_error"]["n"] == len(scored)
 
 
 def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(people, config, tmp_path):
