@@ -3,14 +3,16 @@
 import dataclasses
 
 import matplotlib
+import nibabel as nib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import structure
 from toposlearn.cohort.contrast import AGENT_T1, DIFFUSIVITY, SEQUENCES, TISSUES, Sequence, signal
+from toposlearn.cohort.head import load_head
 from toposlearn.explore import signals
-from toposlearn.explore.signals import NOISE, ROWS, reimage, tissue_map, tissue_signals
+from toposlearn.explore.signals import NOISE, ROWS, reimage, tissue_image, tissue_map, tissue_signals
 
 matplotlib.use("Agg")
 WHITE, FLUID = structure("cerebral-white-matter", "left").label, structure("csf").label
@@ -77,6 +79,20 @@ def test_a_mass_has_a_core_a_rim_and_edema_from_the_inside_outwards():
     assert set(along) == {ROWS[name] for name in ("necrosis", "enhancing", "edema", "white")}
     np.testing.assert_array_equal(rows[~mass], tissue_map(labels)[~mass])
     np.testing.assert_array_equal(tissue_map(labels, np.zeros_like(mass)), tissue_map(labels))
+
+
+def test_a_person_is_made_of_their_labels_and_mass(manifest):
+    person = next(record for record in manifest.records if record.info["lesion"] == "true")
+    labels, mass = (np.asarray(nib.load(file).dataobj) for file in (person.labels, person.lesion))
+    image = tissue_image(person)
+    np.testing.assert_array_equal(image.dataobj, tissue_map(labels, mass))
+    np.testing.assert_array_equal(image.affine, nib.load(person.labels).affine)
+    assert (np.asarray(image.dataobj) == ROWS["enhancing"]).any()
+
+
+def test_without_labels_the_head_of_the_package_is_shown(manifest):
+    image = tissue_image(dataclasses.replace(manifest.records[0], labels=None))
+    np.testing.assert_array_equal(image.dataobj, tissue_map(load_head("A").labels))
 
 
 def test_a_slice_shows_each_tissue_at_its_signal_and_air_black():

@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from toposlearn.cohort.contrast import SEQUENCES, Sequence
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.explore.signals import plot_contrast
+from toposlearn.explore.slices import Spacing
 from toposlearn.explore.structures import Plane
 
 _NAMES = {T1CE: "T1w + agent"}
@@ -28,7 +29,7 @@ class SignalBrowser:
         box: the widget to show.
     """
 
-    def __init__(self, tissues: NDArray[np.intp], plane: Plane, at: float, spacing: float, protocol: str) -> None:
+    def __init__(self, tissues: NDArray[np.int16], plane: Plane, at: float, spacing: Spacing, protocol: str) -> None:
         self.tissues = tissues
         self.view: dict[str, Any] = {"plane": plane, "at": at, "spacing": spacing}
         options = {_NAMES.get(name, name): name for name in SEQUENCES}
@@ -96,7 +97,12 @@ class SignalBrowser:
 
 
 def signal_browser(
-    tissues: NDArray[np.intp], *, plane: Plane = "axial", at: float = 0.0, spacing: float = 2.0, protocol: str = "T1w"
+    tissues: NDArray[np.int16],
+    *,
+    plane: Plane = "axial",
+    at: float = 0.0,
+    spacing: Spacing = 2.0,
+    protocol: str = "T1w",
 ) -> widgets.VBox:
     """Buttons with the timing of each protocol, sliders for TR, TE, TI and b, and a box for the contrast agent.
 

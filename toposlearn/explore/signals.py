@@ -10,20 +10,24 @@ import dataclasses
 from collections.abc import Mapping
 from typing import Any, NamedTuple
 
+import nibabel as nib
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES
 from toposlearn.cohort import contrast
 from toposlearn.cohort.contrast import SEQUENCES, Sequence
+from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.tissue import ROWS
-from toposlearn.explore.slices import Panel, Volume, draw_panel
+from toposlearn.data.manifest import Record
+from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel
 from toposlearn.explore.structures import Plane
 
 NOISE = 0.01  # standard deviation, in units of fully relaxed water
@@ -76,7 +80,7 @@ def tissue_signals(sequence: Sequence, *, agent: bool = False) -> NDArray[np.flo
     return contrast.tissue_signals(T1CE if agent else "", sequence, times, diffusivity)
 
 
-def tissue_map(labels: Volume, lesion: Volume | None = None) -> NDArray[np.intp]:
+def tissue_map(labels: Volume, lesion: Volume | None = None) -> NDArray[np.int16]:
     """Which tissue, a row of `ROWS`, lies in each voxel (D, H, W).
 
     Args:
@@ -84,7 +88,7 @@ def tissue_map(labels: Volume, lesion: Volume | None = None) -> NDArray[np.intp]
         lesion: mask (D, H, W) of a mass; by depth below its surface it becomes edema, enhancing rim and core.
     """
     array = np.asarray(labels).astype(int)
-    lookup = np.full(max(int(array.max()), *(each.label for each in STRUCTURES)) + 1, ROWS["air"])
+    lookup = np.full(max(int(array.max()), *(each.label for each in STRUCTURES)) + 1, ROWS["air"], dtype=np.int16)
     for each in STRUCTURES:
         lookup[each.label] = ROWS[each.tissue]
     rows = lookup[array]
@@ -96,8 +100,21 @@ def tissue_map(labels: Volume, lesion: Volume | None = None) -> NDArray[np.intp]
     return np.asarray(rows)
 
 
+def tissue_image(record: Record) -> SpatialImage:
+    """The map of tissues of a person with structure labels, axes in RAS order.
+
+    Without labels it is that of the head which the package brings.
+    """
+    if record.labels is None:
+        head = load_head("A")
+        return nib.Nifti1Image(tissue_map(head.labels), head.affine)
+    files = [file for file in (record.labels, record.lesion) if file is not None]
+    images = [nib.as_closest_canonical(nib.Nifti1Image.from_filename(file)) for file in files]
+    return nib.Nifti1Image(tissue_map(*(np.asarray(image.dataobj) for image in images)), images[0].affine)
+
+
 def reimage(
-    tissues: NDArray[np.intp], sequence: Sequence, *, agent: bool = False, seed: int = 0
+    tissues: NDArray[np.int16], sequence: Sequence, *, agent: bool = False, seed: int = 0
 ) -> NDArray[np.float64]:
     """The scan (D, H, W) of a map of tissues (D, H, W), with Rician noise of strength `NOISE` and air at zero."""
     clean = tissue_signals(sequence, agent=agent)[tissues]
@@ -137,13 +154,13 @@ def timing(sequence: Sequence, *, agent: bool = False) -> str:
 
 
 def plot_contrast(
-    tissues: NDArray[np.intp],
+    tissues: NDArray[np.int16],
     sequence: Sequence,
     *,
     agent: bool = False,
     plane: Plane = "axial",
     at: float = 0.0,
-    spacing: float = 2.0,
+    spacing: Spacing = 2.0,
     title: str = "",
 ) -> Figure:
     """A slice as this sequence sees it, the signal of each tissue, and how far apart pairs of tissues are.
