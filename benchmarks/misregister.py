@@ -21,20 +21,25 @@ from toposlearn.pretrain.run_folder import WEIGHTS
 from toposlearn.pretrain.scorecard import controls
 from toposlearn.statistics import across_people, bootstrap_people, same_person
 
-LEVELS = (  # mm, degrees
-    *((shift, 0.0) for shift in (0.0, 5.0, 10.0, 20.0, 30.0)),
-    *((0.0, rotation) for rotation in (10.0, 20.0, 30.0)),
+Level = tuple[float, float, bool]
+LEVELS: tuple[Level, ...] = (  # mm, degrees, in the same direction in everybody
+    *((shift, 0.0, False) for shift in (0.0, 5.0, 10.0, 20.0, 30.0)),
+    *((shift, 0.0, True) for shift in (10.0, 30.0)),
+    *((0.0, rotation, False) for rotation in (10.0, 20.0, 30.0)),
 )
 STRIDE = 4  # 12 mm tokens
 ORANGE, BLUE, GRAY = "#D55E00", "#0072B2", "#999999"
 
 
-def train(config: TacoConfig, data: Path, out: Path, shift: float, rotation: float) -> Path:
+def train(config: TacoConfig, data: Path, out: Path, level: Level) -> Path:
     """The weights of one run."""
-    run = out / f"intra-{shift:g}mm-{rotation:g}deg"
+    shift, rotation, alike = level
+    run = out / f"intra-{shift:g}mm-{rotation:g}deg{'-alike' * alike}"
     if (run / WEIGHTS).exists():
         return run / WEIGHTS
-    moved = config.replace(augment={"misregister_shift": shift, "misregister_rotation": rotation})
+    moved = config.replace(
+        augment={"misregister_shift": shift, "misregister_rotation": rotation, "misregister_alike": alike}
+    )
     return pretrain(moved, data, run, resume=(run / "checkpoint.pt").exists())
 
 
@@ -50,13 +55,17 @@ def judge(weights: Path, people: PosedPeople) -> dict[str, tuple[float, float, f
     }
 
 
-def draw(
-    found: Mapping[tuple[float, float], dict[str, tuple[float, float, float]]], position: float, file: Path
-) -> None:
-    """Error against shift, and against rotation."""
-    figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), sharey=True, layout="constrained")
-    for axis, which, unit in ((axes[0], 0, "mm"), (axes[1], 1, "degrees")):
-        levels = [level for level in found if level[1 - which] == 0]
+def draw(found: Mapping[Level, dict[str, tuple[float, float, float]]], position: float, file: Path) -> None:
+    """Error against shift in a direction of each person's own, against a shift that all share, and against rotation."""
+    figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
+    clean = LEVELS[0]
+    panels = (
+        ("mm, in each person in another direction", 0, lambda level: level[1] == 0 and not level[2]),
+        ("mm, in everybody in the same direction", 0, lambda level: level == clean or level[2]),
+        ("degrees, in each person about another axis", 1, lambda level: level[0] == 0),
+    )
+    for axis, (title, which, chosen) in zip(axes, panels, strict=True):
+        levels = [level for level in found if chosen(level)]
         for name, color in (("two people", BLUE), ("same person", ORANGE)):
             value, low, high = np.array([found[level][name] for level in levels]).T
             amount = [level[which] for level in levels]
@@ -64,7 +73,7 @@ def draw(
                 amount, value, yerr=(value - low, high - value), color=color, marker="o", capsize=3, label=name
             )
         axis.axhline(position, color=GRAY, linestyle="--", label="two people: grid position")
-        axis.set(xlabel=f"the second image lies off by, {unit}", ylim=(0, None))
+        axis.set(xlabel=f"off by, {title}", ylim=(0, None))
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("error of the best match, mm")
     axes[0].legend(frameon=False)
@@ -84,14 +93,15 @@ def main() -> None:
     out = arguments.out / f"{steps}-steps"
     config = with_variant(preset("lab").replace(train={"steps": steps, "score_every": 0}), "intra")
     people = load_posed(arguments.data, config, 16)
-    found = {level: judge(train(config, arguments.data, out, *level), people) for level in levels}
+    found = {level: judge(train(config, arguments.data, out, level), people) for level in levels}
     position = across_people(controls(people, STRIDE).position)
     if arguments.figure is not None:
         draw(found, position, arguments.figure)
     rows = [Row("two people: grid position", position, "mm")]
-    for (shift, rotation), measured in found.items():
+    for (shift, rotation, alike), measured in found.items():
         for name, (value, low, high) in measured.items():
-            rows.append(Row(f"{shift:g} mm, {rotation:g} degrees, {name} [{low:.1f}, {high:.1f}]", value, "mm"))
+            where = f"{shift:g} mm, {rotation:g} degrees{', all alike' * alike}"
+            rows.append(Row(f"{where}, {name} [{low:.1f}, {high:.1f}]", value, "mm"))
     report(rows, arguments.json)
 
 

@@ -65,6 +65,7 @@ class AugmentConfig:
     noise: float = 0.05  # standard deviation, in units of the normalized volume
     misregister_shift: float = 0.0  # mm, for study only: b lies so far from where it is said to, differently in each
     misregister_rotation: float = 0.0  # degrees, likewise
+    misregister_alike: bool = False  # in the same direction in everybody
 
     def __post_init__(self) -> None:
         moves = (self.rotation, self.shift, self.misregister_shift, self.misregister_rotation)
