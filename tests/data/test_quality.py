@@ -99,6 +99,9 @@ ILLS = [
 ]
 
 
+OTHER_GRID = (other_shape, other_place, other_axes)  # no fault of an image: the gate judges the pair
+
+
 @pytest.fixture(params=ILLS, ids=[ill.__name__ for ill, _ in ILLS])
 def bad_folder(tmp_path, request):
     ill, message = request.param
@@ -116,11 +119,13 @@ def test_what_is_wrong_is_said_in_one_line(bad_folder):
     assert "\n" not in str(caught.value)
 
 
-def test_inspect_ends_with_one_line_and_a_code(bad_folder, capsys):
-    root, message = bad_folder
+@pytest.mark.parametrize(("ill", "message"), [each for each in ILLS if each[0] not in OTHER_GRID])
+def test_inspect_ends_with_one_line_and_a_code(tmp_path, ill, message, capsys):
+    root = bids(tmp_path / "data")
+    ill(root / BAD)
     assert cli.execute(["inspect", str(root)]) == 1
     told = capsys.readouterr()
-    assert told.out == ""
+    assert told.out.startswith(f"{root}: 2 people\n")  # the rest of the folder is still told
     assert told.err.startswith(f"error: {root / BAD} ")
     assert " ".join(message.split()) in told.err
     assert told.err.count("\n") == 1
@@ -193,8 +198,10 @@ def test_inspect_tells_a_good_folder_on_one_page(tmp_path, capsys):
         "layout: BIDS, the first session of each person",
         "  T1w                PERSON_T1w.nii.gz  (2)",
         "  T2w                PERSON_T2w.nii.gz  (2)",
-        "sub-01  20 x 24 x 18  3 x 3 x 3 mm  RAS  T1w, T2w",
-        "sub-02  20 x 24 x 18  3 x 3 x 3 mm  RAS  T1w, T2w",
+        "grids: size in voxels, spacing in mm, orientation",
+        "  T1w                20 x 24 x 18  3 x 3 x 3 mm  RAS  (2)",
+        "  T2w                20 x 24 x 18  3 x 3 x 3 mm  RAS  (2)",
+        "pairs of images: 2 registered (not held against pairs of different people: that takes 3)",
         "modalities that everyone has: T1w, T2w",
     ]
 
@@ -203,8 +210,10 @@ def test_inspect_counts_the_people_with_problems(tmp_path):
     root = bids(tmp_path / "data", "sub-01", "sub-02", "sub-03")
     constant(root / "sub-01/anat/sub-01_T1w.nii.gz")
     not_finite(root / "sub-03/anat/sub-03_T2w.nii.gz")
-    with pytest.raises(BadImageError, match=r"sub-01_T1w.* \(and 1 more people with problems\)"):
-        inspect_folder(root)
+    inspection = inspect_folder(root)
+    assert inspection.counts == {"registered": 1, "resampled": 0, "inter only": 0, "left out": 2}
+    with pytest.raises(BadImageError, match=r"sub-01_T1w.* \(and 1 more images with problems\)"):
+        inspection.raise_if_bad()
 
 
 def test_inspect_of_an_empty_folder(tmp_path, capsys):

@@ -11,6 +11,7 @@ from matplotlib import pyplot as plt
 from toposlearn.anatomy import structure
 from toposlearn.cohort.contrast import AGENT_T1, DIFFUSIVITY, SEQUENCES, TISSUES, Sequence, signal
 from toposlearn.cohort.head import load_head
+from toposlearn.cohort.lesions import LESION_LABELS
 from toposlearn.explore import signals
 from toposlearn.explore.signals import NOISE, ROWS, reimage, tissue_image, tissue_map, tissue_signals
 
@@ -81,11 +82,37 @@ def test_a_mass_has_a_core_a_rim_and_edema_from_the_inside_outwards():
     np.testing.assert_array_equal(tissue_map(labels, np.zeros_like(mass)), tissue_map(labels))
 
 
+def test_the_parts_of_a_lesion_are_taken_where_they_are_known():
+    labels, mass = head()
+    rows = tissue_map(labels, mass, LESION_LABELS["infarct"] * mass)
+    assert set(np.unique(rows[mass])) == {ROWS["infarct"]}
+    np.testing.assert_array_equal(tissue_map(labels, mass, 0 * labels), tissue_map(labels))
+
+
+def test_the_level_is_that_of_the_largest_cut_through_the_lesion():
+    labels = head()[0]
+    parts = np.zeros_like(labels)
+    parts[5:8, 5:8, 14], parts[5, 5, 4:7] = LESION_LABELS["edema"], LESION_LABELS["core"]
+    assert signals.lesion_level(tissue_map(labels, None, parts), (2.0, 2.0, 3.0)) == 3.0 * (14 - 9.5)
+    assert signals.lesion_level(tissue_map(labels)) == 10.0
+
+
+def test_a_lesion_map_beside_the_labels_is_found(manifest, tmp_path):
+    record = manifest.records[0]
+    labels = nib.load(record.labels)
+    parts = np.where(np.asarray(labels.dataobj) == WHITE, LESION_LABELS["infarct"], 0).astype(np.int16)
+    nib.save(labels, tmp_path / "p_dseg.nii.gz")
+    nib.save(nib.Nifti1Image(parts, labels.affine), tmp_path / "p_desc-lesion_dseg.nii.gz")
+    rows = np.asarray(tissue_image(dataclasses.replace(record, labels=tmp_path / "p_dseg.nii.gz")).dataobj)
+    np.testing.assert_array_equal(rows == ROWS["infarct"], parts > 0)
+
+
 def test_a_person_is_made_of_their_labels_and_mass(manifest):
     person = next(record for record in manifest.records if record.info["lesion"] == "true")
-    labels, mass = (np.asarray(nib.load(file).dataobj) for file in (person.labels, person.lesion))
+    parts = person.labels.with_name(person.labels.name.replace("_dseg", "_desc-lesion_dseg"))
+    labels, mass, known = (np.asarray(nib.load(file).dataobj) for file in (person.labels, person.lesion, parts))
     image = tissue_image(person)
-    np.testing.assert_array_equal(image.dataobj, tissue_map(labels, mass))
+    np.testing.assert_array_equal(image.dataobj, tissue_map(labels, mass, known))
     np.testing.assert_array_equal(image.affine, nib.load(person.labels).affine)
     assert (np.asarray(image.dataobj) == ROWS["enhancing"]).any()
 

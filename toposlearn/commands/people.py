@@ -39,11 +39,20 @@ def cohort(
 
 
 @app.command()
-def inspect(data: Annotated[Path, typer.Argument(help=FOLDER)]) -> None:
-    """Check a data set: what is there, and what is wrong with it, on one page."""
+def inspect(
+    data: Annotated[Path, typer.Argument(help=FOLDER)],
+    html: Annotated[Path | None, typer.Option(help="Page to write: the same with every image to look at.")] = None,
+) -> None:
+    """Check a data set: what is there, which images lie together, and what is wrong, on one page."""
     from toposlearn.data import inspect_folder
 
-    typer.echo(inspect_folder(data))
+    inspection = inspect_folder(data, progress=True)
+    typer.echo(inspection.page())
+    if html is not None:
+        from toposlearn.explore.inspection_page import write_inspection
+
+        typer.echo(write_inspection(inspection, html))
+    inspection.raise_if_bad()
 
 
 @app.command()

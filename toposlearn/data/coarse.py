@@ -51,14 +51,14 @@ def shrink(data: NDArray[np.generic], affine: NDArray[np.float64]) -> Image:
 
 def coarse_head(images: Mapping[str, Image]) -> CoarseHead:
     """A person's images, each `shrink`-ed, on one coarse grid."""
-    center = _center(*next(iter(images.values())))
+    center = head_center(*next(iter(images.values())))
     placed = [_place(data, affine, center) for data, affine in images.values()]
     volumes, inside, foreground = (np.stack(parts) for parts in zip(*placed, strict=True))
     return CoarseHead(tuple(images), volumes, inside, foreground)
 
 
-def _center(data: NDArray[np.float32], affine: NDArray[np.float64]) -> NDArray[np.float64]:
-    """World mm of the middle of the foreground."""
+def head_center(data: NDArray[np.float32], affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    """World mm of the middle of what is brighter than air."""
     volume = data - data.min()
     voxels = np.argwhere(brighter_than_air(volume, air_noise(volume)))
     return np.asarray(nib.affines.apply_affine(affine, voxels.mean(0)))

@@ -70,7 +70,8 @@ def judge_people(
         modalities = sorted({name for record in manifest.records for name in record.images})
     wanted = [record.subject for record in manifest.records] if subjects is None else list(subjects)
     judging = iterate_verdicts(manifest, modalities, wanted)
-    return list(tqdm(judging, total=len(wanted), desc="checking", unit="person", disable=not (progress and wanted)))
+    hidden = None if progress and wanted else True  # None: shown on a terminal only
+    return list(tqdm(judging, total=len(wanted), desc="checking", unit="person", leave=False, disable=hidden))
 
 
 def iterate_verdicts(

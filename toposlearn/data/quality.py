@@ -1,9 +1,8 @@
-"""The quality gate: each file is opened and checked before anything is computed from it."""
+"""The quality gate for files: each is opened and checked before anything is computed from it."""
 
 from __future__ import annotations
 
 import zlib
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,8 +13,7 @@ import numpy as np
 from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 
-from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.manifest import Record
 
 SAME_AFFINE_MM = 1e-2
 SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
@@ -140,46 +138,3 @@ def elsewhere(reference: ImageFacts, files: Mapping[str, Path]) -> list[str]:
         if not (same and np.allclose(image.affine, reference.affine, atol=SAME_AFFINE_MM)):
             found.append(name)
     return found
-
-
-def inspect_folder(root: str | Path) -> str:
-    """Check a whole data folder and report it on one page.
-
-    Raises:
-        FileNotFoundError: no folder, or no image in it.
-        BadImageError: the first bad image, after the whole folder was read; the message counts the others.
-    """
-    manifest = read_manifest(root)
-    errors, lines = [], [f"{manifest.root}: {len(manifest)} people", f"layout: {manifest.layout}", *_names(manifest)]
-    for record in manifest.records:
-        try:
-            facts = check_record(record)
-        except BadImageError as error:
-            errors.append(str(error))
-            continue
-        one = next(iter(facts.values()))
-        spacing = " x ".join(f"{size:g}" for size in one.spacing)
-        shape = " x ".join(map(str, one.shape))
-        lines.append(f"{record.subject}  {shape}  {spacing} mm  {one.axes}  {', '.join(sorted(facts))}")
-    if errors:
-        more = f" (and {len(errors) - 1} more people with problems)" if len(errors) > 1 else ""
-        raise BadImageError(errors[0] + more)
-    lines.append(f"modalities that everyone has: {', '.join(manifest.modalities) or 'none'}")
-    return "\n".join(lines)
-
-
-def _names(manifest: Manifest) -> list[str]:
-    """Which file became which modality, a line for each way of naming: ``T1w  PERSON_t1.nii.gz  (6)``."""
-    used = [
-        (kind, path.name.replace(record.subject, "PERSON"))
-        for record in manifest.records
-        for kind, path in (*record.images.items(), ("labels", record.labels), ("lesion mask", record.lesion))
-        if path is not None
-    ]
-    people = sorted((record.subject for record in manifest.records), key=len, reverse=True)
-    unused = [
-        ("not used", next((path.name.replace(name, "PERSON") for name in people if name in path.name), path.name))
-        for path in manifest.ignored
-    ]
-    counts = [*sorted(Counter(used).items()), *sorted(Counter(unused).items())]
-    return [f"  {kind:<18} {name}  ({count})" for (kind, name), count in counts]

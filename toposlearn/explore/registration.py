@@ -62,7 +62,7 @@ def plot_joint_histograms(
 def _draw_outlines(ax: Axes, panel: Panel, other: Volume) -> None:
     """Contours of a second image: where the head ends, and what is bright in it."""
     draw_panel(ax, panel)
-    values = cut(ndimage.gaussian_filter(_scaled(other), 0.7), panel.plane, panel.at, panel.spacing)
+    values = cut(ndimage.gaussian_filter(_scaled(other), 1.2), panel.plane, panel.at, panel.spacing)
     where = extent_of(np.shape(other), panel.plane, panel.spacing)
     ax.contour(values, levels=(0.15, 0.6), colors=CONTOUR, linewidths=0.8, extent=where, origin="lower")
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from pathlib import Path
+from typing import Any, NamedTuple, cast
 
 import nibabel as nib
 import numpy as np
@@ -23,14 +24,22 @@ from toposlearn.anatomy import STRUCTURES
 from toposlearn.cohort import contrast
 from toposlearn.cohort.contrast import SEQUENCES, Sequence
 from toposlearn.cohort.head import load_head
-from toposlearn.cohort.lesions import KINDS
+from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.tissue import ROWS
 from toposlearn.data.manifest import Record
-from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel
+from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of
 from toposlearn.explore.structures import Plane
 
 NOISE = 0.01  # standard deviation, in units of fully relaxed water
+_PARTS = {  # tissue of each label of a lesion map
+    LESION_LABELS["core"]: "necrosis",
+    LESION_LABELS["edema"]: "edema",
+    LESION_LABELS["enhancing"]: "enhancing",
+    LESION_LABELS["infarct"]: "infarct",
+    LESION_LABELS["white matter lesion"]: "lesion_white",
+}
+_SICK = [ROWS[tissue] for tissue in _PARTS.values()]
 _MASS = KINDS["high-grade-glioma"].parts  # from the center outwards, edges in radii
 
 
@@ -80,19 +89,23 @@ def tissue_signals(sequence: Sequence, *, agent: bool = False) -> NDArray[np.flo
     return contrast.tissue_signals(T1CE if agent else "", sequence, times, diffusivity)
 
 
-def tissue_map(labels: Volume, lesion: Volume | None = None) -> NDArray[np.int16]:
+def tissue_map(labels: Volume, lesion: Volume | None = None, parts: Volume | None = None) -> NDArray[np.int16]:
     """Which tissue, a row of `ROWS`, lies in each voxel (D, H, W).
 
     Args:
         labels: structure labels (D, H, W).
         lesion: mask (D, H, W) of a mass; by depth below its surface it becomes edema, enhancing rim and core.
+        parts: map (D, H, W) of a lesion's parts, labels of `toposlearn.cohort.lesions.LESION_LABELS`; goes before.
     """
     array = np.asarray(labels).astype(int)
     lookup = np.full(max(int(array.max()), *(each.label for each in STRUCTURES)) + 1, ROWS["air"], dtype=np.int16)
     for each in STRUCTURES:
         lookup[each.label] = ROWS[each.tissue]
     rows = lookup[array]
-    if lesion is not None and np.any(lesion):
+    if parts is not None:
+        for label, tissue in _PARTS.items():
+            rows[np.asarray(parts) == label] = ROWS[tissue]
+    elif lesion is not None and np.any(lesion):
         depth = ndimage.distance_transform_edt(np.asarray(lesion) > 0)
         radius = 1 - depth / depth.max()  # 0 at the deepest place
         for part in reversed(_MASS):
@@ -108,9 +121,22 @@ def tissue_image(record: Record) -> SpatialImage:
     if record.labels is None:
         head = load_head("A")
         return nib.Nifti1Image(tissue_map(head.labels), head.affine)
-    files = [file for file in (record.labels, record.lesion) if file is not None]
-    images = [nib.as_closest_canonical(nib.Nifti1Image.from_filename(file)) for file in files]
-    return nib.Nifti1Image(tissue_map(*(np.asarray(image.dataobj) for image in images)), images[0].affine)
+    parts = record.labels.with_name(record.labels.name.replace("_dseg", "_desc-lesion_dseg"))
+    labels = _canonical(record.labels)
+    lesion = None if record.lesion is None else np.asarray(_canonical(record.lesion).dataobj)
+    known = np.asarray(_canonical(parts).dataobj) if parts.exists() else None
+    return nib.Nifti1Image(tissue_map(np.asarray(labels.dataobj), lesion, known), labels.affine)
+
+
+def _canonical(file: Path) -> SpatialImage:
+    return cast(SpatialImage, nib.as_closest_canonical(nib.Nifti1Image.from_filename(file)))
+
+
+def lesion_level(tissues: NDArray[np.int16], spacing: Spacing = 2.0) -> float:
+    """Of the axial plane that shows most of a lesion, mm from the center; 10 mm where there is no lesion."""
+    counts = np.isin(tissues, _SICK).sum(axis=(0, 1))
+    level = (counts.argmax() - (len(counts) - 1) / 2) * steps_of(spacing)[2]
+    return float(level) if counts.any() else 10.0
 
 
 def reimage(
