@@ -1,4 +1,4 @@
-"""What wrong pairing does to training: the intra term on pairs whose second image lies elsewhere than it is said to.
+"""What wrong pairing does to training: the intra term on images of which all but the T1w lie elsewhere than is said.
 
 Preset lab, reconstruction and intra; only the misregistration differs. Judged on held-out people whose images are
 registered. Runs that are there are kept. `--figure FILE` draws error against misregistration.

@@ -63,9 +63,10 @@ class AugmentConfig:
     gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
     shared_pose: bool = True
     noise: float = 0.05  # standard deviation, in units of the normalized volume
-    misregister_shift: float = 0.0  # mm, for study only: b lies so far from where it is said to, differently in each
-    misregister_rotation: float = 0.0  # degrees, likewise
-    misregister_alike: bool = False  # in the same direction in everybody
+    # For study only: every modality but the first lies so far from where it is said to, each in a direction of its own.
+    misregister_shift: float = 0.0  # mm
+    misregister_rotation: float = 0.0  # degrees
+    misregister_alike: bool = False  # a modality's direction is the same in everybody
 
     def __post_init__(self) -> None:
         moves = (self.rotation, self.shift, self.misregister_shift, self.misregister_rotation)

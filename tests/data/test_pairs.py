@@ -165,28 +165,41 @@ def test_the_oracle_refuses_people_without_truth(people, smoke):
         PairDataset(blind, smoke.replace(loss={"matcher": "oracle"}))
 
 
-def test_misregistration_moves_the_second_image_alone_and_nothing_else_changes(people, smoke):
+def test_misregistration_moves_every_modality_but_the_first_and_nothing_else_changes(people, smoke):
     config = smoke.replace(augment={"shared_pose": False, **QUIET})
     moved = config.replace(augment={"misregister_shift": 20.0, "misregister_rotation": 15.0})
-    before, after = PairDataset(people, config), PairDataset(people, moved)
-    assert same({**before[0], "motions": after[0]["motions"]}, after[0])
-    one, two = augment(before[0], config), augment(after[0], moved)
-    count = len(one.subjects)
-    assert torch.equal(one.volumes[:count], two.volumes[:count])
-    assert not torch.equal(one.volumes[count:], two.volumes[count:])
-    assert torch.equal(one.a_to_b, two.a_to_b)  # the map says nothing of it: it lies
-    expected = apply_pose(before[0]["volumes"][:, 1:], then(after[0]["poses"][:, 1], after[0]["motions"]), 6.0)
-    shown = two.foreground[count:]
-    torch.testing.assert_close(two.volumes[count:][shown], expected.clamp(min=1e-6)[shown])
+    seen = set()
+    for step in range(4):
+        before, after = PairDataset(people, config)[step], PairDataset(people, moved)[step]
+        assert same({**before, "motions": after["motions"]}, after)
+        one, two = augment(before, config), augment(after, moved)
+        assert torch.equal(one.a_to_b, two.a_to_b)  # the map says nothing of it: it lies
+        expected = apply_pose(
+            before["volumes"].transpose(0, 1).flatten(0, 1)[:, None],
+            then(after["poses"].transpose(0, 1).flatten(0, 1), after["motions"].transpose(0, 1).flatten(0, 1)),
+            config.volume.spacing,
+        )
+        shown = two.foreground
+        torch.testing.assert_close(two.volumes[shown], expected.clamp(min=1e-6)[shown])
+        for place, modality in enumerate(before["modalities"].T.flatten().tolist()):
+            assert torch.equal(one.volumes[place], two.volumes[place]) == (modality == 0)
+            seen.add(modality == 0)
+    assert seen == {True, False}
 
 
-def test_misregistration_is_the_same_at_every_step_and_its_own_in_every_person(people, smoke):
-    dataset = PairDataset(people, smoke.replace(augment={"misregister_shift": 20.0}))
-    motions: dict[int, list[torch.Tensor]] = {}
-    for step in range(10):
-        for person, motion in zip(dataset[step]["subjects"].tolist(), dataset[step]["motions"], strict=True):
-            motions.setdefault(person, []).append(motion)
-    assert len(motions) > 1
+@pytest.mark.parametrize("alike", [False, True])
+def test_misregistration_is_the_same_at_every_step(people, smoke, alike):
+    dataset = PairDataset(people, smoke.replace(augment={"misregister_shift": 20.0, "misregister_alike": alike}))
+    motions: dict[tuple[int, int], list[torch.Tensor]] = {}
+    for step in range(20):
+        batch = dataset[step]
+        for person, modalities, motion in zip(
+            batch["subjects"].tolist(), batch["modalities"].tolist(), batch["motions"], strict=True
+        ):
+            for modality, one in zip(modalities, motion, strict=True):
+                if modality:
+                    motions.setdefault((0 if alike else person, modality), []).append(one)
+    assert len({modality for _, modality in motions}) == 3
     assert all(torch.equal(one, each[0]) for each in motions.values() for one in each)
     assert len({tuple(each[0].flatten().tolist()) for each in motions.values()}) == len(motions)
     assert all(each[0][:, 3].norm() == pytest.approx(20.0) for each in motions.values())

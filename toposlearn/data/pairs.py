@@ -95,7 +95,12 @@ class PairDataset(Dataset[dict[str, Tensor]]):
                 "subjects": chosen,
                 "modalities": pairs,
                 "poses": self._poses(len(people), generator),
-                "motions": torch.stack([self._motion(index) for index in chosen.tolist()]),
+                "motions": torch.stack(
+                    [
+                        torch.stack([self._motion(index, modality) for modality in pair])
+                        for index, pair in zip(chosen.tolist(), pairs.tolist(), strict=True)
+                    ]
+                ),
             }
         )
 
@@ -119,10 +124,13 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             return {}
         return {"to_template": torch.stack([person.to_template for person in people if person.to_template is not None])}
 
-    def _motion(self, index: int) -> Tensor:
-        """How far (3, 4) modality b of this person lies from where it is said to lie: the identity unless studied."""
-        augment = self.config.augment
-        generator = step_generator(self.config.train.seed, 0 if augment.misregister_alike else index, MOTION_STREAM)
+    def _motion(self, index: int, modality: int) -> Tensor:
+        """How far (3, 4) a person's modality lies from where it is said to lie: the identity unless studied."""
+        augment, count = self.config.augment, len(self.config.volume.modalities)
+        if modality == 0:
+            return torch.eye(3, 4)
+        number = modality + count * (0 if augment.misregister_alike else index)
+        generator = step_generator(self.config.train.seed, number, MOTION_STREAM)
         return draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
 
     def _poses(self, count: int, generator: torch.Generator) -> Tensor:
@@ -141,7 +149,7 @@ def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Gener
     """Pose the two modalities of each person, change the intensity of each by itself; on the batch's device."""
     spacing = config.volume.spacing
     poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
-    flat = torch.cat([poses[0], then(poses[1], batch["motions"])])
+    flat = then(poses.flatten(0, 1), batch["motions"].transpose(0, 1).flatten(0, 1))
     volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], flat, spacing)
     shown = batch["foreground"].transpose(0, 1).flatten(0, 1)[:, None]
     foreground = apply_pose(shown.float(), flat, spacing, nearest=True) > 0.5
