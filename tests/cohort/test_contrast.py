@@ -11,6 +11,7 @@ from toposlearn.cohort.contrast import (
     draw_diffusivity,
     draw_sequence,
     draw_tissues,
+    fluid_null,
     signal,
     tissue_signals,
 )
@@ -85,6 +86,14 @@ def test_an_inversion_nulls_the_tissue_it_was_timed_for():
     null = signal(Sequence(9000.0, 0.0, inversion), t1, t1, np.ones(1))
     np.testing.assert_allclose(null, 0, atol=1e-12)
     assert signal(Sequence(9000.0, 0.0, inversion / 2), t1, t1, np.ones(1)) > 0  # magnitude, never negative
+
+
+@pytest.mark.parametrize("repetition", [6000.0, 9000.0, 12000.0])
+def test_fluid_is_nulled_at_its_own_inversion_time(repetition):
+    t1, t2, density = ALL_TISSUES["csf"]
+    sequence = Sequence(repetition, 110.0, fluid_null(repetition))
+    null = signal(sequence, np.array([t1]), np.array([t2]), np.array([density]))
+    np.testing.assert_allclose(null, 0, atol=1e-9)
 
 
 def test_times_are_drawn_around_the_published_ones():

@@ -23,7 +23,8 @@ from toposlearn.cohort.deformation import (
 )
 from toposlearn.cohort.head import Head, load_head
 from toposlearn.cohort.lesions import KINDS, draw_lesion, lesion_sites
-from toposlearn.cohort.pathology import AGE_MM, DEVELOPMENTAL_MM, growth_fields, shape_velocity
+from toposlearn.cohort.pathology import DEVELOPMENTAL_MM, growth_fields, shape_velocity
+from toposlearn.cohort.recipes import BODIES
 
 CONTROL = replace(draw_person(0), age=50, diagnosis="control", degree=None)
 OLD_AND_ILL = replace(CONTROL, age=80, diagnosis="atrophy", degree="severe")
@@ -41,7 +42,7 @@ def test_no_head_folds(family):
     _, grid, growth, sites = family
     for person in range(12):
         generator = np.random.default_rng(person)
-        velocity = random_velocity(generator, grid) + shape_velocity(OLD_AND_ILL, growth)
+        velocity = random_velocity(generator, grid) + shape_velocity(OLD_AND_ILL, growth, BODIES["full"])
         if person % 2:
             name = list(KINDS)[person // 2 % len(KINDS)]
             velocity += draw_lesion(generator, name, sites, grid).velocity(grid)
@@ -147,18 +148,20 @@ def test_a_mass_pushes_its_surroundings_away():
 
 
 def test_age_and_diagnosis_bend_what_they_should():
-    names = ("ventricles", "hippocampus", "left caudate", "right caudate")
-    growth = dict(zip(names, np.eye(4), strict=True))
-    np.testing.assert_allclose(shape_velocity(CONTROL, growth), np.zeros(4))
-    np.testing.assert_allclose(shape_velocity(replace(CONTROL, age=80), growth), [AGE_MM / 2, 0, 0, 0])
-    degrees = [
-        shape_velocity(replace(CONTROL, diagnosis="atrophy", degree=degree), growth)
-        for degree in ("mild", "moderate", "severe")
-    ]
-    assert 0 < degrees[0][0] < degrees[1][0] < degrees[2][0]  # ventricles
-    assert 0 > degrees[0][1] > degrees[1][1] > degrees[2][1]  # hippocampus
-    developmental = shape_velocity(replace(CONTROL, diagnosis="developmental"), growth)
-    np.testing.assert_allclose(developmental, [0, 0, DEVELOPMENTAL_MM, -DEVELOPMENTAL_MM])
+    names = ("ventricles", "hippocampus", "cerebrum", "left caudate", "right caudate")
+    growth = dict(zip(names, np.eye(5), strict=True))
+    for body in BODIES.values():
+        np.testing.assert_allclose(shape_velocity(CONTROL, growth, body), np.zeros(5))
+        old = shape_velocity(replace(CONTROL, age=80), growth, body)
+        np.testing.assert_allclose(old, [body.ventricles / 2, 0, -body.cerebrum / 2, 0, 0])
+        degrees = [
+            shape_velocity(replace(CONTROL, diagnosis="atrophy", degree=degree), growth, body)
+            for degree in ("mild", "moderate", "severe")
+        ]
+        assert 0 < degrees[0][0] < degrees[1][0] < degrees[2][0]  # ventricles
+        assert 0 > degrees[0][1] > degrees[1][1] > degrees[2][1]  # hippocampus
+        developmental = shape_velocity(replace(CONTROL, diagnosis="developmental"), growth, body)
+        np.testing.assert_allclose(developmental, [0, 0, 0, DEVELOPMENTAL_MM, -DEVELOPMENTAL_MM])
 
 
 def test_the_map_to_the_subject_undoes_the_map_to_the_template():

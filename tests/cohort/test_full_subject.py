@@ -134,3 +134,20 @@ def test_the_same_scan_whatever_else_is_scanned():
     few, all_of_them = someone(modalities=("T2w", "ADC")), someone()
     for name in ("T2w", "ADC"):
         np.testing.assert_array_equal(few.scans[name].image, all_of_them.scans[name].image)
+
+
+def test_fluid_is_dark_in_every_flair(everywhere):
+    for subject in everywhere.values():
+        fluid = ndimage.binary_erosion(subject.labels == 1)
+        white = ndimage.binary_erosion(np.isin(subject.labels, labels_of_tissue("white")))
+        assert median(subject, "FLAIR", fluid) < 0.4 * median(subject, "FLAIR", white)
+
+
+def test_heads_are_as_large_as_people_have_them():
+    volumes = [
+        (simulate(draw_person(number, recipe="full"), recipe=replace(RECIPE, modalities=("T1w",))).labels > 0).sum()
+        for number in range(8)
+    ]
+    milliliters = np.array(volumes) * RECIPE.spacing**3 / 1000
+    assert 1443 - 2 * 129 < milliliters.mean() < 1443 + 2 * 129  # toposlearn.cohort.published
+    assert milliliters.std() / milliliters.mean() < 0.15

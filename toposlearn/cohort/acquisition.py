@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import NamedTuple
 
 import numpy as np
@@ -21,6 +22,8 @@ INTENSITY = 1000.0  # of the brightest tissue in a written image
 ADC_UNITS = 1e6  # an ADC image counts in 1e-6 mm^2/s
 HIGHEST_ADC = 4000.0
 SITE_SPREAD = {"plain": 0.05, "full": 0.08}  # relative, of a site's timings around the nominal ones
+LATER_INVERSION = 1.2  # of a T1w in recipe full: gray and white matter differ less then, as in real templates
+DIFFUSION_NOISE = 2.0  # of diffusion-weighted scans, relative to others: they are fast and coarse
 _FULL_PROTOCOLS = 1000  # keeps the protocols of recipe full apart from those of plain
 
 
@@ -35,9 +38,14 @@ class Scan(NamedTuple):
 def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.Sequence:
     """The timing of one modality at one site; a T1w with contrast agent is made like the one without."""
     base = "T1w" if modality == T1CE else protocol_name(modality)
-    first, known = (0, MODALITIES) if recipe.name == "plain" else (_FULL_PROTOCOLS, ALL_MODALITIES)
-    number = first + SITES.index(site) * len(known) + known.index(base)
-    return contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+    if recipe.name == "plain":
+        number = SITES.index(site) * len(MODALITIES) + MODALITIES.index(base)
+        return contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+    number = _FULL_PROTOCOLS + SITES.index(site) * len(ALL_MODALITIES) + ALL_MODALITIES.index(base)
+    drawn = contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+    if base == "FLAIR":
+        return replace(drawn, inversion=contrast.fluid_null(drawn.repetition))
+    return replace(drawn, inversion=drawn.inversion * LATER_INVERSION) if drawn.inversion else drawn
 
 
 def protocol_name(modality: str) -> str:
@@ -102,15 +110,16 @@ def _measure(
 ) -> Tensor:
     """What the scanner records, before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
     site = scanner.SCANNERS[person.site]
+    sigma = site.noise * (DIFFUSION_NOISE if protocol.b_value else 1.0)
     diffusivity = contrast.draw_diffusivity(stream(person.seed, "diffusion", person.number))
     signals = contrast.tissue_signals(protocol_name(modality), protocol, times, diffusivity)
     clean = _relative(field, view, signals, signals)
     bias = scanner.draw_bias(generator, clean.shape, site.bias)
-    image = scanner.rician(generator, clean * bias, site.noise)
+    image = scanner.rician(generator, clean * bias, sigma)
     if modality != "ADC":
         return image * INTENSITY
     plain = _relative(field, view, contrast.signal(protocol, *times.T), signals)
-    unweighted = scanner.rician(generator, plain * bias, site.noise)
+    unweighted = scanner.rician(generator, plain * bias, sigma)
     return ((unweighted / image.clamp(min=1e-6)).log() / protocol.b_value * ADC_UNITS).clamp(0, HIGHEST_ADC)
 
 

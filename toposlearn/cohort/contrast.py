@@ -127,6 +127,12 @@ def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> ND
     return np.asarray(values * np.exp(spread * generator.standard_normal(values.shape)))
 
 
+def fluid_null(repetition: float) -> float:
+    """The inversion time (ms) at which fluid gives no signal: where a scanner puts that of a FLAIR."""
+    t1 = ALL_TISSUES["csf"][0]
+    return float(t1 * (np.log(2) - np.log1p(np.exp(-repetition / t1))))
+
+
 def draw_sequence(generator: np.random.Generator, name: str, spread: float = 0.05) -> Sequence:
     """The protocol of one site for one modality: timings a few percent from `SEQUENCES`."""
     base, factors = SEQUENCES[name], np.exp(spread * generator.standard_normal(3))

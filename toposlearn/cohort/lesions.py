@@ -44,7 +44,7 @@ class Part(NamedTuple):
 class Kind:
     """One kind of lesion: parts from the center outwards, how many foci of which radius (mm), and where.
 
-    `push` is the mass effect: how far tissue at the edge moves, in radii.
+    `push` is the mass effect: how far tissue moves at most, in radii, and `pushed_at` how far from the center.
     """
 
     parts: tuple[Part, ...]
@@ -52,6 +52,7 @@ class Kind:
     sites: SiteKind
     foci: tuple[int, int] = (1, 1)
     push: float = 0.0
+    pushed_at: float = 0.55  # tissue grows up to 1.7 times as far out, and is squeezed beyond
     one_side: bool = False
 
 
@@ -66,6 +67,7 @@ KINDS: Mapping[str, Kind] = {
         radius=(12.0, 24.0),
         sites="deep",
         push=0.2,
+        pushed_at=1.0,
     ),
     "high-grade-glioma": Kind(
         (
@@ -121,7 +123,7 @@ class Lesion:
     def velocity(self, grid: ControlGrid) -> NDArray[np.float64]:
         """Mass effect (3, X, Y, Z) in mm: the tissue around is pushed outwards."""
         pushes = [
-            self.kind.push * radius * bulge_velocity(center, radius, grid)
+            self.kind.push * radius * bulge_velocity(center, self.kind.pushed_at * radius, grid)
             for center, radius in zip(self.centers, self.radii.tolist(), strict=True)
         ]
         return np.asarray(sum(pushes))

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
+from toposlearn.cohort.deformation import PoseRange
 from toposlearn.cohort.people import RecipeName
 from toposlearn.config import MODALITIES
 
@@ -16,12 +17,36 @@ ALL_MODALITIES = ("T1w", T1CE, "T2w", "FLAIR", "PDw", "dwi", "ADC")
 
 
 @dataclass(frozen=True)
+class Body:
+    """How heads vary, and age.
+
+    Attributes:
+        pose: of the head in the scanner, its size included.
+        scale: mean size, relative to the label map (which, like all in MNI space, is larger than people).
+        ventricles: mm by which they grow over sixty years, at their boundary.
+        cerebrum: mm by which cortex and white matter shrink meanwhile.
+    """
+
+    pose: PoseRange = field(default_factory=PoseRange)
+    scale: float = 1.0
+    ventricles: float = 1.5
+    cerebrum: float = 0.0
+
+
+BODIES: Mapping[str, Body] = {
+    "plain": Body(),
+    "full": Body(PoseRange(size=0.03, stretch=0.03), scale=0.91, ventricles=4.0, cerebrum=2.0),
+}
+
+
+@dataclass(frozen=True)
 class Recipe:
     """Settings of a cohort, beside its seed and anatomy.
 
     Attributes:
         name: ``plain`` (atrophy or not, a mass or not, all scans of a person on one grid) or ``full`` (three diagnoses,
-            five kinds of lesion, four sites whose scans differ in resolution, axes and field of view).
+            five kinds of lesion, four sites whose scans differ in resolution, axes and field of view, heads of
+            people's size).
         modalities: scans of each person.
         voxels: along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm.
         misregister_mm: how far the head moved before each scan but the first, unknown to the headers.
@@ -54,6 +79,11 @@ class Recipe:
     def spacing(self) -> float:
         """Isotropic, mm."""
         return SPACING if self.voxels is None else WIDTH_MM / self.voxels
+
+    @property
+    def body(self) -> Body:
+        """How heads vary."""
+        return BODIES[self.name]
 
     def to_dict(self) -> dict[str, Any]:
         """Only what differs from the plain recipe, for the description of a data set."""

@@ -15,7 +15,7 @@ from toposlearn.cohort import deformation, pathology
 from toposlearn.cohort.acquisition import Scan, acquire, scan_number
 from toposlearn.cohort.lesions import Lesion, draw_lesion
 from toposlearn.cohort.people import Person
-from toposlearn.cohort.recipes import PLAIN, Recipe
+from toposlearn.cohort.recipes import PLAIN, Body, Recipe
 from toposlearn.cohort.streams import stream
 from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
 
@@ -74,7 +74,7 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
 
     Args:
         person: from `draw_person`, drawn for this recipe.
-        pose: how far the head may turn and move in the scanner.
+        pose: how far the head may turn and move in the scanner; the recipe's unless given.
         recipe: which scans, on which grid.
     """
     stage, affine = stage_of(person.anatomy), image_affine(recipe)
@@ -82,7 +82,7 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
     if person.lesion_type is not None:
         generator = stream(person.seed, "lesion", person.number)
         lesion = draw_lesion(generator, person.lesion_type, stage.lesion_sites, stage.grid)
-    shape = _bend(person, stage, lesion, pose or deformation.PoseRange())
+    shape = _bend(person, stage, lesion, pose or recipe.body.pose, recipe.body)
     points = _points(shape, stage, recipe)
     labels = labels_at(points, stage)
     still = tissue_field(points, labels, stage, lesion)
@@ -113,11 +113,11 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
     )
 
 
-def _bend(person: Person, stage: Stage, lesion: Lesion | None, pose: deformation.PoseRange) -> _Shape:
-    scale = MALE_SCALE if person.sex == "M" else 1 / MALE_SCALE
+def _bend(person: Person, stage: Stage, lesion: Lesion | None, pose: deformation.PoseRange, body: Body) -> _Shape:
+    scale = body.scale * (MALE_SCALE if person.sex == "M" else 1 / MALE_SCALE)
     affine = deformation.draw_affine(stream(person.seed, "pose", person.number), pose, scale)
     velocity = deformation.random_velocity(stream(person.seed, "shape", person.number), stage.grid)
-    velocity += pathology.shape_velocity(person, stage.growth)
+    velocity += pathology.shape_velocity(person, stage.growth, body)
     if lesion is not None:
         velocity += lesion.velocity(stage.grid)
     return _Shape(affine, deformation.exponentiate(velocity))

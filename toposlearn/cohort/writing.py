@@ -70,7 +70,7 @@ def write_cohort(
         seed: same seed, same voxels.
         anatomy: label map ``A`` or ``B``.
         workers: processes; None takes one per core, at most 8.
-        pose: how far heads may turn and move in the scanner.
+        pose: how far heads may turn and move in the scanner; the recipe's unless given.
         recipe: which people, and which scans of them.
         progress: show a progress bar.
 
@@ -86,7 +86,7 @@ def write_cohort(
     people = [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
     _open(out, seed, anatomy, recipe)
     missing = [person for person in people if not _is_complete(out, person)]
-    finished = _run(missing, out, pose or PoseRange(), recipe, workers or min(os.cpu_count() or 1, 8))
+    finished = _run(missing, out, pose or recipe.body.pose, recipe, workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
