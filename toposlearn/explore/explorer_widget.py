@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +15,7 @@ from toposlearn.explore.explorer import View, answer, describe, first_view, toke
 from toposlearn.explore.explorer_figure import draw_answer
 from toposlearn.explore.explorer_layout import ClickArea, click_areas, point_of_click
 from toposlearn.explore.explorer_scene import Scene
+from toposlearn.explore.quiet import Quiet
 
 DPI = 90
 _WAYS = ("right, mm", "front, mm", "up, mm")
@@ -37,7 +36,7 @@ class ClickablePicture(anywidget.AnyWidget):
     clicked = traitlets.List(traitlets.Float(), [0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
 
 
-class Explorer:
+class Explorer(Quiet):
     """Controls and picture of one scene. The first picture is drawn here, so its errors are the caller's.
 
     Attributes:
@@ -47,7 +46,6 @@ class Explorer:
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
         self.areas: tuple[ClickArea, ...] = ()
-        self._quiet = False
         self.controls = _controls(scene)
         self.sliders = _sliders(scene)
         self.picture = ClickablePicture()
@@ -75,15 +73,6 @@ class Explorer:
             for slider, value in zip(self.sliders, center.tolist(), strict=True):
                 slider.value = value
         self._draw()
-
-    @contextmanager
-    def _silence(self) -> Iterator[None]:
-        """Several sliders move, one picture is drawn."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def _click(self, change: dict[str, Any]) -> None:
         point = point_of_click(self.areas, *change["new"][:2])

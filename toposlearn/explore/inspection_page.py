@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Mapping, Sequence
 from html import escape
 from io import BytesIO
@@ -19,6 +18,7 @@ from toposlearn.data import Inspection, PairVerdict, PersonVerdict, Record
 from toposlearn.data.coarse import head_center, shrink
 from toposlearn.data.inspection import told
 from toposlearn.data.quality import read_image
+from toposlearn.explore.html_page import data_uri, figure_element, html_page
 from toposlearn.explore.slices import PLANE_AXES, PLANES, write_letters
 from toposlearn.explore.structures import Plane
 from toposlearn.reproducibility import atomic_path
@@ -27,13 +27,6 @@ HALF = 110.0  # mm from the head's center to the edge of a picture
 STEP = 2.0  # mm a pixel
 MOST_PAIRS = 24  # pictures of pairs that do not lie together
 CONTOUR = "#E69F00"
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:76rem;margin:2rem auto;padding:0 1rem;color:#1f2329;background:#fff}
-img{max-width:100%;height:auto;vertical-align:middle}figure{margin:1rem 0}figcaption{color:#4a5058}
-table{border-collapse:collapse;font-size:.85em;margin:.6rem 0}pre{overflow-x:auto;font-size:.85em}
-td,th{border-bottom:1px solid #d8dee4;padding:.25rem .6rem;text-align:left}.bad{color:#b3261e}.good{color:#1b7f4b}
-"""
-
 Loaded = tuple[NDArray[np.float64], NDArray[np.float64]]  # voxels, affine
 
 
@@ -49,10 +42,9 @@ def write_inspection(inspection: Inspection, file: Path) -> Path:
             _pair_picture(inspection.manifest.select([name]).records[0], pair) for name, pair in suspicious[:MOST_PAIRS]
         ]
     parts += ["<h2>Everybody</h2>", f"<p>{CAPTION}</p>", _people(inspection)]
-    head = f"<meta charset='utf-8'><title>{escape(inspection.manifest.root.name)}</title><style>{STYLE}</style>"
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as partial:
-        partial.write_text(f"<!doctype html><html lang='en'><head>{head}</head><body>{''.join(parts)}</body></html>\n")
+        partial.write_text(html_page(inspection.manifest.root.name, "\n".join(parts)))
     return file
 
 
@@ -113,7 +105,7 @@ def _thumbnail(image: Loaded | None, center: NDArray[np.float64], without: str) 
     pixels = (255 * world_plane(image, center, "axial")[::-1]).astype(np.uint8)
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, format="JPEG", quality=80)
-    return f"<td><img alt='' width=110 src='data:image/jpeg;base64,{b64encode(buffer.getvalue()).decode()}'></td>"
+    return f'<td><img alt="" width="110" src="{data_uri(buffer.getvalue(), "jpeg")}"></td>'
 
 
 def plot_pair(first: Loaded, second: Loaded, title: str = "") -> Figure:
@@ -136,8 +128,4 @@ def plot_pair(first: Loaded, second: Loaded, title: str = "") -> Figure:
 def _pair_picture(record: Record, pair: PairVerdict) -> str:
     first, second = (_load(record, name) for name in (pair.first, pair.second))
     figure = plot_pair(first, second, f"{record.subject}: {pair.first}, outlines of {pair.second}")
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=90)
-    source = f"data:image/png;base64,{b64encode(buffer.getvalue()).decode()}"
-    caption = escape(f"{record.subject}  {told(pair)}")
-    return f"<figure><img alt='' src='{source}'><figcaption>{caption}</figcaption></figure>"
+    return figure_element(figure, f"{record.subject}  {told(pair)}")

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import ipywidgets as widgets
@@ -14,6 +12,7 @@ from numpy.typing import NDArray
 
 from toposlearn.cohort.contrast import SEQUENCES, Sequence
 from toposlearn.cohort.recipes import T1CE
+from toposlearn.explore.quiet import Quiet
 from toposlearn.explore.signals import plot_contrast
 from toposlearn.explore.slices import Spacing
 from toposlearn.explore.structures import Plane
@@ -22,7 +21,7 @@ _NAMES = {T1CE: "T1w + agent"}
 _SLIDERS = {"TR, ms": (200, 10_000, 100), "TE, ms": (2, 300, 1), "TI, ms": (0, 10_000, 10), "b, s/mm²": (0, 2000, 50)}
 
 
-class SignalBrowser:
+class SignalBrowser(Quiet):
     """Controls and picture. The first picture is drawn here, so its errors are the caller's.
 
     Attributes:
@@ -41,7 +40,6 @@ class SignalBrowser:
         self.agent = widgets.Checkbox(description="contrast agent")
         self.picture = widgets.Image(format="png")
         self.words = widgets.Label()
-        self._quiet = False
         self._press()
         self.buttons.observe(self._press, names="value")
         for control in (*self.sliders, self.agent):
@@ -54,15 +52,6 @@ class SignalBrowser:
         """What the sliders say."""
         repetition, echo, inversion, b_value = (float(slider.value) for slider in self.sliders)
         return Sequence(repetition, echo, inversion, b_value)
-
-    @contextmanager
-    def _silence(self) -> Iterator[None]:
-        """Several controls move, one picture is drawn."""
-        self._quiet = True
-        try:
-            yield
-        finally:
-            self._quiet = False
 
     def _press(self, _change: object = None) -> None:
         """A protocol's button: its timing goes to the sliders."""

@@ -3,29 +3,16 @@
 from __future__ import annotations
 
 import html
-from base64 import b64encode
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from io import BytesIO
 
 import pandas as pd
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
 from toposlearn.cohort.published import SOURCES
+from toposlearn.explore.html_page import figure_element, html_page
 from toposlearn.explore.realism.image_figures import ordered, short
 from toposlearn.explore.realism.row import NOT_JUDGED, Row
-
-STYLE = """
-body{font:16px/1.5 system-ui,sans-serif;max-width:72rem;margin:2rem auto;padding:0 1rem;color:#1f2329;background:#fff}
-img{max-width:100%;height:auto}figure{margin:1rem 0}figcaption{color:#4a5058;max-width:60rem}
-table{border-collapse:collapse;font-size:.85em;margin:.6rem 0}
-td,th{border-bottom:1px solid #d8dee4;padding:.25rem .6rem;text-align:left;vertical-align:top}
-td.n{text-align:right;white-space:nowrap;font-variant-numeric:tabular-nums}
-.good{color:#1b7f4b;font-weight:600}.bad{color:#b3261e;font-weight:600}.open{color:#5f6770}
-details{margin:.5rem 0}summary{cursor:pointer}li{margin:.3rem 0}
-"""
-
 
 RESOLUTION = (
     "<p>Voxel size: width of the edge between white matter and fluid, both in mm, right–left × front–back × "
@@ -137,7 +124,7 @@ def page_of(
     parts = [f"<h1>{html.escape(title)}</h1>", f"<p>{html.escape(lead)}</p>", _summary(rows)]
     for section in SECTIONS:
         parts.append(f"<h2>{section.title}</h2>\n<p>{section.text}</p>")
-        parts += [_figure(figures[name], caption) for name, caption in section.figures if name in figures]
+        parts += [figure_element(figures[name], caption) for name, caption in section.figures if name in figures]
         parts.append(_table([row for row in rows if row.group.startswith(section.groups or ("–",))], sources))
     parts += ["<h2>Resolution</h2>", RESOLUTION, _voxels(images)]
     parts.append("<h2>Where it falls short</h2>\n<ul>")
@@ -145,8 +132,7 @@ def page_of(
     parts.append("</ul>\n<h2>Sources</h2>\n<ol>")
     parts += [f'<li id="{key}">{html.escape(SOURCES[key])}.</li>' for key in sources]
     body = "\n".join([*parts, "</ol>"])
-    head = f'<meta charset="utf-8"><title>{html.escape(title)}</title><style>{STYLE}</style>'
-    return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
+    return html_page(title, body)
 
 
 def counts(rows: Iterable[Row]) -> dict[str, int]:
@@ -167,15 +153,6 @@ def _summary(rows: Sequence[Row]) -> str:
         "range; it does not say that people look real.</p>\n"
         f"<details><summary>What lies outside</summary><ul>{items}</ul></details>"
     )
-
-
-def _figure(figure: Figure, caption: str) -> str:
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    plt.close(figure)
-    data = b64encode(buffer.getvalue()).decode()
-    source = f"data:image/png;base64,{data}"
-    return f'<figure><img alt="{html.escape(caption)}" src="{source}"><figcaption>{caption}</figcaption></figure>'
 
 
 def _table(rows: Sequence[Row], sources: Sequence[str]) -> str:
