@@ -19,7 +19,7 @@ from toposlearn.models import load_weights
 from toposlearn.pretrain import encode, error_matrix, pretrain
 from toposlearn.pretrain.run_folder import WEIGHTS
 from toposlearn.pretrain.scorecard import controls
-from toposlearn.statistics import across_people, bootstrap_people, same_person
+from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
 
 Level = tuple[float, float, bool]
 LEVELS: tuple[Level, ...] = (  # mm, degrees, in the same direction in everybody
@@ -43,11 +43,18 @@ def train(config: TacoConfig, data: Path, out: Path, level: Level) -> Path:
     return pretrain(moved, data, run, resume=(run / "checkpoint.pt").exists())
 
 
-def judge(weights: Path, people: PosedPeople) -> dict[str, tuple[float, float, float]]:
-    """Mean error and its 95 % interval over people, in mm: of one person's two modalities, and of two people."""
+Numbers = dict[str, tuple[float, float, float]]  # name -> value, low, high
+
+
+def errors_of(weights: Path, people: PosedPeople) -> Floats:
+    """Error of the best match (1, S, S), mm: rows in T1w, columns in T2w."""
     model, _ = load_weights(weights)
     first, second = (encode(model, people, modality)[STRIDE] for modality in ("T1w", "T2w"))
-    errors = error_matrix(first, second, people.token_template(STRIDE), people.token_mask(STRIDE))[None]
+    return error_matrix(first, second, people.token_template(STRIDE), people.token_mask(STRIDE))[None]
+
+
+def numbers(errors: Floats) -> Numbers:
+    """Mean error, or difference, and its 95 % interval over people: of a person's two modalities, of two people."""
     own = same_person(errors)
     return {
         "same person": (float(own.mean()), *bootstrap_people(own)),
@@ -55,14 +62,14 @@ def judge(weights: Path, people: PosedPeople) -> dict[str, tuple[float, float, f
     }
 
 
-def draw(found: Mapping[Level, dict[str, tuple[float, float, float]]], position: float, file: Path) -> None:
+def draw(found: Mapping[Level, Numbers], position: float, file: Path) -> None:
     """Error against shift in a direction of each person's own, against a shift that all share, and against rotation."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
     clean = LEVELS[0]
     panels = (
-        ("mm, in each person in another direction", 0, lambda level: level[1] == 0 and not level[2]),
-        ("mm, in everybody in the same direction", 0, lambda level: level == clean or level[2]),
-        ("degrees, in each person about another axis", 1, lambda level: level[0] == 0),
+        ("mm\neach person in another direction", 0, lambda level: level[1] == 0 and not level[2]),
+        ("mm\neverybody in the same direction", 0, lambda level: level == clean or level[2]),
+        ("degrees\neach person about another axis", 1, lambda level: level[0] == 0),
     )
     for axis, (title, which, chosen) in zip(axes, panels, strict=True):
         levels = [level for level in found if chosen(level)]
@@ -81,6 +88,16 @@ def draw(found: Mapping[Level, dict[str, tuple[float, float, float]]], position:
     figure.savefig(file, dpi=120)
 
 
+def told(level: Level, measured: Numbers, more: str = "") -> list[Row]:
+    """A row for each number of one level."""
+    shift, rotation, alike = level
+    where = f"{shift:g} mm, {rotation:g} degrees{', all alike' * alike}"
+    return [
+        Row(f"{where}, {name}{more} [{low:.1f}, {high:.1f}]", value, "mm")
+        for name, (value, low, high) in measured.items()
+    ]
+
+
 def main() -> None:
     """Train, judge, print."""
     parser = options(__doc__ or "")
@@ -93,15 +110,16 @@ def main() -> None:
     out = arguments.out / f"{steps}-steps"
     config = with_variant(preset("lab").replace(train={"steps": steps, "score_every": 0}), "intra")
     people = load_posed(arguments.data, config, 16)
-    found = {level: judge(train(config, arguments.data, out, level), people) for level in levels}
+    errors = {level: errors_of(train(config, arguments.data, out, level), people) for level in levels}
+    found = {level: numbers(each) for level, each in errors.items()}
     position = across_people(controls(people, STRIDE).position)
     if arguments.figure is not None:
         draw(found, position, arguments.figure)
     rows = [Row("two people: grid position", position, "mm")]
-    for (shift, rotation, alike), measured in found.items():
-        for name, (value, low, high) in measured.items():
-            where = f"{shift:g} mm, {rotation:g} degrees{', all alike' * alike}"
-            rows.append(Row(f"{where}, {name} [{low:.1f}, {high:.1f}]", value, "mm"))
+    for level, measured in found.items():
+        rows += told(level, measured)
+        if level != levels[0]:
+            rows += told(level, numbers(errors[level] - errors[levels[0]]), ", more than registered")
     report(rows, arguments.json)
 
 

@@ -19,6 +19,7 @@ from toposlearn import cli, report, run
 from toposlearn.anatomy import DONOR_IDS, load_label_map
 from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
+from toposlearn.config import VARIANTS
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -146,9 +147,11 @@ def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     calls, drawn = stand_in("toposlearn.downstream", "run_ablation", {"A/full": 1}), []
     monkeypatch.setattr("toposlearn.explore.overview.save_overview", lambda *arguments: drawn.append(arguments))
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
-    assert calls[0][1] == {"held_out": None, "seeds": range(2), "shipped": Path("weights")}
+    assert calls[0][1] == {"held_out": None, "seeds": range(2), "variants": VARIANTS, "shipped": Path("weights")}
+    assert cli.execute(["ablation", "--variants", "intra,full"]) == 0
+    assert calls[1][1]["variants"] == ("intra", "full")
     assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]
-    assert capsys.readouterr().out == "runs/mine/results.json\n"
+    assert capsys.readouterr().out == "runs/mine/results.json\nruns/ablation/results.json\n"
 
 
 def test_matchers_passes_its_options_on_and_prints_tables(stand_in, tmp_path, capsys):

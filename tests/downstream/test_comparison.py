@@ -88,3 +88,9 @@ def test_complete_runs_are_not_trained_again(ablation):
     before = weights.stat().st_mtime_ns
     run_ablation(config, data, out / "runs", **arguments)
     assert weights.stat().st_mtime_ns == before
+
+
+def test_an_unknown_variant_ends_it_before_anything_is_trained(smoke, cohort, tmp_path):
+    with pytest.raises(ValueError, match="unknown variant 'fulll'"):
+        run_ablation(smoke, cohort, tmp_path / "runs", variants=("reconstruction", "fulll"), progress=False)
+    assert not (tmp_path / "runs").exists()

@@ -17,6 +17,9 @@ def ablation(
     out: Annotated[Path, typer.Option(help="Folder of the runs.")] = Path("runs/ablation"),
     preset: PresetOption = "lab",
     seeds: SeedsOption = 3,
+    variants: Annotated[
+        str | None, typer.Option(help="Of the loss, with commas; those of the paper unless given.")
+    ] = None,
     shipped: Annotated[Path | None, typer.Option(help="Folder for the first seed's weights and the results.")] = None,
 ) -> None:
     """Pre-train with and without each term of the loss, several seeds each, and compare."""
@@ -26,7 +29,8 @@ def ablation(
 
     from toposlearn.downstream import run_ablation
 
-    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    chosen = tuple(variants.split(",")) if variants else config.VARIANTS
+    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
     if shipped is not None:
         from toposlearn.explore.overview import save_overview
 

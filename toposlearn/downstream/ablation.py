@@ -50,6 +50,8 @@ def run_ablation(
         The metrics that were written.
     """
     started, out = time.perf_counter(), Path(out)
+    for variant in variants:
+        with_variant(config, variant)  # an unknown name ends it before hours of training
     fresh = not any_begun(variants, seeds, out)
     weights = train_all(config, variants, seeds, data, out, progress)
     judges = gather_judges(config, data, held_out)
