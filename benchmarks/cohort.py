@@ -1,6 +1,7 @@
 """Cost of simulating people and writing them: processor seconds a person, by grid and recipe, as the command does it.
 
-Each row is one run of ``toposlearn cohort`` in a fresh process; its processor time, start included, over the people.
+Each row is one run of ``toposlearn cohort --workers 1`` in a fresh process; its processor time, start included, over
+the people. Several processes may slow each other, where they share memory and caches: ``--workers 2`` shows it.
 """
 
 from __future__ import annotations
@@ -23,11 +24,12 @@ RUNS = {  # recipe, voxels along each side, modalities -> seconds a person at mo
 }
 
 
-def processor_seconds(recipe: str, voxels: str, modalities: str, people: int, folder: Path) -> float:
+def processor_seconds(recipe: str, voxels: str, modalities: str, people: int, workers: int, folder: Path) -> float:
     """Of one run of the command and the processes it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     asked = ["--recipe", recipe, "--voxels", voxels, "--modalities", modalities, "--subjects", str(people)]
-    command = [sys.executable, "-m", "toposlearn", "cohort", *asked, "--out", str(folder)]
+    asked += ["--workers", str(workers), "--out", str(folder)]
+    command = [sys.executable, "-m", "toposlearn", "cohort", *asked]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
@@ -37,14 +39,16 @@ def main() -> None:
     """Run every recipe, print the table."""
     parser = options(__doc__ or "")
     parser.add_argument("--people", type=int, default=200, help="in each run (default: 200)")
+    parser.add_argument("--workers", type=int, default=1, help="processes at a time (default: 1)")
     arguments = parser.parse_args()
     people = 12 if arguments.quick else arguments.people
     rows = []
     for (recipe, voxels, modalities), bound in list(RUNS.items())[: 1 if arguments.quick else None]:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = processor_seconds(recipe, voxels, modalities, people, Path(folder) / "cohort")
-        name = f"{recipe}, {voxels} voxels a side, {modalities.count(',') + 1} modalities, {people} people"
-        # a dozen people do not pay for the start of three processes
+            seconds = processor_seconds(recipe, voxels, modalities, people, arguments.workers, Path(folder) / "cohort")
+        scans = f"{voxels} voxels a side, {modalities.count(',') + 1} modalities"
+        name = f"{recipe}, {scans}, {people} people, {arguments.workers} at a time"
+        # a dozen people do not pay for the start
         rows.append(Row(name, seconds / people, "s", None if arguments.quick else bound))
     report(rows, arguments.json)
 

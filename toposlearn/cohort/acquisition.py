@@ -15,7 +15,7 @@ from toposlearn.cohort import contrast, scanner
 from toposlearn.cohort.people import SITES, Person
 from toposlearn.cohort.recipes import ALL_MODALITIES, T1CE, Recipe
 from toposlearn.cohort.streams import stream
-from toposlearn.cohort.tissue import ROWS, TissueField
+from toposlearn.cohort.tissue import TissueField
 from toposlearn.config import MODALITIES
 
 INTENSITY = 1000.0  # of the brightest tissue in a written image
@@ -70,13 +70,12 @@ def acquire(
     for modality in recipe.modalities:
         protocol = protocol_of(person.site, modality, recipe, person.seed)
         field = field_of(modality)
-        inside = field.image((torch.arange(len(ROWS)) != ROWS["air"]).float())
-        view = _view(person, recipe, modality, inside > 0.5, affine)
+        view = _view(person, recipe, modality, field.inside > 0.5, affine)
         generator = (
             shared if recipe.name == "plain" else stream(person.seed, "scanner", person.number, scan_number(modality))
         )
         measured = _measure(modality, protocol, times, field, view, generator, person)
-        image = (measured * (view.of(inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
+        image = (measured * (view.of(field.inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
         place = view.affine(affine)
         if recipe.name == "full":
             image, place = scanner.stored(image, place, scanner.SCANNERS[person.site].axes)

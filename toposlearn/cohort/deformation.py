@@ -9,11 +9,10 @@ from __future__ import annotations
 import warnings
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, NamedTuple, cast
+from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import numpy as np
 import torch
-from monai.networks.blocks import DVF2DDF
 from numpy.typing import NDArray
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
@@ -21,6 +20,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.cohort.head import Head
+
+if TYPE_CHECKING:
+    from monai.networks.blocks import DVF2DDF
 
 CONTROL_MM = 4.0  # spacing of the velocity field
 SQUARINGS = 6
@@ -105,6 +107,8 @@ def bulge_velocity(center: NDArray[np.float64], radius: float, grid: ControlGrid
 
 @lru_cache(maxsize=1)
 def _scaling_and_squaring() -> DVF2DDF:
+    from monai.networks.blocks import DVF2DDF  # takes seconds, which a process that only hands out people need not pay
+
     with warnings.catch_warnings():  # MONAI says at construction that it uses torch's own grid_sample: intended
         warnings.simplefilter("ignore")
         return DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
@@ -195,6 +199,6 @@ def rigid_motion(
 def read_at(volume: Tensor, voxels: Tensor, mode: str = "bilinear") -> Tensor:
     """A volume (C, X, Y, Z) read at voxel coordinates (X', Y', Z', 3) -> (C, X', Y', Z'); border beyond the edge."""
     size = torch.tensor(volume.shape[1:], dtype=torch.float32, device=voxels.device)
-    normalized = (voxels * 2 / (size - 1) - 1).flip(-1)  # grid_sample counts the last axis first
+    normalized = (voxels * 2).div_(size - 1).sub_(1).flip(-1)  # grid_sample counts the last axis first
     read = F.grid_sample(volume[None], normalized[None], mode=mode, padding_mode="border", align_corners=True)
     return read[0]

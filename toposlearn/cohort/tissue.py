@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cached_property, lru_cache
 
 import numpy as np
 import torch
@@ -50,7 +50,7 @@ def stage_of(family: str) -> Stage:
 def labels_at(points: Tensor, stage: Stage) -> Tensor:
     """Structure label (X, Y, Z), float, at template points (X, Y, Z, 3)."""
     origin = torch.as_tensor(stage.head.affine[:3, 3], dtype=torch.float32)
-    return read_at(stage.labels, (points - origin) / stage.head.spacing, mode="nearest")[0]
+    return read_at(stage.labels, (points - origin).div_(stage.head.spacing), mode="nearest")[0]
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,13 @@ class TissueField:
 
     def image(self, values: Tensor) -> Tensor:
         """(X, Y, Z): the mean over each voxel's sub-voxels of a value that each tissue (tissues,) has."""
-        return self.spread(values[self.rows])
+        # index_select is five times as fast as indexing
+        return self.spread(values.index_select(0, self.rows.flatten()).view(self.rows.shape))
+
+    @cached_property
+    def inside(self) -> Tensor:
+        """(X, Y, Z): the share of each voxel that is not air."""
+        return self.image((torch.arange(len(ROWS)) != ROWS["air"]).float())
 
     def spread(self, fine: Tensor) -> Tensor:
         """(X, Y, Z): the mean over sub-voxels of the box, zero elsewhere."""
@@ -118,5 +124,8 @@ def lesion_map(field: TissueField, lesion: Lesion | None) -> NDArray[np.uint8]:
     if lesion is None:
         return np.zeros(field.shape, dtype=np.uint8)
     shares = torch.stack([field.spread((field.rows == ROWS[part.tissue]).float()) for part in lesion.kind.parts])
-    labels = torch.tensor([part.label for part in lesion.kind.parts], dtype=torch.uint8)
-    return np.asarray((labels[shares.argmax(dim=0)] * (shares.sum(dim=0) > 0.5)).numpy())
+    parts = torch.tensor([part.label for part in lesion.kind.parts], dtype=torch.uint8)
+    labels = torch.zeros(field.shape, dtype=torch.uint8)
+    within = shares.sum(dim=0) > 0.5
+    labels[within] = parts[shares[:, within].argmax(dim=0)]
+    return np.asarray(labels.numpy())

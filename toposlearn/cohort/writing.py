@@ -48,7 +48,7 @@ from toposlearn.reproducibility import atomic_path, write_json
 
 GENERATOR = "toposlearn cohort"
 TRUTH = "derivatives/toposlearn"
-STEP_MM = 1 / 64  # maps are rounded to this, so that they compress
+STEP_MM = 1 / 64  # maps are rounded to this: int16 then reaches 512 mm
 
 
 def write_cohort(
@@ -169,8 +169,9 @@ def write_subject(subject: Subject, out: Path) -> None:
         _save(subject.labels, subject.affine, f"{stem}_dseg.nii.gz")
         _save((subject.lesion > 0).astype(np.uint8), subject.affine, f"{stem}_label-lesion_mask.nii.gz")
         _save(subject.lesion, subject.affine, f"{stem}_desc-lesion_dseg.nii.gz")
-        _save(_rounded(subject.to_template), subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz")
-        _save(_rounded(subject.from_template), subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz")
+        to_template, from_template = (_steps(points) for points in (subject.to_template, subject.from_template))
+        _save(to_template, subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz", scale=STEP_MM)
+        _save(from_template, subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz", scale=STEP_MM)
         write_json(Path(f"{stem}_from-template_to-subject_xfm.json"), _quality(subject))
     with _whole_folder(raw) as folder:
         for modality, scan in subject.scans.items():
@@ -180,10 +181,6 @@ def write_subject(subject: Subject, out: Path) -> None:
             if modality == "dwi":  # a trace image has no direction
                 Path(f"{stem}.bval").write_text(f"{scan.protocol.b_value:g}\n")
                 Path(f"{stem}.bvec").write_text("0\n0\n0\n")
-
-
-def _rounded(field: NDArray[np.float32]) -> NDArray[np.float32]:
-    return (np.round(field / STEP_MM) * np.float32(STEP_MM)).astype(np.float32)
 
 
 def _quality(subject: Subject) -> dict[str, object]:
@@ -219,10 +216,17 @@ class _whole_folder:  # noqa: N801 (used as a function)
             shutil.rmtree(self.partial, ignore_errors=True)
 
 
-def _save(data: NDArray[Any], affine: NDArray[np.float64], path: str) -> None:
+def _steps(points: NDArray[np.float32]) -> NDArray[np.int16]:
+    """Points in mm as whole steps: half the bytes of float32, and less time to compress."""
+    return np.round(points / np.float32(STEP_MM)).astype(np.int16)
+
+
+def _save(data: NDArray[Any], affine: NDArray[np.float64], path: str, scale: float | None = None) -> None:
     Path(path).parent.mkdir(exist_ok=True)
     image = nib.Nifti1Image(data, affine)
     image.header.set_xyzt_units("mm")
+    if scale is not None:
+        image.header.set_slope_inter(scale, 0)
     nib.save(image, path)
 
 
