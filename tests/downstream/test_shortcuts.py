@@ -181,7 +181,7 @@ def test_too_few_people_are_said_to_be_too_few():
 
 
 def test_one_high_number_among_many_is_an_accident():
-    many = {"label": "sex M", "shortcut": "histogram", "split": "people left out", "null_high": 0.6, "p": 0.02}
+    many = {"label": "lesion true", "shortcut": "headers", "split": "people left out", "null_high": 0.6, "p": 0.02}
     rows = pd.DataFrame([{**many, "value": value} for value in (0.65, *[0.5] * 9)])
     assert list(with_verdicts(rows, simulated=True)["verdict"]) == ["accident"] + 9 * ["at chance"]
     assert with_verdicts(rows.assign(p=0.004), simulated=True)["verdict"][0] == "unexplained"

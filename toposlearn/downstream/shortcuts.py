@@ -47,7 +47,9 @@ class Reason:
 REASONS = (
     Reason("sex .*", ("brain size", "volumes, ml"), "heads of men are larger"),
     Reason("sex .*", ("headers",), "fields of view are fitted to the head, and heads of men are larger"),
+    Reason("sex .*", ("histogram",), "brightness counts tell the head's size, and heads of men are larger"),
     Reason("age .*", SIZES, "ventricles grow with age in everybody"),
+    Reason("age .*", ("histogram",), "more fluid is seen with age"),
     Reason(".* atrophy.*", SIZES, "atrophy is a change of volumes"),
     Reason(".* atrophy.*", ("histogram",), "more fluid is seen"),
     Reason("diagnosis developmental", SIZES, "one caudate outgrows the other"),
