@@ -158,8 +158,10 @@ def test_training_mode_and_seed_decide_the_weights(smoke):
 
 
 def test_bf16_gives_finite_tokens_and_gradients(model, smoke):
+    # Not 32 deep: on a processor torch 2.13 reads memory it never wrote, in the gradient over a map two voxels deep.
+    volume = torch.rand(4, 1, 64, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.autocast("cpu", dtype=torch.bfloat16):
-        output = model(volumes(smoke, 4), torch.ones(4, 1, 32, 32, 32) > 0)
+        output = model(volume, torch.ones_like(volume) > 0)
     total = TacoLoss(smoke)(*output.halves()).total
     total.backward()
     assert torch.isfinite(total)

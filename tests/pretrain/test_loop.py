@@ -240,6 +240,19 @@ def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(people,
     assert (tmp_path / "checkpoint.pt").read_bytes() == before
 
 
+@pytest.mark.skipif(torch.accelerator.is_available(), reason="is about machines without a GPU")
+def test_without_a_gpu_training_is_in_full_precision_and_says_so(config, cohort, cache, tmp_path, capsys):
+    """In the gradient of a bf16 convolution over a map two voxels deep torch may return memory it never wrote."""
+    once = config.replace(train={"steps": 1, "score_every": 0})
+    weights = [
+        pretrain(once.replace(train={"precision": precision}), cohort, tmp_path / precision, cache=cache)
+        for precision in ("bf16", "no")
+    ]
+    assert capsys.readouterr().out.count("no GPU: training in full precision instead of bf16") == 1
+    reduced, full = (load_weights(path)[0].state_dict() for path in weights)
+    assert all(torch.equal(reduced[name], weight) for name, weight in full.items())
+
+
 def test_the_learning_rate_warms_up_and_follows_a_cosine(config):
     train = config.replace(train={"steps": 110, "warmup_steps": 10}).train
     assert [learning_rate_factor(step, train) for step in (0, 4, 9, 10)] == pytest.approx([0.1, 0.5, 1.0, 1.0])

@@ -186,7 +186,7 @@ def pretrain(
         FloatingPointError: the loss is not finite.
     """
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage that no term reaches
-    accelerator = Accelerator(mixed_precision=config.train.precision, kwargs_handlers=[unused])
+    accelerator = Accelerator(mixed_precision=_precision(config, progress), kwargs_handlers=[unused])
     out = Path(out)
     check_run(config, out, resume)  # before anything is computed
     train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
@@ -224,6 +224,19 @@ def pretrain(
         seconds = (time.perf_counter() - started) / max(trainer.step - first, 1)
         write_weights(out, trainer.network, config, train_people.manifest, trainer.untrained, seconds)
     return out / WEIGHTS
+
+
+def _precision(config: TacoConfig, progress: bool) -> str:
+    """The run's precision on an accelerator; on a processor full precision, and a line that says so.
+
+    A processor gains nothing from bf16, and there torch 2.13 may return, as the weight gradient of a 3-D convolution
+    over a map two voxels deep, memory that it never wrote.
+    """
+    if config.train.precision == "no" or torch.accelerator.is_available():
+        return config.train.precision
+    if progress:
+        tqdm.write(f"no GPU: training in full precision instead of {config.train.precision}")
+    return "no"
 
 
 def open_data(
