@@ -7,7 +7,8 @@ from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structu
 from toposlearn.explore import relations, structures
 from toposlearn.explore.people_browser import people_browser
 from toposlearn.topology import consistency, graphs
-from toposlearn.topology.relations import layout
+from toposlearn.topology.agreement import neighborhood_agreement, neighborhood_sweep
+from toposlearn.topology.layout import layout
 
 matplotlib.use("Agg")
 
@@ -67,8 +68,8 @@ def test_margins_are_drawn_where_they_are(people: dict[str, LabelMap]) -> None:
 def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, LabelMap]) -> None:
     measured = [layout(person) for person in people.values()]
     shared = graphs.shared_edges([graphs.nearest_graph(person) for person in measured])
-    agreement = consistency.neighborhood_agreement(measured, permutations=5)
-    sweep = consistency.neighborhood_sweep(measured, (1, 3), permutations=5)
+    agreement = neighborhood_agreement(measured, permutations=5)
+    sweep = neighborhood_sweep(measured, (1, 3), permutations=5)
     drawn = [
         structures.plot_shared_graph(measured, shared),
         relations.plot_shared_edges(shared),

@@ -1,27 +1,11 @@
-from itertools import combinations
-
 import numpy as np
+import pandas as pd
 import pytest
-from scipy.stats import kendalltau
 
-from toposlearn.anatomy import STRUCTURES, LabelMap, load_donor_map, load_label_map
-from toposlearn.topology.consistency import (
-    fraction_interval,
-    medial_table,
-    neighborhood_agreement,
-    neighborhood_sweep,
-    relation_consistency,
-)
-from toposlearn.topology.graphs import nearest_structures, structure_distances
-from toposlearn.topology.relations import COLUMNS, Layout, layout, topology_table
-
-
-def random_person(seed: int, base: Layout | None = None, noise: float = 1.0) -> Layout:
-    """Structures at random places, or around another person's."""
-    rng = np.random.default_rng(seed)
-    structures = STRUCTURES[:10] + STRUCTURES[18:28]
-    centers = noise * rng.normal(size=(len(structures), 3)) + (0 if base is None else base.centers)
-    return Layout(f"person {seed}", structures, centers, np.abs(centers[:, 0]), np.zeros((len(centers), len(centers))))
+from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map
+from toposlearn.topology.consistency import disputed_relations, fraction_interval, medial_table, relation_consistency
+from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.relations import COLUMNS, topology_table
 
 
 @pytest.fixture(scope="module")
@@ -44,15 +28,19 @@ def test_interval_of_six_out_of_six_is_the_closed_form() -> None:
 def test_medial_table_answers_per_person_and_side(layouts: dict[str, Layout]) -> None:
     table = medial_table(layouts)
     assert tuple(table.columns) == COLUMNS
-    assert len(table) == 3 * 2 * 2
-    assert table["holds"].all()
-    assert table["margin"].between(5, 20).all()
+    assert len(table) == 3 * 4 * 2
+    clear = table[table["structure_b"].isin(["putamen", "pallidum"])]
+    assert (clear["verdict"] == "holds").all()
+    assert clear["margin"].between(5, 20).all()
+    accumbens = table[table["structure_b"] == "accumbens"]  # nearer to the middle than the thalamus
+    assert (accumbens["verdict"] == "does not hold").all()
 
 
 def test_medial_table_is_part_of_the_topology_table(families: dict[str, LabelMap]) -> None:
     everything = topology_table({"B": families["B"]})
     merged = medial_table({"B": families["B"]}).merge(everything, on=list(COLUMNS[:6]), suffixes=("", "_all"))
-    assert len(merged) == 4
+    assert len(merged) == 8
+    assert (merged["verdict"] == merged["verdict_all"]).all()
     np.testing.assert_allclose(merged["margin"], merged["margin_all"])
 
 
@@ -66,81 +54,29 @@ def test_relation_consistency_counts_people(layouts: dict[str, Layout]) -> None:
     assert (result["margin_min"] <= result["margin_mean"]).all()
 
 
-def test_people_who_are_the_same_agree_fully() -> None:
-    person = random_person(0)
-    result = neighborhood_agreement([person, person, person], k=3, permutations=20).set_index("measure")
-    np.testing.assert_allclose(result["value"], 1)
-    assert (result["p"] < 0.05).all()
+def test_relation_consistency_counts_the_undecided() -> None:
+    rows = [("a", 0.4, "undecided"), ("b", 9.0, "holds"), ("c", -0.2, "undecided")]
+    table = pd.DataFrame([(who, *RELATION, margin > 0, margin, verdict) for who, margin, verdict in rows])
+    table.columns = pd.Index(COLUMNS)
+    result = relation_consistency(table).iloc[0]
+    assert (result["people"], result["holds"], result["undecided"]) == (3, 2, 2)
+    assert (result["low"], result["high"]) == pytest.approx(fraction_interval(2, 3))
 
 
-def test_values_equal_scipy_and_set_arithmetic() -> None:
-    base = random_person(0)
-    people = [random_person(seed, base, noise=0.4) for seed in (1, 2, 3)]
-    result = neighborhood_agreement(people, k=4, permutations=1).set_index("measure")["value"]
-    jaccard, order, medial = [], [], []
-    for p, q in combinations(people, 2):
-        d_p, d_q = structure_distances(p), structure_distances(q)
-        n_p, n_q = nearest_structures(d_p, 4), nearest_structures(d_q, 4)
-        sets = [(set(a), set(b)) for a, b in zip(n_p.tolist(), n_q.tolist(), strict=True)]
-        jaccard.append(np.mean([len(a & b) / len(a | b) for a, b in sets]))
-        others = [np.arange(len(d_p)) != i for i in range(len(d_p))]
-        order.append(np.mean([kendalltau(d_p[i, keep], d_q[i, keep]).statistic for i, keep in enumerate(others)]))
-        medial.append(kendalltau(p.depth, q.depth).statistic)
-    assert result["neighbors"] == pytest.approx(np.mean(jaccard))
-    assert result["order"] == pytest.approx(np.mean(order))
-    assert result["medial"] == pytest.approx(np.mean(medial))
+RELATION = ("thalamus", "left", "caudate", "left", "medial")
+OPPOSITE = ("caudate", "left", "thalamus", "left", "medial")
 
 
-@pytest.mark.parametrize("null", ["side", "all"])
-def test_people_at_random_agree_as_the_null_does(null: str) -> None:
-    people = [random_person(seed) for seed in range(8)]
-    result = neighborhood_agreement(people, k=3, permutations=100, null=null)  # type: ignore[arg-type]
-    assert (abs(result["value"] - result["null"]) < 0.06).all()
-    assert (result["p"] > 0.01).all()
-
-
-def test_the_null_of_free_names_is_chance() -> None:
-    k, s = 3, 20
-    people = [random_person(seed) for seed in range(6)]
-    result = neighborhood_agreement(people, k=k, permutations=200, null="all").set_index("measure")
-    draws = np.random.default_rng(0).hypergeometric(k, s - 1 - k, k, size=100_000)
-    assert result.loc["neighbors", "null"] == pytest.approx((draws / (2 * k - draws)).mean(), abs=0.01)
-    assert result.loc["medial", "null"] == pytest.approx(0, abs=0.02)
-
-
-def test_real_people_agree_beyond_the_null(layouts: dict[str, Layout]) -> None:
-    result = neighborhood_agreement(list(layouts.values()), permutations=50)
-    assert (result["value"] > result["null_high"] + 0.3).all()
-    assert (result["structures"] == 26).all()
-
-
-def test_a_sweep_holds_the_neighbors_of_each_k() -> None:
-    people = [random_person(seed) for seed in range(3)]
-    sweep = neighborhood_sweep(people, (2, 4), permutations=5, seed=3)
-    assert sweep["k"].tolist() == [2, 4]
-    single = neighborhood_agreement(people, 4, permutations=5, seed=3).set_index("measure").loc["neighbors"]
-    assert sweep["value"][1] == single["value"]
-    assert sweep["null"][1] == single["null"]
-
-
-def test_one_pair_of_people_has_no_interval() -> None:
-    result = neighborhood_agreement([random_person(0), random_person(1)], permutations=5)
-    assert result[["low", "high"]].isna().all(axis=None)
-    assert result["value"].notna().all()
-
-
-def test_the_seed_decides() -> None:
-    people = [random_person(seed) for seed in range(4)]
-    one, again, other = (neighborhood_agreement(people, permutations=20, seed=seed) for seed in (0, 0, 1))
-    assert one.equals(again)
-    assert not one["null"].equals(other["null"])
-
-
-def test_mistakes_are_named() -> None:
-    people = [random_person(0), random_person(1)]
-    with pytest.raises(ValueError, match="people must be at least two"):
-        neighborhood_agreement(people[:1])
-    with pytest.raises(ValueError, match="null must be 'side' or 'all'"):
-        neighborhood_agreement(people, null="none")  # type: ignore[arg-type]
-    with pytest.raises(ValueError, match="k must be between 1 and 19"):
-        neighborhood_agreement(people, k=20)
+def test_disputed_relations_are_told_once_with_who_says_what() -> None:
+    said = {"a": 3.0, "b": 4.0, "c": -2.0, "d": 0.1}
+    verdict = {"a": "holds", "b": "holds", "c": "does not hold", "d": "undecided"}
+    turned = {"holds": "does not hold", "does not hold": "holds", "undecided": "undecided"}
+    rows = [(who, *RELATION, margin > 0, margin, verdict[who]) for who, margin in said.items()]
+    rows += [(who, *OPPOSITE, margin < 0, -margin, turned[verdict[who]]) for who, margin in said.items()]
+    rows += [(who, "thalamus", "left", "putamen", "left", "medial", True, 9.0, "holds") for who in said]
+    disputed = disputed_relations(pd.DataFrame(rows, columns=list(COLUMNS)))
+    assert len(disputed) == 1
+    only = disputed.iloc[0]
+    assert tuple(only[list(COLUMNS[1:6])]) == RELATION
+    assert (only["holds"], only["does not hold"], only["undecided"]) == ("a, b", "c", "d")
+    assert only["spread"] == pytest.approx(6)

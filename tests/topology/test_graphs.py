@@ -1,3 +1,6 @@
+from dataclasses import replace
+from pathlib import Path
+
 import networkx as nx
 import numpy as np
 import pytest
@@ -8,10 +11,12 @@ from toposlearn.topology.graphs import (
     nearest_graph,
     nearest_structures,
     shared_edges,
+    shared_structures,
     structure_distances,
+    write_graph,
 )
 from toposlearn.topology.homology import betti_numbers
-from toposlearn.topology.relations import Layout, layout
+from toposlearn.topology.layout import Layout, layout
 
 NAMES = ("thalamus", "caudate", "putamen", "pallidum")
 
@@ -21,7 +26,7 @@ def on_a_line(name: str, positions: tuple[float, ...]) -> Layout:
     centers = np.array([[0.0, position, 0.0] for position in positions])
     gaps = np.abs(centers[:, None, 1] - centers[None, :, 1])
     structures = tuple(structure(n, "left") for n in NAMES[: len(positions)])
-    return Layout(name, structures, centers, np.array(positions), gaps)
+    return Layout(name, structures, centers, np.array(positions), np.zeros_like(gaps), 1.0, gaps)
 
 
 def test_nearest_structures_on_a_line() -> None:
@@ -43,10 +48,12 @@ def test_nearest_graph_has_k_outgoing_edges_and_centers() -> None:
 
 
 def test_adjacency_graph_is_who_touches_whom() -> None:
-    graph = adjacency_graph(layout(load_label_map("A")), adjacent_mm=0.5)
-    assert graph.has_edge("left-putamen", "left-pallidum")
+    person = layout(load_label_map("A"))
+    graph = adjacency_graph(person)
+    assert graph.edges["left-putamen", "left-pallidum"]["boundary"] > 400
     assert not graph.has_edge("left-putamen", "right-putamen")
     assert nx.is_connected(graph)
+    assert 0 < adjacency_graph(person, at_least=400).number_of_edges() < graph.number_of_edges()
 
 
 def test_gaps_can_be_the_distance() -> None:
@@ -66,12 +73,29 @@ def test_shared_edges_is_a_fraction_of_people_over_shared_structures() -> None:
     assert table.loc["left-putamen", "left-caudate"] == 1
 
 
+def test_shared_structures_are_those_of_everybody() -> None:
+    people = [on_a_line("one", (0, 1, 3, 7)), on_a_line("two", (0, 1, 1.5))]
+    assert shared_structures(people) == ["left-thalamus", "left-caudate", "left-putamen"]
+
+
+def test_a_written_graph_is_read_back(tmp_path: Path) -> None:
+    graph = nearest_graph(on_a_line("toy", (0, 1, 3, 7)), k=2)
+    write_graph(graph, str(tmp_path / "toy.graphml"))
+    again = nx.read_graphml(tmp_path / "toy.graphml")
+    assert set(again.edges) == set(graph.edges)
+    assert again.edges["left-thalamus", "left-putamen"] == {"distance": 3.0, "rank": 2}
+    assert again.nodes["left-pallidum"]["y"] == 7.0
+    assert "center" in graph.nodes["left-pallidum"]  # the graph itself is left as it was
+
+
 def test_mistakes_are_named() -> None:
     person = on_a_line("toy", (0, 1, 3, 7))
     with pytest.raises(ValueError, match="k must be between 1 and 3 for 4 structures, got 4"):
         nearest_graph(person, k=4)
     with pytest.raises(ValueError, match="by must be 'center' or 'gap'"):
         structure_distances(person, "surface")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="the gaps of toy were not measured"):
+        structure_distances(replace(person, gaps=None), "gap")
     with pytest.raises(ValueError, match="graphs is empty"):
         shared_edges([])
 

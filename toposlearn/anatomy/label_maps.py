@@ -6,7 +6,8 @@ Family A (Desikan-Killiany aparc+aseg) is what the cohort is made from; family B
 from __future__ import annotations
 
 import csv
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from scipy import ndimage
 
 from toposlearn.anatomy.name_tables import DESIKAN_KILLIANY, NEAREST, NEUROMORPHOMETRICS, canonical_name
 from toposlearn.anatomy.sources import SOURCES, locate, read_canonical
-from toposlearn.anatomy.vocabulary import BACKGROUND, PAIRED_NAMES, structure
+from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, PAIRED_NAMES, Structure, structure
 
 FAMILIES = ("A", "B")
 
@@ -28,16 +29,18 @@ class LabelMap:
     """Structure labels of one head.
 
     Attributes:
-        labels: (X, Y, Z) int16, labels of `toposlearn.anatomy.STRUCTURES`; axes point right, anterior, superior.
+        labels: (X, Y, Z) integers, 0 is background; axes point right, anterior, superior.
         affine: (4, 4) float64, voxel index to RAS millimeters.
         name: whose head, e.g. ``A`` or ``donor-9861``.
         source: who made the labels.
+        structures: what each label means; the labels of `toposlearn.anatomy.STRUCTURES` unless given.
     """
 
-    labels: npt.NDArray[np.int16]
+    labels: npt.NDArray[np.integer]
     affine: npt.NDArray[np.float64]
     name: str
     source: str
+    structures: Mapping[int, Structure] = field(default_factory=lambda: BY_LABEL)
 
     @property
     def spacing(self) -> npt.NDArray[np.float64]:

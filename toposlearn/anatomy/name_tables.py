@@ -72,6 +72,7 @@ def _spread(lobes: dict[str, str]) -> dict[str, str]:
 
 DESIKAN_KILLIANY: dict[str, str] = _DEEP | _spread(_DESIKAN_LOBES)
 NEUROMORPHOMETRICS: dict[str, str] = _DEEP | _spread(_NEUROMORPHOMETRICS_LOBES)
+NEUROMORPHOMETRICS_PARCELS = frozenset(_spread(_NEUROMORPHOMETRICS_LOBES))  # abbreviations, lower case
 
 
 def canonical_name(raw: str, table: dict[str, str]) -> tuple[str, str | None]:

@@ -6,6 +6,7 @@ Left structures are 1 to 18, the same structure on the right is 100 more, midlin
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, get_args
 
@@ -74,7 +75,7 @@ TISSUES: tuple[str, ...] = tuple(dict.fromkeys(structure.tissue for structure in
 PAIRED_NAMES: tuple[str, ...] = tuple(name for name, _ in _PAIRED)
 MIDLINE_NAMES: tuple[str, ...] = tuple(name for name, _ in _MIDLINE)
 
-_BY_LABEL = {structure.label: structure for structure in STRUCTURES}
+BY_LABEL: Mapping[int, Structure] = {structure.label: structure for structure in STRUCTURES}
 _BY_NAME = {(structure.name, structure.side): structure for structure in STRUCTURES}
 
 
@@ -84,9 +85,9 @@ def structure_of(label: int) -> Structure:
     Raises:
         ValueError: no structure has it.
     """
-    if int(label) not in _BY_LABEL:
+    if int(label) not in BY_LABEL:
         raise ValueError(f"no structure has label {label}: labels are 1-18 (left), 101-118 (right), 201-204 (midline)")
-    return _BY_LABEL[int(label)]
+    return BY_LABEL[int(label)]
 
 
 def structure(name: str, side: Side = "midline") -> Structure:

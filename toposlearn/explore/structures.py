@@ -14,11 +14,12 @@ from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
-from toposlearn.anatomy import LabelMap, structure_of
+from toposlearn.anatomy import LabelMap
 from toposlearn.topology.frame import Array, frame_of
-from toposlearn.topology.relations import Layout
+from toposlearn.topology.layout import Layout
 
 Plane = Literal["coronal", "axial", "sagittal"]
+Labels = npt.NDArray[np.integer]
 
 # Own axes (0 right, 1 anterior, 2 superior) that run to the right and up in each picture.
 _PLANE_AXES: dict[str, tuple[int, int]] = {"coronal": (0, 2), "axial": (0, 1), "sagittal": (1, 2)}
@@ -39,7 +40,7 @@ _OTHER = "#C9CCD1"  # every other labeled voxel
 
 def own_slice(
     label_map: LabelMap, plane: Plane = "coronal", at: float = 0.0, extent: float = 80.0, step: float = 0.5
-) -> npt.NDArray[np.int16]:
+) -> Labels:
     """Labels on a plane of the person's own frame, `at` mm from its origin, as an image (rows from top to bottom).
 
     The image covers `extent` mm on each side of the origin; the nearest voxel is taken.
@@ -60,7 +61,7 @@ def own_slice(
     inverse = np.linalg.inv(label_map.affine)
     voxels = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
     inside = ((voxels >= 0) & (voxels < label_map.labels.shape)).all(axis=-1)
-    image = np.zeros(inside.shape, dtype=np.int16)
+    image = np.zeros(inside.shape, dtype=label_map.labels.dtype)
     image[inside] = label_map.labels[tuple(voxels[inside].T)]
     return image
 
@@ -91,7 +92,7 @@ def plot_people(
         ax.set_visible(False)
     for ax, (name, label_map) in zip(axes.flat, people.items(), strict=False):
         ax.set_visible(True)
-        _draw_slice(ax, own_slice(label_map, plane, at, extent), structures, plane, extent)
+        _draw_slice(ax, slice_colors(label_map, plane, at, extent, structures), plane, extent)
         ax.set_title(name)
     _label_outer(list(axes.flat)[: len(people)], columns, plane)
     handles = [Line2D([], [], marker="s", ls="", color=_color(name), label=name) for name in structures]
@@ -99,8 +100,8 @@ def plot_people(
     return figure
 
 
-def _draw_slice(ax: Axes, image: npt.NDArray[np.int16], structures: Sequence[str], plane: Plane, extent: float) -> None:
-    ax.imshow(_colors_of(image, structures), extent=(-extent, extent, -extent, extent), interpolation="nearest")
+def _draw_slice(ax: Axes, image: Array, plane: Plane, extent: float) -> None:
+    ax.imshow(image, extent=(-extent, extent, -extent, extent), interpolation="nearest")
     ax.set_aspect("equal")
     if plane != "sagittal":
         ax.axvline(0, color="0.35", lw=0.8, ls="--")
@@ -121,13 +122,15 @@ def _label_outer(axes: list[Axes], columns: int, plane: Plane) -> None:
             ax.set_ylabel(_AXIS_NAMES[up])
 
 
-def _colors_of(image: npt.NDArray[np.int16], structures: Sequence[str]) -> Array:
-    """RGB image (H, W, 3): chosen structures in their color, others gray, background white."""
+def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Array:
+    """RGB image (H, W, 3) of `own_slice`: named structures in their color, others gray, background white."""
+    image = own_slice(label_map, plane, at, extent)
     lookup = np.tile(to_rgb(_OTHER), (int(image.max()) + 1, 1))
     lookup[0] = 1.0
     for label in np.unique(image[image > 0]).tolist():
-        if structure_of(label).name in structures:
-            lookup[label] = to_rgb(_color(structure_of(label).name))
+        name = label_map.structures[label].name
+        if name in structures:
+            lookup[label] = to_rgb(_color(name))
     return np.asarray(lookup[image], dtype=np.float64)
 
 

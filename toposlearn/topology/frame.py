@@ -1,79 +1,113 @@
 """A person's own axes: right, anterior, superior, read off the anatomy rather than the scanner.
 
-A tilted head must not change who is medial to whom, so the mid-sagittal plane is estimated from the person's own
-left/right pairs, and the pitch from the line between the occipital and the frontal cortex.
+A tilted head must not change who is medial to whom, nor may an affine that lies, so nothing is taken from the scanner:
+the mid-sagittal plane is the mirror between a person's own left and right structures, and the turn within that plane is
+the one that best lays the structures on those of MNI space (Procrustes).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+from scipy.linalg import orthogonal_procrustes
 
-from toposlearn.anatomy import LabelMap, structure
-from toposlearn.anatomy.vocabulary import PAIRED_NAMES, Side
+from toposlearn.anatomy import FAMILIES, LabelMap, Structure, load_label_map
+from toposlearn.anatomy.label_names import load_parcels
+from toposlearn.anatomy.vocabulary import Side
 
 SIDES: tuple[Side, Side] = ("left", "right")
+FLATTEST = 0.01  # spread of structures across, over along, below which they lie on one line: it tells no mirror image
 
 Array = npt.NDArray[np.float64]
-
-# In MNI space the line from the occipital to the frontal cortex rises by 12 degrees in family A, by 10 in family B.
-FRONTAL_RISE = np.deg2rad(11.0)
+Key = tuple[str, str]  # name and side
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Origin (3,) in world mm, and axes (3, 3): rows are unit vectors to the person's right, front and top."""
+    """Origin (3,) in world mm, and axes (3, 3): rows are unit vectors to the person's right, front and top.
+
+    `scanner_pitch` tells that too few structures are known in MNI space to turn the head within its mid-sagittal plane:
+    front and top are then the scanner's.
+    """
 
     origin: Array
     axes: Array
+    scanner_pitch: bool = False
 
     def coordinates(self, world: Array) -> Array:
         """Own coordinates (…, 3) in mm of world points (…, 3): first right, then anterior, then superior."""
         return np.asarray((world - self.origin) @ self.axes.T, dtype=np.float64)
 
 
-def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], Array]:
-    """Labels present (S,) in increasing order, and their centroids (S, 3) in world mm."""
-    voxels = np.argwhere(label_map.labels)
-    values = label_map.labels[tuple(voxels.T)]
+def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], tuple[Structure, ...], Array]:
+    """Labels present (S,) in increasing order, the structures they mean, and their centroids (S, 3) in world mm.
+
+    Raises:
+        ValueError: nothing is labeled, or a label means no structure.
+    """
+    voxels = np.nonzero(label_map.labels)
+    values = label_map.labels[voxels]
     counts = np.bincount(values)
     present = np.flatnonzero(counts)
-    sums = np.stack([np.bincount(values, weights=axis) for axis in voxels.T], axis=1)  # (max label + 1, 3)
-    means = sums[present] / counts[present, None]
-    return present, means @ label_map.affine[:3, :3].T + label_map.affine[:3, 3]
+    if len(present) == 0:
+        raise ValueError(f"{label_map.name} holds no labeled voxel")
+    unknown = [label for label in present.tolist() if label not in label_map.structures]
+    if unknown:
+        raise ValueError(f"{label_map.name} holds labels that mean no structure: {', '.join(map(str, unknown[:8]))}")
+    means = np.stack([np.bincount(values, weights=axis)[present] for axis in voxels], axis=1) / counts[present, None]
+    centers = means @ label_map.affine[:3, :3].T + label_map.affine[:3, 3]
+    return present, tuple(label_map.structures[label] for label in present.tolist()), centers
 
 
 def frame_of(label_map: LabelMap) -> Frame:
     """The frame of a label map: `body_frame` of its centroids."""
-    return body_frame(*centroids(label_map))
+    return body_frame(*centroids(label_map)[1:])
 
 
-def body_frame(labels: npt.NDArray[np.int64], centers: Array) -> Frame:
-    """The frame of a person whose structures `labels` (S,) have centroids `centers` (S, 3) in world mm.
+def body_frame(structures: Sequence[Structure], centers: Array) -> Frame:
+    """The frame of a person whose structures (S) have centroids `centers` (S, 3) in world mm.
 
-    The mid-sagittal plane is the mirror that best maps left centroids onto right ones (least squares). Pitch comes
-    from the occipito-frontal line; without those lobes it is the scanner's.
+    The mid-sagittal plane is the mirror that best maps left centroids onto right ones (least squares). Within it, the
+    centroids are laid on those of `template_centers`, turned and, should the affine have mirrored the head, mirrored.
 
     Raises:
         ValueError: no structure is present on both sides.
     """
-    left, right = _pairs(labels, centers)
+    left, right = _pairs(structures, centers)
     if len(left) == 0:
         raise ValueError("labels hold no structure on both sides: the mid-sagittal plane needs at least one pair")
     origin = (left + right).mean(axis=0) / 2
     to_right = _mirror_normal(left - origin, right - origin)
-    forward = _forward(dict(zip(labels.tolist(), centers, strict=True)), to_right)
-    return Frame(origin, np.stack([to_right, forward, np.cross(to_right, forward)]))
+    forward, upward = _upright(to_right)
+    turn = _turn(structures, (centers - origin) @ np.stack([forward, upward], axis=1))
+    if turn is None:
+        return Frame(origin, np.stack([to_right, forward, upward]), scanner_pitch=True)
+    return Frame(origin, np.stack([to_right, *(turn.T @ np.stack([forward, upward]))]))
 
 
-def _pairs(labels: npt.NDArray[np.int64], centers: Array) -> tuple[Array, Array]:
+@lru_cache(maxsize=1)
+def template_centers() -> dict[Key, Array]:
+    """Centroids (3,) in MNI mm of the structures of both anatomy families, and of their own parcels.
+
+    Where both know a name, family A's counts.
+    """
+    centers: dict[Key, Array] = {}
+    for load in (load_parcels, load_label_map):  # lobes and whole nuclei count where a parcel has the same name
+        for family in reversed(FAMILIES):
+            _, structures, means = centroids(load(family))
+            centers |= {(each.name, each.side): mean for each, mean in zip(structures, means, strict=True)}
+    return centers
+
+
+def _pairs(structures: Sequence[Structure], centers: Array) -> tuple[Array, Array]:
     """Centroids (P, 3) of the left and the right member of each structure present on both sides."""
-    at = dict(zip(labels.tolist(), centers, strict=True))
-    pairs = [(structure(name, "left").label, structure(name, "right").label) for name in PAIRED_NAMES]
-    both = [(at[left], at[right]) for left, right in pairs if left in at and right in at]
-    stacked = np.array(both, dtype=np.float64).reshape(-1, 2, 3)
+    at = {(each.name, each.side): center for each, center in zip(structures, centers, strict=True)}
+    names = [each.name for each in structures if each.side == "left" and (each.name, "right") in at]
+    stacked = np.array([[at[name, side] for side in SIDES] for name in names], dtype=np.float64).reshape(-1, 2, 3)
     return stacked[:, 0], stacked[:, 1]
 
 
@@ -87,19 +121,31 @@ def _mirror_normal(left: Array, right: Array) -> Array:
     return np.asarray(normal * np.sign(normal @ (right - left).sum(axis=0)), dtype=np.float64)
 
 
-def _forward(at: dict[int, Array], to_right: Array) -> Array:
-    """Unit vector to the front, inside the mid-sagittal plane."""
-    frontal, occipital = (_pair_sum(at, f"{lobe}-cortex") for lobe in ("frontal", "occipital"))
-    if frontal is None or occipital is None:
-        line, rise = np.array([0.0, 1.0, 0.0]), 0.0
-    else:
-        line, rise = frontal - occipital, FRONTAL_RISE
-    line = line - (line @ to_right) * to_right
-    line /= np.linalg.norm(line)
-    return np.asarray(np.cos(rise) * line - np.sin(rise) * np.cross(to_right, line), dtype=np.float64)
+def _upright(to_right: Array) -> tuple[Array, Array]:
+    """Unit vectors to the scanner's front and top, inside the mid-sagittal plane."""
+    forward = np.array([0.0, 1.0, 0.0]) - to_right[1] * to_right
+    if np.linalg.norm(forward) < 0.1:  # a head that faces sideways in its scanner
+        forward = np.array([-1.0, 0.0, 0.0]) + to_right[0] * to_right
+    forward = forward / np.linalg.norm(forward)
+    return forward, np.cross(to_right, forward)
 
 
-def _pair_sum(at: dict[int, Array], name: str) -> Array | None:
-    """Sum of the left and the right centroid (3,), or None where one is missing."""
-    left, right = (at.get(structure(name, side).label) for side in SIDES)
-    return None if left is None or right is None else left + right
+def _turn(structures: Sequence[Structure], own: Array) -> Array | None:
+    """Turn (2, 2) from places in the mid-sagittal plane (S, 2) to those of the template, or None where none fits.
+
+    Places on one line tell no mirror image from its original: the affine's handedness is then believed.
+    """
+    template = template_centers()
+    known = [row for row, each in enumerate(structures) if (each.name, each.side) in template]
+    if len(known) < 2:
+        return None
+    there = np.stack([template[structures[row].name, structures[row].side][1:] for row in known])
+    here, there = own[known] - own[known].mean(axis=0), there - there.mean(axis=0)
+    spread = np.linalg.svd(here.T @ there, compute_uv=False)
+    if spread[0] < 1e-9:
+        return None
+    turn = np.asarray(orthogonal_procrustes(here, there)[0], dtype=np.float64)
+    if spread[1] < FLATTEST * spread[0] and np.linalg.det(turn) < 0:
+        left, _, right = np.linalg.svd(here.T @ there)
+        turn = left @ np.diag([1.0, -1.0]) @ right
+    return turn

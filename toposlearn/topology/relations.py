@@ -1,89 +1,42 @@
-"""Spatial relations between the structures of one person, as margins in mm.
+"""Spatial relations between the structures of one person, with margins.
 
 A relation holds when its margin is positive, and by how much is the margin itself: "the thalamus is medial to the
-putamen by 14 mm" says more than a yes. All margins are read in the person's own frame, so a tilted head changes none.
+putamen by 14 mm" says more than a yes. A margin that is small beside the brain decides nothing, and says so. All
+margins are read in the person's own frame, so a tilted head changes none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from toposlearn.anatomy import LabelMap, Structure, structure_of
-from toposlearn.topology.boundaries import boundary_gaps
-from toposlearn.topology.frame import Array, Frame, body_frame, centroids
+from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.topology.frame import Array
+from toposlearn.topology.layout import Layout, as_layout
 
 DIRECTIONS = ("medial", "lateral", "anterior", "posterior", "superior", "inferior")
 RELATIONS = (*DIRECTIONS, "adjacent")
 TABLE_RELATIONS = ("medial", "anterior", "superior", "adjacent")  # of a to b and of b to a: opposites are included
-COLUMNS = ("person", "structure_a", "side_a", "structure_b", "side_b", "relation", "holds", "margin")
+PAIR_COLUMNS = ("person", "structure_a", "side_a", "structure_b", "side_b")
+COLUMNS = (*PAIR_COLUMNS, "relation", "holds", "margin", "verdict")
+DISTANCE_COLUMNS = (*PAIR_COLUMNS, "center", "gap", "shared", "rank")
 
-ADJACENT_MM = 3.0  # structures whose boundaries come this close are neighbors
+UNDECIDED = 0.02  # of the brain's size: about a millimeter, a voxel of a common scan
+VERDICTS = ("does not hold", "undecided", "holds")  # of -1, 0, 1
 
-
-@dataclass(frozen=True, eq=False)
-class Layout:
-    """Where the S structures of one person lie.
-
-    Attributes:
-        name: the person.
-        structures: the S structures, in order of their labels.
-        centers: (S, 3) mm, centroids in the person's own frame: right, anterior, superior.
-        depth: (S,) mm, mean distance of a structure's voxels to the mid-sagittal plane.
-        gaps: (S, S) mm, shortest distance between boundaries; 0 where two structures touch.
-    """
-
-    name: str
-    structures: tuple[Structure, ...]
-    centers: Array
-    depth: Array
-    gaps: Array
-
-    def index(self, structure: Structure) -> int:
-        """Row of a structure.
-
-        Raises:
-            ValueError: this person's label map does not hold it.
-        """
-        if structure not in self.structures:
-            raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
-        return self.structures.index(structure)
+Sides = Literal["same", "all"]
 
 
-def layout(label_map: LabelMap) -> Layout:
-    """Measure where every structure of a label map lies, in the person's own frame."""
-    labels, world_centers = centroids(label_map)
-    frame = body_frame(labels, world_centers)
-    return Layout(
-        name=label_map.name,
-        structures=tuple(structure_of(label) for label in labels.tolist()),
-        centers=frame.coordinates(world_centers),
-        depth=_mean_depth(label_map, frame, labels),
-        gaps=boundary_gaps(label_map, labels),
-    )
+def relation_margins(person: Layout, relation: str) -> Array:
+    """Margins (S, S) of a relation: entry (i, j) says by how much it holds between structures i and j.
 
-
-def _mean_depth(label_map: LabelMap, frame: Frame, labels: npt.NDArray[np.int64]) -> Array:
-    """Mean distance (S,) in mm of each structure's voxels to the mid-sagittal plane."""
-    voxels = np.argwhere(label_map.labels)
-    values = label_map.labels[tuple(voxels.T)]
-    # Only the first own coordinate is needed: fold affine and frame into one row.
-    row = frame.axes[0] @ label_map.affine[:3, :3]
-    distance = np.abs(voxels @ row + frame.axes[0] @ (label_map.affine[:3, 3] - frame.origin))
-    depth: Array = np.bincount(values, weights=distance)[labels] / np.bincount(values)[labels]
-    return depth
-
-
-def relation_margins(person: Layout, relation: str, adjacent_mm: float = ADJACENT_MM) -> Array:
-    """Margins (S, S) in mm of a relation: entry (i, j) says by how much it holds between structures i and j.
-
-    * ``medial``: how much further j lies from the mid-sagittal plane, on average; ``lateral`` is its negative.
-    * ``anterior``, ``superior``: how much further front or up the centroid of i lies; ``posterior``, ``inferior``.
-    * ``adjacent``: `adjacent_mm` minus the gap between the boundaries.
+    * ``medial``: how many mm further j lies from the mid-sagittal plane, on average; ``lateral`` is its negative.
+    * ``anterior``, ``superior``: how many mm further front or up the centroid of i lies; ``posterior``, ``inferior``.
+    * ``adjacent``: the boundary they share, in mm².
 
     Raises:
         ValueError: unknown relation.
@@ -91,68 +44,95 @@ def relation_margins(person: Layout, relation: str, adjacent_mm: float = ADJACEN
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation {relation!r}: choose one of {', '.join(RELATIONS)}")
     if relation == "adjacent":
-        return adjacent_mm - person.gaps
+        return person.shared
     axis, sign = divmod(DIRECTIONS.index(relation), 2)  # each axis has a relation and its opposite
     value = -person.depth if axis == 0 else person.centers[:, axis]
     margins = value[:, None] - value[None, :]
     return np.asarray(-margins if sign else margins, dtype=np.float64)
 
 
+def verdicts(person: Layout, relation: str, undecided: float = UNDECIDED) -> npt.NDArray[np.int8]:
+    """Whether a relation holds (1), does not (-1), or is undecided (0), between every two structures (S, S).
+
+    Undecided is a margin of less than `undecided` of the brain's size, either way. Structures that touch are undecided
+    as long as the boundary they share is smaller than the square of that length.
+    """
+    margins, least = relation_margins(person, relation), undecided * person.size
+    if relation == "adjacent":
+        return np.select([margins > least**2, margins > 0], [1, 0], -1).astype(np.int8)
+    return np.select([margins > least, margins < -least], [1, -1], 0).astype(np.int8)
+
+
 def relation_margin(person: Layout, a: Structure, relation: str, b: Structure) -> float:
-    """Margin in mm of "a is … to b", e.g. ``relation_margin(person, thalamus, "medial", putamen)``."""
+    """Margin of "a is … to b", e.g. ``relation_margin(person, thalamus, "medial", putamen)``."""
     return float(relation_margins(person, relation)[person.index(a), person.index(b)])
 
 
-def topology_table(people: Mapping[str, LabelMap] | Mapping[str, Layout]) -> pd.DataFrame:
-    """Every relation between every two structures of a side, for every person.
+def topology_table(people: Mapping[str, LabelMap] | Mapping[str, Layout], sides: Sides = "same") -> pd.DataFrame:
+    """Every relation between every two structures, for every person.
 
-    Columns are `COLUMNS`; `margin` is in mm and a relation holds when it is positive. Midline structures are paired
-    with those of both sides.
+    Columns are `COLUMNS`; `margin` is in mm (mm² for ``adjacent``), a relation holds when it is positive, and `verdict`
+    says whether it is large enough to count (`verdicts`). ``"same"`` pairs structures of one side, those of the midline
+    with both; ``"all"`` pairs left with right as well.
 
     Raises:
-        ValueError: no people.
+        ValueError: no people, or unknown sides.
     """
+    _check(people, sides)
+    return pd.concat([_relations(as_layout(person), name, sides) for name, person in people.items()], ignore_index=True)
+
+
+def distance_table(people: Mapping[str, Layout], sides: Sides = "all") -> pd.DataFrame:
+    """How far every structure is from every other, for every person, nearest first.
+
+    Columns are `DISTANCE_COLUMNS`: distance of the centroids, gap between the boundaries (NaN where farther than was
+    measured), mm, the boundary they share, mm², and which nearest structure b is to a by centroid, from 1.
+
+    Raises:
+        ValueError: no people, or unknown sides.
+    """
+    _check(people, sides)
+    return pd.concat([_distances(person, name, sides) for name, person in people.items()], ignore_index=True)
+
+
+def _check(people: Mapping[str, LabelMap] | Mapping[str, Layout], sides: Sides) -> None:
     if not people:
         raise ValueError("people is empty: give at least one label map")
-    tables = [layout_table(as_layout(person), name) for name, person in people.items()]
+    if sides not in ("same", "all"):
+        raise ValueError(f"sides must be 'same' or 'all', got {sides!r}")
+
+
+def _relations(person: Layout, name: str, sides: Sides) -> pd.DataFrame:
+    pairs = _pairs(person, sides)
+    tables = []
+    for relation in TABLE_RELATIONS:
+        margin, verdict = (each(person, relation)[*pairs] for each in (relation_margins, verdicts))
+        told = {"holds": margin > 0, "margin": margin, "verdict": np.array(VERDICTS)[verdict + 1]}
+        tables.append(_pair_columns(person, name, pairs).assign(relation=relation, **told))
     return pd.concat(tables, ignore_index=True)
 
 
-def as_layout(person: LabelMap | Layout) -> Layout:
-    """A layout as it is, a label map measured."""
-    return person if isinstance(person, Layout) else layout(person)
+def _distances(person: Layout, name: str, sides: Sides) -> pd.DataFrame:
+    pairs = _pairs(person, sides)
+    center = np.linalg.norm(person.centers[:, None] - person.centers[None], axis=-1)
+    gaps = np.full_like(center, np.nan) if person.gaps is None else np.where(np.isinf(person.gaps), np.nan, person.gaps)
+    rank = center.argsort(axis=1, kind="stable").argsort(axis=1)
+    measured = {"center": center, "gap": gaps, "shared": person.shared, "rank": rank}
+    table = _pair_columns(person, name, pairs).assign(**{column: value[*pairs] for column, value in measured.items()})
+    return table.sort_values(["structure_a", "side_a", "rank"], kind="stable", ignore_index=True)
 
 
-def layout_table(person: Layout, name: str | None = None) -> pd.DataFrame:
-    """The rows of `topology_table` for one person."""
-    pairs = _same_side_pairs(person.structures)
-    first, second = pairs.T
-    frames = [_relation_rows(person, relation, first, second) for relation in TABLE_RELATIONS]
-    table = pd.concat(frames, ignore_index=True)
-    table.insert(0, "person", name or person.name)
-    return table
+def _pairs(person: Layout, sides: Sides) -> tuple[npt.NDArray[np.int64], ...]:
+    """Rows and columns (P,), (P,) of the pairs i != j, without those of left and right unless `sides` is "all"."""
+    side = np.array([each.side for each in person.structures])
+    counts = ~np.eye(len(side), dtype=bool)
+    if sides == "same":
+        counts &= (side[:, None] == side) | (side == "midline") | (side[:, None] == "midline")
+    return np.nonzero(counts)
 
 
-def _same_side_pairs(structures: tuple[Structure, ...]) -> npt.NDArray[np.int64]:
-    """Index pairs (P, 2), i != j, left out when one is left and the other right."""
-    sides = [structure.side for structure in structures]
-    indices = range(len(structures))
-    pairs = [(i, j) for i in indices for j in indices if i != j and {sides[i], sides[j]} != {"left", "right"}]
-    return np.array(pairs, dtype=np.int64).reshape(-1, 2)
-
-
-def _relation_rows(
-    person: Layout, relation: str, first: npt.NDArray[np.int64], second: npt.NDArray[np.int64]
-) -> pd.DataFrame:
-    margin = relation_margins(person, relation)[first, second]
-    a, b = ([person.structures[i] for i in side] for side in (first, second))
-    columns = {
-        "structure_a": [structure.name for structure in a],
-        "side_a": [structure.side for structure in a],
-        "structure_b": [structure.name for structure in b],
-        "side_b": [structure.side for structure in b],
-        "relation": relation,
-        "holds": margin > 0,
-        "margin": margin,
-    }
-    return pd.DataFrame(columns)
+def _pair_columns(person: Layout, name: str, pairs: tuple[npt.NDArray[np.int64], ...]) -> pd.DataFrame:
+    names, sides = (np.array([getattr(each, what) for each in person.structures]) for what in ("name", "side"))
+    first, second = pairs
+    values = (name, names[first], sides[first], names[second], sides[second])
+    return pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))
