@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import numpy.typing as npt
+import pytest
+
+from toposlearn.anatomy.label_names import structure_names
+from toposlearn.anatomy.segmentations import load_segmentation, path_stem
+from toposlearn.topology.frame import centroids
+
+NAMES = structure_names("freesurfer")
+
+
+def blocks(shape: tuple[int, ...] = (12, 8, 8)) -> npt.NDArray[np.int16]:
+    labels = np.zeros(shape, dtype=np.int16)
+    labels[1:4, 2:6, 2:6] = 10  # left thalamus, where a RAS grid has low x
+    labels[8:11, 2:6, 2:6] = 49
+    return labels
+
+
+def written(path: Path, data: npt.NDArray[np.generic], affine: npt.NDArray[np.float64] | None = None) -> Path:
+    kind = nib.MGHImage if path.suffix == ".mgz" else nib.Nifti1Image
+    nib.save(kind(data, np.eye(4) if affine is None else affine), path)
+    return path
+
+
+@pytest.mark.parametrize("name", ["seg.nii.gz", "seg.nii", "seg.mgz"])
+def test_a_segmentation_is_read_with_its_meaning(tmp_path: Path, name: str) -> None:
+    found = load_segmentation(written(tmp_path / name, blocks().astype(np.int32)), NAMES)
+    assert found.label_map.name == "seg"
+    assert {each.full_name for each in found.label_map.structures.values()} == {"left-thalamus", "right-thalamus"}
+    np.testing.assert_array_equal(found.label_map.labels, blocks())
+    assert found.unknown == {}
+
+
+def test_labels_stored_as_floats_and_a_last_axis_of_one_are_accepted(tmp_path: Path) -> None:
+    path = written(tmp_path / "seg.nii.gz", blocks().astype(np.float32)[..., None])
+    np.testing.assert_array_equal(load_segmentation(path, NAMES, "me").label_map.labels, blocks())
+
+
+def test_left_stays_left_when_the_axes_are_stored_the_other_way(tmp_path: Path) -> None:
+    flipped = blocks()[::-1]
+    affine = np.diag([-1.0, 1, 1, 1])
+    affine[0, 3] = 11
+    _, structures, centers = centroids(load_segmentation(written(tmp_path / "s.nii", flipped, affine), NAMES).label_map)
+    assert [each.side for each in structures] == ["left", "right"]
+    np.testing.assert_allclose(centers[:, 0], [2, 9])
+
+
+def test_labels_not_in_the_table_are_background_and_counted(tmp_path: Path) -> None:
+    data = blocks()
+    data[0, 0, :3], data[0, 1, 0] = 30, 9000  # a vessel, and what nobody knows
+    found = load_segmentation(written(tmp_path / "seg.nii.gz", data), NAMES)
+    assert found.unknown == {30: 3, 9000: 1}
+    np.testing.assert_array_equal(found.label_map.labels, blocks())
+
+
+def half(value: float) -> npt.NDArray[np.float32]:
+    data = blocks().astype(np.float32)
+    data[0, 0, 0] = value
+    return data
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (np.zeros((4, 4, 4, 2), dtype=np.int16), r"it has 4 axes \(4, 4, 4, 2\), a segmentation has three"),
+        (half(0.5), "holds 1 values that are no whole numbers: is it an image"),
+        (half(np.nan), "holds NaN or infinite values"),
+        (half(-1), "holds labels -1 to 49: they must lie in 0 to 99999"),
+        (half(1e6), r"holds labels 0 to 1e\+06: they must lie in 0 to 99999"),
+        (np.zeros((4, 4, 4), dtype=np.int16), r"none of its labels is in the table \(it is empty\)"),
+        (np.full((4, 4, 4), 7777, np.int16), r"in the table \(it holds 1 labels: 7777\); choose another table"),
+    ],
+)
+def test_what_is_no_segmentation_is_told_in_one_line(
+    tmp_path: Path, data: npt.NDArray[np.generic], message: str
+) -> None:
+    with pytest.raises(ValueError, match=message) as caught:
+        load_segmentation(written(tmp_path / "bad.nii.gz", data), NAMES)
+    assert "bad.nii.gz" in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match=r"missing\.nii is not there"):
+        load_segmentation(tmp_path / "missing.nii", NAMES)
+    text = tmp_path / "text.nii.gz"
+    text.write_text("labels")
+    with pytest.raises(ValueError, match=r"text\.nii\.gz cannot be read as a segmentation"):
+        load_segmentation(text, NAMES)
+    cut = written(tmp_path / "cut.nii", blocks())
+    cut.write_bytes(cut.read_bytes()[:400])
+    with pytest.raises(ValueError, match=r"cut\.nii cannot be read as a segmentation"):
+        load_segmentation(cut, NAMES)
+
+
+def test_a_name_is_the_file_without_its_kind() -> None:
+    assert [path_stem(Path(name)) for name in ("a/b.nii.gz", "aparc+aseg.mgz", "s1.v2.nii")] == [
+        "b",
+        "aparc+aseg",
+        "s1.v2",
+    ]
