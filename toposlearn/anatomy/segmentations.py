@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,28 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
     kept[list(known)] = list(known)
     label_map = LabelMap(kept[raw], np.asarray(image.affine, np.float64), name or path_stem(path), str(path), known)
     return Segmentation(label_map, {label: int(counts[label]) for label in present if label not in known})
+
+
+def distinct_names(paths: Sequence[Path]) -> list[str]:
+    """A short name for each file: its stem, or where stems repeat, what tells the paths apart.
+
+    ``bert/mri/aparc.mgz`` and ``ernie/mri/aparc.mgz`` are ``bert`` and ``ernie``.
+
+    Raises:
+        ValueError: a file is given twice.
+    """
+    stems = [path_stem(path) for path in paths]
+    if len(set(stems)) == len(stems):
+        return stems
+    twice = [str(path) for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    if twice:
+        raise ValueError(f"{twice[0]} is given twice")
+    parts = [(*path.resolve().parent.parts, stem) for path, stem in zip(paths, stems, strict=True)]
+    shortest = min(map(len, parts))
+    ends = [each[-shortest:] for each in parts]
+    telling = [place for place in range(shortest) if len({end[place] for end in ends}) > 1]
+    names = ["-".join(end[place] for place in telling) for end in ends]
+    return names if len(set(names)) == len(names) else ["-".join(each[1:]) for each in parts]
 
 
 def path_stem(path: Path) -> str:

@@ -1,4 +1,4 @@
-"""Commands on people: simulate, check, look, list who lies where."""
+"""Commands on people: simulate, check, look."""
 
 from __future__ import annotations
 
@@ -53,25 +53,6 @@ def inspect(
 
         typer.echo(write_inspection(inspection, html))
     inspection.raise_if_bad()
-
-
-@app.command()
-def topology(
-    data: Annotated[Path | None, typer.Option(help="BIDS folder with labels; the six donors unless given.")] = None,
-    out: Annotated[Path, typer.Option(help="Table (CSV) to write.")] = Path("runs/topology.csv"),
-) -> None:
-    """Who lies where: every relation between structures, for each person, with its margin in mm."""
-    from toposlearn.anatomy import DONOR_IDS, load_donor_map
-    from toposlearn.data import load_label_maps
-    from toposlearn.reproducibility import atomic_path
-    from toposlearn.topology.relations import topology_table
-
-    people = {name: load_donor_map(name) for name in DONOR_IDS} if data is None else load_label_maps(data)
-    table = topology_table(people)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out) as partial:
-        table.to_csv(partial, index=False)
-    typer.echo(f"{out}: {len(table)} relations of {len(people)} people")
 
 
 @app.command()

@@ -8,7 +8,6 @@ from toposlearn.data.alignment import PairEvidence, joint_histogram, nmi_at, nor
 from toposlearn.data.cache import Cache, prepare
 from toposlearn.data.gate import judge_people
 from toposlearn.data.inspection import Inspection, inspect_folder
-from toposlearn.data.label_maps import load_label_maps
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
@@ -40,7 +39,6 @@ __all__ = [
     "inspect_folder",
     "joint_histogram",
     "judge_people",
-    "load_label_maps",
     "load_posed",
     "nmi_at",
     "normalized_mutual_information",

@@ -23,8 +23,8 @@ from toposlearn.explore.explorer import Answer, View, answer, describe
 from toposlearn.explore.explorer_layout import BOTTOM, LEFT, RIGHT, ROWS, SIZE, TOP, add_slice
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.explore.neighborhoods import ANCHOR, MATCH, POSITION, SHARED, SINGLE, TRUTH
-from toposlearn.explore.slices import PLANE_AXES, PLANES, cut, extent_of, heat_overlay, write_letters
-from toposlearn.explore.structures import Plane
+from toposlearn.explore.slices import PLANES, cut, extent_of, heat_overlay, write_letters
+from toposlearn.explore.structures import PLANE_AXES, Plane
 
 HEAT = 0.55  # opacity of the similarity
 _BEHIND: dict[str, Any] = {"ls": (0, (2, 1.2)), "lw": 1.4}

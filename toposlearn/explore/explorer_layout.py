@@ -9,8 +9,7 @@ from typing import cast
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toposlearn.explore.slices import PLANE_AXES
-from toposlearn.explore.structures import Plane
+from toposlearn.explore.structures import PLANE_AXES, Plane
 
 SIZE = (14.4, 8.6)  # inches
 LEFT, RIGHT, BOTTOM, TOP, GAP, MIDDLE = 0.055, 0.995, 0.065, 0.865, 0.006, 0.022  # fractions of the picture

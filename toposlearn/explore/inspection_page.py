@@ -19,8 +19,8 @@ from toposlearn.data.coarse import head_center, shrink
 from toposlearn.data.inspection import told
 from toposlearn.data.quality import read_image
 from toposlearn.explore.html_page import data_uri, figure_element, html_page
-from toposlearn.explore.slices import PLANE_AXES, PLANES, write_letters
-from toposlearn.explore.structures import Plane
+from toposlearn.explore.slices import PLANES, write_letters
+from toposlearn.explore.structures import PLANE_AXES, Plane
 from toposlearn.reproducibility import atomic_path
 
 HALF = 110.0  # mm from the head's center to the edge of a picture

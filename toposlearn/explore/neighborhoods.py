@@ -19,13 +19,13 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.explore.slices import (
-    PLANE_AXES,
     Panel,
     Volume,
     heat_overlay,
     orthogonal,
     plot_panels,
 )
+from toposlearn.explore.structures import PLANE_AXES
 from toposlearn.explore.tokens_rgb import to_voxels
 from toposlearn.topology.correspondence import nearest_matches
 from toposlearn.topology.distances import pairwise_distance

@@ -9,7 +9,8 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from toposlearn.data.pose import voxel_coordinates
-from toposlearn.explore.slices import PLANE_AXES, Volume, orthogonal, plot_panels
+from toposlearn.explore.slices import Volume, orthogonal, plot_panels
+from toposlearn.explore.structures import PLANE_AXES
 
 
 def place_of(to_template: Tensor, point: Sequence[float], spacing: float = 3.0) -> tuple[float, float, float]:

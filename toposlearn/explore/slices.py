@@ -21,14 +21,12 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.explore.structures import STRUCTURE_COLORS, Plane
+from toposlearn.explore.structures import AXIS_NAMES, PLANE_AXES, STRUCTURE_COLORS, Plane
 
 Volume = Tensor | NDArray[Any]
 Spacing = float | Sequence[float]
 
 PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
-PLANE_AXES: Mapping[str, tuple[int, int]] = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}  # across, up
-_AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _BRIGHT = 0.998  # quantile shown as white
 
@@ -183,9 +181,9 @@ def _label_axes(ax: Axes, panels: Sequence[Panel], index: int, columns: int) -> 
     leftmost = beside is None or PLANE_AXES[beside][1] != up
     ax.tick_params(bottom=lowest, labelbottom=lowest, left=leftmost, labelleft=leftmost)
     if lowest:
-        ax.set_xlabel(_AXIS_NAMES[across], size=8)
+        ax.set_xlabel(AXIS_NAMES[across], size=8)
     if leftmost:
-        ax.set_ylabel(_AXIS_NAMES[up], size=8)
+        ax.set_ylabel(AXIS_NAMES[up], size=8)
 
 
 def plot_slices(

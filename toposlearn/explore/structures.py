@@ -22,8 +22,8 @@ Plane = Literal["coronal", "axial", "sagittal"]
 Labels = npt.NDArray[np.integer]
 
 # Own axes (0 right, 1 anterior, 2 superior) that run to the right and up in each picture.
-_PLANE_AXES: dict[str, tuple[int, int]] = {"coronal": (0, 2), "axial": (0, 1), "sagittal": (1, 2)}
-_AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
+PLANE_AXES: Mapping[str, tuple[int, int]] = {"coronal": (0, 2), "axial": (0, 1), "sagittal": (1, 2)}
+AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
 
 # Okabe-Ito colors, distinct also for most color-blind readers.
 STRUCTURE_COLORS: dict[str, str] = {
@@ -48,9 +48,9 @@ def own_slice(
     Raises:
         ValueError: unknown plane.
     """
-    if plane not in _PLANE_AXES:
-        raise ValueError(f"plane must be one of {', '.join(_PLANE_AXES)}, got {plane!r}")
-    across, up = _PLANE_AXES[plane]
+    if plane not in PLANE_AXES:
+        raise ValueError(f"plane must be one of {', '.join(PLANE_AXES)}, got {plane!r}")
+    across, up = PLANE_AXES[plane]
     ticks = np.arange(-extent, extent + step / 2, step)
     own = np.zeros((len(ticks), len(ticks), 3))
     own[..., across] = ticks[None, :]
@@ -112,14 +112,14 @@ def _draw_slice(ax: Axes, image: Array, plane: Plane, extent: float) -> None:
 
 
 def _label_outer(axes: list[Axes], columns: int, plane: Plane) -> None:
-    across, up = _PLANE_AXES[plane]
+    across, up = PLANE_AXES[plane]
     for index, ax in enumerate(axes):
         lowest, leftmost = index + columns >= len(axes), index % columns == 0
         ax.tick_params(bottom=lowest, labelbottom=lowest, left=leftmost, labelleft=leftmost)
         if lowest:
-            ax.set_xlabel(_AXIS_NAMES[across])
+            ax.set_xlabel(AXIS_NAMES[across])
         if leftmost:
-            ax.set_ylabel(_AXIS_NAMES[up])
+            ax.set_ylabel(AXIS_NAMES[up])
 
 
 def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Array:
@@ -144,7 +144,7 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
     Small dots are single people. A dark edge is in everyone's graph, a pale one in some (`shared`, the table of
     `toposlearn.topology.graphs.shared_edges`; an edge counts in its stronger direction).
     """
-    across, up = _PLANE_AXES[plane]
+    across, up = PLANE_AXES[plane]
     centers = {name: _centers(people, name)[:, [across, up]] for name in shared.index}  # each (people, 2)
     figure, ax = plt.subplots(figsize=(7.8, 6.4), layout="compressed")
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
@@ -156,8 +156,8 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
         _draw_node(ax, name, points)
     ax.axvline(0, color="0.35", lw=0.8, ls="--")
     ax.set_aspect("equal")
-    ax.set_xlabel(_AXIS_NAMES[across])
-    ax.set_ylabel(_AXIS_NAMES[up])
+    ax.set_xlabel(AXIS_NAMES[across])
+    ax.set_ylabel(AXIS_NAMES[up])
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]

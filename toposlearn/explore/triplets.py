@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.explore.neighborhoods import draw_block
-from toposlearn.explore.slices import PLANE_AXES, Panel, Volume, draw_panel, orthogonal
+from toposlearn.explore.slices import Panel, Volume, draw_panel, orthogonal
+from toposlearn.explore.structures import PLANE_AXES
 from toposlearn.topology import nearest_neighbors, pairwise_distance, semi_hard_negatives
 from toposlearn.topology.neighbors import draw_outside
 from toposlearn.topology.tokens import grid_positions

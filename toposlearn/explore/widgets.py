@@ -14,8 +14,8 @@ from torch import Tensor
 
 from toposlearn.explore.gradients import Vectors, plot_steering, steering
 from toposlearn.explore.neighborhoods import plot_neighbors, token_at
-from toposlearn.explore.slices import PLANE_AXES, Spacing, Volume, plot_row, steps_of
-from toposlearn.explore.structures import Plane
+from toposlearn.explore.slices import Spacing, Volume, plot_row, steps_of
+from toposlearn.explore.structures import PLANE_AXES, Plane
 from toposlearn.explore.triplets import anchor_triplets, plot_triplets
 
 

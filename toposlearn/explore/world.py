@@ -13,8 +13,8 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toposlearn.explore.slices import PLANE_AXES, write_letters
-from toposlearn.explore.structures import Plane
+from toposlearn.explore.slices import write_letters
+from toposlearn.explore.structures import PLANE_AXES, Plane
 
 STEP = 0.5  # mm of the picture
 

@@ -1,0 +1,126 @@
+"""Several people's segmentations measured and compared: what `toposlearn topology` writes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from toposlearn.anatomy import LabelMap
+from toposlearn.anatomy.segmentations import Segmentation
+from toposlearn.reproducibility import atomic_path
+from toposlearn.topology.agreement import neighborhood_agreement
+from toposlearn.topology.consistency import disputed_relations, relation_consistency
+from toposlearn.topology.graphs import adjacency_graph, nearest_graph, shared_structures, write_graph
+from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.relations import distance_table, topology_table
+
+WITHIN = 30.0  # mm up to which gaps between boundaries are measured
+NEIGHBORS = 5
+SHOWN = 6  # people whose heads are kept to be drawn
+
+Reader = Callable[[], Segmentation]
+
+
+@dataclass(frozen=True, eq=False)
+class Study:
+    """People measured, and those who could not be.
+
+    Attributes:
+        people: name -> where the structures lie.
+        heads: the label maps of the first few.
+        unknown: name -> voxels of each label that the table does not name, for those who have any.
+        failed: name -> why.
+    """
+
+    people: Mapping[str, Layout]
+    heads: Mapping[str, LabelMap]
+    unknown: Mapping[str, Mapping[int, int]]
+    failed: Mapping[str, str]
+
+    @cached_property
+    def relations(self) -> pd.DataFrame:
+        """Every relation of everybody (`topology_table`)."""
+        return topology_table(self.people)
+
+    @cached_property
+    def consistency(self) -> pd.DataFrame:
+        """In how many people each relation holds (`relation_consistency`)."""
+        return relation_consistency(self.relations)
+
+    @cached_property
+    def disputed(self) -> pd.DataFrame:
+        """Relations that people answer oppositely, and who (`disputed_relations`)."""
+        return disputed_relations(self.relations)
+
+    @cached_property
+    def agreement(self) -> pd.DataFrame | None:
+        """`neighborhood_agreement`; None for one person, or for people with next to nothing in common."""
+        if len(self.people) < 2 or len(self.shared) <= NEIGHBORS:
+            return None
+        return neighborhood_agreement(list(self.people.values()), NEIGHBORS, permutations=100)
+
+    @cached_property
+    def shared(self) -> list[str]:
+        """Full names of the structures that everybody has."""
+        return shared_structures(list(self.people.values()))
+
+
+def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN, progress: bool = False) -> Study:
+    """Measure everybody who can be; the others are told, with the reason.
+
+    Args:
+        readers: name -> what reads the person's segmentation.
+        within: mm up to which gaps between boundaries are measured; None: not at all, which is much faster.
+        progress: show a bar.
+
+    Raises:
+        ValueError: nobody could be measured.
+    """
+    people: dict[str, Layout] = {}
+    heads: dict[str, LabelMap] = {}
+    unknown, failed = {}, {}
+    for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None if progress else True):
+        try:
+            segmentation = read()
+            people[name] = layout(segmentation.label_map, within)
+        except ValueError as error:
+            failed[name] = str(error)
+            continue
+        if segmentation.unknown:
+            unknown[name] = segmentation.unknown
+        if len(heads) < SHOWN:
+            heads[name] = segmentation.label_map
+    if not people:
+        name, why = next(iter(failed.items()), ("nobody", "no segmentation was given"))
+        raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
+    return Study(people, heads, unknown, failed)
+
+
+def write_study(study: Study, out: Path) -> list[Path]:
+    """Write the tables (CSV) and each person's graphs (GraphML) to a folder, each file whole or not at all."""
+    tables = {
+        "relations": study.relations,
+        "distances": distance_table(study.people),
+        "consistency": study.consistency,
+        "disputed": study.disputed,
+    }
+    if study.agreement is not None:
+        tables["agreement"] = study.agreement
+    files = []
+    (out / "graphs").mkdir(parents=True, exist_ok=True)
+    for name, table in tables.items():
+        files.append(out / f"{name}.csv")
+        with atomic_path(files[-1]) as partial:
+            table.to_csv(partial, index=False, float_format="%.6g")
+    for name, person in study.people.items():
+        nearest = nearest_graph(person, min(NEIGHBORS, len(person.structures) - 1))
+        for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(person)}.items():
+            files.append(out / "graphs" / f"{name}_{kind}.graphml")
+            with atomic_path(files[-1]) as partial:
+                write_graph(graph, str(partial))
+    return files
