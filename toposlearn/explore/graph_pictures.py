@@ -8,6 +8,7 @@ import networkx as nx
 import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.explore.structures import (
@@ -47,6 +48,9 @@ def plot_graph_over_anatomy(head: LabelMap, person: Layout, graph: nx.Graph, ext
         ax.set_ylabel(AXIS_NAMES[PLANE_AXES[plane][1]])
         ax.spines[:].set_visible(False)
     figure.suptitle(person.name)
+    nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
+    dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name], label=name) for name in nuclei]
+    figure.legend(handles=dots, loc="outside lower center", ncols=len(nuclei) or 1, frameon=False)
     return figure
 
 
@@ -58,7 +62,7 @@ def _draw(ax: Axes, graph: nx.Graph, places: dict[str, Array]) -> None:
         base = name.removeprefix("left-").removeprefix("right-")
         color = STRUCTURE_COLORS.get(base, "#444444")
         ax.plot(*place, "o", color=color, mec="white", ms=4 if many else 8, zorder=3)
-        if not many and not name.startswith("left-"):
+        if not many and not name.startswith("left-") and base not in STRUCTURE_COLORS:
             ax.annotate(base.removesuffix("-cortex"), tuple(place), (5, 4), textcoords="offset points", size=6.5)
 
 
