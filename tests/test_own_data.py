@@ -30,6 +30,7 @@ SMALL = {  # notebook -> parameters that make it short, and whether it needs the
     "06_pretraining": ({"STEPS": 4}, True),
     "11_a_loss_that_falls_for_the_wrong_reason": ({"STEPS": 2, "EVERY": 1, "TRAIN": 2, "PEOPLE": 2}, True),
     "12_where_not_what": ({"STEPS": 2, "PEOPLE": 3, "LEARNERS": 2}, True),
+    "13_from_structures_to_tokens": ({"POSES": 2, "MANY": 3, "PEOPLE": 2}, True),
 }
 
 
@@ -74,7 +75,7 @@ def test_where_there_is_nothing_to_judge_the_notebook_says_what_is_missing(name,
 def test_a_notebook_runs_to_its_end(name, foreign, cohort, tmp_path):
     parameters, needs_truth = SMALL[name]
     given = {"DATA": str(foreign), "RESULTS": str(tmp_path / "results"), **parameters}
-    if name.startswith(("04", "11", "12")):
+    if name.startswith(("04", "11", "12", "13")):
         given["TRUTH"] = str(cohort)
     run = run_notebook(course_folder() / f"{name}.ipynb", tmp_path, given)
     assert run.error is None

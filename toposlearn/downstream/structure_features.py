@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.anatomy import Structure
+from toposlearn.anatomy import LabelMap, Structure
 from toposlearn.data import PosedPeople
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
@@ -25,7 +25,7 @@ from toposlearn.topology.token_order import (
     order_agreement,
     permuted_within_sides,
 )
-from toposlearn.topology.token_structures import Read, TokenStructures, tokens_of_blocks
+from toposlearn.topology.token_structures import Read, TokenStructures, head_points, tokens_of_blocks
 
 DRAWS = 20  # of permuted names a person
 NOISE_FEATURES = 48  # as many as the tokens of the preset lab have
@@ -40,9 +40,7 @@ def token_structures(
     Raises:
         ValueError: the data set has no structure labels.
     """
-    if people.labels is None:
-        raise ValueError("people have no structure labels (_dseg.nii.gz): take simulated people, `toposlearn cohort`")
-    return [tokens_of_blocks(one[0], stride, people.spacing, structures) for one in people.labels]
+    return [tokens_of_blocks(one[0], stride, people.spacing, structures) for one in _labels(people)]
 
 
 def structure_agreement(
@@ -88,8 +86,12 @@ def structure_agreement(
 
 def true_distances(people: PosedPeople, structures: Sequence[Structure] | None = None) -> list[Floats]:
     """Distances (S, S) in mm between the centroids of each person's structures, at the size they have in the volume."""
-    voxels = token_structures(people, 1, structures)
-    return [distances_between(each.read(each.positions, "mean")) for each in voxels]
+    affine = np.diag([people.spacing] * 3 + [1.0])
+    found = []
+    for name, labels in zip(people.subjects, _labels(people), strict=True):
+        head = head_points(LabelMap(labels[0].numpy(), affine, name, "posed"), step=people.spacing)
+        found.append(distances_between(head.of(structures or head.structures).centers))
+    return found
 
 
 def networks_agreement(
@@ -118,3 +120,10 @@ def networks_agreement(
             judged["position"] = structure_agreement(places, held, true, metric="euclidean", how=how)
             found[stride, how] = judged
     return found
+
+
+def _labels(people: PosedPeople) -> Tensor:
+    """Structure labels (S, 1, D, H, W)."""
+    if people.labels is None:
+        raise ValueError("people have no structure labels (_dseg.nii.gz): take simulated people, `toposlearn cohort`")
+    return people.labels

@@ -29,6 +29,8 @@ PAIRS = (("thalamus", "putamen"), ("thalamus", "pallidum"), ("pallidum", "putame
 UPRIGHT: Array = np.eye(3, 4)[None]  # one pose (1, 3, 4): as scanned
 MEASURES = ("order", "neighbors", "medial")
 
+Poses = Array | Mapping[str, Array]
+
 
 def shared_structures(people: Mapping[str, LabelMap]) -> list[Structure]:
     """The structures that all of these people have, in order of their labels."""
@@ -38,7 +40,7 @@ def shared_structures(people: Mapping[str, LabelMap]) -> list[Structure]:
 
 def resolution_table(
     people: Mapping[str, LabelMap],
-    poses: Array,
+    poses: Poses,
     cells: Sequence[int] = CELLS,
     *,
     structures: Sequence[Structure] | None = None,
@@ -50,7 +52,8 @@ def resolution_table(
 
     Args:
         people: name -> label map.
-        poses: (P, 3, 4), posed mm -> original mm, of every person alike.
+        poses: (P, 3, 4), posed mm -> original mm, for everybody; or name -> poses. With poses of their own, an interval
+            over people also covers the luck of where the grid falls.
         cells: G of each grid.
         structures: which count; absent: those that all people have.
         box: mm, side of the grid.
@@ -67,13 +70,17 @@ def resolution_table(
     rows = []
     for name, person in people.items():
         head, frame = head_points(person).of(chosen), frame_of(person)
-        for number, pose in enumerate(poses):
+        for number, pose in enumerate(_poses_of(poses, name)):
             turned = head.posed(pose)
             for count in cells:
                 tokens = tokens_on_box(turned, count, box)
                 known = {"person": name, "pose": number, "cells": count, "mm": box / count, **_contents(tokens)}
                 rows += [known | found for found in _agreements(tokens, head, frame, pose, k, rng)]
     return pd.DataFrame(rows)
+
+
+def _poses_of(poses: Poses, name: str) -> Array:
+    return poses[name] if isinstance(poses, Mapping) else poses
 
 
 def _contents(tokens: TokenStructures) -> dict[str, float]:
@@ -125,9 +132,11 @@ def resolution_summary(table: pd.DataFrame, people: Sequence[str]) -> pd.DataFra
 
 
 def parting_table(
-    people: Mapping[str, LabelMap], poses: Array, cells: Sequence[int], *, box: float = BOX
+    people: Mapping[str, LabelMap], poses: Poses, cells: Sequence[int], *, box: float = BOX
 ) -> pd.DataFrame:
     """In what share of poses do two nuclei have homes of their own? A row a person, pair of `PAIRS`, and grid.
+
+    Poses as in `resolution_table`.
 
     Columns: `person, pair, cells, mm, parted` (mean over poses and the two sides), and `points`: the same for two mere
     points at the centroids, on a grid that may lie anywhere, `parted_points`.
@@ -136,7 +145,7 @@ def parting_table(
     rows = []
     for name, person in people.items():
         head = head_points(person).of(chosen)
-        turned = [head.posed(pose) for pose in poses]
+        turned = [head.posed(pose) for pose in _poses_of(poses, name)]
         apart = np.stack([each.centers[:, None] - each.centers[None] for each in turned])  # (P, 6, 6, 3)
         for count in cells:
             same = np.mean([tokens_on_box(each, count, box).same_home() for each in turned], axis=0)

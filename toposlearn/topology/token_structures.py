@@ -5,6 +5,7 @@ Notation: V labeled voxels, N tokens (cells of a cubic grid, C order), S structu
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -143,7 +144,7 @@ class TokenStructures:
             return np.asarray(self.shares.T @ values / self.shares.sum(axis=0)[:, None])
 
     def same_home(self) -> npt.NDArray[np.bool_]:
-        """(S, S) True where two structures have one home: no loss on these tokens can tell them apart."""
+        """(S, S) True where two structures have one home: whoever compares single tokens takes them for one."""
         return np.asarray(self.homes[:, None] == self.homes[None])
 
 
@@ -160,8 +161,7 @@ def tokens_on_box(head: HeadPoints, cells: int, box: float = BOX) -> TokenStruct
     inside = ((cell >= 0) & (cell < cells)).all(axis=1)
     token = np.ravel_multi_index(tuple(cell[inside].T), (cells,) * 3)
     counts = _counts(token, head.index[inside], cells**3, len(head.structures))
-    positions = grid_positions((cells,) * 3, 1, side).double().numpy()
-    return TokenStructures(head.structures, counts * head.volume / side**3, positions)
+    return TokenStructures(head.structures, counts * head.volume / side**3, _centers((cells,) * 3, 1, side))
 
 
 def tokens_of_blocks(
@@ -190,7 +190,15 @@ def tokens_of_blocks(
     token = np.ravel_multi_index(tuple(axis.numpy().ravel() for axis in axes), grid)
     kept = lookup[values] != OUTSIDE
     counts = _counts(token[kept], lookup[values[kept]], int(np.prod(grid)), len(chosen))
-    return TokenStructures(tuple(chosen), counts / stride**3, grid_positions(shape, stride, spacing).double().numpy())
+    return TokenStructures(tuple(chosen), counts / stride**3, _centers(shape, stride, spacing))
+
+
+@functools.lru_cache(maxsize=32)
+def _centers(shape: tuple[int, ...], stride: int, spacing: float) -> Array:
+    """Centers (N, 3) of tokens in mm, the same array at each call: read only."""
+    centers = grid_positions(shape, stride, spacing).double().numpy()
+    centers.flags.writeable = False
+    return centers
 
 
 def _counts(token: Index, index: Index, tokens: int, structures: int) -> Array:
