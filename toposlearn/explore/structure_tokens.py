@@ -21,7 +21,7 @@ from toposlearn.anatomy import LabelMap, Structure, structure, structure_of
 from toposlearn.explore.structures import STRUCTURE_COLORS
 from toposlearn.topology.frame import SIDES
 from toposlearn.topology.token_resolution import CELLS, NUCLEI
-from toposlearn.topology.token_structures import BOX, HeadPoints, head_points, tokens_on_box
+from toposlearn.topology.token_structures import BOX, HeadPoints, TokenStructures, head_points, tokens_on_box
 
 _LOBES = {  # pale, so that the nuclei stand out
     "frontal-cortex": "#EFE6C8",
@@ -56,29 +56,38 @@ def plot_token_grids(label_map: LabelMap, cells: Sequence[int] = CELLS, box: flo
     figure, axes = plt.subplots(
         rows, 3, figsize=(10.2, 3.5 * rows + 0.6), squeeze=False, layout="constrained", sharex=True, sharey=True
     )
-    drawn = list(axes.flat)
-    for ax in drawn[len(cells) + 1 :]:
-        ax.set_visible(False)
-    _draw_labels(drawn[0], true, box, "the labels, 1 mm")
-    for ax, count in zip(drawn[1:], cells, strict=False):
-        tokens = tokens_on_box(head, count, box)
-        middle = int((at / box + 0.5) * count)
-        plane = tokens.dominant.reshape((count,) * 3)[:, middle].T  # (up, across), rows upwards
-        labels = np.array([each.label for each in tokens.structures] + [0])[plane]  # -1 is the last: nothing
-        _draw_labels(ax, labels, box, f"{count}³ tokens of {box / count:g} mm")
+    _draw_labels(axes.flat[0], true, box, "the labels, 1 mm")
+    for ax, count in zip(axes.flat[1:], cells, strict=False):
+        _draw_grid(ax, tokens_on_box(head, count, box), count, at, box)
         _draw_outlines(ax, true, box)
-        for border in np.linspace(-box / 2, box / 2, count + 1):
-            ax.axvline(border, color="0.55", lw=0.5)
-            ax.axhline(border, color="0.55", lw=0.5)
+    for ax in axes.flat[len(cells) + 1 :]:
+        ax.set_visible(False)
     for row in axes:
         row[0].set_ylabel("down – up (mm)")
     for ax in axes[-1]:
         ax.set_xlabel("left – right (mm)")
-    names = [name for name in STRUCTURE_COLORS if np.isin(true, [structure(name, side).label for side in SIDES]).any()]
+    _name_structures(figure, true)
+    return figure
+
+
+def _draw_grid(ax: Axes, tokens: TokenStructures, count: int, at: float, box: float) -> None:
+    """The layer of tokens that the plane `at` mm cuts, and the borders between them."""
+    layer = int((at / box + 0.5) * count)
+    plane = tokens.dominant.reshape((count,) * 3)[:, layer].T  # (up, across), rows upwards
+    labels = np.array([each.label for each in tokens.structures] + [0])[plane]  # -1 is the last: nothing
+    _draw_labels(ax, labels, box, f"{count}³ tokens of {box / count:g} mm")
+    for border in np.linspace(-box / 2, box / 2, count + 1):
+        ax.axvline(border, color="0.55", lw=0.5)
+        ax.axhline(border, color="0.55", lw=0.5)
+
+
+def _name_structures(figure: Figure, labels: NDArray[np.int16]) -> None:
+    names = [
+        name for name in STRUCTURE_COLORS if np.isin(labels, [structure(name, side).label for side in SIDES]).any()
+    ]
     handles = [Patch(color=STRUCTURE_COLORS[name], label=name) for name in names]
     handles.append(Patch(facecolor=_LOBES["frontal-cortex"], edgecolor="0.6", label="cortex, a tint a lobe"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False)
-    return figure
 
 
 def _center(head: HeadPoints, name: str) -> NDArray[np.float64]:
