@@ -7,7 +7,7 @@ import pytest
 from toposlearn.anatomy import LabelMap, load_donor_map
 from toposlearn.topology import token_resolution as resolution
 from toposlearn.topology.graphs import structure_distances
-from toposlearn.topology.relations import layout
+from toposlearn.topology.layout import layout
 from toposlearn.topology.token_order import distances_between
 from toposlearn.topology.token_structures import head_points
 

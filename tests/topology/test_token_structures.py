@@ -77,7 +77,7 @@ def test_dominant_home_and_mixing() -> None:
 def test_fine_tokens_give_the_centroid_and_the_volume_back() -> None:
     donor = load_donor_map("10021")
     head = head_points(donor, step=1.0)
-    labels, world = centroids(donor)
+    labels, _, world = centroids(donor)
     assert [each.label for each in head.structures] == labels.tolist()
     np.testing.assert_allclose(head.centers + head.middle, world, atol=1e-6)
     tokens = tokens_on_box(head, 48)
