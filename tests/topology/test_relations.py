@@ -275,6 +275,21 @@ def _only(labels: npt.NDArray[np.int16], *kept: int) -> npt.NDArray[np.int16]:
     return np.where(np.isin(labels, kept), labels, 0).astype(np.int16)
 
 
+def test_a_person_with_fewer_structures_keeps_the_frame_and_the_size() -> None:
+    whole = layout(phantom(), within=50.0)
+    chosen = [structure("putamen", "right"), structure("thalamus", "left")]
+    part = whole.only(chosen)
+    assert part.structures == tuple(chosen)
+    assert part.size == whole.size
+    for relation in RELATIONS:
+        expected = relation_margin(whole, chosen[0], relation, chosen[1])
+        assert relation_margin(part, chosen[0], relation, chosen[1]) == expected
+    assert part.gaps is not None
+    assert part.gaps.shape == (2, 2)
+    with pytest.raises(ValueError, match="phantom has no brainstem"):
+        whole.only([structure("brainstem")])
+
+
 def test_mistakes_are_named() -> None:
     person = layout(phantom())
     with pytest.raises(ValueError, match="choose one of medial, lateral"):

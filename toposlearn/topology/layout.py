@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -47,6 +48,23 @@ class Layout:
             if (each.name, each.side) == (structure.name, structure.side):
                 return row
         raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
+
+    def only(self, structures: Sequence[Structure]) -> Layout:
+        """The same person with just these structures, in this order; size and frame stay those of the whole.
+
+        Raises:
+            ValueError: this person's label map does not hold one of them.
+        """
+        rows = [self.index(structure) for structure in structures]
+        pairs = np.ix_(rows, rows)
+        return replace(
+            self,
+            structures=tuple(self.structures[row] for row in rows),
+            centers=self.centers[rows],
+            depth=self.depth[rows],
+            shared=self.shared[pairs],
+            gaps=None if self.gaps is None else self.gaps[pairs],
+        )
 
 
 def layout(label_map: LabelMap, within: float | None = None) -> Layout:
