@@ -7,6 +7,7 @@ by scaling and squaring) -> template mm. The Jacobian determinant is checked on 
 from __future__ import annotations
 
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -75,10 +76,12 @@ def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 
     return affine
 
 
-def random_velocity(generator: np.random.Generator, grid: ControlGrid) -> NDArray[np.float64]:
-    """Smooth random velocity (3, X, Y, Z) in mm: the sum of a coarse and a finer field."""
+def random_velocity(
+    generator: np.random.Generator, grid: ControlGrid, scales: Sequence[tuple[float, float]] = SCALES
+) -> NDArray[np.float64]:
+    """Smooth random velocity (3, X, Y, Z) in mm: the sum of a coarse and a finer field, or of those that are given."""
     total = np.zeros((3, *grid.shape))
-    for smoothness, amplitude in SCALES:
+    for smoothness, amplitude in scales:
         noise = generator.standard_normal((3, *grid.shape))
         sigma = (0, *[smoothness / CONTROL_MM] * 3)
         field = ndimage.gaussian_filter(noise, sigma, mode="constant")
@@ -120,6 +123,7 @@ class Flow(NamedTuple):
     displacement: Tensor
     inverse: Tensor
     smallest_jacobian: float
+    strength: float = 1.0  # of the velocity, where it had to be weakened
 
 
 def exponentiate(velocity: NDArray[np.float64]) -> Flow:
@@ -135,7 +139,7 @@ def exponentiate(velocity: NDArray[np.float64]) -> Flow:
         displacement = _integrate(strength * velocity)
         smallest = float(jacobian_determinant(displacement.numpy()).min())
         if smallest > 0:
-            return Flow(displacement, _integrate(-strength * velocity), smallest)
+            return Flow(displacement, _integrate(-strength * velocity), smallest, strength)
     raise ValueError(f"the deformation folds: smallest Jacobian determinant {smallest:.3f}, it must be > 0")
 
 
