@@ -97,14 +97,16 @@ def first_to_break(found: Kept, change: str, kinds: Sequence[str] = DIRECTIONS) 
     Adds `half`, where on the axis it has failed in at least half of the draws, and `first`, where it fails in any;
     infinite where neither happens.
     """
-    chosen = found.relations["relation"].isin(kinds).to_numpy()
+    chosen = found.relations["relation"].isin(kinds).to_numpy() & _whole(found, change)
     ordered = np.sort(breaking_points(found, change)[:, chosen], axis=0)
     half = ordered[(len(ordered) + 1) // 2 - 1]
-    _, at, margins = paths(found, change)
-    unchanged = margins[:, int(at.mean(axis=0).argmin()), chosen]  # (draws, R)
-    sound = (unchanged > 0).all(axis=0)
-    table = found.relations[chosen].assign(half=half, first=ordered[0])[sound]
+    table = found.relations[chosen].assign(half=half, first=ordered[0])
     return table.sort_values(["half", "first", "margin"], ignore_index=True)
+
+
+def _whole(found: Kept, change: str) -> NDArray[np.bool_]:
+    """Which relations (R,) the first amount, usually none at all, keeps in every draw."""
+    return np.asarray((paths(found, change)[2][:, 0] > 0).all(axis=0))
 
 
 def what_predicts(found: Kept, change: str) -> pd.DataFrame:
@@ -119,7 +121,7 @@ def what_predicts(found: Kept, change: str) -> pd.DataFrame:
     Raises:
         ValueError: directions break in fewer than two draws.
     """
-    directed = found.relations["relation"].isin(DIRECTIONS).to_numpy()
+    directed = found.relations["relation"].isin(DIRECTIONS).to_numpy() & _whole(found, change)
     relations, points = found.relations[directed], breaking_points(found, change)[:, directed]
     points = points[[len(np.unique(path)) > 1 for path in points]]
     if len(points) < 2:

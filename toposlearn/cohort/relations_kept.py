@@ -14,36 +14,17 @@ import pandas as pd
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from toposlearn.anatomy import LabelMap, Structure, structure_of
+from toposlearn.anatomy import LabelMap
 from toposlearn.cohort.changes import CHANGES, Array, Scene
 from toposlearn.cohort.growing import VOXEL_MM, Changed, grow
 from toposlearn.cohort.head import CSF
-from toposlearn.topology.frame import body_frame, centroids
-from toposlearn.topology.relations import TABLE_RELATIONS, Layout, _mean_depth, relation_margins
+from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.relations import TABLE_RELATIONS, UNDECIDED, relation_margins
 
-DECIDED = 0.02  # of brain size: a direction with a smaller margin in the template is not counted
 TOUCHING = 0.01  # of brain size squared: the boundary that two neighbors share at least
 ADJACENT_DECIDED = 0.005  # and this much more or less, to be counted
 KINDS = (*TABLE_RELATIONS, "apart")  # pairs that touch, and pairs that do not
 MEASURED = tuple(name for name in Changed._fields if name != "label_map")
-
-
-@dataclass(frozen=True, eq=False)
-class Placed:
-    """Where the S structures of a head lie to each other.
-
-    Attributes:
-        labels: (S,) structure labels, increasing.
-        size: of the brain in mm, root mean square distance of structures from their middle.
-        margins: (4, S, S) of `TABLE_RELATIONS` in shares of the size; adjacency: shared boundary in shares of the
-            size squared, less `TOUCHING`. A relation holds where its margin is positive.
-        centers: (S, 3) mm, in the person's own frame.
-    """
-
-    labels: NDArray[np.int64]
-    size: float
-    margins: Array
-    centers: Array
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,7 +37,7 @@ class Kept:
             directions), `distance_mm` (between centroids).
         draws: a row for each draw of each amount: `change, draw`, all of `Changed` but the label map, and `structures`,
             how many are left.
-        margins: (rows of draws, R), as the margins of `Placed`, turned so that the relation still holds where positive;
+        margins: (rows of draws, R), as `relative_margins`, turned so that the relation still holds where positive;
             NaN where a structure is gone.
         chance: for each of `KINDS`, the share kept when names are permuted within a side.
     """
@@ -72,32 +53,14 @@ class Kept:
         return np.asarray(self.margins > 0)
 
 
-def placed(label_map: LabelMap) -> Placed:
-    """Measure a head; fluid around the brain is to be left out before."""
-    labels, world = centroids(label_map)
-    frame = body_frame(labels, world)
-    centers = frame.coordinates(world)
-    size = float(np.sqrt(((centers - centers.mean(axis=0)) ** 2).sum(axis=1).mean()))
-    structures = tuple(structure_of(label) for label in labels.tolist())
-    person = Layout("", structures, centers, _mean_depth(label_map, frame, labels), np.empty((0, 0)))
-    directions = [relation_margins(person, relation) / size for relation in TABLE_RELATIONS[:-1]]
-    touching = shared_boundary(label_map, labels) / size**2 - TOUCHING
-    return Placed(labels, size, np.stack([*directions, touching]), centers)
+def relative_margins(person: Layout) -> Array:
+    """Margins (4, S, S) of `TABLE_RELATIONS` between the S structures of a head, positive where a relation holds.
 
-
-def shared_boundary(label_map: LabelMap, labels: NDArray[np.int64]) -> Array:
-    """Area (S, S) in mm² of the voxel faces that lie between every two structures."""
-    row = np.full(int(labels.max()) + 1, len(labels))  # background and others: one row more, cut off below
-    row[labels] = np.arange(len(labels))
-    places, count = row[label_map.labels], len(labels) + 1
-    area = np.zeros((count, count))
-    volume = float(np.prod(label_map.spacing))
-    for axis, edge in enumerate(label_map.spacing.tolist()):
-        along = np.moveaxis(places, axis, 0)
-        met = along[:-1] != along[1:]
-        pairs = along[:-1][met] * count + along[1:][met]
-        area += np.bincount(pairs, minlength=count**2).reshape(count, count) * volume / edge
-    return np.asarray((area + area.T)[:-1, :-1])
+    Directions in shares of the brain's size. Adjacency: the shared boundary in shares of the size squared, less
+    `TOUCHING`: stricter than `toposlearn.topology.relations.verdicts`, since one face of a 2 mm voxel is 4 mm² already.
+    """
+    directions = [relation_margins(person, relation) / person.size for relation in TABLE_RELATIONS[:-1]]
+    return np.stack([*directions, person.shared / person.size**2 - TOUCHING])
 
 
 def study(
@@ -127,16 +90,16 @@ def study(
         raise ValueError(f"changes must be some of {', '.join(CHANGES)}, got {', '.join(unknown) or 'none'}")
     if draws < 2:
         raise ValueError(f"draws must be at least 2, or there is no interval, got {draws}")
-    template = placed(without_fluid(scene))
+    template = layout(without_fluid(scene))
     which = _decided(template)
     rows, margins = [], []
     todo = [(name, draw) for name in changes for draw in range(draws)]
     for name, draw in tqdm(todo, desc=f"head {scene.head.family}", unit="draw", disable=not progress):
         generator = np.random.default_rng([seed, list(CHANGES).index(name), draw])
         for changed in grow(CHANGES[name], scene, generator, voxel):
-            found = placed(changed.label_map)
+            found = layout(changed.label_map)
             reached = {key: getattr(changed, key) for key in MEASURED}
-            rows.append({"change": name, "draw": draw, **reached, "structures": len(found.labels)})
+            rows.append({"change": name, "draw": draw, **reached, "structures": len(found.structures)})
             margins.append(_margins(template, which, found))
     relations = _relation_table(template, which)
     chance = pd.Series(_kept_by_chance(template, which, seed)).groupby(relations["relation"]).mean()
@@ -150,36 +113,41 @@ def without_fluid(scene: Scene) -> LabelMap:
     return LabelMap(labels, scene.head.affine, scene.head.family, scene.head.family)
 
 
-def _structures(template: Placed) -> list[Structure]:
-    return [structure_of(label) for label in template.labels.tolist()]
-
-
-def _decided(template: Placed) -> NDArray[np.int64]:
+def _decided(template: Layout) -> NDArray[np.int64]:
     """(R, 3): relation, a, b of each relation that the template decides, each pair of a side once, so that it holds."""
-    sides = np.array([structure.side for structure in _structures(template)])
+    sides, margins = _sides(template), relative_margins(template)
     across = (sides[:, None] != sides) & (sides[:, None] != "midline") & (sides != "midline")
     once = np.triu(~across, k=1)
-    directed = np.argwhere((template.margins[:-1] > DECIDED) & (once | once.T))
-    adjacent = np.argwhere((np.abs(template.margins[-1]) > ADJACENT_DECIDED) & once)
-    last = np.full((len(adjacent), 1), len(template.margins) - 1)
+    directed = np.argwhere((margins[:-1] > UNDECIDED) & (once | once.T))
+    adjacent = np.argwhere((np.abs(margins[-1]) > ADJACENT_DECIDED) & once)
+    last = np.full((len(adjacent), 1), len(margins) - 1)
     return np.concatenate([directed, np.hstack([last, adjacent])])
 
 
-def _margins(template: Placed, which: NDArray[np.int64], head: Placed) -> Array:
+def _sides(person: Layout) -> NDArray[np.str_]:
+    return np.array([structure.side for structure in person.structures])
+
+
+def _margins(template: Layout, which: NDArray[np.int64], head: Layout) -> Array:
     """The margin of each relation (R,) in another head, positive where it has the sign that it has in the template."""
-    relation, a, b = which.T
-    margins = np.full(template.margins.shape, np.nan)
-    there = np.flatnonzero(np.isin(template.labels, head.labels))
-    margins[:, there[:, None], there] = head.margins
-    return np.asarray(np.sign(template.margins[relation, a, b]) * margins[relation, a, b])
+    margins = np.full((len(TABLE_RELATIONS), *template.shared.shape), np.nan)
+    there = np.flatnonzero([structure in head.structures for structure in template.structures])
+    margins[:, there[:, None], there] = relative_margins(head)
+    return _turned(template, which, margins)
 
 
-def _relation_table(template: Placed, which: NDArray[np.int64]) -> pd.DataFrame:
+def _turned(template: Layout, which: NDArray[np.int64], margins: Array) -> Array:
+    """Margins (4, S, S) read at each relation (R,), positive where the sign is the template's."""
     relation, a, b = which.T
-    structures, margin = _structures(template), template.margins[relation, a, b]
+    return np.asarray(np.sign(relative_margins(template)[relation, a, b]) * margins[relation, a, b])
+
+
+def _relation_table(template: Layout, which: NDArray[np.int64]) -> pd.DataFrame:
+    relation, a, b = which.T
+    margin = relative_margins(template)[relation, a, b]
     names, touching = np.array(KINDS), len(TABLE_RELATIONS) - 1
     kind = np.where((relation == touching) & (margin < 0), touching + 1, relation)
-    ends = {"a": [structures[i] for i in a], "b": [structures[i] for i in b]}
+    ends = {"a": [template.structures[i] for i in a], "b": [template.structures[i] for i in b]}
     columns = {f"structure_{end}": [part.name for part in parts] for end, parts in ends.items()}
     columns |= {f"side_{end}": [part.side for part in parts] for end, parts in ends.items()}
     table = pd.DataFrame(columns).assign(relation=names[kind], margin=np.abs(margin))
@@ -188,15 +156,14 @@ def _relation_table(template: Placed, which: NDArray[np.int64]) -> pd.DataFrame:
     return table[["structure_a", "side_a", "relation", "structure_b", "side_b", "margin", "margin_mm", "distance_mm"]]
 
 
-def _kept_by_chance(template: Placed, which: NDArray[np.int64], seed: int, permutations: int = 200) -> Array:
+def _kept_by_chance(template: Layout, which: NDArray[np.int64], seed: int, permutations: int = 200) -> Array:
     """How often each relation (R,) is kept in a head whose structures changed their names within a side."""
     generator = np.random.default_rng(seed)
-    sides = np.array([structure.side for structure in _structures(template)])
+    sides, margins = _sides(template), relative_margins(template)
     kept = np.zeros(len(which))
     for _ in range(permutations):
         order = np.arange(len(sides))
         for side in np.unique(sides):
             order[sides == side] = generator.permutation(order[sides == side])
-        shuffled = Placed(template.labels, template.size, template.margins[:, order[:, None], order], template.centers)
-        kept += _margins(template, which, shuffled) > 0
+        kept += _turned(template, which, margins[:, order[:, None], order]) > 0
     return kept / permutations
