@@ -5,8 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pandas as pd
 import pytest
+from small_head import small_scene
 
-from toposlearn.anatomy import LabelMap, load_label_map, structure
+from toposlearn.anatomy import LabelMap, structure
 from toposlearn.anatomy.vocabulary import RIGHT_OFFSET
 from toposlearn.cohort import changes
 from toposlearn.cohort.breaking import (
@@ -20,20 +21,13 @@ from toposlearn.cohort.breaking import (
 from toposlearn.cohort.changes import CHANGES, Scene
 from toposlearn.cohort.deformation import bulge_velocity
 from toposlearn.cohort.growing import grow
-from toposlearn.cohort.head import Head
 from toposlearn.cohort.relations_kept import Kept, relative_margins, study, without_fluid
 from toposlearn.topology.layout import layout
 
 
 @pytest.fixture(scope="module")
 def scene() -> Scene:
-    """Anatomy B at 3 mm, without the fluid around it: real, and small."""
-    source = load_label_map("B")
-    affine = source.affine.copy()
-    affine[:3, :3] *= 2
-    labels = np.pad(source.labels[::2, ::2, ::2], 4)
-    affine[:3, 3] -= affine[:3, :3] @ np.full(3, 4)
-    return Scene(Head(labels, affine, "B"))
+    return small_scene()
 
 
 @pytest.fixture(scope="module")

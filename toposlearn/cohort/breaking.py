@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import pandas as pd
@@ -17,39 +17,34 @@ DIRECTIONS = KINDS[:3]
 
 
 def kept_curves(found: Kept) -> pd.DataFrame:
-    """Share of relations kept, with its 95 % interval over draws.
+    """Share of relations kept at each amount, with its 95 % interval over draws.
 
     Columns: `change, relation, amount`, `at` (mean over draws of what is on the axis), `share, low, high, chance,
     draws`.
     """
-    return pd.DataFrame(
-        [
-            {"change": change, "relation": kind, "chance": found.chance[kind], **row}
-            for change in found.draws["change"].unique()
-            for kind in KINDS
-            if kind in found.chance
-            for row in _curve(found, str(change), kind)
-        ]
-    )
+    return _table(found, lambda change: paths(found, change)[0])
 
 
-def _curve(found: Kept, change: str, kind: str) -> list[dict[str, float]]:
-    amounts, at, margins = paths(found, change)
-    shares = (margins > 0)[:, :, (found.relations["relation"] == kind).to_numpy()].mean(axis=2)  # (draws, amounts)
-    rows = []
-    for amount, places, share in zip(amounts.tolist(), at.T, shares.T, strict=True):
-        low, high = bootstrap_people(share[None])
-        rows.append(
-            {
-                "amount": amount,
-                "at": places.mean(),
-                "share": share.mean(),
-                "low": low,
-                "high": high,
-                "draws": len(share),
-            }
-        )
-    return rows
+def as_in_cohort(found: Kept) -> pd.DataFrame:
+    """The same at one amount of each change: where the range of the cohort's own people ends."""
+    return _table(found, lambda change: np.array([CHANGES[change].cohort[1]]))
+
+
+def _table(found: Kept, amounts_of: Callable[[str], Array]) -> pd.DataFrame:
+    """Rows for each change, kind of relation and amount; between the amounts of a study, along straight lines."""
+    rows: list[dict[str, object]] = []
+    for change in found.draws["change"].unique().tolist():
+        tried, at, margins = paths(found, change)
+        wanted = amounts_of(change)
+        places = np.array([np.interp(wanted, tried, path) for path in at]).mean(axis=0)
+        for kind, chance in found.chance.items():
+            shares = (margins > 0)[:, :, (found.relations["relation"] == kind).to_numpy()].mean(axis=2)
+            reached = np.array([np.interp(wanted, tried, path) for path in shares])  # (draws, wanted)
+            known = {"change": change, "relation": kind, "chance": chance, "draws": len(reached)}
+            for amount, place, share in zip(wanted.tolist(), places.tolist(), reached.T, strict=True):
+                low, high = bootstrap_people(share[None])
+                rows.append({**known, "amount": amount, "at": place, "share": share.mean(), "low": low, "high": high})
+    return pd.DataFrame(rows)
 
 
 def paths(found: Kept, change: str) -> tuple[Array, Array, NDArray[np.float32]]:

@@ -103,7 +103,7 @@ def study(
             margins.append(_margins(template, which, found))
     relations = _relation_table(template, which)
     chance = pd.Series(_kept_by_chance(template, which, seed)).groupby(relations["relation"]).mean()
-    by_kind = {str(kind): float(share) for kind, share in chance.items()}
+    by_kind = {kind: float(chance[kind]) for kind in KINDS if kind in chance}
     return Kept(relations, pd.DataFrame(rows), np.stack(margins).astype(np.float32), by_kind)
 
 

@@ -114,9 +114,10 @@ _WORDS = {"medial": "medial to", "anterior": "in front of", "superior": "above"}
 
 def _sentence(row: Mapping[Hashable, Any]) -> str:
     """``L hippocampus medial to frontal cortex (1.0 mm)``."""
-    side = next((row[f"side_{end}"] for end in "ab" if row[f"side_{end}"] != "midline"), " ")[0].upper()
     a, b = (row[f"structure_{end}"].removeprefix("cerebral-").replace("-", " ") for end in "ab")
-    return f"{side} {a} {_WORDS[row['relation']]} {b} ({row['margin_mm']:.1f} mm)".strip()
+    sides = {"left": "L ", "right": "R ", "midline": ""}
+    other = sides[row["side_b"]] if row["side_a"] == "midline" else ""
+    return f"{sides[row['side_a']]}{a} {_WORDS[row['relation']]} {other}{b} ({row['margin_mm']:.1f} mm)"
 
 
 def _draw_margins(ax: Axes, table: pd.DataFrame, found: Kept, change: str) -> None:
@@ -171,7 +172,9 @@ def plot_strip(
         for ax, amount in zip(row, wanted, strict=False):
             nearest = int(np.argmin([abs(head.amount - amount) for head in heads]))
             _draw_head(ax, heads[nearest], change, at, extent)
-        row[0].text(-0.06, 0.5, CHANGES[change].title, rotation=90, transform=row[0].transAxes, va="center", ha="right")
+        row[0].text(
+            -0.06, 0.5, CHANGES[change].title, rotation=90, transform=row[0].transAxes, va="center", ha="right", size=9
+        )
     handles = [
         Line2D([], [], marker="s", ls="", color=color, label=name.replace("lateral-ventricle", "ventricles"))
         for name, color in _STRIP_COLORS.items()
