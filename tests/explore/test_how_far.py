@@ -31,7 +31,7 @@ def test_a_panel_a_change_and_a_line_a_relation(found):
     lines = [line for line in drawn[0].lines if line.get_marker() == "o"]
     assert [line.get_color() for line in lines] == list(COLORS.values())
     for line in lines:
-        assert np.all((0 <= line.get_ydata()) & (line.get_ydata() <= 100))
+        assert np.all((line.get_ydata() >= 0) & (line.get_ydata() <= 100))
         assert np.all(np.diff(line.get_xdata()) > 0)
     assert drawn[0].get_xlabel().endswith("mm")
     assert drawn[0].get_ylabel() == "relations kept, %"
