@@ -65,7 +65,8 @@ def order_rows(found: Kept, family: str) -> list[Row]:
             bound = ">= 0.6" if (told.predictor, told.measure, change) == ("margin", "concordance", "shape") else None
             name = f"{family} {change}: {told.measure} of {told.predictor} [{told.low:.2f}, {told.high:.2f}]"
             rows.append(Row(f"{name}, {told.draws} draws", told.value, "", bound))
-        for first in first_to_break(found, change).head(5).to_dict("records"):
+        broken = first_to_break(found, change).query("half < inf")
+        for first in broken.head(5).to_dict("records"):
             a, b = (f"{first[f'side_{end}'][0].upper()} {first[f'structure_{end}']}" for end in "ab")
             name = f"{family} {change}: {a} {first['relation']} to {b}, margin {first['margin_mm']:.1f} mm, breaks at"
             rows.append(Row(name, first["half"], CHANGES[change].unit.split(", ")[-1]))
