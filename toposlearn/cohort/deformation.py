@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 
 CONTROL_MM = 4.0  # spacing of the velocity field
 SQUARINGS = 6
+STRENGTHS = (1.0, 0.8, 0.6, 0.4)  # of a velocity whose flow folds on the lattice
 SCALES = ((30.0, 4.5), (14.0, 2.2))  # (smoothness mm, amplitude mm, standard deviation) of random shape
 
 
@@ -123,23 +124,22 @@ class Flow(NamedTuple):
     displacement: Tensor
     inverse: Tensor
     smallest_jacobian: float
-    strength: float = 1.0  # of the velocity, where it had to be weakened
 
 
-def exponentiate(velocity: NDArray[np.float64]) -> Flow:
+def exponentiate(velocity: NDArray[np.float64], strengths: Sequence[float] = STRENGTHS) -> Flow:
     """The flow of a velocity field (3, X, Y, Z) in mm, and the flow back.
 
     The flow of a smooth field never folds, but its samples on a lattice may where the field is steep: such a field
-    is weakened until they do not.
+    is weakened until they do not, by the first of `strengths` that will do.
 
     Raises:
         ValueError: the map folds even when much weakened.
     """
-    for strength in (1.0, 0.8, 0.6, 0.4):
+    for strength in strengths:
         displacement = _integrate(strength * velocity)
         smallest = float(jacobian_determinant(displacement.numpy()).min())
         if smallest > 0:
-            return Flow(displacement, _integrate(-strength * velocity), smallest, strength)
+            return Flow(displacement, _integrate(-strength * velocity), smallest)
     raise ValueError(f"the deformation folds: smallest Jacobian determinant {smallest:.3f}, it must be > 0")
 
 

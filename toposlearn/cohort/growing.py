@@ -75,9 +75,10 @@ def grow(change: Change, scene: Scene, generator: np.random.Generator, voxel: fl
 def _bent(change: Change, scene: Scene, velocity: Array, nudge: Array, voxel: float) -> Iterator[Changed]:
     """Follow the flow: the map of a step is applied again and again, to points that move with it."""
     step = change.amounts[1] - change.amounts[0]
-    flow = exponentiate(step * velocity)
-    if flow.strength < 1:
-        raise ValueError(f"amounts of {change.title!r}: a step of {step:g} folds, take smaller steps")
+    try:
+        flow = exponentiate(step * velocity, strengths=(1.0,))  # a weakened step would reach less than it says
+    except ValueError as error:
+        raise ValueError(f"amounts of {change.title!r}: a step of {step:g} folds, take smaller steps") from error
     jacobian = torch.as_tensor(jacobian_determinant(flow.displacement.numpy()), dtype=torch.float32)
     one_step = torch.cat([flow.displacement, jacobian[None]])  # (4, X, Y, Z)
     grid, shape = _grid_over(scene, np.eye(4), voxel, nudge, ROOM_MM)
