@@ -41,11 +41,21 @@ def test_environment_leaves_the_rest_to_pyproject(environment):
     assert f">={python.removeprefix('python=')}" == PROJECT["requires-python"]
 
 
-def test_the_constraint_fits_the_bound():
+def test_the_constraints_fit_the_bounds():
     lines = (ROOT / "requirements" / "ci-constraints.txt").read_text().splitlines()
-    (pin,) = [line for line in lines if line and not line.startswith("#")]
-    assert re.fullmatch(r"torch==2\.(\d+)\.\d+", pin), "no local part such as +cpu: it would fit one machine only"
-    assert int(pin.split(".")[1]) >= 8
+    pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
+    plain = r"\d+\.\d+\.\d+"
+    assert all(re.fullmatch(plain, pin) for pin in pins.values()), "a local part such as +cpu fits one machine only"
+    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["homology"]
+    bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in asked if ">=" in line)
+    assert set(pins) == {"torch", "ipyniivue", "gudhi"}
+    for name, pin in pins.items():
+        assert [*map(int, pin.split("."))] >= [*map(int, bounds[name].split("."))]
+
+
+def test_the_tests_have_every_optional_dependency():
+    extras = PROJECT["optional-dependencies"]
+    assert {line for name, lines in extras.items() if name != "dev" for line in lines} <= set(extras["dev"])
 
 
 def test_citation_names_this_version_and_the_paper():
