@@ -13,7 +13,7 @@ from toposlearn.anatomy import LabelMap
 from toposlearn.explore.structures import Plane, own_slice
 from toposlearn.topology.frame import Array
 
-FAINT = "#DCDEE2"  # structures that are not chosen
+FAINT = "#CDD0D6"  # structures that are not chosen
 # Okabe-Ito without its yellow, which is lost on white. The first is for the structure in question.
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 _LETTERS = {"coronal": ("L", "R"), "axial": ("L", "R"), "sagittal": ("back", "front")}

@@ -1,0 +1,92 @@
+"""The structure explorer on a page: menus, and the head in 3-D, drawn by this machine alone."""
+
+import io
+import os
+import secrets
+import subprocess
+import sys
+import threading
+import urllib.request
+
+import nbformat
+import numpy as np
+import pytest
+from PIL import Image
+
+from toposlearn.explore import serve
+
+pytestmark = pytest.mark.browser
+SECONDS = 60
+CELL = """
+from toposlearn.anatomy import load_donor_map, load_label_map, structure
+from toposlearn.explore.structure_widget import structure_explorer
+people = {"atlas B": load_label_map("B"), "donor": load_donor_map("9861")}
+structure_explorer(people, structure("thalamus", "left"))
+"""
+SERVER = """
+import sys
+from voila.app import Voila
+from toposlearn.explore.serve import settings
+app = Voila(config=settings(int(sys.argv[1]), sys.argv[2]))
+app.initialize([sys.argv[3]])
+app.start()
+"""
+
+
+@pytest.fixture
+def address(tmp_path):
+    kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
+    page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
+    nbformat.write(page, tmp_path / "page.ipynb")
+    port, token = serve.free_port(None), secrets.token_urlsafe(8)
+    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port), token, str(tmp_path / "page.ipynb")])
+    try:
+        wait_for(f"http://{serve.HOST}:{port}/login", server)
+        yield f"http://{serve.HOST}:{port}/?token={token}"
+    finally:
+        server.terminate()
+        server.wait(SECONDS)
+
+
+def wait_for(url, server):
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(2 * SECONDS):
+        try:
+            return opener.open(url, timeout=SECONDS).close()
+        except OSError:
+            assert server.poll() is None, "the server has ended"
+            threading.Event().wait(0.5)
+    pytest.fail("the server did not answer")
+
+
+def pixels(canvas):
+    return np.asarray(Image.open(io.BytesIO(canvas.screenshot())).convert("RGB")).astype(int)
+
+
+def share_like(image, color):
+    """Share of the pixels with about this hue: the viewer shades its surfaces."""
+    wanted = np.array([int(color[i : i + 2], 16) for i in (1, 3, 5)])
+    unit = image / np.linalg.norm(image, axis=-1, keepdims=True).clip(1)
+    return float((unit @ (wanted / np.linalg.norm(wanted)) > 0.985).mean())
+
+
+def test_menus_and_the_head_in_3d(address, browser_page, page_problems):
+    page = browser_page
+    page.goto(address, wait_until="commit", timeout=1000 * SECONDS)
+    page.get_by_text("2 of 2 people have the left thalamus").wait_for(timeout=1000 * SECONDS)
+    assert page.locator("canvas").count() == 0  # nothing heavy before it is asked for
+
+    page.locator("select").first.select_option("brainstem")
+    page.get_by_text("1 of 2 people have the brainstem").wait_for()
+    page.locator("select").first.select_option("putamen")
+    page.get_by_text("2 of 2 people have the left putamen").wait_for()
+
+    page.get_by_role("button", name="in 3-D").click()
+    canvas = page.locator("canvas")
+    canvas.wait_for()
+    page.wait_for_timeout(8000)
+    if "SCREENSHOT" in os.environ:
+        page.screenshot(path=os.environ["SCREENSHOT"], full_page=True)
+        canvas.screenshot(path=os.environ["SCREENSHOT"].replace(".png", "_canvas.png"))
+    assert share_like(pixels(canvas), "#D55E00") > 0.001
+    assert page_problems == []
