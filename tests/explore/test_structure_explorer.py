@@ -21,7 +21,8 @@ from toposlearn.explore.structure_slices import COLORS
 from toposlearn.topology.consistency import fraction_interval
 from toposlearn.topology.frame import frame_of
 from toposlearn.topology.graphs import nearest_graph
-from toposlearn.topology.relations import Layout, layout, relation_margin
+from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.relations import relation_margin
 
 matplotlib.use("Agg")
 THALAMUS, PUTAMEN, BRAINSTEM = structure("thalamus", "left"), structure("putamen", "left"), structure("brainstem")
@@ -35,7 +36,7 @@ def people() -> dict[str, LabelMap]:
 
 @pytest.fixture(scope="module")
 def layouts(people: dict[str, LabelMap]) -> dict[str, Layout]:
-    return {name: layout(person, gaps=False) for name, person in people.items()}
+    return {name: layout(person) for name, person in people.items()}
 
 
 @pytest.fixture(scope="module")

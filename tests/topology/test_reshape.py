@@ -3,7 +3,8 @@ import pytest
 
 from toposlearn.anatomy import LabelMap, load_label_map, structure
 from toposlearn.topology.homology import betti_numbers
-from toposlearn.topology.relations import layout, relation_margin
+from toposlearn.topology.layout import layout
+from toposlearn.topology.relations import relation_margin
 from toposlearn.topology.reshape import changed_relations, drill, exchange_places
 
 THALAMUS, PUTAMEN = structure("thalamus", "left"), structure("putamen", "left")
@@ -23,7 +24,7 @@ def test_exchanged_structures_keep_their_shape_and_turn_their_relation_over(atla
     after = exchange_places(atlas, THALAMUS, PUTAMEN)
     for part in (THALAMUS, PUTAMEN):
         np.testing.assert_array_equal(cropped(atlas, part.label), cropped(after, part.label))
-    before, changed = layout(atlas, gaps=False), layout(after, gaps=False)
+    before, changed = layout(atlas), layout(after)
     assert relation_margin(before, THALAMUS, "medial", PUTAMEN) > 10
     assert relation_margin(changed, THALAMUS, "medial", PUTAMEN) < -10
     turned, relations, _ = changed_relations(before, changed)
@@ -35,7 +36,7 @@ def test_a_drilled_structure_gets_one_tunnel_and_no_relation_notices(atlas: Labe
     for axis in range(3):
         after = drill(atlas, THALAMUS, 2.5, axis)
         assert betti_numbers(after.labels == THALAMUS.label) == (1, 1, 0)
-        turned, _, most = changed_relations(layout(atlas, gaps=False), layout(after, gaps=False))
+        turned, _, most = changed_relations(layout(atlas), layout(after))
         assert turned == 0
         assert 0 < most < 0.5
     assert betti_numbers(atlas.labels == THALAMUS.label) == (1, 0, 0)

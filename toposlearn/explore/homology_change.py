@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.topology.layout import Layout, layout
 from toposlearn.topology.persistence import Diagram, diagram_distance, structure_diagram
-from toposlearn.topology.relations import Layout, layout, relation_margin
+from toposlearn.topology.relations import relation_margin
 from toposlearn.topology.reshape import changed_relations
 
 
@@ -22,7 +23,7 @@ class Shapes:
 
 def measure_shapes(head: LabelMap, parts: Sequence[Structure]) -> Shapes:
     """Lay out a head (no gaps), and follow the homology of `parts`. Needs gudhi."""
-    return Shapes(head, layout(head, gaps=False), {part: structure_diagram(head, part) for part in parts})
+    return Shapes(head, layout(head), {part: structure_diagram(head, part) for part in parts})
 
 
 def describe_change(before: Shapes, after: Shapes, a: Structure, b: Structure) -> dict[str, str]:

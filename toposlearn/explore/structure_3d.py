@@ -17,7 +17,7 @@ from matplotlib.colors import to_rgb
 from scipy import ndimage
 
 from toposlearn.anatomy import BACKGROUND, LabelMap, labels_of_tissue
-from toposlearn.explore.structure_slices import FAINT
+from toposlearn.explore.structures import FAINT
 from toposlearn.topology.frame import frame_of
 
 HEIGHT = 420  # pixels

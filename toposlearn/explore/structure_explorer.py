@@ -14,11 +14,12 @@ from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap, Structure
-from toposlearn.explore.slices import PLANE_AXES, PLANES
+from toposlearn.explore.slices import PLANES
 from toposlearn.explore.structure_measures import Surroundings, agreement, readable, surroundings
-from toposlearn.explore.structure_slices import COLORS, FAINT, draw_own_slice
+from toposlearn.explore.structure_slices import COLORS, draw_own_slice
+from toposlearn.explore.structures import FAINT, PLANE_AXES
 from toposlearn.topology.frame import Array
-from toposlearn.topology.relations import Layout, layout
+from toposlearn.topology.layout import Layout, layout
 
 MOST = len(COLORS) - 1  # neighbors that get a color of their own
 _ENDS = (("← medial", "lateral →"), ("← behind", "in front →"), ("← below", "above →"))
@@ -38,7 +39,7 @@ def plot_structure(people: Mapping[str, LabelMap], chosen: Structure, k: int = 5
     Raises:
         ValueError: `k` out of range, a person who is unknown or lacks the structure, or a structure nobody has.
     """
-    layouts = {name: layout(each, gaps=False) for name, each in people.items()}
+    layouts = {name: layout(each) for name, each in people.items()}
     return draw_structure(people, layouts, surroundings(layouts, chosen, k), person)
 
 

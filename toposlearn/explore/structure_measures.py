@@ -12,7 +12,8 @@ from toposlearn.anatomy import Structure
 from toposlearn.topology.consistency import fraction_interval
 from toposlearn.topology.frame import Array
 from toposlearn.topology.graphs import nearest_structures, structure_distances
-from toposlearn.topology.relations import Layout, relation_margins
+from toposlearn.topology.layout import Layout
+from toposlearn.topology.relations import relation_margins
 
 WAYS = ("lateral", "anterior", "superior")
 MORE = 3  # rows at most for structures that are neighbors in some people only

@@ -4,28 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-import numpy as np
-import numpy.typing as npt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 
 from toposlearn.anatomy import LabelMap
-from toposlearn.explore.structures import Plane, own_slice
-from toposlearn.topology.frame import Array
+from toposlearn.explore.structures import Plane, own_slice, paint
 
-FAINT = "#CDD0D6"  # structures that are not chosen
 # Okabe-Ito without its yellow, which is lost on white. The first is for the structure in question.
 COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 _LETTERS = {"coronal": ("L", "R"), "axial": ("L", "R"), "sagittal": ("back", "front")}
-
-
-def paint(image: npt.NDArray[np.int16], colors: Mapping[int, str]) -> Array:
-    """RGB image (H, W, 3) of labels (H, W): `colors` by label, other structures faint, background white."""
-    lookup = np.tile(to_rgb(FAINT), (max(int(image.max()), *colors) + 1, 1))
-    lookup[0] = 1.0
-    for label, color in colors.items():
-        lookup[label] = to_rgb(color)
-    return np.asarray(lookup[image], dtype=np.float64)
 
 
 def draw_own_slice(

@@ -19,7 +19,7 @@ from toposlearn.explore.structure_measures import (
     describe_surroundings,
     surroundings,
 )
-from toposlearn.topology.relations import layout
+from toposlearn.topology.layout import layout
 
 if TYPE_CHECKING:
     from toposlearn.explore.structure_3d import StructureView
@@ -37,7 +37,7 @@ class StructureExplorer(Quiet):
 
     def __init__(self, people: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> None:
         self.people = people
-        self.layouts = {name: layout(person, gaps=False) for name, person in people.items()}
+        self.layouts = {name: layout(person) for name, person in people.items()}
         self.known = [part for part in STRUCTURES if compared_structures(self.layouts, part)]
         self.controls = _controls(self.known)
         self.picture, self.words = widgets.Image(format="png"), widgets.HTML()

@@ -35,7 +35,7 @@ STRUCTURE_COLORS: dict[str, str] = {
     "amygdala": "#E69F00",
     "accumbens": "#8C6D1F",
 }
-_OTHER = "#C9CCD1"  # every other labeled voxel
+FAINT = "#CACDD3"  # every other labeled voxel
 
 
 def own_slice(
@@ -124,13 +124,16 @@ def _label_outer(axes: list[Axes], columns: int, plane: Plane) -> None:
 
 def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Array:
     """RGB image (H, W, 3) of `own_slice`: named structures in their color, others gray, background white."""
-    image = own_slice(label_map, plane, at, extent)
-    lookup = np.tile(to_rgb(_OTHER), (int(image.max()) + 1, 1))
+    named = {label: each.name for label, each in label_map.structures.items() if each.name in structures}
+    return paint(own_slice(label_map, plane, at, extent), {label: _color(name) for label, name in named.items()})
+
+
+def paint(image: Labels, colors: Mapping[int, str]) -> Array:
+    """RGB image (H, W, 3) of labels (H, W): `colors` by label, other structures faint, background white."""
+    lookup = np.tile(to_rgb(FAINT), (max(int(image.max()), *colors, 0) + 1, 1))
     lookup[0] = 1.0
-    for label in np.unique(image[image > 0]).tolist():
-        name = label_map.structures[label].name
-        if name in structures:
-            lookup[label] = to_rgb(_color(name))
+    for label, color in colors.items():
+        lookup[label] = to_rgb(color)
     return np.asarray(lookup[image], dtype=np.float64)
 
 

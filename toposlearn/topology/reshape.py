@@ -8,7 +8,8 @@ from __future__ import annotations
 import numpy as np
 
 from toposlearn.anatomy import BACKGROUND, LabelMap, Structure
-from toposlearn.topology.relations import DIRECTIONS, Layout, relation_margins
+from toposlearn.topology.layout import Layout
+from toposlearn.topology.relations import DIRECTIONS, relation_margins
 
 
 def exchange_places(label_map: LabelMap, a: Structure, b: Structure) -> LabelMap:
