@@ -130,7 +130,9 @@ def test_the_claims_are_well_formed():
         assert claim.sentence.endswith(".")
         assert len({one.label for one in claim.evidence}) == len(claim.evidence), claim.title
     assert len({claim.title for claim in CLAIMS}) == len(CLAIMS)
-    assert len([claim for claim in CLAIMS if not claim.ours]) == 8  # segmentation twice: structures, lesions
+    assert (
+        len([claim for claim in CLAIMS if not claim.ours]) == 9
+    )  # relations and segmentation twice: all and the example, structures and lesions
 
 
 @pytest.mark.parametrize("file", [ABLATION, MATCHING])

@@ -1,10 +1,12 @@
 import matplotlib
+import networkx as nx
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structure
 from toposlearn.explore import relations, structures
+from toposlearn.explore.graph_pictures import plot_graph_over_anatomy
 from toposlearn.explore.people_browser import people_browser
 from toposlearn.topology import consistency, graphs
 from toposlearn.topology.agreement import neighborhood_agreement, neighborhood_sweep
@@ -59,10 +61,14 @@ def test_every_person_has_a_panel(people: dict[str, LabelMap], plane: str) -> No
 def test_margins_are_drawn_where_they_are(people: dict[str, LabelMap]) -> None:
     table = consistency.medial_table(people)
     figure = relations.plot_margins(table)
-    left = figure.axes[0].lines[0].get_xdata()
-    expected = table[(table["structure_b"] == "putamen") & (table["side_a"] == "left")]["margin"]
-    np.testing.assert_allclose(left, expected)
-    assert figure.axes[0].get_xlabel() == "margin (mm)"
+    for panel, other in zip(figure.axes, consistency.BASAL_GANGLIA, strict=True):
+        part = table[table["structure_b"] == other]
+        drawn = np.concatenate([line.get_xdata() for line in panel.lines if line.get_marker() in "<>"])
+        np.testing.assert_allclose(sorted(drawn), sorted(part["margin"]))
+        undecided = [line.get_xdata() for line in panel.lines if line.get_markeredgecolor() == "0.6"]
+        expected = part[part["verdict"] == "undecided"]["margin"]
+        np.testing.assert_allclose(sorted(np.concatenate(undecided)), sorted(expected))
+    assert figure.axes[-1].get_xlabel() == "margin (mm)"
 
 
 def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, LabelMap]) -> None:
@@ -80,6 +86,20 @@ def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, 
         assert figure.axes[0].get_xlabel()
         figure.canvas.draw()
     assert "mm" in drawn[0].axes[0].get_ylabel()
+
+
+def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_larger_boundaries(people) -> None:
+    head = people["B"]
+    measured = layout(head)
+    graph = graphs.adjacency_graph(measured, at_least=100)
+    figure = plot_graph_over_anatomy(head, measured, graph)
+    assert [ax.get_title() for ax in figure.axes] == ["coronal", "axial", "sagittal"]
+    edges, widths = list(graph.edges(data="boundary")), figure.axes[0].collections[0].get_linewidths()
+    assert len(figure.axes[0].lines) == graph.number_of_nodes()
+    largest, smallest = (pick(range(len(edges)), key=lambda row: edges[row][2]) for pick in (max, min))
+    assert widths[largest] > widths[smallest]
+    empty = nx.create_empty_copy(graph)
+    assert plot_graph_over_anatomy(head, measured, empty).axes
 
 
 def test_the_browser_draws_at_once_and_again_when_moved(people: dict[str, LabelMap]) -> None:

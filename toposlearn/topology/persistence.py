@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from importlib import import_module
+from importlib.util import find_spec
 from types import ModuleType
 
 import numpy as np
@@ -117,6 +118,11 @@ def _sorted(bars: Array) -> Array:
     """Bars (B, 2), the longest first."""
     bars = np.asarray(bars, dtype=np.float64).reshape(-1, 2)
     return bars[np.argsort(bars[:, 0] - bars[:, 1], kind="stable")]
+
+
+def is_installed() -> bool:
+    """Whether gudhi is there."""
+    return find_spec("gudhi") is not None
 
 
 def _gudhi() -> ModuleType:
