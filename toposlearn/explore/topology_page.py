@@ -84,7 +84,8 @@ def _example(study: Study) -> Iterator[str]:
     shown = dict(list(answering.items())[:SHOWN])
     more = f" The first {SHOWN} of {len(answering)} people." * (len(shown) < len(answering))
     yield figure_element(
-        plot_margins(medial_table(shown)), f"Right of zero it is; in the gray band it is undecided.{more}"
+        plot_margins(medial_table(shown)),
+        f"Right of zero it is, in the gray band it is not; gray marks: undecided.{more}",
     )
 
 
@@ -97,13 +98,13 @@ def _relations(study: Study) -> Iterator[str]:
         f"interval, hold in as few as {low:.0%} of all. Every relation is in <code>consistency.csv</code>.</p>"
     )
     if len(study.disputed):
-        yield f"<h2>What they dispute</h2><p>{len(study.disputed)} relations hold in some and not in others"
-        yield f", the first {MOST_ROWS}:</p>" if len(study.disputed) > MOST_ROWS else ":</p>"
+        more = f", the first {MOST_ROWS}" * (len(study.disputed) > MOST_ROWS)
+        yield f"<h2>What they dispute</h2><p>{len(study.disputed)} relations hold in some and not in others{more}:</p>"
         yield _table(_disputes(study.disputed.head(MOST_ROWS)))
 
 
 def _counts(consistency: pd.DataFrame, people: int) -> pd.DataFrame:
-    """A row a relation: how many of those that everybody can answer are decided alike, disputed, undecided."""
+    """A row a relation: of those that everybody can answer, how many all decide alike, how many someone does not."""
     everybody = consistency[consistency["people"] == people]
     decided = everybody["undecided"] == 0
     rows = {
