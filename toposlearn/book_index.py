@@ -37,7 +37,7 @@ WAYS = (
     Way(
         "A student in a course",
         "Everything in order, with the exercises. `toposlearn course` writes copies without the solutions.",
-        ("00", "01", "02", "03", "04", "05", "06", "07", "08", "09", "10"),
+        tuple(f"{number:02d}" for number in range(15)),
     ),
     Way(
         "A new member of the lab",
