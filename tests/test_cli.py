@@ -181,6 +181,7 @@ def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys
     header, *rows = (out / "relations.csv").read_text().splitlines()
     assert header == "person,structure_a,side_a,structure_b,side_b,relation,holds,margin,verdict"
     assert {row.split(",")[0] for row in rows} == set(DONOR_IDS[:2])
+    assert len(rows) == 2 * 26 * 25 * 4  # every ordered pair, also of left with right
     tables = {"relations", "distances", "consistency", "disputed", "agreement"}
     assert {path.stem for path in out.glob("*.csv")} == tables
     assert len(list((out / "graphs").glob("*.graphml"))) == 4

@@ -44,18 +44,23 @@ class Study:
 
     @cached_property
     def relations(self) -> pd.DataFrame:
-        """Every relation of everybody (`topology_table`)."""
-        return topology_table(self.people)
+        """Every relation of everybody, within a side and across (`topology_table`)."""
+        return topology_table(self.people, sides="all")
 
     @cached_property
     def consistency(self) -> pd.DataFrame:
-        """In how many people each relation holds (`relation_consistency`)."""
-        return relation_consistency(self.relations)
+        """In how many people each relation within a side holds (`relation_consistency`)."""
+        return relation_consistency(self._within)
 
     @cached_property
     def disputed(self) -> pd.DataFrame:
-        """Relations that people answer oppositely, and who (`disputed_relations`)."""
-        return disputed_relations(self.relations)
+        """Relations within a side that people answer oppositely, and who (`disputed_relations`)."""
+        return disputed_relations(self._within)
+
+    @property
+    def _within(self) -> pd.DataFrame:
+        sides = self.relations["side_a"] + self.relations["side_b"]
+        return self.relations[~sides.isin(["leftright", "rightleft"])]
 
     @cached_property
     def agreement(self) -> pd.DataFrame | None:
