@@ -12,20 +12,26 @@ CONSTRAINTS ?= -c requirements/ci-constraints.txt
 # Threads that wait by spinning slow each other down as soon as anything else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
-.PHONY: run test browser-test lab weights setup clean
+.PHONY: run test browser-test notebook-test lab weights setup clean
 
 run: setup
 	$(BIN)/python -m toposlearn all
+
+# A process a core, each of one thread: on two cores less than half the time.
+PARALLEL := -n logical --maxprocesses 4
 
 test: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-logo
-	$(BIN)/python -m pytest -m "not notebook and not browser"
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not notebook and not browser" $(PARALLEL) --dist loadfile
 
 # Drives the explorer and the book in a headless Chromium: $CHROMIUM, or chromium on the PATH.
-browser-test: setup
+browser-# A process a core, each of one thread: on two cores less than half the time.
+PARALLEL := -n logical --maxprocesses 4
+
+test: setup
 	$(BIN)/python -m pytest -m browser
 
 lab: setup
