@@ -12,13 +12,13 @@ CONSTRAINTS ?= -c requirements/ci-constraints.txt
 # Threads that wait by spinning slow each other down as soon as anything else runs on the machine.
 export OMP_WAIT_POLICY ?= PASSIVE
 
+# Tests on a process a core, each of one thread: on two cores half the time.
+PARALLEL := -n logical --maxprocesses 4
+
 .PHONY: run test browser-test notebook-test lab weights setup clean
 
 run: setup
 	$(BIN)/python -m toposlearn all
-
-# A process a core, each of one thread: on two cores less than half the time.
-PARALLEL := -n logical --maxprocesses 4
 
 test: setup
 	$(BIN)/ruff check .
@@ -28,11 +28,12 @@ test: setup
 	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m "not notebook and not browser" $(PARALLEL) --dist loadfile
 
 # Drives the explorer and the book in a headless Chromium: $CHROMIUM, or chromium on the PATH.
-browser-# A process a core, each of one thread: on two cores less than half the time.
-PARALLEL := -n logical --maxprocesses 4
-
-test: setup
+browser-test: setup
 	$(BIN)/python -m pytest -m browser
+
+# That a copy without the solutions stops at its first check, and that notebooks run on a folder of other people.
+notebook-test: setup
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m notebook $(PARALLEL)
 
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks

@@ -77,7 +77,8 @@ def test_ci_runs_the_commands():
     lines = script.read_text().splitlines()
     assert lines[0] == "#!/usr/bin/env bash"
     assert "set -euo pipefail" in lines
-    assert [line for line in lines if line.startswith("make ")] == ["make test", "make run", "make browser-test"]
+    called = [line for line in lines if line.startswith("make ")]
+    assert called == ["make test", "make run", "make browser-test", "make notebook-test"]
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     assert {"run": ".ci/run"} in workflow["jobs"]["run"]["steps"]
 
