@@ -6,7 +6,7 @@ import numpy.typing as npt
 import pytest
 
 from toposlearn.anatomy.label_names import structure_names
-from toposlearn.anatomy.segmentations import load_segmentation, path_stem
+from toposlearn.anatomy.segmentations import distinct_names, load_segmentation, path_stem
 from toposlearn.topology.frame import centroids
 
 NAMES = structure_names("freesurfer")
@@ -102,3 +102,35 @@ def test_a_name_is_the_file_without_its_kind() -> None:
         "aparc+aseg",
         "s1.v2",
     ]
+
+
+def test_two_files_of_one_stem_are_two_people(tmp_path: Path) -> None:
+    same = [tmp_path / "base.nii.gz", tmp_path / "base.mgz"]
+    assert len(set(distinct_names(same))) == 2
+    assert distinct_names([tmp_path / "bert/mri/a.mgz", tmp_path / "ernie/mri/a.mgz"]) == ["bert", "ernie"]
+    with pytest.raises(ValueError, match="is given twice"):
+        distinct_names([same[0], same[0]])
+
+
+def test_damaged_headers_are_told(tmp_path: Path) -> None:
+    flat = np.diag([1.0, 1, 0, 1])
+    path = written(tmp_path / "flat.nii", blocks())
+    header = nib.load(path).header
+    header.set_sform(flat, code=1)
+    header.set_qform(None, code=0)
+    raw = bytearray(path.read_bytes())
+    raw[: len(header.binaryblock)] = header.binaryblock
+    path.write_bytes(bytes(raw))
+    with pytest.raises(ValueError, match=r"flat\.nii cannot be read as a segmentation"):
+        load_segmentation(path, NAMES)
+    odd = written(tmp_path / "odd.nii", blocks())
+    raw = bytearray(odd.read_bytes())
+    raw[70:72] = (9999).to_bytes(2, "little")  # a code of no data type
+    odd.write_bytes(bytes(raw))
+    with pytest.raises(ValueError, match=r"odd\.nii cannot be read as a segmentation"):
+        load_segmentation(odd, NAMES)
+    nib.save(nib.Nifti1Image(blocks().astype(np.complex64), np.eye(4)), tmp_path / "complex.nii")
+    with pytest.raises(ValueError, match="of type complex64, labels are numbers"):
+        load_segmentation(tmp_path / "complex.nii", NAMES)
+    with pytest.raises(ValueError, match="is a folder: give the file"):
+        load_segmentation(tmp_path, NAMES)

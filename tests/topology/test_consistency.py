@@ -80,3 +80,21 @@ def test_disputed_relations_are_told_once_with_who_says_what() -> None:
     assert tuple(only[list(COLUMNS[1:6])]) == RELATION
     assert (only["holds"], only["does not hold"], only["undecided"]) == ("a, b", "c", "d")
     assert only["spread"] == pytest.approx(6)
+
+
+def test_a_contact_that_only_a_minority_has_is_disputed_once() -> None:
+    verdict = {"a": "holds", "b": "does not hold", "c": "does not hold"}
+    rows = [
+        (who, *(pair[:4]), "adjacent", told == "holds", float(told == "holds") * 9, told)
+        for who, told in verdict.items()
+        for pair in (RELATION, OPPOSITE)
+    ]
+    disputed = disputed_relations(pd.DataFrame(rows, columns=list(COLUMNS)))
+    assert len(disputed) == 1
+    assert (disputed["holds"][0], disputed["does not hold"][0]) == ("a", "b, c")
+
+
+def test_a_single_pair_of_sides_has_no_relation_within_a_side() -> None:
+    empty = relation_consistency(pd.DataFrame(columns=list(COLUMNS)))
+    assert len(empty) == 0
+    assert {"low", "high"} <= set(empty.columns)

@@ -77,7 +77,9 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     ends = [each[-shortest:] for each in parts]
     telling = [place for place in range(shortest) if len({end[place] for end in ends}) > 1]
     names = ["-".join(end[place] for place in telling) for end in ends]
-    return names if len(set(names)) == len(names) else ["-".join(each[1:]) for each in parts]
+    if len(set(names)) == len(names):
+        return names
+    return ["-".join(path.resolve().parts[1:]) for path in paths]
 
 
 def path_stem(path: Path) -> str:
@@ -88,19 +90,21 @@ def path_stem(path: Path) -> str:
 def _read(path: Path) -> Any:
     """The image with axes turned to RAS, without a last axis of length one."""
     if not path.is_file():
-        raise ValueError(f"{path} is not there")
+        raise ValueError(f"{path} is a folder: give the file" if path.is_dir() else f"{path} is not there")
     try:
         image: Any = nib.load(path)
+        if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+            raise ValueError("its affine gives voxels no size")
+        if image.get_data_dtype().kind not in "uif":
+            raise ValueError(f"its voxels are of type {image.get_data_dtype()}, labels are numbers")
         if len(image.shape) == 4 and image.shape[3] == 1:
             image = image.slicer[..., 0]
         if len(image.shape) != 3:
             raise ValueError(f"it has {len(image.shape)} axes {tuple(image.shape)}, a segmentation has three")
         image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
         np.asarray(image.dataobj)  # a file cut short is found here
-    except (OSError, EOFError, ValueError, AttributeError, nib.filebasedimages.ImageFileError) as error:
-        raise ValueError(f"{path} cannot be read as a segmentation: {error}") from error
-    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-        raise ValueError(f"{path} has no usable affine: its voxels have no size")
+    except Exception as error:  # a damaged header fails in many ways, and must not end the run of the others
+        raise ValueError(f"{path} cannot be read as a segmentation: {' '.join(str(error).split())}") from error
     return image
 
 

@@ -37,16 +37,15 @@ def shared_boundaries(label_map: LabelMap, labels: Labels) -> Array:
 def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -> Array:
     """Shortest distance in mm between the boundaries of every two structures, (S, S), symmetric, zero diagonal.
 
-    Distance between the centers of the nearest two voxels, less one voxel, so that structures that share a face have
-    gap 0. Precise to about one voxel. Infinite where it is more than `within` mm: near ones are found much sooner.
+    Between the nearest faces of their voxels, so that structures that share a face, an edge or a corner have gap 0.
+    Precise to about one voxel. Infinite where it is more than `within` mm: near ones are found much sooner.
     """
     boxes = ndimage.find_objects(label_map.labels)
     surfaces = [_surface(label_map, label, boxes[label - 1]) for label in labels.tolist()]
-    voxel = float(label_map.spacing.max())
     gaps = np.zeros((len(labels), len(labels)))
     for i, a in enumerate(surfaces):
         for j in range(i):
-            gaps[i, j] = gaps[j, i] = _shortest(a, surfaces[j], voxel, within)
+            gaps[i, j] = gaps[j, i] = _shortest(a, surfaces[j], label_map.affine[:3, :3], within)
     return gaps
 
 
@@ -68,16 +67,28 @@ def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> _Surfac
     return _Surface(points, cKDTree(points), points.min(axis=0), points.max(axis=0))
 
 
-def _shortest(a: _Surface, b: _Surface, voxel: float, within: float) -> float:
-    """Gap between two sets of points: a coarse bound from every 20th point, then only the points it leaves."""
-    apart = np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0))
-    if apart > within + voxel:
+def _shortest(a: _Surface, b: _Surface, steps: Array, within: float) -> float:
+    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers that it leaves.
+
+    `steps` (3, 3): one voxel along each axis, in mm, a column each.
+    """
+    spacing = np.linalg.norm(steps, axis=0)
+    within += 1e-6  # rounding must not decide
+    reach = within + float(np.linalg.norm(spacing))  # centers of voxels whose faces are `within` are no farther
+    if np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0)) > reach:
         return float("inf")
     if len(a.points) > len(b.points):
         a, b = b, a
-    bound = min(float(np.min(b.tree.query(a.points[::20])[0])), within + voxel)
-    if bound > voxel:  # else they touch, and no pair of voxel centers is closer
-        near = a.points[((a.points >= b.low - bound) & (a.points <= b.high + bound)).all(axis=1)]
-        bound = float(np.min(b.tree.query(near, distance_upper_bound=bound + 1e-6)[0], initial=np.inf))
-    gap = max(bound - voxel, 0.0)
+    bound = min(float(np.min(b.tree.query(a.points[::20])[0])), reach) + 1e-6
+    near = a.points[((a.points >= b.low - bound) & (a.points <= b.high + bound)).all(axis=1)]
+    distances = np.asarray(b.tree.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
+    centers = float(np.min(distances, initial=np.inf))
+    if np.isinf(centers) or centers <= spacing.min():
+        return centers if np.isinf(centers) else 0.0
+    # The nearest faces belong to two centers that are nearly the nearest.
+    bound = centers + float(np.linalg.norm(spacing))
+    near = near[distances <= bound]
+    pairs = cKDTree(near).sparse_distance_matrix(b.tree, bound, output_type="coo_matrix")
+    apart = np.abs(np.linalg.inv(steps) @ (b.points[pairs.col] - near[pairs.row]).T).round(6)  # (3, pairs) in voxels
+    gap = float(np.linalg.norm(np.maximum(apart - 1, 0) * spacing[:, None], axis=0).min())
     return gap if gap <= within else float("inf")

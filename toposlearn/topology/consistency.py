@@ -41,7 +41,7 @@ def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
     bounds = {(k, n): fraction_interval(k, n) for k, n in distinct.itertuples(index=False)}
     result["fraction"] = result["holds"] / result["people"]
     counted = zip(result["holds"], result["people"], strict=True)
-    result["low"], result["high"] = np.array([bounds[each] for each in counted]).T
+    result["low"], result["high"] = np.array([bounds[each] for each in counted], dtype=float).reshape(-1, 2).T
     margins = groups["margin"].agg(margin_min="min", margin_mean="mean", margin_max="max").reset_index(drop=True)
     return pd.concat([result, margins], axis=1)
 
@@ -50,19 +50,22 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     """Relations that hold in some people and do not in others, both beyond the undecided margin, and in whom.
 
     Columns: those of a relation, then who is of each verdict, and how far apart the margins are. Each is told once,
-    from the structure for which it holds in more people; the most even dispute comes first.
+    from the structure for which it holds in more people; where the minority is largest comes first.
     """
     columns = {verdict: table["person"].where(table["verdict"] == verdict) for verdict in VERDICTS}
     named = table.assign(**columns).groupby(PAIR, sort=False)
     who = named[list(columns)].agg(_joined)
     number = named[list(columns)].count()
     spread = (named["margin"].max() - named["margin"].min()).rename("spread")
-    mixed = (number["holds"] >= number["does not hold"]) & (number["does not hold"] > 0)
-    result = who.join(spread)[mixed].assign(order=(number["holds"] - number["does not hold"])[mixed])
-    result = result.sort_values(["order", "spread"], ascending=[True, False], kind="stable").reset_index()
+    fewer = number[["holds", "does not hold"]].min(axis=1)
+    # A direction is told from the side that more people take; touching is the same from both.
+    told = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
+    mixed = told & (fewer > 0)
+    result = who.join(spread)[mixed].assign(fewer=fewer[mixed])
+    result = result.sort_values(["fewer", "spread"], ascending=False, kind="stable").reset_index()
     pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
     once = ~pd.DataFrame({"pair": pairs, "relation": result["relation"]}).duplicated()
-    return result[once].drop(columns="order").reset_index(drop=True)
+    return result[once].drop(columns="fewer").reset_index(drop=True)
 
 
 def _joined(names: pd.Series[str]) -> str:

@@ -20,6 +20,7 @@ from toposlearn.anatomy.label_names import load_parcels
 from toposlearn.anatomy.vocabulary import Side
 
 SIDES: tuple[Side, Side] = ("left", "right")
+LEAST_SPREAD = 5.0  # mm in the mid-sagittal plane: structures that lie closer tell no front and top
 FLATTEST = 0.01  # spread of structures across, over along, below which they lie on one line: it tells no mirror image
 
 Array = npt.NDArray[np.float64]
@@ -136,14 +137,20 @@ def _turn(structures: Sequence[Structure], own: Array) -> Array | None:
     Places on one line tell no mirror image from its original: the affine's handedness is then believed.
     """
     template = template_centers()
-    known = [row for row, each in enumerate(structures) if (each.name, each.side) in template]
-    if len(known) < 2:
+    rows: dict[str, list[int]] = {}
+    for row, each in enumerate(structures):
+        if (each.name, each.side) in template:
+            rows.setdefault(each.name, []).append(row)
+    if len(rows) < 2:
         return None
-    there = np.stack([template[structures[row].name, structures[row].side][1:] for row in known])
-    here, there = own[known] - own[known].mean(axis=0), there - there.mean(axis=0)
+    # Left and right of a name are one place, seen from the side: what they differ by is noise, and tells no turn.
+    here = np.stack([own[each].mean(axis=0) for each in rows.values()])
+    sides = [[template[name, structures[row].side][1:] for row in each] for name, each in rows.items()]
+    there = np.stack([np.mean(each, axis=0) for each in sides])
+    here, there = here - here.mean(axis=0), there - there.mean(axis=0)
+    if min(np.sqrt((each**2).sum(axis=1).mean()) for each in (here, there)) < LEAST_SPREAD:
+        return None
     spread = np.linalg.svd(here.T @ there, compute_uv=False)
-    if spread[0] < 1e-9:
-        return None
     turn = np.asarray(orthogonal_procrustes(here, there)[0], dtype=np.float64)
     if spread[1] < FLATTEST * spread[0] and np.linalg.det(turn) < 0:
         left, _, right = np.linalg.svd(here.T @ there)

@@ -5,6 +5,8 @@ The first changes who is next to whom and no shape; the second changes a shape a
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 
 from toposlearn.anatomy import BACKGROUND, LabelMap, Structure
@@ -29,7 +31,7 @@ def exchange_places(label_map: LabelMap, a: Structure, b: Structure) -> LabelMap
         labels[tuple(voxels.T)] = part.label
     if (labels == a.label).sum() < len(first):
         raise ValueError(f"{a.full_name} and {b.full_name} would overlap: choose structures that lie further apart")
-    return LabelMap(labels, label_map.affine, f"{label_map.name}, exchanged", label_map.source)
+    return replace(label_map, labels=labels, name=f"{label_map.name}, exchanged")
 
 
 def drill(label_map: LabelMap, part: Structure, radius: float = 2.5, axis: int = 2) -> LabelMap:
@@ -47,7 +49,7 @@ def drill(label_map: LabelMap, part: Structure, radius: float = 2.5, axis: int =
         raise ValueError(f"radius must remove some of {part.full_name} and leave some, got {radius} mm")
     labels = label_map.labels.copy()
     labels[tuple(removed.T)] = BACKGROUND
-    return LabelMap(labels, label_map.affine, f"{label_map.name}, drilled", label_map.source)
+    return replace(label_map, labels=labels, name=f"{label_map.name}, drilled")
 
 
 def changed_relations(before: Layout, after: Layout) -> tuple[int, int, float]:
