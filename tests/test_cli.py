@@ -209,6 +209,8 @@ def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp
     people = [
         segmentation(tmp_path / name / "mri" / "aseg.nii.gz", parts=FREESURFER_PARTS) for name in ("bert", "ernie")
     ]
+    (tmp_path / "out" / "graphs").mkdir(parents=True)
+    (tmp_path / "out" / "graphs" / "zoe_nearest.graphml").write_text("of an earlier run")
     image = segmentation(tmp_path / "image" / "mri" / "aseg.nii.gz", parts={10: (22, 30, 30)}, kind=np.float32)
     loaded = nib.load(image)
     nib.save(nib.Nifti1Image(loaded.get_fdata(dtype=np.float32) * 0.05, np.eye(4)), image)
@@ -226,7 +228,8 @@ def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp
     assert float(margin) == pytest.approx(14)
     page = (out / "index.html").read_text()
     assert "no whole numbers" in page
-    assert (out / "graphs" / "bert_nearest.graphml").exists()
+    graphs = {path.name for path in (out / "graphs").iterdir()}
+    assert graphs == {f"{name}_{kind}.graphml" for name in ("bert", "ernie") for kind in ("nearest", "adjacent")}
 
 
 def test_topology_of_people_with_nothing_in_common_is_told(tmp_path, capsys):

@@ -84,6 +84,8 @@ def test_a_table_of_ones_own_tells_the_side_in_a_column_or_in_the_name(tmp_path:
         (6, "right-thalamus"),
         (7, "pons"),
     ]
+    both = structure_names(table(tmp_path, "label,name,side\n10,Left-Thalamus,left\n", "both.csv"))
+    assert both[10].full_name == "left-thalamus"
     named = structure_names(table(tmp_path, "index\tname\n5\tleft-thalamus\n6\tthalamus_R\n", "dseg.tsv"))
     assert [each.full_name for each in named.values()] == ["left-thalamus", "right-thalamus"]
 
@@ -97,6 +99,7 @@ def test_a_table_of_ones_own_tells_the_side_in_a_column_or_in_the_name(tmp_path:
         ("label,name\n-1,a\n", r"line 2: label '-1' is no whole number"),
         ("label,name\n1,\n", "line 2: label 1 has no name"),
         ("label,name,side\n1,a,up\n", "line 2: side 'up' is none of left, right, midline"),
+        ("label,name,side\n1,Left-a,R\n", "line 2: 'Left-a' and side 'r' contradict each other"),
         ("label,name\n1,left-a\n1,left-b\n", "line 3: label 1 is named twice, a and b"),
         ("label,name\n1,left-a\n2,lh-A\n", "line 3: labels 1 and 2 are both left-a: name each once"),
         ("label,name\n0,background\n", "names no structure"),

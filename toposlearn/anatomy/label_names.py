@@ -143,7 +143,10 @@ def _parsed(place: str, row: dict[str, str], label: str, name: str, side: str | 
     told = (row[side] or "").strip().lower()
     if told not in _SIDES:
         raise ValueError(f"{place}: side {told!r} is none of left, right, midline")
-    return place, int(text), called, _SIDES[told]
+    bare, named = split_side(called)
+    if named not in ("midline", _SIDES[told]):
+        raise ValueError(f"{place}: {called!r} and side {told!r} contradict each other")
+    return place, int(text), bare, _SIDES[told]
 
 
 def _structures(rows: Iterable[Row]) -> dict[int, Structure]:

@@ -26,7 +26,9 @@ def topology(
     ] = None,
     labels: Annotated[str | None, typer.Option(help=TABLE_HELP)] = None,
     data: Annotated[Path | None, typer.Option(help=f"{FOLDER} Instead of segmentations: those in it.")] = None,
-    within: Annotated[float, typer.Option(help="Measure gaps between boundaries up to so many mm; 0: none.")] = 30.0,
+    within: Annotated[
+        float, typer.Option(min=0, help="Measure gaps between boundaries up to so many mm; 0: none.")
+    ] = 30.0,
     out: Annotated[Path, typer.Option(help="Folder for tables (CSV), graphs (GraphML), a page (HTML).")] = Path(
         "runs/topology"
     ),

@@ -23,7 +23,8 @@ class Layout:
         centers: (S, 3) mm, centroids in the person's own frame: right, anterior, superior.
         depth: (S,) mm, mean distance of a structure's voxels to the mid-sagittal plane.
         shared: (S, S) mm², boundary that two structures share; 0 where they do not touch.
-        size: mm, root mean square distance of the labeled voxels to their center: how large this brain is.
+        size: mm, root mean square distance of the labeled voxels to their center: how large this brain is, as far as
+            it is labeled (60 mm for a whole average brain, 28 mm for its deep nuclei alone).
         gaps: (S, S) mm, shortest distance between boundaries, infinite where farther than was measured; None: not
             measured.
         scanner_pitch: front and top are the scanner's (`Frame`).

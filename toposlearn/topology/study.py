@@ -107,7 +107,10 @@ def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN,
 
 
 def write_study(study: Study, out: Path) -> list[Path]:
-    """Write the tables (CSV) and each person's graphs (GraphML) to a folder, each file whole or not at all."""
+    """Write the tables (CSV) and each person's graphs (GraphML) to a folder, each file whole or not at all.
+
+    What an earlier run wrote there about other people goes.
+    """
     tables = {
         "relations": study.relations,
         "distances": distance_table(study.people),
@@ -118,6 +121,9 @@ def write_study(study: Study, out: Path) -> list[Path]:
         tables["agreement"] = study.agreement
     files = []
     (out / "graphs").mkdir(parents=True, exist_ok=True)
+    for stale in (*(out / "graphs").glob("*_nearest.graphml"), *(out / "graphs").glob("*_adjacent.graphml")):
+        stale.unlink()  # of people of an earlier run
+    (out / "agreement.csv").unlink(missing_ok=True)
     for name, table in tables.items():
         files.append(out / f"{name}.csv")
         with atomic_path(files[-1]) as partial:
