@@ -60,6 +60,7 @@ def test_relation_consistency_counts_the_undecided() -> None:
     table.columns = pd.Index(COLUMNS)
     result = relation_consistency(table).iloc[0]
     assert (result["people"], result["holds"], result["undecided"]) == (3, 2, 2)
+    assert (result["clearly_holds"], result["clearly_not"]) == (1, 0)
     assert (result["low"], result["high"]) == pytest.approx(fraction_interval(2, 3))
 
 

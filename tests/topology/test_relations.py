@@ -1,14 +1,10 @@
-from itertools import permutations, product
-
 import numpy as np
 import numpy.typing as npt
 import pytest
-from nibabel.orientations import apply_orientation, inv_ornt_aff
-from scipy.spatial.transform import Rotation
+from phantom import PHANTOM, phantom, posed
 
-from toposlearn.anatomy import DONOR_IDS, LabelMap, Structure, load_donor_map, load_label_map, structure
-from toposlearn.topology.boundaries import boundary_gaps, shared_boundaries
-from toposlearn.topology.frame import body_frame, centroids, frame_of, template_centers
+from toposlearn.anatomy import DONOR_IDS, LabelMap, load_donor_map, load_label_map, structure
+from toposlearn.topology.frame import template_centers
 from toposlearn.topology.layout import layout
 from toposlearn.topology.relations import (
     COLUMNS,
@@ -21,36 +17,6 @@ from toposlearn.topology.relations import (
     topology_table,
     verdicts,
 )
-
-# Centers in mm, right side; the left mirrors them. Each structure is a cube of 4 mm.
-PHANTOM = {
-    "thalamus": (8, 0, 0),
-    "pallidum": (16, 6, 0),
-    "putamen": (24, 8, 2),
-    "hippocampus": (24, -10, -12),
-    "frontal-cortex": (20, 40, 6),
-    "occipital-cortex": (20, -40, 6),
-}
-
-
-def phantom(name: str = "phantom") -> LabelMap:
-    labels = np.zeros((64, 96, 48), dtype=np.int16)
-    origin = np.array([-32.0, -48.0, -24.0])
-    for structure_name, center in PHANTOM.items():
-        for side, sign in (("left", -1), ("right", 1)):
-            low = (np.array(center) * (sign, 1, 1) - 2 - origin).astype(int)
-            labels[tuple(slice(a, a + 4) for a in low)] = structure(structure_name, side).label  # type: ignore[arg-type]
-    affine = np.eye(4)
-    affine[:3, 3] = origin + 0.5  # voxel centers, so that cubes are centered where the table says
-    return LabelMap(labels, affine, name, "made up")
-
-
-def posed(label_map: LabelMap, degrees: tuple[float, float, float], shift: tuple[float, float, float]) -> LabelMap:
-    """The same head held differently: only the affine moves."""
-    pose = np.eye(4)
-    pose[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
-    pose[:3, 3] = shift
-    return LabelMap(label_map.labels, pose @ label_map.affine, label_map.name, label_map.source)
 
 
 def upright_margin(a: str, b: str, axis: int) -> float:
@@ -92,75 +58,6 @@ def test_a_tilted_and_shifted_head_changes_no_margin(degrees: tuple[float, float
             )
 
 
-def test_the_frame_of_a_real_head_is_right_handed_and_nearly_upright() -> None:
-    for label_map in (load_label_map("A"), load_label_map("B")):
-        axes = frame_of(label_map).axes
-        np.testing.assert_allclose(axes @ axes.T, np.eye(3), atol=1e-12)
-        assert np.linalg.det(axes) == pytest.approx(1)
-        assert np.rad2deg(np.arccos(np.diag(axes))).max() < 3
-
-
-def test_the_frame_mirrors_left_onto_right() -> None:
-    _, structures, centers = centroids(posed(phantom(), (5, 12, -9), (4, 5, 6)))
-    own = body_frame(structures, centers).coordinates(centers)
-    half = len(structures) // 2
-    np.testing.assert_allclose(own[:half] * (-1, 1, 1), own[half:], atol=1e-9)
-    assert (own[:half, 0] < 0).all()
-
-
-def test_without_structures_known_in_mni_space_front_and_top_are_the_scanners() -> None:
-    unknown = [Structure(1, "claustrum", "left", "unknown"), Structure(2, "claustrum", "right", "unknown")]
-    frame = body_frame(unknown, np.array([[-8.0, 0, 0], [8.0, 0, 0]]))
-    assert frame.scanner_pitch
-    np.testing.assert_allclose(frame.axes, np.eye(3), atol=1e-12)
-    pair = [structure("thalamus", "left"), structure("thalamus", "right")]  # one place seen from the side: no turn
-    assert body_frame(pair, np.array([[-8.0, 0, 0], [8.0, 0, 0]])).scanner_pitch
-
-
-def test_a_single_known_pair_tells_no_pitch_on_a_real_head() -> None:
-    """Left and right of one name differ by noise in the sagittal plane, and noise must not turn the head over."""
-    whole = load_donor_map("9861")
-    names = {
-        label: each if each.name == "thalamus" else Structure(label, f"my-{each.name}", each.side, "unknown")
-        for label, each in whole.structures.items()
-    }
-    frame = frame_of(LabelMap(whole.labels, whole.affine, "own names", whole.source, names))
-    assert frame.scanner_pitch
-    assert frame.axes[2, 2] > 0.9
-
-
-def test_a_lying_affine_changes_no_relation() -> None:
-    """Axes called by other names, mirrored too: the structures tell where front and top are."""
-    person = load_label_map("B")
-    honest = layout(person, 30.0)
-    for order in permutations(range(3)):
-        for signs in product((-1, 1), repeat=3):
-            lie = np.eye(4)
-            lie[:3, :3] = np.eye(3)[list(order)] * signs
-            told = layout(LabelMap(person.labels, lie @ person.affine, "lie", person.source))
-            for relation in RELATIONS:
-                np.testing.assert_allclose(
-                    relation_margins(told, relation), relation_margins(honest, relation), atol=1e-6
-                )
-
-
-def test_a_head_stored_in_any_of_the_48_orientations_is_the_same_person() -> None:
-    """Voxels turned and affine with them, as scanners and converters do."""
-    whole = load_label_map("B")
-    person = LabelMap(whole.labels[::2, ::2, ::2], whole.affine @ np.diag([2.0, 2, 2, 1]), "B", whole.source)
-    honest = layout(person)
-    for code in product((-1, 1), repeat=3):
-        for order in permutations(range(3)):
-            ornt = np.column_stack([order, code])
-            voxels = apply_orientation(person.labels, ornt)
-            affine = person.affine @ inv_ornt_aff(ornt, person.labels.shape)
-            told = layout(LabelMap(voxels, affine, "turned", person.source))
-            for relation in RELATIONS:
-                np.testing.assert_allclose(
-                    relation_margins(told, relation), relation_margins(honest, relation), atol=1e-6
-                )
-
-
 def test_half_the_resolution_changes_few_margins_and_no_decided_relation() -> None:
     whole = load_label_map("A")
     half = LabelMap(whole.labels[::2, ::2, ::2], whole.affine @ np.diag([2.0, 2, 2, 1]), "half", whole.source)
@@ -178,33 +75,6 @@ def test_opposite_relations_have_opposite_margins() -> None:
         margins = relation_margins(person, relation)
         np.testing.assert_allclose(relation_margins(person, opposite), -margins)
         np.testing.assert_allclose(margins.T, -margins)
-
-
-@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 5.0)])
-def test_gaps_are_between_the_nearest_faces(spacing: tuple[float, float, float]) -> None:
-    whole = phantom()
-    person = LabelMap(whole.labels, np.diag([*spacing, 1.0]), "stretched", whole.source)
-    labels = centroids(person)[0]
-    gaps, near = boundary_gaps(person, labels), boundary_gaps(person, labels, within=15.0)
-    for i, a in enumerate(labels.tolist()):
-        for j, b in enumerate(labels.tolist()):
-            apart = np.abs(np.argwhere(person.labels == a)[:, None] - np.argwhere(person.labels == b)[None])
-            expected = np.linalg.norm(np.maximum(apart - 1, 0) * spacing, axis=-1).min() if i != j else 0.0
-            assert gaps[i, j] == pytest.approx(expected), (a, b)
-            assert near[i, j] == (gaps[i, j] if gaps[i, j] <= 15 else np.inf), (a, b)
-    assert np.isinf(near).any()
-
-
-def test_shared_boundaries_are_the_faces_between_two_structures() -> None:
-    labels = np.zeros((6, 6, 6), dtype=np.int16)
-    labels[1:3, 1:4, 1:5], labels[3:5, 1:4, 1:5], labels[1:3, 4, 1:3] = 2, 102, 3
-    steps = np.diag([2.0, 3.0, 5.0, 1.0])
-    turned = np.eye(4)
-    turned[:3, :3] = Rotation.from_euler("xyz", (20, 30, 40), degrees=True).as_matrix()
-    person = LabelMap(labels, turned @ steps, "blocks", "made up")
-    shared = shared_boundaries(person, np.array([2, 3, 102]))
-    expected = np.array([[0, 4 * 10, 12 * 15], [4 * 10, 0, 0], [12 * 15, 0, 0]])
-    np.testing.assert_allclose(shared, expected)
 
 
 def test_touching_structures_have_no_gap_and_are_adjacent() -> None:

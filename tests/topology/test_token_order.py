@@ -5,12 +5,12 @@ import pytest
 from scipy.stats import somersd
 
 from toposlearn.anatomy import structure
+from toposlearn.topology.null import permuted_within_sides
 from toposlearn.topology.token_order import (
     depth_ordered,
     distances_between,
     neighbor_agreement,
     order_agreement,
-    permuted_within_sides,
 )
 
 RNG = np.random.default_rng(0)

@@ -48,6 +48,12 @@ class LabelMap:
         return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), dtype=np.float64)
 
     @property
+    def shear(self) -> float:
+        """Largest cosine between two voxel axes: 0 where they are at right angles."""
+        axes = self.affine[:3, :3] / self.spacing
+        return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+    @property
     def volumes(self) -> dict[int, float]:
         """Milliliters of each label present, background left out."""
         counts = np.bincount(self.labels.ravel())

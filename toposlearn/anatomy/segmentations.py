@@ -31,6 +31,12 @@ class Segmentation:
     label_map: LabelMap
     unknown: Mapping[int, int]
 
+    @property
+    def unknown_share(self) -> float:
+        """Share of the labeled voxels that the table does not name."""
+        lost = sum(self.unknown.values())
+        return lost / (lost + np.count_nonzero(self.label_map.labels))
+
 
 def load_segmentation(path: str | Path, structures: Mapping[int, Structure], name: str | None = None) -> Segmentation:
     """Read a segmentation (NIfTI, MGH): any voxel size, any orientation.

@@ -19,6 +19,7 @@ from toposlearn.cohort.changes import CHANGES, Array, Scene
 from toposlearn.cohort.growing import VOXEL_MM, Changed, grow
 from toposlearn.cohort.head import CSF
 from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.null import permuted_within_sides
 from toposlearn.topology.relations import TABLE_RELATIONS, UNDECIDED, relation_margins
 
 TOUCHING = 0.01  # of brain size squared: the boundary that two neighbors share at least
@@ -115,17 +116,13 @@ def without_fluid(scene: Scene) -> LabelMap:
 
 def _decided(template: Layout) -> NDArray[np.int64]:
     """(R, 3): relation, a, b of each relation that the template decides, each pair of a side once, so that it holds."""
-    sides, margins = _sides(template), relative_margins(template)
+    sides, margins = np.array([structure.side for structure in template.structures]), relative_margins(template)
     across = (sides[:, None] != sides) & (sides[:, None] != "midline") & (sides != "midline")
     once = np.triu(~across, k=1)
     directed = np.argwhere((margins[:-1] > UNDECIDED) & (once | once.T))
     adjacent = np.argwhere((np.abs(margins[-1]) > ADJACENT_DECIDED) & once)
     last = np.full((len(adjacent), 1), len(margins) - 1)
     return np.concatenate([directed, np.hstack([last, adjacent])])
-
-
-def _sides(person: Layout) -> NDArray[np.str_]:
-    return np.array([structure.side for structure in person.structures])
 
 
 def _margins(template: Layout, which: NDArray[np.int64], head: Layout) -> Array:
@@ -159,11 +156,9 @@ def _relation_table(template: Layout, which: NDArray[np.int64]) -> pd.DataFrame:
 def _kept_by_chance(template: Layout, which: NDArray[np.int64], seed: int, permutations: int = 200) -> Array:
     """How often each relation (R,) is kept in a head whose structures changed their names within a side."""
     generator = np.random.default_rng(seed)
-    sides, margins = _sides(template), relative_margins(template)
+    margins = relative_margins(template)
     kept = np.zeros(len(which))
     for _ in range(permutations):
-        order = np.arange(len(sides))
-        for side in np.unique(sides):
-            order[sides == side] = generator.permutation(order[sides == side])
+        order = permuted_within_sides(template.structures, generator)
         kept += _turned(template, which, margins[:, order[:, None], order]) > 0
     return kept / permutations

@@ -42,6 +42,8 @@ def topology(
     study = measure_people(_readers(segmentations or [], labels, data), within or None, progress=True)
     for name, why in study.failed.items():
         typer.echo(f"left out: {name}: {why}", err=True)
+    for name, why in study.doubtful.items():
+        typer.echo(f"doubtful: {name}: {why}", err=True)
     files = write_study(study, out)
     page = write_topology_page(study, out / "index.html")
     told = f"{len(study.people)} people, {len(study.shared)} structures that all have, {len(files)} files beside it"

@@ -19,11 +19,11 @@ from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.statistics import Floats
 from toposlearn.topology.distances import Metric, pairwise_distance
+from toposlearn.topology.null import permuted_within_sides
 from toposlearn.topology.token_order import (
     distances_between,
     neighbor_agreement,
     order_agreement,
-    permuted_within_sides,
 )
 from toposlearn.topology.token_structures import Read, TokenStructures, head_points, tokens_of_blocks
 

@@ -10,17 +10,15 @@ import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.artist import Artist
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
-from toposlearn.anatomy import structure_of
 from toposlearn.cohort.breaking import cohort_range, first_to_break, kept_curves
 from toposlearn.cohort.changes import CHANGES, Scene
 from toposlearn.cohort.growing import Changed, grow
 from toposlearn.cohort.relations_kept import Kept
-from toposlearn.explore.structures import STRUCTURE_COLORS, own_slice
+from toposlearn.explore.structures import STRUCTURE_COLORS, own_slice, paint
 
 COLORS = {
     "medial": "#D55E00",
@@ -39,7 +37,6 @@ LABELS = {
 _COHORT = "#F0E442"
 _STRIP_COLORS = {**STRUCTURE_COLORS, "lateral-ventricle": "#222222", "third-ventricle": "#222222"}
 _TISSUES = {"cerebral-white-matter": "#F4F4F2", "cerebellum-white-matter": "#F4F4F2"}
-_CORTEX = "#C9CCD1"
 
 
 def plot_kept(found: Kept, columns: int = 3, lowest: float = 70.0) -> Figure:
@@ -186,12 +183,10 @@ def plot_strip(
 
 def _draw_head(ax: Axes, head: Changed, change: str, at: float, extent: float) -> None:
     image = own_slice(head.label_map, "coronal", at, extent, step=1.0)
-    lookup = np.tile(to_rgb(_CORTEX), (int(image.max()) + 1, 1))
-    lookup[0] = 1.0
-    for label in np.unique(image[image > 0]).tolist():
-        name = structure_of(label).name
-        lookup[label] = to_rgb(_STRIP_COLORS.get(name, _TISSUES.get(name, _CORTEX)))
-    ax.imshow(lookup[image], extent=(-extent, extent, -extent, extent), interpolation="nearest")
+    palette = _STRIP_COLORS | _TISSUES
+    parts = head.label_map.structures.items()
+    colors = {label: palette[each.name] for label, each in parts if each.name in palette}
+    ax.imshow(paint(image, colors), extent=(-extent, extent, -extent, extent), interpolation="nearest")
     ax.axvline(0, color="0.35", lw=0.7, ls="--")
     value = getattr(head, CHANGES[change].measure)
     shown = f"{value:.1f} x" if CHANGES[change].measure == "ventricles" else f"{value:.0f} mm"

@@ -16,7 +16,7 @@ from ipyniivue import NiiVue, SliceType, Volume
 from matplotlib.colors import to_rgb
 from scipy import ndimage
 
-from toposlearn.anatomy import BACKGROUND, LabelMap, labels_of_tissue
+from toposlearn.anatomy import BACKGROUND, LabelMap
 from toposlearn.explore.structures import FAINT
 from toposlearn.topology.frame import frame_of
 
@@ -53,7 +53,8 @@ def color_table(head: LabelMap, colors: Mapping[int, str]) -> dict[str, list[int
     labels, chosen = _labels(head), next(iter(colors))
     rgb = [[round(255 * part) for part in to_rgb(colors.get(label, FAINT))] for label in labels]
     red, green, blue = (list(channel) for channel in zip(*rgb, strict=True))
-    clear = {BACKGROUND, *labels_of_tissue("white")}  # what lies between the cortex and the nuclei hides both
+    white = (label for label, each in head.structures.items() if each.name == "cerebral-white-matter")
+    clear = {BACKGROUND, *white}  # what lies between the cortex and the nuclei hides both
     opacity = dict.fromkeys(labels, _OTHER) | dict.fromkeys(clear, 0) | dict.fromkeys(colors, _NEIGHBOR)
     alpha = [_CHOSEN if label == chosen else opacity[label] for label in labels]
     return {"R": red, "G": green, "B": blue, "A": alpha, "I": list(range(len(labels)))}

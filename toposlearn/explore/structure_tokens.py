@@ -9,7 +9,6 @@ import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
-from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
@@ -17,8 +16,8 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toposlearn.anatomy import LabelMap, Structure, structure, structure_of
-from toposlearn.explore.structures import STRUCTURE_COLORS
+from toposlearn.anatomy import STRUCTURES, LabelMap, structure
+from toposlearn.explore.structures import FAINT, STRUCTURE_COLORS, paint
 from toposlearn.topology.frame import SIDES
 from toposlearn.topology.token_resolution import CELLS, NUCLEI
 from toposlearn.topology.token_structures import BOX, HeadPoints, TokenStructures, head_points, tokens_on_box
@@ -31,7 +30,6 @@ _LOBES = {  # pale, so that the nuclei stand out
     "cingulate-cortex": "#F3D9D0",
     "insula": "#C9C9C9",
 }
-_OTHER, _EMPTY = "#DDDDDD", "#FFFFFF"
 _READINGS = {
     "home": ("one token each: its home", "#D55E00", "o-"),
     "mean": ("all its tokens, by their true shares", "#0072B2", "s-"),
@@ -106,16 +104,10 @@ def _box_slice(label_map: LabelMap, head: HeadPoints, at: float, box: float) -> 
     return image
 
 
-def _color(part: Structure) -> tuple[float, float, float]:
-    return to_rgb(STRUCTURE_COLORS.get(part.name, _LOBES.get(part.name, _OTHER)))
-
-
 def _draw_labels(ax: Axes, labels: NDArray[np.int16], box: float, title: str) -> None:
-    lookup = np.tile(to_rgb(_EMPTY), (int(labels.max()) + 1, 1))
-    for label in np.unique(labels[labels > 0]).tolist():
-        lookup[label] = _color(structure_of(label))
+    colors = {each.label: (_LOBES | STRUCTURE_COLORS).get(each.name, FAINT) for each in STRUCTURES}
     half = box / 2
-    ax.imshow(lookup[labels], extent=(-half, half, -half, half), origin="lower", interpolation="nearest")
+    ax.imshow(paint(labels, colors), extent=(-half, half, -half, half), origin="lower", interpolation="nearest")
     ax.set_title(title, size=10)
 
 

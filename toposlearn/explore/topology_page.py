@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from html import escape
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from toposlearn.anatomy import structure
@@ -42,6 +43,9 @@ def _people(study: Study) -> Iterator[str]:
     if pitch:
         who = escape(", ".join(pitch))
         yield f"<p class=open>Too few known structures, so front and top are the scanner's: {who}.</p>"
+    if study.doubtful:
+        yield "<p class=open>Measured, but look again:</p><ul>"
+        yield "".join(f"<li><b>{escape(name)}</b>: {why}</li>" for name, why in study.doubtful.items()) + "</ul>"
     if study.failed:
         yield "<p class=bad>Left out:</p><ul>"
         yield "".join(f"<li><b>{escape(name)}</b>: {escape(why)}</li>" for name, why in study.failed.items()) + "</ul>"
@@ -91,7 +95,7 @@ def _example(study: Study) -> Iterator[str]:
 
 def _relations(study: Study) -> Iterator[str]:
     yield "<h2>Which relations hold?</h2>"
-    yield _table(_counts(study.consistency, len(study.people)))
+    yield _table(_counts(study))
     low = fraction_interval(len(study.people), len(study.people))[0]
     yield (
         f"<p>Even a relation that holds in {len(study.people)} of {len(study.people)} people may, by the exact 95 % "
@@ -103,18 +107,16 @@ def _relations(study: Study) -> Iterator[str]:
         yield _table(_disputes(study.disputed.head(MOST_ROWS)))
 
 
-def _counts(consistency: pd.DataFrame, people: int) -> pd.DataFrame:
-    """A row a relation: of those that everybody can answer, how many all decide alike, how many someone does not."""
-    everybody = consistency[consistency["people"] == people]
-    decided = everybody["undecided"] == 0
-    rows = {
-        "relations": everybody["relation"],
-        "hold in everyone": decided & (everybody["fraction"] == 1),
-        "hold in nobody": decided & (everybody["fraction"] == 0),
-        "undecided in someone": ~decided,
-    }
-    table = pd.DataFrame(rows).groupby("relations", sort=False)
-    return table.sum().assign(**{"of": table.size()}).reset_index()
+def _counts(study: Study) -> pd.DataFrame:
+    """A row a relation: of the pairs that everybody has, each counted once, how many are decided, disputed, open."""
+    ends = study.consistency[["structure_a", "side_a", "structure_b", "side_b"]].itertuples(index=False, name=None)
+    once = np.array([end[:2] < end[2:] for end in ends], dtype=bool)
+    rows = study.consistency[once & (study.consistency["people"] == len(study.people))]
+    most, fewest = (rows[["clearly_holds", "clearly_not"]].agg(how, axis=1) for how in ("max", "min"))
+    told = {"pairs": 1, "all decide alike": most == len(study.people), "some disagree": fewest > 0}
+    table = pd.DataFrame(told, index=rows.index).groupby(rows["relation"], sort=False).sum()
+    table["undecided in someone"] = table["pairs"] - table["all decide alike"] - table["some disagree"]
+    return table.reset_index()
 
 
 def _disputes(disputed: pd.DataFrame) -> pd.DataFrame:

@@ -10,9 +10,11 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from toposlearn.anatomy import Structure
 from toposlearn.topology.frame import Array
 from toposlearn.topology.graphs import nearest_structures, shared_structures, structure_distances
 from toposlearn.topology.layout import Layout
+from toposlearn.topology.null import permuted_within_sides
 from toposlearn.topology.relations import UNDECIDED
 
 Null = Literal["side", "all"]
@@ -52,7 +54,7 @@ def neighborhood_agreement(
     rng = np.random.default_rng(seed)
     places = _places(people, shared)
     observed = _agreements(places, k)
-    nulls = [_agreements(_permuted(places, shared, null, rng), k) for _ in range(permutations)]
+    nulls = [_agreements(_permuted(places, null, rng), k) for _ in range(permutations)]
     rows = [
         {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people), rng)}
         for measure in observed
@@ -72,6 +74,7 @@ def neighborhood_sweep(
 class _Places:
     """What is compared, of P people and the S structures that all have."""
 
+    structures: tuple[Structure, ...]
     distances: Array  # (P, S, S) mm
     positions: Array  # (P, 3, S) mm along medial, anterior, superior
     touching: npt.NDArray[np.bool_]  # (P, S, S)
@@ -87,20 +90,23 @@ def _places(people: Sequence[Layout], shared: Sequence[str]) -> _Places:
         positions.append(np.stack([-person.depth, person.centers[:, 1], person.centers[:, 2]])[:, rows])
         touching.append(person.shared[np.ix_(rows, rows)] > 0)
     least = UNDECIDED * np.array([person.size for person in people])
-    return _Places(np.stack(distances), np.stack(positions), np.stack(touching), least)
+    structures = tuple(each for each in people[0].structures if each.full_name in shared)
+    return _Places(structures, np.stack(distances), np.stack(positions), np.stack(touching), least)
 
 
-def _permuted(places: _Places, shared: Sequence[str], null: Null, rng: np.random.Generator) -> _Places:
+def _permuted(places: _Places, null: Null, rng: np.random.Generator) -> _Places:
     """The same places under names shuffled in each person."""
-    side = np.array([name.split("-")[0] if name.startswith(("left-", "right-")) else "" for name in shared])
-    groups = [np.flatnonzero(side == each) for each in np.unique(side)] if null == "side" else [np.arange(len(shared))]
-    orders = np.tile(np.arange(len(shared)), (len(places.least), 1))
-    for order in orders:
-        for group in groups:
-            order[group] = rng.permutation(group)
+    count = len(places.structures)
+    orders = np.stack(
+        [
+            permuted_within_sides(places.structures, rng) if null == "side" else rng.permutation(count)
+            for _ in places.least
+        ]
+    )
     who = np.arange(len(orders))[:, None, None]
     across, along = orders[:, :, None], orders[:, None, :]
     return _Places(
+        places.structures,
         places.distances[who, across, along],
         np.take_along_axis(places.positions, along, axis=2),
         places.touching[who, across, along],
@@ -173,11 +179,12 @@ def _bootstrap(pairs: Array, people: int, rng: np.random.Generator, draws: int =
     """95 % interval of the mean over pairs when people, not pairs, are drawn again. One pair tells none."""
     if people < 3:
         return float("nan"), float("nan")
-    matrix = np.full((people, people), np.nan)
+    matrix = np.zeros((people, people))
     first, second = np.triu_indices(people, k=1)
     matrix[first, second] = matrix[second, first] = pairs
-    drawn = rng.integers(people, size=(draws, people))
-    values = matrix[drawn[:, :, None], drawn[:, None, :]]  # (draws, people, people), NaN where a person meets himself
-    usable = values[~np.isnan(values).all(axis=(1, 2))]
-    low, high = np.quantile(np.nanmean(usable, axis=(1, 2)), [0.025, 0.975])
+    times = rng.multinomial(people, np.full(people, 1 / people), size=draws).astype(np.float64)  # each is drawn
+    counted = people**2 - (times**2).sum(axis=1)  # pairs of two different people
+    usable = times[counted > 0]
+    means = ((usable @ matrix) * usable).sum(axis=1) / counted[counted > 0]
+    low, high = np.quantile(means, [0.025, 0.975])
     return float(low), float(high)

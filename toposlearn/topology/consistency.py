@@ -32,11 +32,13 @@ def fraction_interval(successes: int, n: int, confidence: float = 0.95) -> tuple
 def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
     """In what fraction of people each relation of a topology table holds, with its exact 95 % interval.
 
-    One row a relation: `people`, `holds` (how many), `undecided` (how many, of either sign), `fraction`, `low`, `high`,
-    and the smallest, mean and largest margin.
+    One row a relation: `people`, `holds` (in how many the margin is positive), how many verdicts are `clearly_holds`,
+    `undecided`, `clearly_not`, then `fraction`, `low`, `high` of `holds`, and the smallest, mean and largest margin.
     """
-    groups = table.assign(undecided=table["verdict"] == "undecided").groupby(PAIR, sort=False)
-    result = groups.agg(people=("holds", "size"), holds=("holds", "sum"), undecided=("undecided", "sum")).reset_index()
+    verdict_is = dict(zip(("clearly_not", "undecided", "clearly_holds"), VERDICTS, strict=True))
+    told = table.assign(people=1, **{name: table["verdict"] == verdict for name, verdict in verdict_is.items()})
+    groups = told.groupby(PAIR, sort=False)
+    result = groups[["people", "holds", *reversed(verdict_is)]].sum().reset_index()
     distinct = result[["holds", "people"]].drop_duplicates()
     bounds = {(k, n): fraction_interval(k, n) for k, n in distinct.itertuples(index=False)}
     result["fraction"] = result["holds"] / result["people"]

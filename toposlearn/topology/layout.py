@@ -28,6 +28,7 @@ class Layout:
         gaps: (S, S) mm, shortest distance between boundaries, infinite where farther than was measured; None: not
             measured.
         scanner_pitch: front and top are the scanner's (`Frame`).
+        mirrored: the structures lie as in a mirror, which no pose of a head explains.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Layout:
     size: float
     gaps: Array | None = None
     scanner_pitch: bool = False
+    mirrored: bool = False
 
     def index(self, structure: Structure) -> int:
         """Row of a structure.
@@ -90,6 +92,7 @@ def layout(label_map: LabelMap, within: float | None = None) -> Layout:
         size=size,
         gaps=None if within is None else boundary_gaps(label_map, labels, within),
         scanner_pitch=frame.scanner_pitch,
+        mirrored=bool(np.linalg.det(frame.axes) < 0),
     )
 
 

@@ -83,9 +83,7 @@ def persistence_diagram(mask: Mask, spacing: float | npt.ArrayLike = 1.0) -> Dia
         ModuleNotFoundError: gudhi, an optional dependency, is not installed.
     """
     cells = _gudhi().CubicalComplex(top_dimensional_cells=signed_distance(mask, spacing))
-    cells.compute_persistence(
-        homology_coeff_field=2
-    )  # in three dimensions every field counts the same; this is fastest
+    cells.compute_persistence(homology_coeff_field=2)  # in space every field counts the same; this is the fastest
     return Diagram(*(_sorted(cells.persistence_intervals_in_dimension(dimension)) for dimension in range(3)))
 
 

@@ -21,6 +21,8 @@ from toposlearn.topology.relations import distance_table, topology_table
 
 WITHIN = 30.0  # mm up to which gaps between boundaries are measured
 NEIGHBORS = 5
+MOST_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
+MOST_SHEAR = 0.01  # cosine of two axes
 SHOWN = 6  # people whose heads are kept to be drawn
 
 Reader = Callable[[], Segmentation]
@@ -34,12 +36,14 @@ class Study:
         people: name -> where the structures lie.
         heads: the label maps of the first few.
         unknown: name -> voxels of each label that the table does not name, for those who have any.
+        doubtful: name -> why the table or the affine may be wrong.
         failed: name -> why.
     """
 
     people: Mapping[str, Layout]
     heads: Mapping[str, LabelMap]
     unknown: Mapping[str, Mapping[int, int]]
+    doubtful: Mapping[str, str]
     failed: Mapping[str, str]
 
     @cached_property
@@ -64,10 +68,11 @@ class Study:
 
     @cached_property
     def agreement(self) -> pd.DataFrame | None:
-        """`neighborhood_agreement`; None for one person, or for people with next to nothing in common."""
-        if len(self.people) < 2 or len(self.shared) <= NEIGHBORS:
+        """`neighborhood_agreement`; None for one person, or for people with less than three structures in common."""
+        if len(self.people) < 2 or len(self.shared) < 3:
             return None
-        return neighborhood_agreement(list(self.people.values()), NEIGHBORS, permutations=100)
+        k = min(NEIGHBORS, len(self.shared) - 1)
+        return neighborhood_agreement(list(self.people.values()), k, permutations=100)
 
     @cached_property
     def shared(self) -> list[str]:
@@ -88,7 +93,7 @@ def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN,
     """
     people: dict[str, Layout] = {}
     heads: dict[str, LabelMap] = {}
-    unknown, failed = {}, {}
+    unknown, doubtful, failed = {}, {}, {}
     for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None if progress else True):
         try:
             segmentation = read()
@@ -98,12 +103,26 @@ def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN,
             continue
         if segmentation.unknown:
             unknown[name] = segmentation.unknown
+        if doubts := _doubts(segmentation, people[name]):
+            doubtful[name] = doubts
         if len(heads) < SHOWN:
             heads[name] = segmentation.label_map
     if not people:
         name, why = next(iter(failed.items()), ("nobody", "no segmentation was given"))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
-    return Study(people, heads, unknown, failed)
+    return Study(people, heads, unknown, doubtful, failed)
+
+
+def _doubts(segmentation: Segmentation, person: Layout) -> str:
+    """What makes one doubt the table or the affine, in words; empty where nothing does."""
+    found = []
+    if segmentation.unknown_share > MOST_UNKNOWN:
+        found.append(f"{segmentation.unknown_share:.0%} of the labeled voxels have labels that the table does not name")
+    if person.mirrored:
+        found.append("left and right lie as in a mirror: the affine lies, or the table exchanges the sides")
+    if segmentation.label_map.shear > MOST_SHEAR:
+        found.append("the voxels' axes are not at right angles")
+    return "; ".join(found)
 
 
 def write_study(study: Study, out: Path) -> list[Path]:

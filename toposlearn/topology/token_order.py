@@ -46,15 +46,6 @@ def neighbor_agreement(true: Array, seen: Array, k: int = 5) -> float:
     return float(np.mean(np.minimum(a, b).sum(axis=1) / np.maximum(a, b).sum(axis=1)))
 
 
-def permuted_within_sides(structures: Sequence[Structure], rng: np.random.Generator) -> npt.NDArray[np.int64]:
-    """A random order (S,) that keeps left, right and midline: the null that knows places and sides but no names."""
-    order = np.arange(len(structures))
-    sides = np.array([each.side for each in structures])
-    for side in np.unique(sides):
-        order[sides == side] = rng.permutation(order[sides == side])
-    return order
-
-
 def depth_ordered(depth: Array, structures: Sequence[Structure], names: Sequence[str]) -> float:
     """Share of the two sides on which these structures lie ever further from the middle plane, by `depth` (S,) mm.
 
@@ -88,7 +79,6 @@ def _membership(distances: Array, k: int) -> Array:
     largest = np.nanmax(distances) if np.isfinite(distances).any() else 1.0
     rounded = np.nan_to_num(np.round(distances / max(largest, 1e-300), _SAME), nan=np.inf)
     np.fill_diagonal(rounded, np.inf)
-    rounded[np.arange(count), np.arange(count)] = np.inf
     last = np.sort(rounded, axis=1)[:, k - 1 : k]
     nearer = rounded < last
     tied = (rounded == last) & ~np.eye(count, dtype=bool)

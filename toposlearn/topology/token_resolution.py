@@ -14,12 +14,12 @@ import pandas as pd
 from toposlearn.anatomy import LabelMap, Structure, structure
 from toposlearn.statistics import bootstrap_people
 from toposlearn.topology.frame import SIDES, Array, Frame, frame_of
+from toposlearn.topology.null import permuted_within_sides
 from toposlearn.topology.token_order import (
     depth_ordered,
     distances_between,
     neighbor_agreement,
     order_agreement,
-    permuted_within_sides,
 )
 from toposlearn.topology.token_structures import BOX, HeadPoints, Read, TokenStructures, head_points, tokens_on_box
 

@@ -20,9 +20,7 @@ from toposlearn.anatomy import LabelMap, Structure, structure_of
 from toposlearn.topology.frame import Array
 from toposlearn.topology.tokens import grid_positions
 
-BOX = (
-    192.0  # mm, side of the cube about a head: what the presets lab and gpu see; the largest brain here is 181 mm long
-)
+BOX = 192.0  # mm, side of the cube about a head that presets lab and gpu see; the longest brain here has 181 mm
 OUTSIDE = -1  # no token, no structure
 
 Read = Literal["home", "mean"]
@@ -92,7 +90,7 @@ def head_points(label_map: LabelMap, step: float = 2.0) -> HeadPoints:
     present, index = np.unique(thinned[tuple(voxels.T)], return_inverse=True)
     points = (voxels * every) @ linear.T + shift - middle
     volume = float(abs(np.linalg.det(linear)) * every.prod())
-    return HeadPoints(tuple(structure_of(label) for label in present.tolist()), points, index, middle, volume)
+    return HeadPoints(tuple(label_map.structures[label] for label in present.tolist()), points, index, middle, volume)
 
 
 @dataclass(frozen=True, eq=False)
