@@ -3,10 +3,17 @@
 from pathlib import Path
 
 import pytest
+import torch
 
 from toposlearn.cohort import recipe_named, write_cohort
 from toposlearn.config import TacoConfig, preset
 from toposlearn.data import Cache, Manifest, prepare, read_manifest
+
+
+@pytest.fixture(autouse=True)
+def _seed() -> None:
+    """Every test draws the same numbers, whichever ran before it in its process."""
+    torch.manual_seed(0)
 
 
 @pytest.fixture(scope="session")
