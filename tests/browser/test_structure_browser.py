@@ -1,4 +1,4 @@
-"""The structure explorer on a page: menus, and the head in 3-D, drawn by this machine alone."""
+"""The structure explorer in JupyterLab and on a page: menus, and the head in 3-D, drawn by this machine alone."""
 
 import io
 import os
@@ -23,7 +23,7 @@ from toposlearn.explore.structure_widget import structure_explorer
 people = {"atlas B": load_label_map("B"), "donor": load_donor_map("9861")}
 structure_explorer(people, structure("thalamus", "left"))
 """
-SERVER = """
+VOILA = """
 import sys
 from voila.app import Voila
 from toposlearn.explore.serve import PAGE, settings
@@ -34,16 +34,24 @@ app.start()
 """
 
 
-@pytest.fixture
-def address(tmp_path):
+@pytest.fixture(params=["lab", "voila"])
+def address(request, tmp_path):
+    """A server with one notebook: JupyterLab, open at it, or its outputs as a page."""
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     page = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(CELL)], metadata=kernel)
     nbformat.write(page, tmp_path / "page.ipynb")
     port, token = serve.free_port(None), secrets.token_urlsafe(8)
-    server = subprocess.Popen([sys.executable, "-c", SERVER, str(port), token, str(tmp_path / "page.ipynb")])
+    settings = {"ip": serve.HOST, "port": port, "root_dir": tmp_path, "open_browser": False, "allow_root": True}
+    commands = {
+        "lab": ["-m", "jupyterlab", f"--IdentityProvider.token={token}"]
+        + [f"--ServerApp.{name}={value}" for name, value in settings.items()],
+        "voila": ["-c", VOILA, str(port), token, str(tmp_path / "page.ipynb")],
+    }
+    server = subprocess.Popen([sys.executable, *commands[request.param]])
+    path = {"lab": "lab/tree/page.ipynb", "voila": ""}[request.param]
     try:
         wait_for(f"http://{serve.HOST}:{port}/login", server)
-        yield f"http://{serve.HOST}:{port}/?token={token}"
+        yield f"http://{serve.HOST}:{port}/{path}?token={token}"
     finally:
         server.terminate()
         server.wait(SECONDS)
@@ -79,12 +87,17 @@ def wait_for_color(canvas):
 def test_menus_and_the_head_in_3d(address, browser_page, page_problems):
     page = browser_page
     page.goto(address, wait_until="commit", timeout=1000 * SECONDS)
+    if "/lab/" in address:
+        page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=1000 * SECONDS)
+        page.get_by_role("menuitem", name="Run", exact=True).click()
+        page.get_by_text("Run All Cells", exact=True).click()
     page.get_by_text("2 of 2 people have the left thalamus").wait_for(timeout=1000 * SECONDS)
     assert page.locator("canvas").count() == 0  # nothing heavy before it is asked for
 
-    page.locator("select").first.select_option("brainstem")
+    structures = page.locator(".jupyter-widgets select").first
+    structures.select_option("brainstem")
     page.get_by_text("1 of 2 people have the brainstem").wait_for()
-    page.locator("select").first.select_option("putamen")
+    structures.select_option("putamen")
     page.get_by_text("2 of 2 people have the left putamen").wait_for()
 
     page.get_by_role("button", name="in 3-D").click()

@@ -9,6 +9,7 @@ import numpy as np
 from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from matplotlib.patheffects import withStroke
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.explore.structures import (
@@ -35,7 +36,7 @@ def plot_graph_over_anatomy(head: LabelMap, person: Layout, graph: nx.Graph, ext
     Structures stand at their centroids, all depths in one picture. The wider a line, the more it tells: the boundary
     that two structures share, or how near they are.
     """
-    figure = Figure(figsize=(13.5, 5.0), layout="constrained")
+    figure = Figure(figsize=(12.0, 4.8), layout="constrained")
     planes: tuple[Plane, ...] = ("coronal", "axial", "sagittal")
     centers = {name: np.array(node["center"]) for name, node in graph.nodes(data=True)}
     for ax, plane in zip(np.atleast_1d(figure.subplots(1, 3)), planes, strict=True):
@@ -63,7 +64,8 @@ def _draw(ax: Axes, graph: nx.Graph, places: dict[str, Array]) -> None:
         color = STRUCTURE_COLORS.get(base, "#444444")
         ax.plot(*place, "o", color=color, mec="white", ms=4 if many else 8, zorder=3)
         if not many and not name.startswith("left-") and base not in STRUCTURE_COLORS:
-            ax.annotate(base.removesuffix("-cortex"), tuple(place), (5, 4), textcoords="offset points", size=6.5)
+            text = ax.annotate(base.removesuffix("-cortex"), tuple(place), (5, 4), textcoords="offset points", size=9)
+            text.set_path_effects([withStroke(linewidth=2, foreground="white")])
 
 
 def _widths(graph: nx.Graph) -> list[float]:
