@@ -103,6 +103,12 @@ def test_an_error_is_one_line(capsys, stand_in, effect, code, line):
     assert capsys.readouterr().err == line + "\n"
 
 
+def test_a_file_that_ends_too_early_is_no_interruption(capsys, stand_in):
+    stand_in("toposlearn.cohort", "write_cohort", EOFError("the file ended"))
+    assert cli.execute(["cohort"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith("error: EOFError: the file ended (--debug ")
+
+
 def test_debug_lets_the_error_through(stand_in):
     stand_in("toposlearn.cohort", "write_cohort", ValueError("bad"))
     with pytest.raises(ValueError, match="bad"):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 
 import nibabel as nib
 import numpy as np
@@ -159,6 +160,17 @@ def test_files_are_read_again_only_when_one_has_changed(folder, tmp_path, monkey
     assert len(read) == 8
     shortcut_features.file_features(manifest.select(["sub-03"]), VOLUME, table, progress=False)
     assert len(read) == 10
+
+
+def test_damaged_labels_are_named(folder, tmp_path, capsys):
+    for place in ("sub-00", "derivatives/toposlearn/sub-00"):
+        shutil.copytree(folder / place, tmp_path / "data" / place)
+    shutil.copy(folder / "participants.tsv", tmp_path / "data")
+    file = tmp_path / "data/derivatives/toposlearn/sub-00/anat/sub-00_dseg.nii.gz"
+    file.write_bytes(file.read_bytes()[:-20])
+    out = tmp_path / "out"
+    assert cli.execute(["shortcuts", "--data", str(tmp_path / "data"), "--out", str(out), "--preset", "smoke"]) == 1
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file} cannot be read as a segmentation")
 
 
 def test_volumes_are_in_milliliters_and_nothing_is_its_own_shortcut(folder, result):

@@ -5,12 +5,14 @@ import re
 import shutil
 
 import matplotlib
+import nibabel as nib
 import numpy as np
 import pandas as pd
 import pytest
 from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
+from toposlearn import cli
 from toposlearn.commands import app
 from toposlearn.explore.realism import write
 from toposlearn.explore.realism.image_rows import image_rows
@@ -98,6 +100,72 @@ def test_labels_alone_are_enough(cohort, tmp_path):
     assert "map to the template" not in set(table["group"])
     assert "aging" not in set(table["group"])
     assert "volume" in set(table["group"])
+
+
+def copied(cohort, root, *people):
+    """Some people of the cohort, with their truth, to be damaged."""
+    for person in people:
+        for place in (person, f"derivatives/toposlearn/{person}"):
+            shutil.copytree(cohort / place, root / place)
+    return root
+
+
+def cut(file):
+    file.write_bytes(file.read_bytes()[:-2000])
+
+
+def two_volumes(file):
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.stack([image.get_fdata()] * 2, axis=-1), image.affine), file)
+
+
+def all_zero(file):
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.zeros(image.shape, dtype=np.int16), image.affine), file)
+
+
+def not_finite(file):
+    image = nib.load(file)
+    nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, dtype=np.float32), image.affine), file)
+
+
+ILLS = {"T1w": two_volumes, "T2w": all_zero, "FLAIR": not_finite, "PDw": cut}
+
+
+def test_broken_images_are_left_out_and_told_in_a_line(cohort, tmp_path, capsys):
+    data = copied(cohort, tmp_path / "data", "sub-001", "sub-002", "sub-003")
+    files = {name: data / f"sub-002/anat/sub-002_{name}.nii.gz" for name in ILLS}
+    for name, ill in ILLS.items():
+        ill(files[name])
+    (data / "sub-003/anat/sub-003_T1w.nii.gz").write_bytes(b"")
+    measured = measure_folder(data, progress=False)
+    first, second = capsys.readouterr().err.splitlines()
+    assert first.startswith("sub-002: ")
+    assert all(f"{name} is left out: {file}" in first for name, file in files.items())
+    assert second.startswith(f"sub-003: T1w is left out: {data / 'sub-003/anat/sub-003_T1w.nii.gz'} is not a NIfTI")
+    assert measured.images.groupby("person").size().to_dict() == {"sub-001": 4, "sub-003": 3}
+    assert measured.people["person"].tolist() == ["sub-001", "sub-002", "sub-003"]  # their shape is known
+    assert write.pictured(measured).modalities == ("FLAIR", "PDw", "T1w", "T2w")  # those of sub-001
+    assert write.write_realism(data, tmp_path / "out", progress=False).exists()
+
+
+def test_a_folder_without_any_image_that_can_be_used_is_refused(cohort, tmp_path):
+    data = copied(cohort, tmp_path / "data", "sub-001")
+    for file in data.glob("sub-001/anat/*.nii.gz"):
+        cut(file)
+    with pytest.raises(ValueError, match=r"no image in .*data can be used: repair"):
+        measure_folder(data, progress=False)
+
+
+@pytest.mark.parametrize("ending", ["dseg", "label-lesion_mask", "from-subject_to-template_xfm"])
+def test_damaged_truth_ends_in_one_line_that_names_the_file(cohort, tmp_path, capsys, ending):
+    data = copied(cohort, tmp_path / "data", "sub-001")
+    file = data / f"derivatives/toposlearn/sub-001/anat/sub-001_{ending}.nii.gz"
+    file.write_bytes(file.read_bytes()[:-200])
+    assert cli.execute(["realism", str(data), "--out", str(tmp_path / "out")]) == 1
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert line.startswith(f"error: {file} ")
+    assert line.endswith(("copy it again", "replace it"))
 
 
 def test_healthy_people_are_kept_apart_where_they_are_enough():

@@ -110,7 +110,8 @@ def _read(path: Path) -> Any:
         image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
         np.asarray(image.dataobj)  # a file cut short is found here
     except Exception as error:  # a damaged header fails in many ways, and must not end the run of the others
-        raise ValueError(f"{path} cannot be read as a segmentation: {' '.join(str(error).split())}") from error
+        reason = " ".join(str(error).split())
+        raise ValueError(f"{path} cannot be read as a segmentation ({reason}): replace it") from error
     return image
 
 

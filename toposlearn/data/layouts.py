@@ -18,6 +18,7 @@ from nibabel.spatialimages import SpatialImage
 
 from toposlearn.data.manifest import TRUTH, Manifest, Record
 from toposlearn.data.modalities import DIFFUSION, is_nifti, modality_in, modality_of, person_in, stem
+from toposlearn.data.quality import BadImageError, load_image
 
 BIDS = "BIDS, the first session of each person"
 _SCAN = re.compile(r"^(BraTS-[A-Z]+-\d{5})-\d{3}$")  # BraTS-GLI-00008-001 is a later scan of the same person as -000
@@ -146,8 +147,8 @@ def _images(person: str, scans: Iterable[Path]) -> dict[str, Path]:
 def is_series(path: Path) -> bool:
     """True where the header says that a file holds several volumes."""
     try:
-        return len(cast(SpatialImage, nib.load(path)).shape) > 3
-    except (OSError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
+        return len(load_image(path).shape) > 3
+    except BadImageError:
         return False  # the quality gate will say what is wrong
 
 

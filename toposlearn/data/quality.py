@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +11,12 @@ from typing import Any, cast
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
+from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from toposlearn.data.manifest import Record
 
+NO_NIFTI = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError)
 SAME_AFFINE_MM = 1e-2
 SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
 SANE_RATIO = 30.0  # of its longest to its shortest spacing
@@ -39,9 +41,38 @@ class ImageFacts:
     placed: bool = True  # the header says where the image lies: it has a qform or sform code
 
 
+@contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Whatever a bad file does to its reader becomes a BadImageError of one line that names the file."""
+    try:
+        yield
+    except FileNotFoundError:
+        raise BadImageError(f"{path} does not exist") from None
+    except NO_NIFTI:
+        raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
+    except Exception as error:  # damaged bytes fail in many ways
+        raise BadImageError(f"{path} is truncated or damaged ({_brief(error)}): copy it again") from None
+
+
 def load_image(path: Path) -> SpatialImage:
-    """Open an image; voxels are read later."""
-    return cast(SpatialImage, nib.load(path))
+    """Open an image; voxels are read later.
+
+    Raises:
+        BadImageError: a file that cannot be opened.
+    """
+    with _naming(path):
+        return cast(SpatialImage, nib.load(path))
+
+
+def read_ras(path: Path) -> tuple[NDArray[Any], NDArray[np.float64]]:
+    """Voxels of an image, a mask or a map with axes turned to RAS, whatever they hold, and the affine.
+
+    Raises:
+        BadImageError: a file that cannot be read to its end.
+    """
+    with _naming(path):
+        image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type, no-untyped-call]
+        return np.asanyarray(image.dataobj), np.asarray(image.affine)
 
 
 def check_image(path: Path) -> ImageFacts:
@@ -51,15 +82,9 @@ def check_image(path: Path) -> ImageFacts:
 
 def read_image(path: Path) -> tuple[ImageFacts, NDArray[Any]]:
     """What `check_image` says of an image, and its voxels (X, Y, Z)."""
-    try:
-        image = load_image(path)
+    image = load_image(path)
+    with _naming(path):
         data = np.asanyarray(image.dataobj)
-    except FileNotFoundError:
-        raise BadImageError(f"{path} does not exist") from None
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
-        raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        raise BadImageError(f"{path} is truncated or damaged ({_brief(error)}): copy it again") from None
     _check_voxels(path, data)
     spacing = _check_affine(path, image.affine)
     low, high = float(data.min()), float(data.max())
@@ -130,11 +155,20 @@ def elsewhere(reference: ImageFacts, files: Mapping[str, Path]) -> list[str]:
     """
     found = []
     for name, path in files.items():
-        try:
-            image = load_image(path)
-        except (OSError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError):
-            raise BadImageError(f"{path} cannot be read: replace it, or remove it from the folder") from None
+        image = load_image(path)
         same = image.shape[:3] == reference.shape
         if not (same and np.allclose(image.affine, reference.affine, atol=SAME_AFFINE_MM)):
             found.append(name)
+    return found
+
+
+def damaged_truth(record: Record) -> list[str]:
+    """Why files of a person's ground truth cannot be used, a line for each: all their voxels are read."""
+    found = []
+    for path in (record.labels, record.lesion, record.to_template):
+        try:
+            if path is not None and not np.isfinite(read_ras(path)[0]).all():
+                raise BadImageError(f"{path} holds NaN or infinite voxels: repair or replace it")
+        except BadImageError as error:
+            found.append(str(error))
     return found

@@ -15,9 +15,11 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from toposlearn.anatomy import STRUCTURES
+from toposlearn.anatomy.segmentations import load_segmentation
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.config import VolumeConfig
 from toposlearn.data import Manifest, Record
-from toposlearn.data.quality import check_image, load_image
+from toposlearn.data.quality import check_image
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.downstream.classification import BINS
 from toposlearn.downstream.labels import Label
@@ -38,7 +40,8 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: str | Path, *, 
         progress: show a progress bar.
 
     Raises:
-        BadImageError: a file that cannot be used.
+        BadImageError: an image that cannot be used.
+        ValueError: structure labels that cannot be read.
     """
     out = Path(out)
     grid = f"{config.shape} {config.spacing:g} {','.join(manifest.modalities)}"
@@ -49,8 +52,8 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: str | Path, *, 
     transforms = {
         name: volume_transforms(dataclasses.replace(config, modalities=(name,))) for name in manifest.modalities
     }
-    records = tqdm(manifest.records, desc="reading", unit="person", disable=not progress)
-    rows = [_read_person(record, transforms, config.spacing) for record in records]
+    with tqdm(manifest.records, desc="reading", unit="person", disable=not progress) as records:
+        rows = [_read_person(record, transforms, config.spacing) for record in records]
     features = pd.DataFrame(rows, index=pd.Index(subjects, name="participant_id")).fillna(0.0)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as partial:
@@ -87,10 +90,8 @@ def _read_voxels(name: str, data: dict[str, Floats], spacing: float) -> dict[str
 
 def _read_volumes(path: Path) -> dict[str, float]:
     """Volume in ml of every structure, at the resolution of the file."""
-    image = load_image(path)
-    counts = np.bincount(np.asarray(image.dataobj).ravel(), minlength=STRUCTURES[-1].label + 1)
-    ml = abs(np.linalg.det(image.affine[:3, :3])) / 1000
-    return {f"ml/{structure.full_name}": float(counts[structure.label] * ml) for structure in STRUCTURES}
+    volumes = load_segmentation(path, BY_LABEL).label_map.volumes
+    return {f"ml/{structure.full_name}": volumes.get(structure.label, 0.0) for structure in STRUCTURES}
 
 
 def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: Label) -> dict[str, Floats]:

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Mapping
-from pathlib import Path
-from typing import Any, NamedTuple, cast
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -28,6 +27,7 @@ from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.tissue import ROWS
 from toposlearn.data.manifest import Record
+from toposlearn.data.quality import read_ras
 from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of
 from toposlearn.explore.structures import Plane
 
@@ -122,14 +122,10 @@ def tissue_image(record: Record) -> SpatialImage:
         head = load_head("A")
         return nib.Nifti1Image(tissue_map(head.labels), head.affine)
     parts = record.labels.with_name(record.labels.name.replace("_dseg", "_desc-lesion_dseg"))
-    labels = _canonical(record.labels)
-    lesion = None if record.lesion is None else np.asarray(_canonical(record.lesion).dataobj)
-    known = np.asarray(_canonical(parts).dataobj) if parts.exists() else None
-    return nib.Nifti1Image(tissue_map(np.asarray(labels.dataobj), lesion, known), labels.affine)
-
-
-def _canonical(file: Path) -> SpatialImage:
-    return cast(SpatialImage, nib.as_closest_canonical(nib.Nifti1Image.from_filename(file)))
+    labels, affine = read_ras(record.labels)
+    lesion = None if record.lesion is None else read_ras(record.lesion)[0]
+    known = read_ras(parts)[0] if parts.exists() else None
+    return nib.Nifti1Image(tissue_map(labels, lesion, known), affine)
 
 
 def lesion_level(tissues: NDArray[np.int16], spacing: Spacing = 2.0) -> float:

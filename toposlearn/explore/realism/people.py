@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +11,9 @@ import pandas as pd
 from tqdm import tqdm
 
 from toposlearn.cohort.realism_shapes import touching_pairs
-from toposlearn.data import Manifest, read_manifest
-from toposlearn.explore.realism.person import Floats, Person
+from toposlearn.data import BadImageError, Manifest, PersonVerdict, read_manifest
+from toposlearn.data.verdicts import tell
+from toposlearn.explore.realism.person import Floats, Person, Values
 
 
 @dataclass(frozen=True, eq=False)
@@ -20,7 +21,7 @@ class Measured:
     """Everything measured of a folder.
 
     Attributes:
-        manifest: the people measured.
+        manifest: the people measured, with the images that could be.
         of: how many people the folder holds.
         spacing: of the structure labels, mm, the finest.
         images: a row a scan: site, voxels, noise, shading, texture, ``ratio/TISSUE`` to white matter.
@@ -43,13 +44,15 @@ class Measured:
 def measure_folder(root: str | Path, *, limit: int = 64, progress: bool = True) -> Measured:
     """Measure the people of a folder, evenly spaced ones where there are more than `limit`.
 
+    An image that cannot be used is left out, and that is said on stderr.
+
     Raises:
-        ValueError: somebody has no structure labels.
+        ValueError: somebody has no structure labels, or no image can be used.
     """
     whole = read_manifest(root)
     places = np.linspace(0, len(whole) - 1, min(limit, len(whole))).round().astype(int)
     kept = whole.select([whole.records[i].subject for i in places])
-    images, people, touching, sizes, spacings = [], [], {}, {}, []
+    images, people, touching, sizes, spacings, measured = [], [], {}, {}, [], []
     brightness: dict[tuple[str, str], list[Floats]] = {}
     for record in tqdm(kept.records, desc="realism", unit="person", disable=not progress):
         person = Person.load(record)
@@ -57,10 +60,28 @@ def measure_folder(root: str | Path, *, limit: int = 64, progress: bool = True) 
         spacings.append(float(person.labels.spacing.min()))
         people.append(person.info() | person.volumes() | found)
         touching[record.subject] = touching_pairs(person.labels.labels)
-        for modality, path in record.images.items():
-            row, shares = person.scan(modality, path)
+        scans = _scans(person)
+        measured.append(replace(record, images={name: record.images[name] for name in scans}))
+        for modality, (row, shares) in scans.items():
             images.append(row)
             brightness.setdefault((modality, row["site"]), []).append(shares)
+    if not images:
+        raise ValueError(f"no image in {whole.root} can be used: repair or replace them")
+    kept = replace(kept, records=tuple(measured))
     means = {key: np.asarray(np.mean(parts, axis=0)) for key, parts in brightness.items()}
     tables = pd.DataFrame(images), pd.DataFrame(people)
     return Measured(kept, len(whole), min(spacings), *tables, touching, sizes, means)
+
+
+def _scans(person: Person) -> dict[str, tuple[Values, Floats]]:
+    """Modality -> what `Person.scan` finds; images that cannot be used are left out, in a line for the person."""
+    found, broken = {}, {}
+    for modality, path in person.record.images.items():
+        try:
+            found[modality] = person.scan(modality, path)
+        except BadImageError as error:
+            broken[modality] = str(error)
+    if broken:
+        verdict = PersonVerdict(person.record.subject, (), broken=broken)
+        tell([f"{verdict.subject}: {verdict.summary}"])
+    return found

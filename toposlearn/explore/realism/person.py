@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import nibabel as nib
 import numpy as np
 from numpy.typing import NDArray
 
 from toposlearn.anatomy import FAMILIES, TISSUES, LabelMap
+from toposlearn.anatomy.segmentations import load_segmentation
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.cohort import realism, realism_shapes
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.published import ORDER
-from toposlearn.data import Record
+from toposlearn.data import Record, check_image
+from toposlearn.data.quality import read_ras
 
 HISTOGRAM = np.linspace(0.02, 5.0, 250)  # edges, in white matter's mean
 SIZES = np.geomspace(0.2, 6.0, 61)  # edges, relative to the template
@@ -23,12 +25,6 @@ INFO = ("age", "sex", "site", "diagnosis", "lesion", "lesion_type", "anatomy")
 RINGS = ("inside", *(f"{low:g} to {high:g} mm" for low, high in realism_shapes.RINGS_MM))
 Values = dict[str, Any]
 Floats = NDArray[np.float64]
-
-
-def read_ras(path: Path) -> tuple[NDArray[Any], Floats]:
-    """Voxels with axes turned to RAS, and the affine."""
-    image = nib.as_closest_canonical(nib.Nifti1Image.from_filename(path))
-    return np.asanyarray(image.dataobj), np.asarray(image.affine)
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,16 +42,15 @@ class Person:
         """Read a person's truth.
 
         Raises:
-            ValueError: no structure labels.
+            ValueError: no structure labels, or a file of the truth that cannot be read.
         """
         if record.labels is None:
             where = next(iter(record.images.values())).parent
             raise ValueError(
                 f"{record.subject} ({where}) has no structure labels, _dseg.nii.gz: nothing can be measured"
             )
-        labels, affine = read_ras(record.labels)
-        label_map = LabelMap(labels.astype(np.int16), affine, record.subject, str(record.labels))
-        lesion = read_ras(record.lesion)[0] if record.lesion else np.zeros(labels.shape, dtype=np.uint8)
+        label_map = load_segmentation(record.labels, BY_LABEL, record.subject).label_map
+        lesion = read_ras(record.lesion)[0] if record.lesion else np.zeros(label_map.labels.shape, dtype=np.uint8)
         tissue = realism.tissue_map(label_map.labels, lesion)
         return cls(record, label_map, lesion, tissue, realism.depth_of(tissue, label_map.spacing))
 
@@ -99,7 +94,12 @@ class Person:
         return {f"tissue size/{name}": float(np.median(size[mask])) for name, mask in masks.items() if mask.any()}
 
     def scan(self, modality: str, path: Path) -> tuple[Values, Floats]:
-        """Numbers on one image, and shares of the head's voxels in bins of `HISTOGRAM`."""
+        """Numbers on one image, and shares of the head's voxels in bins of `HISTOGRAM`.
+
+        Raises:
+            BadImageError: an image that cannot be used.
+        """
+        check_image(path)
         image, affine = read_ras(path)
         view = realism.view_of(image.astype(np.float32), affine, self.tissue, self.depth, self.labels.affine)
         found = self.info() | {"modality": modality} | measures_of(view, modality)

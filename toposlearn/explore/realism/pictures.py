@@ -13,8 +13,9 @@ from scipy.spatial.transform import Rotation
 from toposlearn.anatomy import load_template
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Record
+from toposlearn.data.quality import read_ras
 from toposlearn.explore.realism.image_figures import short
-from toposlearn.explore.realism.person import Floats, read_ras
+from toposlearn.explore.realism.person import Floats
 from toposlearn.explore.realism.references import T1_TEMPLATES
 from toposlearn.explore.slices import PLANES, Panel, center_of, mask_overlay, plot_panels
 from toposlearn.explore.structures import Plane

@@ -10,7 +10,7 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from toposlearn.data import Record
+from toposlearn.data import Manifest, Record
 from toposlearn.explore.realism.image_figures import ordered, plot_brightness, plot_contrast, plot_noise
 from toposlearn.explore.realism.image_rows import image_rows
 from toposlearn.explore.realism.page import counts, page_of
@@ -29,6 +29,8 @@ PEOPLE_SHOWN = 4
 def write_realism(data: Path, out: Path, *, limit: int = 64, progress: bool = True) -> Path:
     """Measure a folder of people that has structure labels; write ``realism.html``, ``.csv`` and ``.json``.
 
+    An image that cannot be used is left out, and that is said on stderr.
+
     Args:
         data: folder of people.
         out: folder to write.
@@ -39,7 +41,7 @@ def write_realism(data: Path, out: Path, *, limit: int = 64, progress: bool = Tr
         The page.
 
     Raises:
-        ValueError: somebody has no structure labels.
+        ValueError: somebody has no structure labels, or no image can be used.
     """
     start = time.perf_counter()
     out.mkdir(parents=True, exist_ok=True)
@@ -69,9 +71,9 @@ def _lead(measured: Measured) -> str:
 
 
 def _figures(measured: Measured, templates: pd.DataFrame, donors: pd.DataFrame) -> dict[str, Figure]:
-    records, healthy = measured.manifest.records, healthy_of(measured.people)
+    shown, healthy = pictured(measured), healthy_of(measured.people)
     figures = {
-        "scans": all_scans(_examples(measured), ordered(measured.manifest.modalities)),
+        "scans": all_scans(_examples(measured, shown), ordered(shown.modalities)),
         "contrast": plot_contrast(measured.images, templates),
         "brightness": plot_brightness(measured.histograms),
         "noise": plot_noise(measured.images, templates),
@@ -79,19 +81,26 @@ def _figures(measured: Measured, templates: pd.DataFrame, donors: pd.DataFrame) 
     }
     if "volume/brain" in healthy:
         figures["volumes"] = plot_volumes(healthy, donors)
-    if all("T1w" in record.images for record in records):
-        well = [record for record in records if record.subject in set(healthy["person"])]
+    if "T1w" in shown.modalities:
+        well = [record for record in shown.records if record.subject in set(healthy["person"])]
         figures["templates"] = beside_templates(well[:PEOPLE_SHOWN])
     if "size/50" in measured.people:
         figures["local size"] = plot_local_size(measured.people, measured.sizes)
     return figures
 
 
-def _examples(measured: Measured, most: int = 6) -> list[Record]:
-    """One person of each kind of lesion, and one without."""
-    kinds = measured.people["lesion_type"].replace("", "n/a") + measured.people["lesion"].astype(str)
-    names = measured.people["person"][~kinds.duplicated()].tolist()[:most]
-    return list(measured.manifest.select(names).records)
+def pictured(measured: Measured) -> Manifest:
+    """Who may be in a picture: those with most images, so that one broken image takes no scan from the others."""
+    most = max(len(record.images) for record in measured.manifest.records)
+    full = [record.subject for record in measured.manifest.records if len(record.images) == most]
+    return measured.manifest.select(full)
+
+
+def _examples(measured: Measured, shown: Manifest, most: int = 6) -> list[Record]:
+    """One person of each kind of lesion, and one without, of those who may be shown."""
+    people = measured.people[measured.people["person"].isin([record.subject for record in shown.records])]
+    kinds = people["lesion_type"].replace("", "n/a") + people["lesion"].astype(str)
+    return list(shown.select(people["person"][~kinds.duplicated()].tolist()[:most]).records)
 
 
 def _write_table(rows: list[Row], path: Path) -> None:
