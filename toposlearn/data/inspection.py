@@ -9,8 +9,8 @@ from pathlib import Path
 
 from toposlearn.data.gate import LEAST_PEOPLE, judge_people
 from toposlearn.data.layouts import is_series, read_manifest
-from toposlearn.data.manifest import Manifest
-from toposlearn.data.quality import BadImageError, ImageFacts, elsewhere
+from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.quality import BadImageError, ImageFacts, damaged_truth
 from toposlearn.data.verdicts import INTER_ONLY, LEFT_OUT, REGISTERED, RESAMPLED, PairVerdict, PersonVerdict
 
 VERDICTS = (REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT)
@@ -26,11 +26,13 @@ class Inspection:
         manifest: the people.
         people: a verdict for each.
         broken: why an image cannot be used, a line for each, in order.
+        damaged: why a file of the ground truth cannot be used, a line for each, in order.
     """
 
     manifest: Manifest
     people: tuple[PersonVerdict, ...]
     broken: tuple[str, ...]
+    damaged: tuple[str, ...] = ()
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -52,29 +54,31 @@ class Inspection:
         """Raise what is worst.
 
         Raises:
-            BadImageError: an image cannot be used; the message counts the others.
+            BadImageError: an image, or a file of the ground truth, cannot be used; the message counts the others.
             ValueError: nobody has two images that can be compared.
         """
-        if self.broken:
-            more = f" (and {len(self.broken) - 1} more images with problems)" if len(self.broken) > 1 else ""
-            raise BadImageError(self.broken[0] + more)
+        bad = [*self.broken, *self.damaged]
+        if bad:
+            more = f" (and {len(bad) - 1} more images with problems)" if len(bad) > 1 else ""
+            raise BadImageError(bad[0] + more)
         if self.counts[LEFT_OUT] == sum(self.counts.values()):
             raise ValueError(f"nobody in {self.manifest.root} has two images that can be compared: add modalities")
 
-    def page(self) -> str:
-        """The page as text."""
+    def page(self, most: int | None = MOST_LINES) -> str:
+        """The page as text, with at most so many lines of a kind; None: all."""
         manifest = self.manifest
         lines = [f"{manifest.root}: {len(manifest)} people", f"layout: {manifest.layout}", *_names(manifest)]
         lines += ["grids: size in voxels, spacing in mm, orientation", *self.grids()]
-        lines += self._lacking()
+        lines += self._lacking(most)
         lines.append(
             "pairs of images: "
             + ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
             + self._without_null()
         )
         odd = [f"  {person}  {told(pair)}" for person, pair in self.suspicious()]
-        lines += _shortened(odd) + _shortened([f"  left out: {reason}" for reason in self.broken])
-        lines.append(f"modalities that everyone has: {', '.join(manifest.modalities) or 'none'}")
+        lines += _shortened(odd, most) + _shortened([f"  left out: {reason}" for reason in self.broken], most)
+        lines += _shortened([f"  ground truth: {reason}" for reason in self.damaged], most)
+        lines.append(f"modalities that everyone has: {', '.join(self._shared()) or 'none'}")
         return "\n".join(lines)
 
     def grids(self) -> list[str]:
@@ -84,7 +88,11 @@ class Inspection:
     def _facts(self, modality: str) -> list[ImageFacts]:
         return [person.facts[modality] for person in self.people if modality in person.facts]
 
-    def _lacking(self) -> list[str]:
+    def _shared(self) -> list[str]:
+        """Modalities of which everybody has an image that can be used."""
+        return [name for name in self.modalities if len(self._facts(name)) == len(self.people)]
+
+    def _lacking(self, most: int | None) -> list[str]:
         """Who lacks a modality that most have."""
         needed = [
             name
@@ -95,7 +103,7 @@ class Inspection:
         for person in self.people:
             missing = [name for name in person.missing if name in needed]
             lines += [f"  {person.subject}  no {', '.join(missing)}"] * bool(missing)
-        return ["who lacks what:", *_shortened(lines)] if lines else []
+        return ["who lacks what:", *_shortened(lines, most)] if lines else []
 
     def _without_null(self) -> str:
         few = len(self.manifest) < LEAST_PEOPLE
@@ -103,7 +111,7 @@ class Inspection:
 
 
 def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
-    """Read every image of a data folder, and judge every pair.
+    """Read every image of a data folder and its ground truth, and judge every pair.
 
     Raises:
         FileNotFoundError: no folder, or no image in it.
@@ -112,14 +120,8 @@ def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
     manifest = read_manifest(root)
     people = judge_people(manifest, progress=progress)
     broken = [reason for person in people for reason in person.broken.values()]
-    for record, person in zip(manifest.records, people, strict=True):
-        truth = {name: path for name, path in (("labels", record.labels), ("lesion", record.lesion)) if path}
-        if person.facts:
-            try:
-                elsewhere(next(iter(person.facts.values())), truth)
-            except BadImageError as error:
-                broken.append(str(error))
-    return Inspection(manifest, tuple(people), tuple(broken))
+    damaged = [reason for record in manifest.records for reason in damaged_truth(record)]
+    return Inspection(manifest, tuple(people), tuple(broken), tuple(damaged))
 
 
 def told(pair: PairVerdict) -> str:
@@ -152,9 +154,13 @@ def _kinds(values: Iterable[str]) -> str:
     return counts[0][0] if len(counts) == 1 else ", ".join(f"{value} ({count})" for value, count in counts)
 
 
-def _shortened(lines: Sequence[str]) -> list[str]:
-    more = len(lines) - MOST_LINES
-    return [*lines[:MOST_LINES], *[f"  and {more} more"] * (more > 0)]
+def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
+    more = 0 if most is None else len(lines) - most
+    return [*lines[:most], *[f"  and {more} more: --html FILE tells all"] * (more > 0)]
+
+
+def _truth(record: Record) -> dict[str, Path | None]:
+    return {"labels": record.labels, "lesion mask": record.lesion, "map to template": record.to_template}
 
 
 def _names(manifest: Manifest) -> list[str]:
@@ -162,7 +168,7 @@ def _names(manifest: Manifest) -> list[str]:
     used = [
         (kind, path.name.replace(record.subject, "PERSON"))
         for record in manifest.records
-        for kind, path in (*record.images.items(), ("labels", record.labels), ("lesion mask", record.lesion))
+        for kind, path in (*record.images.items(), *_truth(record).items())
         if path is not None
     ]
     people = sorted((record.subject for record in manifest.records), key=len, reverse=True)

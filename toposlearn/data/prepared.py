@@ -10,7 +10,7 @@ from torch import Tensor
 
 from toposlearn.config import VolumeConfig
 from toposlearn.data.manifest import Record
-from toposlearn.data.quality import elsewhere
+from toposlearn.data.quality import BadImageError, damaged_truth, elsewhere
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.data.verdicts import INTER_ONLY, PersonVerdict
 
@@ -69,6 +69,9 @@ def person_tensors(record: Record, verdict: PersonVerdict, config: VolumeConfig)
     """What `Prepared` holds, on disk: the images of a group are resampled to its first one's grid, its head centered.
 
     A group are modalities that hang together by being registered. The truth goes with the first group.
+
+    Raises:
+        BadImageError: a file of the truth that cannot be used; the gate has read the images.
     """
     pairs = pair_table(verdict, config.modalities)
     groups = _groups(pairs)
@@ -106,7 +109,13 @@ def _group_tensors(
         truth="to_template" in files,
         elsewhere=elsewhere(verdict.facts[names[0]], files),
     )
-    data = {name: value.as_tensor() for name, value in transforms(files).items()}
+    try:
+        loaded = transforms(files)
+    except RuntimeError:  # of MONAI, which does not name the file
+        for reason in damaged_truth(record):
+            raise BadImageError(reason) from None
+        raise
+    data = {name: value.as_tensor() for name, value in loaded.items()}
     tensors = {"volumes": torch.cat([data[name] for name in names]).half(), "foreground": data["foreground"][0] > 0.5}
     if "labels" in data:
         tensors["labels"] = data["labels"][0].to(torch.int16)

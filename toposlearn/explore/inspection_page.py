@@ -32,7 +32,7 @@ Loaded = tuple[NDArray[np.float64], NDArray[np.float64]]  # voxels, affine
 
 def write_inspection(inspection: Inspection, file: Path) -> Path:
     """Write the page: one HTML file that needs nothing else."""
-    parts = [f"<h1>{escape(inspection.manifest.root.name)}</h1>", f"<pre>{escape(inspection.page())}</pre>"]
+    parts = [f"<h1>{escape(inspection.manifest.root.name)}</h1>", f"<pre>{escape(inspection.page(most=None))}</pre>"]
     suspicious = list(inspection.suspicious())
     if suspicious:
         parts.append("<h2>What does not lie together</h2>")
