@@ -201,6 +201,29 @@ def test_a_cohort_grows_without_changing(tmp_path, small):
     assert len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3
 
 
+@pytest.mark.parametrize("recipe", [PLAIN, FULL])
+def test_a_person_who_lost_a_file_is_made_again_and_nobody_else(tmp_path, small, recipe):
+    out = write_cohort(tmp_path / "out", subjects=2, workers=1, recipe=recipe, progress=False)
+    files, whole = [name for name in tree(out) if "sub-002" in name], content(out)
+    for name in files:
+        for lose in (Path.unlink, lambda file: file.write_bytes(b"")):
+            lose(out / name)
+            small.clear()
+            write_cohort(out, subjects=2, workers=1, recipe=recipe, progress=False)
+            assert small == [1], name
+    assert (len(files), content(out)) == ({PLAIN: 14, FULL: 22}[recipe], whole)
+    small.clear()
+    write_cohort(out, subjects=2, workers=1, recipe=recipe, progress=False)
+    assert small == []
+
+
+def test_that_more_people_are_there_than_asked_for_is_said(tmp_path, small, capsys):
+    out = write_cohort(tmp_path / "out", subjects=3, workers=1)
+    assert "already holds" not in capsys.readouterr().err
+    write_cohort(out, subjects=2, workers=1)
+    assert f"{out} already holds 3 people: all are kept" in capsys.readouterr().err.splitlines()
+
+
 def test_asking_for_fewer_people_than_there_are_keeps_the_table_whole(tmp_path, small):
     out = write_cohort(tmp_path / "out", subjects=3, workers=1, progress=False)
     write_cohort(out, subjects=1, workers=1, progress=False)

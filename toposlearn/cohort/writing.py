@@ -1,6 +1,7 @@
 """The cohort on disk, as BIDS: scans and sidecars, participants, and the ground truth as derivatives.
 
-A subject's folder appears only when it is complete, so an interrupted run is continued by running it again.
+A subject's folder appears only when it is complete, so an interrupted run is continued by running it again. A person
+who has lost a file since is made again.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import asdict
@@ -48,6 +50,14 @@ from toposlearn.reproducibility import atomic_path, write_json
 
 GENERATOR = "toposlearn cohort"
 TRUTH = "derivatives/toposlearn"
+TRUTH_FILES = (
+    "dseg.nii.gz",
+    "label-lesion_mask.nii.gz",
+    "desc-lesion_dseg.nii.gz",
+    "from-subject_to-template_xfm.nii.gz",
+    "from-template_to-subject_xfm.nii.gz",
+    "from-template_to-subject_xfm.json",
+)
 STEP_MM = 1 / 64  # maps are rounded to this: int16 then reaches 512 mm
 
 
@@ -85,11 +95,13 @@ def write_cohort(
         raise ValueError(f"anatomy must be one of {', '.join(FAMILIES)}, got {anatomy!r}")
     people = [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
     _open(out, seed, anatomy, recipe)
-    missing = [person for person in people if not _is_complete(out, person)]
+    missing = [person for person in people if not _is_complete(out, person, recipe)]
     finished = _run(missing, out, pose or recipe.body.pose, recipe, workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
+    if progress and len(present) > subjects:
+        tqdm.write(f"{out} already holds {len(present)} people: all are kept", file=sys.stderr)
     _write_tables(out, [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in present])
     return out
 
@@ -121,8 +133,23 @@ def _folders(out: Path, person: Person) -> tuple[Path, Path]:
     return out / TRUTH / name, out / name
 
 
-def _is_complete(out: Path, person: Person) -> bool:
-    return all(folder.is_dir() for folder in _folders(out, person))
+def _stem(folder: Path, name: str, modality: str) -> Path:
+    return folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
+
+
+def _files(out: Path, person: Person, recipe: Recipe) -> list[Path]:
+    """Every file that `write_subject` writes."""
+    (truth, raw), name = _folders(out, person), person.participant_id
+    files = [truth / "anat" / f"{name}_{ending}" for ending in TRUTH_FILES]
+    for modality in recipe.modalities:
+        endings = ("nii.gz", "json", *(("bval", "bvec") if modality == "dwi" else ()))
+        files += [Path(f"{_stem(raw, name, modality)}.{ending}") for ending in endings]
+    return files
+
+
+def _is_complete(out: Path, person: Person, recipe: Recipe) -> bool:
+    """By name and size alone: whoever has every file is not read again."""
+    return all(file.is_file() and file.stat().st_size for file in _files(out, person, recipe))
 
 
 def _run(people: list[Person], out: Path, pose: PoseRange, recipe: Recipe, workers: int) -> Iterator[None]:
@@ -175,7 +202,7 @@ def write_subject(subject: Subject, out: Path) -> None:
         write_json(Path(f"{stem}_from-template_to-subject_xfm.json"), _quality(subject))
     with _whole_folder(raw) as folder:
         for modality, scan in subject.scans.items():
-            stem = folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
+            stem = _stem(folder, name, modality)
             _save(scan.image, scan.affine, f"{stem}.nii.gz")
             write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.person.site))
             if modality == "dwi":  # a trace image has no direction
