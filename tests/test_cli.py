@@ -135,6 +135,9 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     more = ["--recipe", "full", "--modalities", "T1w,ADC", "--voxels", "64", "--misregister-mm", "5"]
     assert cli.execute(["cohort", *more, "--misregister-degrees", "3"]) == 0
     assert calls[1][1]["recipe"] == Recipe("full", ("T1w", "ADC"), 64, 5.0, 3.0)
+    assert capsys.readouterr().err == ""
+    assert cli.execute(["cohort", "--recipe", "full", "--subjects", "31"]) == 0
+    assert "note: fewer than 32 people" in capsys.readouterr().err
 
 
 def test_pretrain_builds_the_settings(stand_in, cohort):

@@ -91,7 +91,7 @@ def test_topology_of_people_with_nothing_in_common_is_told(tmp_path, capsys):
         (["SEG", "--labels", "desikan"], "error: none of 1 people can be measured; seg: "),
         (["SEG", "--data", "d", "--labels", "desikan"], "error: give segmentations or --data, not both"),
         (["--labels", "desikan"], "error: --labels is about segmentations or --data"),
-        (["SEG", "--labels", "freesurfer", "--out", "SEG"], "is a file: give a folder"),
+        (["SEG", "--labels", "freesurfer", "--out", "SEG"], "is no folder that may be written; choose another --out"),
     ],
 )
 def test_topology_tells_mistakes_in_one_line(tmp_path, capsys, arguments, message):
@@ -137,3 +137,20 @@ def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
     assert "as in a mirror" in (tmp_path / "out" / "index.html").read_text()
     assert cli.execute([*arguments, "--labels", "neuromorphometrics"]) == 0
     assert "% of the labeled voxels have labels that the table does not name" in capsys.readouterr().err
+
+
+def test_who_costs_the_others_their_comparison_is_named(tmp_path, capsys):
+    few = {label: FREESURFER_PARTS[label] for label in (10, 49, 12, 51)}
+    parts = {"one": FREESURFER_PARTS, "two": FREESURFER_PARTS, "few": few}
+    people = [segmentation(tmp_path / f"{name}.nii.gz", parts=of) for name, of in parts.items()]
+    assert cli.execute(["topology", *people, "--labels", "freesurfer", "--within", "0", "--out", str(tmp_path)]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("doubtful:")]
+    assert told == ["doubtful: few: lacks 5 of 9 structures that most people have: all are compared without these"]
+    assert "lacks 5 of 9 structures" in (tmp_path / "index.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anybody_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("toposlearn.topology.study.measure_people", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    assert cli.execute(["topology", "--out", str(tmp_path / "new" / "out")]) == 1
+    assert f"{tmp_path} is no folder that may be written; choose another --out" in capsys.readouterr().err

@@ -91,6 +91,15 @@ def commit_hash() -> str | None:
     return done.stdout.strip() or None
 
 
+def check_writable(folder: Path) -> None:
+    """Raise PermissionError unless `folder` may be written, or made: before long work rather than after it."""
+    place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    if not place.is_dir() or not os.access(place, os.W_OK):
+        raise PermissionError(
+            f"cannot write to {folder}: {place} is no folder that may be written; choose another --out"
+        )
+
+
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that takes its place only if the block succeeds: nothing is left half-written."""

@@ -90,6 +90,12 @@ def test_a_table_of_ones_own_tells_the_side_in_a_column_or_in_the_name(tmp_path:
     assert [each.full_name for each in named.values()] == ["left-thalamus", "right-thalamus"]
 
 
+def test_names_of_any_script_stay_apart(tmp_path: Path) -> None:
+    file = tmp_path / "TABLE.TSV"
+    file.write_text("label\tname\tside\n2\t視床\tleft\n4\tNoyau caudé\tleft\n", encoding="utf-8")
+    assert [each.full_name for each in structure_names(file).values()] == ["left-視床", "left-noyau-caudé"]
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [
@@ -97,7 +103,10 @@ def test_a_table_of_ones_own_tells_the_side_in_a_column_or_in_the_name(tmp_path:
         ("label,colour\n1,red\n", "has no column name or structure: its columns are label, colour"),
         ("label,name\n1,a\n2.5,b\n", r"line 3: label '2.5' is no whole number"),
         ("label,name\n-1,a\n", r"line 2: label '-1' is no whole number"),
+        ("label,name\n²,a\n", r"line 2: label '²' is no whole number"),
+        ("label,name\n1,a\n\n\nb,c\n", r"line 5: label 'b' is no whole number"),
         ("label,name\n1,\n", "line 2: label 1 has no name"),
+        ("label,name\n1,--\n", "line 2: label 1 has no name"),
         ("label,name,side\n1,a,up\n", "line 2: side 'up' is none of left, right, midline"),
         ("label,name,side\n1,Left-a,R\n", "line 2: 'Left-a' and side 'r' contradict each other"),
         ("label,name\n1,left-a\n1,left-b\n", "line 3: label 1 is named twice, a and b"),

@@ -108,6 +108,14 @@ def test_two_files_of_one_stem_are_two_people(tmp_path: Path) -> None:
     same = [tmp_path / "base.nii.gz", tmp_path / "base.mgz"]
     assert len(set(distinct_names(same))) == 2
     assert distinct_names([tmp_path / "bert/mri/a.mgz", tmp_path / "ernie/mri/a.mgz"]) == ["bert", "ernie"]
+    assert distinct_names([tmp_path / "bert/mri/a.mgz", tmp_path / "ernie/a.mgz"]) == ["bert-mri", "ernie"]
+    assert distinct_names([tmp_path / "a.mgz", tmp_path / "ernie/a.mgz"]) == ["a", "ernie-a"]
+    assert distinct_names([tmp_path / "s/1/a.mgz", tmp_path / "s/2/a.mgz", tmp_path / "s/1/b.mgz"]) == [
+        "1-a",
+        "2-a",
+        "1-b",
+    ]
+    assert distinct_names([Path("/x/a.mgz"), Path("/y/x/a.mgz")]) == ["x", "y-x"]
     with pytest.raises(ValueError, match="is given twice"):
         distinct_names([same[0], same[0]])
 

@@ -9,6 +9,7 @@ import pytest
 from scipy import stats
 
 from toposlearn.cohort import DIAGNOSES, LESIONS, SITES, draw_person
+from toposlearn.cohort.people import FEWEST
 from toposlearn.cohort.streams import balanced, stream
 
 PROPERTIES = ("diagnosis", "lesion", "site", "sex", "age")
@@ -44,6 +45,11 @@ def test_in_the_full_recipe_properties_are_less_related_than_by_independent_draw
         for _ in range(20)
     ]
     assert ours < np.median(by_chance)
+
+
+@pytest.mark.parametrize(("count", "related"), [(16, 1.0), (FEWEST, 0.0), (64, 0.0)])
+def test_in_the_full_recipe_few_people_tie_site_to_sex(full, count, related):
+    assert strongest(full[full["seed"] == 7].head(count), "site", "sex") == pytest.approx(related)
 
 
 def test_in_the_full_recipe_everybody_has_the_share_that_is_said(full):

@@ -3,7 +3,7 @@ import pytest
 from phantom import phantom
 from scipy.spatial.transform import Rotation
 
-from toposlearn.anatomy import LabelMap
+from toposlearn.anatomy import LabelMap, load_donor_map
 from toposlearn.topology.boundaries import boundary_gaps, shared_boundaries
 from toposlearn.topology.frame import centroids
 
@@ -33,3 +33,14 @@ def test_shared_boundaries_are_the_faces_between_two_structures() -> None:
     shared = shared_boundaries(person, np.array([2, 3, 102]))
     expected = np.array([[0, 4 * 10, 12 * 15], [4 * 10, 0, 0], [12 * 15, 0, 0]])
     np.testing.assert_allclose(shared, expected)
+
+
+def test_thick_slices_hide_no_gap() -> None:
+    """The nearest faces need not belong to the nearest centers, nor to those that a first look finds."""
+    donor = load_donor_map("9861")
+    thick = LabelMap(donor.labels[:, :, ::6], donor.affine @ np.diag([1, 1, 6, 1]), "thick", donor.source)
+    mirrored = LabelMap(thick.labels[::-1], thick.affine @ np.diag([-1, 1, 1, 1]), "mirrored", donor.source)
+    labels = np.array(sorted(thick.volumes))
+    gaps = boundary_gaps(thick, labels)
+    assert (gaps[shared_boundaries(thick, labels) > 0] == 0).all()
+    np.testing.assert_allclose(boundary_gaps(mirrored, labels), gaps, atol=1e-6)

@@ -109,14 +109,14 @@ def _without_abbreviation(name: str) -> str:
 def _read_table(file: Path) -> dict[int, Structure]:
     try:
         with file.open(newline="", encoding="utf-8-sig") as lines:
-            reader = csv.DictReader(lines, delimiter="\t" if file.suffix == ".tsv" else ",")
-            rows = list(reader)
+            reader = csv.DictReader(lines, delimiter="\t" if file.suffix.lower() == ".tsv" else ",")
+            rows = [(reader.line_num, row) for row in reader]
             columns = {str(column).strip().lower(): str(column) for column in reader.fieldnames or ()}
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ValueError(f"{file} cannot be read as a table: {error}") from error
     label, name = (_column(file, columns, known) for known in (LABEL_COLUMNS, NAME_COLUMNS))
     side = next((columns[known] for known in SIDE_COLUMNS if known in columns), None)
-    found = _structures(_parsed(f"{file}, line {number}", row, label, name, side) for number, row in enumerate(rows, 2))
+    found = _structures(_parsed(f"{file}, line {number}", row, label, name, side) for number, row in rows)
     if not found:
         raise ValueError(f"{file} names no structure: give a row a label, with a label above 0 and a name")
     return found
@@ -134,9 +134,9 @@ Row = tuple[str, int, str, Side]  # where it stands, label, name, side
 
 def _parsed(place: str, row: dict[str, str], label: str, name: str, side: str | None) -> Row:
     text, called = (row[label] or "").strip(), (row[name] or "").strip()
-    if not text.isdigit():
+    if not text.isdecimal():
         raise ValueError(f"{place}: label {text!r} is no whole number from 0 up")
-    if not called:
+    if not _alike(called):
         raise ValueError(f"{place}: label {text} has no name")
     if side is None:
         return place, int(text), *split_side(called)
@@ -167,5 +167,5 @@ def _structures(rows: Iterable[Row]) -> dict[int, Structure]:
 
 
 def _alike(name: str) -> str:
-    hyphenated = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    hyphenated = re.sub(r"[\W_]+", "-", name.lower()).strip("-")
     return _SAME.get(hyphenated, hyphenated)

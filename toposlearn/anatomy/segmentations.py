@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -75,17 +76,16 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     stems = [path_stem(path) for path in paths]
     if len(set(stems)) == len(stems):
         return stems
-    twice = [str(path) for path, count in Counter(path.resolve() for path in paths).items() if count > 1]
+    full = [path.resolve() for path in paths]
+    twice = [str(path) for path, count in Counter(full).items() if count > 1]
     if twice:
         raise ValueError(f"{twice[0]} is given twice")
-    parts = [(*path.resolve().parent.parts, stem) for path, stem in zip(paths, stems, strict=True)]
-    shortest = min(map(len, parts))
-    ends = [each[-shortest:] for each in parts]
-    telling = [place for place in range(shortest) if len({end[place] for end in ends}) > 1]
-    names = ["-".join(end[place] for place in telling) for end in ends]
-    if len(set(names)) == len(names):
-        return names
-    return ["-".join(path.resolve().parts[1:]) for path in paths]
+    above = os.path.commonpath([path.parent for path in full])
+    parts = [[*path.parent.relative_to(above).parts, stem] for path, stem in zip(full, stems, strict=True)]
+    while min(map(len, parts)) > 1 and len({each[-1] for each in parts}) == 1:
+        parts = [each[:-1] for each in parts]
+    names = ["-".join(each) for each in parts]
+    return names if len(set(names)) == len(names) else [f"{name}-{number}" for number, name in enumerate(names, 1)]
 
 
 def path_stem(path: Path) -> str:

@@ -22,6 +22,7 @@ LESIONS = (  # of recipe full; the mass of recipe plain is a "glioma"
     "metastases",
 )
 YOUNGEST, OLDEST = 20, 80  # years
+FEWEST = 32  # people of recipe full; fewer tie site, sex and lesion to each other
 
 _PLAIN_SITES = SITES[:3]
 _CONDITIONS: tuple[tuple[str, str | None], ...] = (  # equally frequent, in recipe full
@@ -57,8 +58,8 @@ def draw_person(number: int, *, seed: int = 0, anatomy: str = "A", recipe: Recip
     """Draw person `number` of the cohort with this seed.
 
     In recipe ``plain`` each property has a random stream of its own. In recipe ``full`` each is one coordinate of a
-    scrambled Sobol sequence: still unrelated, and evenly spread over all pairs of properties, so that also a small
-    cohort has hardly any relation between them by accident (none in whole blocks of 128 people).
+    scrambled Sobol sequence, evenly spread over all pairs of properties: in whole blocks of 64 people diagnosis,
+    lesion, site and sex are unrelated. Fewer than `FEWEST` tie some: up to 16, all people of a site have one sex.
     """
     return _draw_full(number, seed, anatomy) if recipe == "full" else _draw_plain(number, seed, anatomy)
 

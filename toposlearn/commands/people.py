@@ -27,6 +27,7 @@ def cohort(
 ) -> None:
     """Simulate people to a BIDS folder; an interrupted run is continued."""
     from toposlearn.cohort import recipe_named, write_cohort
+    from toposlearn.cohort.people import FEWEST
 
     made_of = recipe_named(
         recipe,
@@ -35,6 +36,8 @@ def cohort(
         misregister_mm=misregister_mm,
         misregister_degrees=misregister_degrees,
     )
+    if recipe == "full" and subjects < FEWEST:
+        typer.echo(f"note: fewer than {FEWEST} people: site, sex, lesion and diagnosis tell each other", err=True)
     typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, recipe=made_of, workers=workers))
 
 

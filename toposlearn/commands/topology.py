@@ -35,10 +35,10 @@ def topology(
 ) -> None:
     """Who lies where: relations between structures, with margins, and whether people agree on them."""
     from toposlearn.explore.topology_page import write_topology_page
+    from toposlearn.reproducibility import check_writable
     from toposlearn.topology.study import measure_people, write_study
 
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"--out {out} is a file: give a folder")
+    check_writable(out)
     study = measure_people(_readers(segmentations or [], labels, data), within or None, progress=True)
     for name, why in study.failed.items():
         typer.echo(f"left out: {name}: {why}", err=True)

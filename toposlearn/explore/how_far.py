@@ -175,9 +175,9 @@ def plot_strip(
     handles = [
         Line2D([], [], marker="s", ls="", color=color, label=name.replace("lateral-ventricle", "ventricles"))
         for name, color in _STRIP_COLORS.items()
-        if name not in ("third-ventricle", "accumbens", "amygdala")
+        if name != "third-ventricle"  # one color with the lateral ones
     ]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // 2), frameon=False, fontsize=8)
     return figure
 
 

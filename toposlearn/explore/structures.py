@@ -96,7 +96,7 @@ def plot_people(
         ax.set_title(name)
     _label_outer(list(axes.flat)[: len(people)], columns, plane)
     handles = [Line2D([], [], marker="s", ls="", color=_color(name), label=name) for name in structures]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(structures), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=columns + 1, frameon=False)
     return figure
 
 

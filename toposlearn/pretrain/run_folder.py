@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from toposlearn.config import TacoConfig
 from toposlearn.data import Manifest, origin_of
 from toposlearn.models import Taco, model_card, save_weights
 from toposlearn.pretrain.checkpoint import has_checkpoint
-from toposlearn.reproducibility import environment_report, peak_memory_bytes
+from toposlearn.reproducibility import check_writable, environment_report, peak_memory_bytes
 
 WEIGHTS, HISTORY, SCORES, CARD, CONFIG = (
     "weights.safetensors",
@@ -31,9 +30,7 @@ def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
         raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
     if not resume and saved.exists():
         raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
-    place = next(folder for folder in (out, *out.absolute().parents) if folder.exists())
-    if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PermissionError(f"cannot write to {out}: {place} is no folder that may be written; choose another --out")
+    check_writable(out)
 
 
 def truncate(out: Path, step: int) -> None:

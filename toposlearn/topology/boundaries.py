@@ -73,20 +73,19 @@ def _shortest(a: _Surface, b: _Surface, steps: Array, within: float) -> float:
     `steps` (3, 3): one voxel along each axis, in mm, a column each.
     """
     spacing = np.linalg.norm(steps, axis=0)
+    diagonal = float(np.linalg.norm(spacing))  # by how much two centers are farther apart than their faces, at most
     within += 1e-6  # rounding must not decide
-    reach = within + float(np.linalg.norm(spacing))  # centers of voxels whose faces are `within` are no farther
-    if np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0)) > reach:
+    if np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0)) > within + diagonal:
         return float("inf")
     if len(a.points) > len(b.points):
         a, b = b, a
-    bound = min(float(np.min(b.tree.query(a.points[::20])[0])), reach) + 1e-6
+    bound = min(float(np.min(b.tree.query(a.points[::20])[0])), within + diagonal) + diagonal
     near = a.points[((a.points >= b.low - bound) & (a.points <= b.high + bound)).all(axis=1)]
     distances = np.asarray(b.tree.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
     centers = float(np.min(distances, initial=np.inf))
     if np.isinf(centers) or centers <= spacing.min():
         return centers if np.isinf(centers) else 0.0
-    # The nearest faces belong to two centers that are nearly the nearest.
-    bound = centers + float(np.linalg.norm(spacing))
+    bound = centers + diagonal + 1e-6  # the nearest faces belong to two centers that are nearly the nearest
     near = near[distances <= bound]
     pairs = cKDTree(near).sparse_distance_matrix(b.tree, bound, output_type="coo_matrix")
     apart = np.abs(np.linalg.inv(steps) @ (b.points[pairs.col] - near[pairs.row]).T).round(6)  # (3, pairs) in voxels

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,6 +24,7 @@ WITHIN = 30.0  # mm up to which gaps between boundaries are measured
 NEIGHBORS = 5
 MOST_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
 MOST_SHEAR = 0.01  # cosine of two axes
+MOST_LACKING = 0.25  # of the structures that most people have; a vessel or a fifth ventricle is less
 SHOWN = 6  # people whose heads are kept to be drawn
 
 Reader = Callable[[], Segmentation]
@@ -36,7 +38,7 @@ class Study:
         people: name -> where the structures lie.
         heads: the label maps of the first few.
         unknown: name -> voxels of each label that the table does not name, for those who have any.
-        doubtful: name -> why the table or the affine may be wrong.
+        doubtful: name -> why the table or the affine may be wrong, or what the person costs the others.
         failed: name -> why.
     """
 
@@ -110,6 +112,8 @@ def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN,
     if not people:
         name, why = next(iter(failed.items()), ("nobody", "no segmentation was given"))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
+    for name, lacking in _lacking(people).items():
+        doubtful[name] = f"{doubtful[name]}; {lacking}" if name in doubtful else lacking
     return Study(people, heads, unknown, doubtful, failed)
 
 
@@ -123,6 +127,19 @@ def _doubts(segmentation: Segmentation, person: Layout) -> str:
     if segmentation.label_map.shear > MOST_SHEAR:
         found.append("the voxels' axes are not at right angles")
     return "; ".join(found)
+
+
+def _lacking(people: Mapping[str, Layout]) -> dict[str, str]:
+    """Name -> what is said of those who lack much of what most have: nobody is compared there."""
+    has = {name: {each.full_name for each in person.structures} for name, person in people.items()}
+    counts = Counter(structure for names in has.values() for structure in names)
+    usual = {structure for structure, count in counts.items() if 2 * count > len(people)}
+    lacks = {name: len(usual - names) for name, names in has.items()}
+    return {
+        name: f"lacks {count} of {len(usual)} structures that most people have: all are compared without these"
+        for name, count in lacks.items()
+        if count > MOST_LACKING * len(usual)
+    }
 
 
 def write_study(study: Study, out: Path) -> list[Path]:
