@@ -28,31 +28,28 @@ def main(argv: Sequence[str] | None = None) -> None:
 def execute(argv: Sequence[str]) -> int:
     """Run a command; return its exit code, with any error told in one line on stderr."""
     try:
-        code = app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
+        code = _run(argv)
     except KeyboardInterrupt:
         code = 130
     except Exception as error:
-        cause = _cause(error)
-        if cause is not None and "--debug" in argv:
+        if "--debug" in argv:
             raise
-        if cause is not None:
-            print(_message(cause), file=sys.stderr)
-            return int(getattr(cause, "exit_code", 1))
-        code = 130
+        print(_message(error), file=sys.stderr)
+        return int(getattr(error, "exit_code", 1))
     if code == 130:
         print("error: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
+def _run(argv: Sequence[str]) -> object:
+    try:
+        return app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
+    except typer.Abort as abort:  # of Ctrl-C; but the parser also takes a file that ends too early for Ctrl-D
+        raise abort.__cause__ or KeyboardInterrupt from None
+
+
 def _terminate(number: int, frame: object) -> None:
     raise SystemExit(128 + number)  # unwinds, so that kernels end and temporary files go
-
-
-def _cause(error: Exception) -> Exception | None:
-    """What went wrong; None for an interruption. The parser takes a file that ends too early for Ctrl-D at a prompt."""
-    if not isinstance(error, typer.Abort):
-        return error
-    return error.__cause__ if isinstance(error.__cause__, EOFError) else None
 
 
 def _message(error: Exception) -> str:

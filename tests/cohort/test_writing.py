@@ -1,66 +1,23 @@
-"""The cohort on disk: valid BIDS as the contract says, whole or absent, continued when it was interrupted."""
+"""The cohort on disk: valid BIDS as the contract says, and never mixed with another data set."""
 
 import json
-import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
-import psutil
 import pytest
+from trees import tree
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import FULL, PLAIN, Subject, draw_person, recipe_named, simulate, write_cohort, writing
-from toposlearn.cohort.acquisition import Scan
-from toposlearn.cohort.contrast import Sequence
+from toposlearn.cohort import FULL, draw_person, recipe_named, simulate, write_cohort, writing
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 TRUTH = "derivatives/toposlearn"
-
-
-@pytest.fixture
-def small(monkeypatch):
-    """Simulate tiny subjects at once; returns the numbers of those simulated."""
-    simulated = []
-
-    def simulate_small(person, pose=None, recipe=PLAIN):
-        simulated.append(person.number)
-        generator = np.random.default_rng(person.number)
-        image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)
-        places = generator.normal(0, 50, (4, 5, 6, 3)).astype(np.float32)
-        return Subject(
-            person=person,
-            scans={
-                name: Scan(image + number, np.eye(4), Sequence(2000.0, 20.0, b_value=1000.0 * (name == "dwi")))
-                for number, name in enumerate(recipe.modalities)
-            },
-            labels=image,
-            lesion=(image > 500).astype(np.uint8),
-            to_template=places,
-            from_template=places,
-            affine=np.eye(4),
-            lattice=np.eye(4),
-            smallest_jacobian=1.0,
-            round_trip=np.zeros(3, dtype=np.float32),
-        )
-
-    monkeypatch.setattr(writing, "simulate", simulate_small)
-    return simulated
-
-
-def tree(folder: Path) -> list[str]:
-    return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
-
-
-def content(folder: Path) -> dict[str, bytes]:
-    return {name: (folder / name).read_bytes() for name in tree(folder) if not name.endswith(".nii.gz")}
 
 
 def test_the_tree_is_exactly_that_of_the_contract(cohort):
@@ -137,99 +94,6 @@ def test_everyone_has_a_lesion_mask_and_only_the_sick_a_lesion(cohort):
         assert bool(np.asanyarray(mask.dataobj).any()) == person.lesion
 
 
-def fail_at(monkeypatch, call: int) -> None:
-    save, calls = writing._save, []
-
-    def failing(*arguments, **options):
-        calls.append(arguments)
-        if len(calls) == call:
-            raise OSError(28, "No space left on device")
-        save(*arguments, **options)
-
-    monkeypatch.setattr(writing, "_save", failing)
-
-
-@pytest.mark.parametrize("call", [1, 2, 6, 9, 11, 18])
-def test_an_interrupted_cohort_leaves_nothing_half_written_and_is_continued(tmp_path, small, monkeypatch, call):
-    whole = write_cohort(tmp_path / "whole", subjects=2, workers=1, progress=False)
-    out = tmp_path / "out"
-    with monkeypatch.context() as patch:
-        fail_at(patch, call)
-        with pytest.raises(OSError, match="No space left"):
-            write_cohort(out, subjects=2, workers=1, progress=False)
-    assert not list(out.rglob("*.part"))
-    assert not (out / "participants.tsv").exists()  # written last: the sign of a whole cohort
-    for folder in out.glob("sub-*"):
-        assert len(tree(folder)) == 8
-    small.clear()
-    write_cohort(out, subjects=2, workers=1, progress=False)
-    assert small == ([0, 1] if call <= 9 else [1])  # whoever is there is kept
-    assert tree(out) == tree(whole)
-    assert content(out) == content(whole)
-
-
-def test_what_a_killed_run_left_behind_goes(tmp_path, small):
-    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
-    (out / ".sub-002.123.part" / "anat").mkdir(parents=True)
-    write_cohort(out, subjects=2, workers=1, progress=False)
-    assert not (out / ".sub-002.123.part").exists()
-
-
-def test_a_run_that_died_before_its_first_subject_is_continued(tmp_path, small, monkeypatch):
-    write_json, written = writing.write_json, []
-
-    def dying(path, value):
-        if written:
-            raise KeyboardInterrupt
-        written.append(write_json(path, value))
-
-    with monkeypatch.context() as patch:
-        patch.setattr(writing, "write_json", dying)
-        with pytest.raises(KeyboardInterrupt):
-            write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
-    assert len(written) == 1
-    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
-    assert tree(out) == tree(write_cohort(tmp_path / "whole", subjects=1, workers=1, progress=False))
-
-
-def test_a_cohort_grows_without_changing(tmp_path, small):
-    out = write_cohort(tmp_path / "out", subjects=2, workers=1, progress=False)
-    before = {name: os.stat(out / name).st_mtime_ns for name in tree(out) if "sub-" in name}
-    write_cohort(out, subjects=3, workers=1, progress=False)
-    assert small == [0, 1, 2]
-    assert all(os.stat(out / name).st_mtime_ns == time for name, time in before.items())
-    assert len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3
-
-
-@pytest.mark.parametrize("recipe", [PLAIN, FULL])
-def test_a_person_who_lost_a_file_is_made_again_and_nobody_else(tmp_path, small, recipe):
-    out = write_cohort(tmp_path / "out", subjects=2, workers=1, recipe=recipe, progress=False)
-    files, whole = [name for name in tree(out) if "sub-002" in name], content(out)
-    for name in files:
-        for lose in (Path.unlink, lambda file: file.write_bytes(b"")):
-            lose(out / name)
-            small.clear()
-            write_cohort(out, subjects=2, workers=1, recipe=recipe, progress=False)
-            assert small == [1], name
-    assert (len(files), content(out)) == ({PLAIN: 14, FULL: 22}[recipe], whole)
-    small.clear()
-    write_cohort(out, subjects=2, workers=1, recipe=recipe, progress=False)
-    assert small == []
-
-
-def test_that_more_people_are_there_than_asked_for_is_said(tmp_path, small, capsys):
-    out = write_cohort(tmp_path / "out", subjects=3, workers=1)
-    assert "already holds" not in capsys.readouterr().err
-    write_cohort(out, subjects=2, workers=1)
-    assert f"{out} already holds 3 people: all are kept" in capsys.readouterr().err.splitlines()
-
-
-def test_asking_for_fewer_people_than_there_are_keeps_the_table_whole(tmp_path, small):
-    out = write_cohort(tmp_path / "out", subjects=3, workers=1, progress=False)
-    write_cohort(out, subjects=1, workers=1, progress=False)
-    assert len(list(out.glob("sub-*"))) == len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3
-
-
 def test_another_data_set_is_never_touched(tmp_path, small):
     out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
     with pytest.raises(ValueError, match=r"holds another data set .* choose an empty folder with --out"):
@@ -290,33 +154,6 @@ def test_a_cohort_of_another_recipe_is_never_mixed_in(tmp_path, small):
     with pytest.raises(ValueError, match="holds another data set"):
         write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
     write_cohort(tmp_path / "out", subjects=1, workers=1, recipe=recipe_named("plain", voxels=64), progress=False)
-
-
-def test_a_killed_run_is_continued_to_the_same_voxels(tmp_path):
-    recipe = recipe_named("full", voxels=24, modalities=("T1w", "dwi"))
-    out = tmp_path / "killed"
-    command = [sys.executable, "-m", "toposlearn", "cohort", "--recipe", "full", "--voxels", "24", "--subjects", "5"]
-    run = subprocess.Popen(
-        [*command, "--modalities", "T1w,dwi", "--workers", "2", "--out", str(out)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    until = time.monotonic() + 60
-    while not (out / "sub-002").exists() and time.monotonic() < until:
-        time.sleep(0.01)
-    workers = psutil.Process(run.pid).children()
-    run.send_signal(signal.SIGKILL)
-    assert run.wait() == -signal.SIGKILL  # it had not finished
-    assert len(workers) >= 2
-    assert not psutil.wait_procs(workers, timeout=20)[1]  # they end by themselves
-    write_cohort(out, subjects=5, recipe=recipe, workers=1, progress=False)
-    whole = write_cohort(tmp_path / "whole", subjects=5, recipe=recipe, workers=1, progress=False)
-    assert tree(out) == tree(whole)
-    for name in tree(whole):
-        if name.endswith(".nii.gz"):
-            one, other = nib.load(out / name), nib.load(whole / name)
-            np.testing.assert_array_equal(np.asanyarray(one.dataobj), np.asanyarray(other.dataobj))
-            np.testing.assert_array_equal(one.affine, other.affine)
 
 
 @pytest.mark.parametrize("place", ["", TRUTH])

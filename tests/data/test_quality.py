@@ -212,7 +212,7 @@ def test_inspect_counts_the_people_with_problems(tmp_path):
     not_finite(root / "sub-03/anat/sub-03_T2w.nii.gz")
     inspection = inspect_folder(root)
     assert inspection.counts == {"registered": 1, "resampled": 0, "inter only": 0, "left out": 2}
-    with pytest.raises(BadImageError, match=r"sub-01_T1w.* \(and 1 more images with problems\)"):
+    with pytest.raises(BadImageError, match=r"sub-01_T1w.* \(and 1 more files with problems\)"):
         inspection.raise_if_bad()
 
 

@@ -2,20 +2,13 @@ import math
 
 import pytest
 import torch
+from draws import generator, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_losses import naive_intra
 
 from toposlearn.losses import intra_instance_loss
 from toposlearn.topology import nearest_neighbors, sample_negatives
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def negatives_for(a, k, mask=None, metric="cosine"):

@@ -5,6 +5,7 @@ import math
 
 import pytest
 import torch
+from draws import generator, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_losses import naive_inter, naive_intra
@@ -14,14 +15,6 @@ from toposlearn.topology import nearest_neighbors, semi_hard_negatives
 
 LOSSES = {"intra": intra_instance_loss, "inter": inter_instance_loss}
 either = pytest.mark.parametrize("loss", LOSSES.values(), ids=LOSSES)
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=generator(seed))
 
 
 def clusters(source, count, size, features=8):

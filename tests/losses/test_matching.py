@@ -1,15 +1,12 @@
 import pytest
 import torch
+from draws import generator
 
 from toposlearn.config import LossConfig
 from toposlearn.losses import ordered_pairs
 from toposlearn.losses.matching import People, match_people, reverse_pairs
 from toposlearn.topology import gate_matches, mutual_matches, nearest_matches, sinkhorn_matches
 from toposlearn.topology.tokens import common_frame
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def people(b=3, n=40, masked=True):

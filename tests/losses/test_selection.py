@@ -1,4 +1,5 @@
 import torch
+from draws import generator
 from scipy.stats import chisquare
 
 from toposlearn.losses.selection import select_tokens
@@ -7,10 +8,6 @@ from toposlearn.losses.selection import select_tokens
 def numbered(b, n):
     """Tokens that carry their own index, so that one can see which were kept."""
     return torch.arange(n, dtype=torch.float32).expand(b, n)[..., None]
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_few_tokens_stay_as_they_are():

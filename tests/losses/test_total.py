@@ -2,6 +2,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from draws import generator
 from torch._subclasses.fake_tensor import FakeTensorMode
 
 from toposlearn.config import TacoConfig
@@ -15,10 +16,6 @@ from toposlearn.losses import (
     total,
 )
 from toposlearn.topology import gate_matches, neighbors, scrambled_tokens
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def output(seed, b=3, levels=((4, 64), (8, 27)), masked=True):

@@ -9,13 +9,14 @@ from pathlib import Path
 
 from toposlearn.data.gate import LEAST_PEOPLE, judge_people
 from toposlearn.data.layouts import is_series, read_manifest
-from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.manifest import Manifest
 from toposlearn.data.quality import BadImageError, ImageFacts, damaged_truth
 from toposlearn.data.verdicts import INTER_ONLY, LEFT_OUT, REGISTERED, RESAMPLED, PairVerdict, PersonVerdict
 
 VERDICTS = (REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT)
 MOST_KINDS = 4  # spacings of a modality that are told apart
 MOST_LINES = 20  # people or pairs that are told one by one
+_TRUTH = {"labels": "labels", "lesion": "lesion mask", "to_template": "map to template"}
 
 
 @dataclass(frozen=True)
@@ -59,7 +60,7 @@ class Inspection:
         """
         bad = [*self.broken, *self.damaged]
         if bad:
-            more = f" (and {len(bad) - 1} more images with problems)" if len(bad) > 1 else ""
+            more = f" (and {len(bad) - 1} more files with problems)" if len(bad) > 1 else ""
             raise BadImageError(bad[0] + more)
         if self.counts[LEFT_OUT] == sum(self.counts.values()):
             raise ValueError(f"nobody in {self.manifest.root} has two images that can be compared: add modalities")
@@ -159,17 +160,12 @@ def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
     return [*lines[:most], *[f"  and {more} more: --html FILE tells all"] * (more > 0)]
 
 
-def _truth(record: Record) -> dict[str, Path | None]:
-    return {"labels": record.labels, "lesion mask": record.lesion, "map to template": record.to_template}
-
-
 def _names(manifest: Manifest) -> list[str]:
     """Which file became which modality, a line for each way of naming: ``T1w  PERSON_t1.nii.gz  (6)``."""
     used = [
         (kind, path.name.replace(record.subject, "PERSON"))
         for record in manifest.records
-        for kind, path in (*record.images.items(), *_truth(record).items())
-        if path is not None
+        for kind, path in (*record.images.items(), *((_TRUTH[name], path) for name, path in record.truth.items()))
     ]
     people = sorted((record.subject for record in manifest.records), key=len, reverse=True)
     unused = [

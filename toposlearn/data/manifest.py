@@ -29,6 +29,12 @@ class Record:
     to_template: Path | None = None
     info: Mapping[str, str] = field(default_factory=dict)  # row of participants.tsv
 
+    @property
+    def truth(self) -> dict[str, Path]:
+        """The files of the ground truth that there are: ``labels``, ``lesion``, ``to_template``."""
+        files = {"labels": self.labels, "lesion": self.lesion, "to_template": self.to_template}
+        return {name: path for name, path in files.items() if path is not None}
+
 
 @dataclass(frozen=True)
 class Manifest:

@@ -100,8 +100,7 @@ def _group_tensors(
     record: Record, verdict: PersonVerdict, config: VolumeConfig, group: list[int], *, truth: bool
 ) -> dict[str, Tensor]:
     names = [config.modalities[place] for place in group]
-    known = {"labels": record.labels, "lesion": record.lesion, "to_template": record.to_template} if truth else {}
-    files = {**{name: record.images[name] for name in names}, **{n: path for n, path in known.items() if path}}
+    files = {name: record.images[name] for name in names} | (record.truth if truth else {})
     transforms = volume_transforms(
         replace(config, modalities=tuple(names)),
         labels="labels" in files,

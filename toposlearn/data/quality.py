@@ -165,9 +165,9 @@ def elsewhere(reference: ImageFacts, files: Mapping[str, Path]) -> list[str]:
 def damaged_truth(record: Record) -> list[str]:
     """Why files of a person's ground truth cannot be used, a line for each: all their voxels are read."""
     found = []
-    for path in (record.labels, record.lesion, record.to_template):
+    for path in record.truth.values():
         try:
-            if path is not None and not np.isfinite(read_ras(path)[0]).all():
+            if not np.isfinite(read_ras(path)[0]).all():
                 raise BadImageError(f"{path} holds NaN or infinite voxels: repair or replace it")
         except BadImageError as error:
             found.append(str(error))
