@@ -18,7 +18,7 @@ def _seed() -> None:
 
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A BIDS folder of six people of family A, seed 0. Read only: copy what you change."""
+    """A BIDS folder of six people of family A, seed 0. Copy what you change; `prepare` keeps files in it."""
     return write_cohort(tmp_path_factory.mktemp("data") / "cohort", subjects=6, workers=1, progress=False)
 
 

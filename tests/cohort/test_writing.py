@@ -20,7 +20,8 @@ MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 TRUTH = "derivatives/toposlearn"
 
 
-def test_the_tree_is_exactly_that_of_the_contract(cohort):
+def test_the_tree_is_exactly_that_of_the_contract(tmp_path, small):
+    cohort = write_cohort(tmp_path / "cohort", subjects=6, workers=1, progress=False)
     expected = {"dataset_description.json", "participants.tsv", "participants.json", "README.md"}
     expected |= {f"{TRUTH}/{name}" for name in ("dataset_description.json", "README.md", ".bidsignore")}
     expected |= {f"{TRUTH}/dseg.tsv", f"{TRUTH}/desc-lesion_dseg.tsv"}
@@ -156,10 +157,25 @@ def test_a_cohort_of_another_recipe_is_never_mixed_in(tmp_path, small):
     write_cohort(tmp_path / "out", subjects=1, workers=1, recipe=recipe_named("plain", voxels=64), progress=False)
 
 
+def validated(folder: Path) -> dict:
+    """What an independent validator says of a folder that it finds valid."""
+    command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(folder), "--format", "json"]
+    found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
+    assert [issue for issue in found["issues"]["issues"] if issue["severity"] == "error"] == []
+    return found
+
+
 @pytest.mark.parametrize("place", ["", TRUTH])
-def test_an_independent_validator_finds_valid_bids(tmp_path_factory, full_cohort, cohort, place):
+def test_an_independent_validator_finds_valid_bids(full_cohort, cohort, place):
     for root in (cohort, full_cohort):
-        command = [str(Path(sys.executable).with_name("bids-validator-deno")), str(root / place), "--format", "json"]
-        found = json.loads(subprocess.run(command, capture_output=True, check=True, text=True).stdout)
-        assert [issue for issue in found["issues"]["issues"] if issue["severity"] == "error"] == []
-        assert found["summary"]["totalFiles"] > 10
+        assert validated(root / place)["summary"]["totalFiles"] > 10
+
+
+def test_what_training_keeps_there_leaves_it_valid(tmp_path, small):
+    out = write_cohort(tmp_path / "out", subjects=1, workers=1, progress=False)
+    kept = out / TRUTH / "cache" / "9f577e0b5680"
+    kept.mkdir(parents=True)
+    for name in ("sub-001.safetensors", "verdicts.json"):
+        (kept / name).write_text("{}")
+    validated(out)
+    validated(out / TRUTH)

@@ -75,7 +75,8 @@ For each person, on one grid:
 
 Anatomy {anatomy}: {origin}; licence: {licence}.
 """
-IGNORED = "**/*_xfm.nii.gz\n**/*_xfm.json\n"  # maps between spaces have no BIDS name yet
+# Maps between spaces have no BIDS name yet, and what `prepare` keeps has none.
+IGNORED = "**/*_xfm.nii.gz\n**/*_xfm.json\n/cache\n"
 
 
 def sidecar(modality: str, protocol: Sequence, site: str) -> dict[str, object]:
