@@ -33,7 +33,7 @@ __all__ = [
     "with_variant",
 ]
 
-VARIANTS = ("reconstruction", "intra", "inter", "full", "shared_pose")
+VARIANTS = ("reconstruction", "intra", "inter", "full", "no_reconstruction", "shared_pose")
 STUDIED = ("scrambled", "released")  # what not to do
 MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two people: settings of the loss by name
     "nearest": {"matcher": "nearest"},
@@ -48,11 +48,11 @@ MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two p
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     """The same run with only some terms of the loss, or with another matcher.
 
-    ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``shared_pose``: full as the method
-    describes it, a person's two modalities in one pose, every distance of the intra term read in one modality;
-    ``scrambled``: full, but for tokens that are no places, and ``released``: full with the loss of the released code,
-    both for study only; ``inter-oracle``, ``full-random`` and the like: a name of `MATCHERS` after a variant that has
-    an inter term.
+    ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``: full
+    without the reconstruction term; ``shared_pose``: full as the method describes it, a person's two modalities in one
+    pose, every distance of the intra term read in one modality; ``scrambled``: full, but for tokens that are no places,
+    and ``released``: full with the loss of the released code, both for study only; ``inter-oracle``, ``full-random``
+    and the like: a name of `MATCHERS` after a variant that has an inter term.
     """
     terms, _, matcher = variant.partition("-")
     known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
@@ -66,6 +66,8 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     if terms in STUDIED:
         return config.replace(variant=variant, loss={terms: True})
     changed: dict[str, Any] = dict(MATCHERS.get(matcher, {}))
+    if terms == "no_reconstruction":
+        changed["weight_reconstruction"] = 0.0
     if terms in ("reconstruction", "inter"):
         changed["weight_intra"] = 0.0
     if terms in ("reconstruction", "intra"):

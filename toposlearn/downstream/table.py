@@ -11,6 +11,7 @@ ROWS = {
     "intra": "+ intra",
     "inter": "+ inter",
     "full": "**+ intra + inter (full)**",
+    "no_reconstruction": "intra + inter, without reconstruction",
     "shared_pose": "full, both modalities in one pose",
     "position": "*grid position*",
     "centered": "*centered and scaled position*",

@@ -93,7 +93,8 @@ class Trainer:
         batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
         pair = augment(batch, self.config)
         with self.accelerator.autocast():
-            output_a, output_b = self.model(pair.volumes, pair.foreground).halves()
+            redraw = self.config.loss.weight_reconstruction > 0
+            output_a, output_b = self.model(pair.volumes, pair.foreground, redraw).halves()
         if not self.config.augment.shared_pose:
             output_b = read_at_same_places(output_b, pair.a_to_b, self.config.volume)
         places = pair.token_places(self.config.model.token_strides)
