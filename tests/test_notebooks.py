@@ -64,10 +64,55 @@ def test_begins_with_title_and_question(path, notebook):
     assert heading(notebook)[1], f"{path.name}, cell 0: no line that ends with a question mark: the question answered"
 
 
-def test_ends_with_what_is_next_or_references(path, notebook):
-    last = notebook.cells[-1]
-    assert last.cell_type == "markdown", f"{path.name}: the last cell must be markdown"
-    assert re.search(r"next|reference", last.source, re.IGNORECASE), f"{path.name}: end with next notebook, references"
+def test_ends_with_the_next_notebook_and_references(path, notebook):
+    end = "\n".join(cell.source for cell in notebook.cells[-2:])
+    following = [later.name for later in NOTEBOOKS[NOTEBOOKS.index(path) + 1 :][:1]]
+    linked = re.findall(r"\]\(([^)#]+\.ipynb)", end[end.find("**Next:**") :])
+    assert set(following) <= set(linked), f"{path.name}: the end must say '**Next:**' and link to {following}"
+    references = re.search(r"\*\*References?\.\*\*(.*)", end, re.DOTALL)
+    assert references, f"{path.name}: the end has no '**References.**'"
+    assert re.search(r"\b(19|20)\d\d\b", references[1]), f"{path.name}: no reference has a year"
+
+
+def test_every_heading_is_followed_by_its_content(path, notebook):
+    report(path, [(index, f"nothing is shown under {title!r}") for index, title in headings_without_content(notebook)])
+
+
+TEXT_ALONE = re.compile(r"What it means|What .* means here|In this notebook|One step|What this notebook cannot show")
+
+
+def headings_without_content(notebook):
+    """Headings under which no code, formula or table stands before the next of their level; text alone by name only."""
+    parts = [part for index, cell in enumerate(notebook.cells) for part in parts_of(index, cell)]
+    found = []
+    for place, (index, level, title) in enumerate(parts):
+        if level < 2 or TEXT_ALONE.match(title):
+            continue
+        rest = [(depth, text) for _, depth, text in parts[place + 1 :]]
+        end = next((number for number, (depth, _) in enumerate(rest) if 0 < depth <= level), len(rest))
+        if not any(depth == CODE or re.search(r"\$\$|^\|", text, re.MULTILINE) for depth, text in rest[:end]):
+            found.append((index, title))
+    return found
+
+
+TEXT, CODE = 0, -1
+
+
+def parts_of(index, cell):
+    """The headings (by level), the text between them, and the code of a cell, as (cell, level, text)."""
+    if cell.cell_type == "code":
+        return [(index, CODE, cell.source)]
+    split = re.split(r"^(#+ .*)$", re.sub(r"```.*?```", "", cell.source, flags=re.DOTALL), flags=re.MULTILINE)
+    levels = [(len(each) - len(each.lstrip("#")), each.lstrip("# ")) for each in split if each.strip()]
+    return [(index, level, text) for level, text in levels]
+
+
+def test_a_heading_that_lost_its_cells_is_found():
+    cells = [("markdown", "# T"), ("markdown", "## Lost\n\nHere it is."), ("markdown", "## Kept"), ("code", "1")]
+    made = nbformat.v4.new_notebook(cells=[getattr(nbformat.v4, f"new_{kind}_cell")(text) for kind, text in cells])
+    assert headings_without_content(made) == [(1, "Lost")]
+    made.cells.insert(2, nbformat.v4.new_markdown_cell("### Below\n\n$$ x = 1 $$"))
+    assert headings_without_content(made) == []
 
 
 def test_has_one_cell_of_parameters_plain_and_explained(path, notebook):
