@@ -1,14 +1,18 @@
 """The record of a run: index, README's table, measured times in notebooks."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn import report
-from toposlearn.course.notebooks import read_notebook
+from toposlearn.course.course_map import BUSY
+from toposlearn.course.notebooks import numbered_notebooks, read_notebook
 from toposlearn.run import NotebookRun, record
 
+ROOT = Path(__file__).parents[1]
 GOOD = NotebookRun("00_a", "Start <here>", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
 BAD = NotebookRun(
     "01_b", "Next", "How?", "In [2]: ValueError: a < b", 3.0, 250_000_000, environment="python 3.11 · CPU"
@@ -54,7 +58,8 @@ def test_readme_table_replaces_only_what_is_between_the_markers(tmp_path):
     assert text.endswith(f"{report.END}\nafter\n")
     assert "| [Start <here>](notebooks/00_a.ipynb) | Why? | 12 s | 1.2 GB |" in text
     assert "| all | | 12 s | 1.2 GB |" in text
-    assert "Measured: python 3.11 · CPU." in text
+    assert "| time on an idle machine |" in text
+    assert f"Measured: python 3.11 · CPU, idle but for the notebook. {BUSY}\n" in text
     assert "old" not in text
 
 
@@ -75,8 +80,22 @@ def test_a_notebook_states_its_measured_time_once(tmp_path):
     for _ in range(2):
         report.update_notebook(path, GOOD)
     first = read_notebook(path).cells[0].source
-    assert first.startswith("# A tiny notebook\n\n**Does it run?**\n\n<!-- measured:begin -->\n*Measured: 12 s, 1.2 GB")
+    assert first.startswith("# A tiny notebook\n\n**Does it run?**\n\n<!-- measured:begin -->\n*Measured: 12 s on an ")
+    assert "12 s on an idle machine, 1.2 GB of memory (python 3.11 · CPU). A busy machine takes three to six" in first
     assert first.count("Measured") == 1
     assert first.endswith("<!-- measured:end -->")
     assert path.read_text().endswith("}\n")
     assert not path.read_text().endswith("\n\n")
+
+
+@pytest.mark.parametrize("path", numbered_notebooks(ROOT / "notebooks"), ids=lambda path: path.stem)
+def test_a_promise_of_time_is_one_of_an_idle_machine(path):
+    """Red after a change of the wording: `toposlearn report --readme` writes it anew from the last `make run`."""
+    first = read_notebook(path).cells[0].source
+    assert re.search(rf"Measured: \d+ s on an idle machine, .*{BUSY}", first), f"{path.name}, cell 0"
+
+
+def test_the_readme_promises_times_of_an_idle_machine():
+    table = (ROOT / "README.md").read_text().partition(report.BEGIN)[2].partition(report.END)[0]
+    assert "time on an idle machine" in table
+    assert BUSY in table

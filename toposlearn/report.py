@@ -12,6 +12,7 @@ import nbformat
 
 from toposlearn.book import build_book
 from toposlearn.book_index import memory
+from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.reproducibility import atomic_path
 from toposlearn.run import NotebookRun, read_record, run_and_record
@@ -19,7 +20,7 @@ from toposlearn.run import NotebookRun, read_record, run_and_record
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 RESULTS = "<!-- results:begin -->", "<!-- results:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
-CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it
+CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it on an idle machine
 STYLE = (
     "body{font:16px/1.5 system-ui,sans-serif;max-width:70rem;margin:2rem auto;padding:0 1rem}"
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.4rem .6rem;text-align:left;vertical-align:top}"
@@ -130,6 +131,8 @@ def _results(out: Path) -> dict[Path, str]:
 def readme_table(runs: Sequence[NotebookRun]) -> str:
     """Markdown table of the notebooks: question, measured seconds and peak memory, where measured.
 
+    The runs must have been made on an idle machine: the table says so.
+
     Raises:
         ValueError: nothing was run, or a run failed: such numbers would mislead.
     """
@@ -137,7 +140,7 @@ def readme_table(runs: Sequence[NotebookRun]) -> str:
     if failed or not runs:
         what = f"{', '.join(failed)} failed" if failed else "no notebook was run"
         raise ValueError(f"{what}: no table is written (run `make run` first)")
-    lines = ["| notebook | the question it answers | time | peak memory |", "|---|---|---|---|"]
+    lines = ["| notebook | the question it answers | time on an idle machine | peak memory |", "|---|---|---|---|"]
     for run in runs:
         link = f"[{run.title}](notebooks/{run.name}.ipynb)"
         lines.append(f"| {link} | {run.question} | {run.seconds:.0f} s | {memory(run.peak_memory_bytes)} |")
@@ -145,7 +148,7 @@ def readme_table(runs: Sequence[NotebookRun]) -> str:
     peak = memory(max(run.peak_memory_bytes for run in runs))
     lines.append(f"| all | | {total:.0f} s | {peak} |")
     where = "; ".join(sorted({run.environment for run in runs}))
-    return "\n".join(lines) + f"\n\nMeasured: {where}.\n"
+    return "\n".join(lines) + f"\n\nMeasured: {where}, idle but for the notebook. {BUSY}\n"
 
 
 def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
@@ -183,10 +186,16 @@ def update_notebook(path: Path, run: NotebookRun) -> None:
     """State the measured time and memory of `run` in the first cell of the notebook."""
     notebook = read_notebook(path)
     first = notebook.cells[0]
-    line = f"*Measured: {run.seconds:.0f} s, {memory(run.peak_memory_bytes)} of memory ({run.environment}).*\n"
+    line = measured_line(run)
     with_line = _between(first.source, *MEASURED, line)
     first.source = with_line or "\n".join([first.source.rstrip() + "\n", MEASURED[0], line + MEASURED[1]])
     write_text(path, nbformat.writes(notebook) + "\n")
+
+
+def measured_line(run: NotebookRun) -> str:
+    """Time and memory as the first cell of a notebook states them; `run` must have been made on an idle machine."""
+    took = f"{run.seconds:.0f} s on an idle machine, {memory(run.peak_memory_bytes)} of memory"
+    return f"*Measured: {took} ({run.environment}). {BUSY}*\n"
 
 
 def _between(text: str, begin: str, end: str, new: str) -> str | None:
