@@ -16,7 +16,7 @@ from notebook_maker import code, write_notebook
 from toposlearn import cli, report, run
 from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
-from toposlearn.config import VARIANTS
+from toposlearn.config import VARIANTS, TacoConfig, preset
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -138,6 +138,16 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     assert capsys.readouterr().err == ""
     assert cli.execute(["cohort", "--recipe", "full", "--subjects", "31"]) == 0
     assert "note: fewer than 32 people" in capsys.readouterr().err
+
+
+def test_config_shows_all_presets_or_the_settings_of_one(stand_in, capsys):
+    stand_in("toposlearn.models", "preset_table", "| table |\n")
+    assert cli.execute(["config"]) == 0
+    assert capsys.readouterr().out == "| table |\n"
+    assert cli.execute(["config", "lab"]) == 0
+    assert TacoConfig.from_dict(json.loads(capsys.readouterr().out)) == preset("lab")
+    assert cli.execute(["config", "huge"]) == 1
+    assert capsys.readouterr().err == "error: unknown preset 'huge': choose one of smoke, lab, gpu, paper\n"
 
 
 def test_pretrain_builds_the_settings(stand_in, cohort):
