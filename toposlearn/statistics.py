@@ -1,11 +1,13 @@
 """Intervals by bootstrap over people, crossed with pre-training seeds. Pairs of people are not independent: people are.
 
+All intervals of the package that come from resampling are made here, so that all are widened alike for few people.
 An array of errors has axes (R, S) for one number per person, or (R, S, S) for one per pair of people; R are seeds.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +15,7 @@ from scipy import stats
 
 Floats = NDArray[np.float64]
 DRAWS = 2000
+LEVEL = 0.95
 
 
 def same_person(errors: Floats) -> Floats:
@@ -26,7 +29,7 @@ def across_people(errors: Floats) -> float:
     return float(errors[..., different].mean())
 
 
-def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = 0.95) -> tuple[float, float]:
+def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> tuple[float, float]:
     """Expanded percentile interval of the mean over people (and pairs of different people), crossed with seeds.
 
     Args:
@@ -43,35 +46,83 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
     """
     if errors.ndim not in (2, 3) or errors.shape[1] < 2 or (errors.ndim == 3 and errors.shape[1] != errors.shape[2]):
         raise ValueError(f"errors must be (R, S) or (R, S, S) with at least two people S, got {errors.shape}")
-    generator = np.random.default_rng(seed)
-    if errors.ndim == 2:
-        means = resampled_means(errors, draws, generator)
-    else:
-        means = np.array([_mean_of_drawn_pairs(errors, generator) for _ in range(draws)])
-    tail = 100 * expanded_tail(errors.shape[1], (1 - level) / 2)
-    low, high = np.nanpercentile(means, [tail, 100 - tail])
-    return float(low), float(high)
+    means = _means if errors.ndim == 2 else _means_of_pairs
+    return _interval(means(errors, draws, np.random.default_rng(seed)), errors.shape[1], level)
 
 
 def bootstrap_ratio(
-    top: Floats, bottom: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = 0.95
+    top: Floats, bottom: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
 ) -> tuple[float, float]:
     """Expanded percentile interval of mean(top) / mean(bottom), both (R, S), the same people and seeds in each draw."""
-    above, below = (resampled_means(part, draws, np.random.default_rng(seed)) for part in (top, bottom))
-    tail = 100 * expanded_tail(top.shape[1], (1 - level) / 2)
-    low, high = np.percentile(above / below, [tail, 100 - tail])
+    above, below = (_means(part, draws, np.random.default_rng(seed)) for part in (top, bottom))
+    return _interval(above / below, top.shape[1], level)
+
+
+def bootstrap_groups(
+    pairs: Floats,
+    *,
+    counted: Floats | None = None,
+    minus: Floats | None = None,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Expanded percentile interval of a mean over pairs of people of two groups, drawn again within each group.
+
+    An area under the curve is such a mean (Mann & Whitney). The smaller group decides how far the interval is expanded.
+
+    Args:
+        pairs: (R, A, B), a number for each pair of one of A people and one of B; R are seeds, drawn again as well.
+        counted: (R, A, B), how often each pair counts in the mean, which is then the sum of `pairs` over that of
+            `counted`; each once without it.
+        minus: (R', A, B) of the same people, and of the same seeds where R' is R: the interval is that of the
+            difference of the means.
+        draws: bootstrap samples.
+        seed: of the resampling.
+        level: coverage.
+    """
+    generator = np.random.default_rng(seed)
+    first, second, seeds = (_shares(size, draws, generator) for size in (pairs.shape[1], pairs.shape[2], len(pairs)))
+
+    def means(values: Floats) -> Floats:
+        runs = seeds if len(values) == len(pairs) else np.full((draws, len(values)), 1 / len(values))
+        return np.asarray(np.einsum("dr,rab,da,db->d", runs, values, first, second, optimize=True))
+
+    drawn = means(pairs)
+    if counted is not None:
+        weight = means(counted)
+        drawn = drawn / np.where(weight > 0, weight, np.nan)
+    if minus is not None:
+        drawn = drawn - means(minus)
+    return _interval(drawn, min(pairs.shape[1:]), level)
+
+
+def bootstrap_number(
+    number: Callable[[NDArray[np.int64]], float],
+    people: int,
+    *,
+    draws: int = DRAWS,
+    seed: int = 0,
+    level: float = LEVEL,
+) -> tuple[float, float]:
+    """Expanded percentile interval of a number that only a group has, such as the spread between its people.
+
+    Args:
+        number: of the people at these indices (S,), of whom some are drawn several times.
+        people: S, at least two.
+        draws: bootstrap samples.
+        seed: of the resampling.
+        level: coverage.
+    """
+    generator = np.random.default_rng(seed)
+    drawn = np.array([number(generator.integers(people, size=people)) for _ in range(draws)])
+    return _interval(drawn, people, level)
+
+
+def central_range(values: Floats, level: float = LEVEL) -> tuple[float, float]:
+    """Between which two values the middle share `level` of them lies: the range of a null, not an interval."""
+    low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
-
-
-def resampled_means(values: Floats, draws: int, generator: np.random.Generator) -> Floats:
-    """Means (draws,) of values (R, S) over seeds and people that are both drawn again, with replacement."""
-    seeds, people = (draw_weights(size, draws, generator) for size in values.shape)
-    return np.asarray(np.einsum("dr,rs,ds->d", seeds, values, people, optimize=True))
-
-
-def draw_weights(size: int, draws: int, generator: np.random.Generator) -> Floats:
-    """How often each of `size` is drawn, as a share: (draws, size), rows sum to one."""
-    return generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
 
 
 def expanded_tail(people: int, tail: float) -> float:
@@ -82,11 +133,36 @@ def expanded_tail(people: int, tail: float) -> float:
     return float(stats.norm.cdf(math.sqrt(people / (people - 1)) * stats.t.ppf(tail, people - 1)))
 
 
-def _mean_of_drawn_pairs(errors: Floats, generator: np.random.Generator) -> float:
-    """One draw of (R, S, S). Pairs of one person with themselves, which resampling makes, are left out."""
-    seeds = generator.integers(len(errors), size=(len(errors),))
-    people = generator.integers(errors.shape[1], size=(errors.shape[1],))
-    different = people[:, None] != people[None, :]
-    if not different.any():
-        return float("nan")
-    return float(errors[seeds][:, people[:, None], people[None, :]][:, different].mean())
+def _interval(drawn: Floats, people: int, level: float) -> tuple[float, float]:
+    """The interval of a number from its values in resampled people; draws in which it is not defined are left out."""
+    tail = 100 * expanded_tail(people, (1 - level) / 2)
+    low, high = np.nanpercentile(drawn, [tail, 100 - tail])
+    return float(low), float(high)
+
+
+def _shares(size: int, draws: int, generator: np.random.Generator) -> Floats:
+    """How often each of `size` is drawn, with replacement, as a share: (draws, size), rows sum to one."""
+    return generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
+
+
+def _means(values: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """Means (draws,) of values (R, S) over seeds and people that are both drawn again."""
+    seeds, people = (_shares(size, draws, generator) for size in values.shape)
+    return np.asarray(np.einsum("dr,rs,ds->d", seeds, values, people, optimize=True))
+
+
+def _means_of_pairs(errors: Floats, draws: int, generator: np.random.Generator) -> Floats:
+    """Means (draws,) of (R, S, S). Pairs of one person with themselves, which resampling makes, are left out."""
+    sizes = np.array(errors.shape[:2])
+    drawn = generator.integers(sizes.repeat(sizes), size=(draws, sizes.sum()))  # in each draw seeds, then people
+    seeds, people = map(_counts, np.split(drawn, sizes[:1], axis=1), sizes)  # (draws, R), (draws, S)
+    between = np.where(np.eye(sizes[1], dtype=bool), 0, errors)
+    total = np.einsum("rdq,dq,dr->d", people @ between, people, seeds)
+    different = sizes[1] ** 2 - (people**2).sum(axis=1)  # pairs; none where one person was drawn each time
+    return np.asarray(total / sizes[0] / np.where(different > 0, different, np.nan))
+
+
+def _counts(drawn: NDArray[np.int64], size: int) -> NDArray[np.int64]:
+    """How often each of `size` stands in each row: (draws, any) -> (draws, size)."""
+    rows = np.arange(len(drawn))[:, None] * size
+    return np.bincount((rows + drawn).ravel(), minlength=len(drawn) * size).reshape(-1, size)

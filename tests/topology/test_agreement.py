@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.stats import kendalltau
 
-from toposlearn.anatomy import STRUCTURES, load_donor_map, load_label_map
+from toposlearn.anatomy import DONOR_IDS, STRUCTURES, load_donor_map, load_label_map
 from toposlearn.topology.agreement import neighborhood_agreement, neighborhood_sweep
 from toposlearn.topology.graphs import nearest_structures, structure_distances
 from toposlearn.topology.layout import Layout, layout
@@ -92,6 +92,26 @@ def test_real_people_agree_beyond_the_null(layouts: dict[str, Layout]) -> None:
     result = neighborhood_agreement(list(layouts.values()), permutations=50)
     assert (result["value"] > result["null_high"] + 0.3).all()
     assert (result["structures"] == 26).all()
+
+
+def test_the_interval_of_six_donors_is_expanded() -> None:
+    """A plain percentile interval is too narrow for six; the donors' own is about 1.4 times as wide."""
+    people = [layout(load_donor_map(name)) for name in DONOR_IDS]
+    found = neighborhood_agreement(people, permutations=1).set_index("measure")
+    first, second = np.triu_indices(6, k=1)
+    matrix = np.zeros((len(found), 6, 6))
+    for p, q in zip(first, second, strict=True):
+        matrix[:, p, q] = neighborhood_agreement([people[p], people[q]], permutations=1)["value"]
+    drawn = np.random.default_rng(0).integers(6, size=(5000, 6))
+    means = []
+    for who in drawn:
+        pairs = [(min(p, q), max(p, q)) for p, q in combinations(who, 2) if p != q]
+        means.append(np.mean([matrix[:, p, q] for p, q in pairs], axis=0) if pairs else np.full(len(found), np.nan))
+    plain = np.diff(np.nanpercentile(means, [2.5, 97.5], axis=0), axis=0)[0]
+    ratio = (found["high"] - found["low"]) / plain
+    np.testing.assert_allclose(found["value"], matrix[:, first, second].mean(axis=1))
+    assert (ratio > 1.3).all()
+    assert 1.35 < ratio.median() < 1.6
 
 
 def test_a_sweep_holds_the_neighbors_of_each_k() -> None:

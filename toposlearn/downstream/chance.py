@@ -18,12 +18,11 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from toposlearn.statistics import DRAWS, Floats, draw_weights, expanded_tail
+from toposlearn.statistics import Floats, bootstrap_groups, central_range
 
 FOLDS, REPEATS = 5, 4
 PERMUTATIONS = 500
 PENALTIES = np.logspace(0, 4, 5)  # of the ridge, chosen within the training people
-RANGE = 0.95  # of the null, and of intervals
 
 Bools = NDArray[np.bool_]
 Fold = tuple[NDArray[np.int64], NDArray[np.int64]]  # who is fitted to, who is scored
@@ -94,11 +93,10 @@ def judge(
         won += (ranks * chosen).sum(axis=0) - many * (many + 1) / 2  # Mann and Whitney's U
         pairs += many * (len(tested) - many)
     value, *null = (won / np.maximum(pairs, 1)).tolist()
-    tail = 50 * (1 - RANGE)
-    null_low, null_high = np.percentile(null, [tail, 100 - tail])
+    null_low, null_high = central_range(np.array(null))
     low, high = _interval([score[:, 0] for score in scores], folds, positive, seed)
     p = float(stats.norm.sf((value - np.mean(null)) / max(np.std(null), 1e-9)))
-    return Judged(value, low, high, float(np.mean(null)), float(null_low), float(null_high), p)
+    return Judged(value, low, high, float(np.mean(null)), null_low, null_high, p)
 
 
 def _orders(positive: Bools, blocks: NDArray[np.str_] | None, count: int, generator: np.random.Generator) -> Floats:
@@ -127,11 +125,5 @@ def _interval(scores: Iterable[Floats], folds: Iterable[Fold], positive: Bools, 
         pairs[np.ix_(tested, tested)] += 1
         judged[tested] = True
     yes, no = judged & positive, judged & ~positive
-    generator = np.random.default_rng(seed)
-    above, below = (draw_weights(int(some.sum()), DRAWS, generator) for some in (yes, no))
-    top, bottom = (
-        np.einsum("dp,pn,dn->d", above, part[np.ix_(yes, no)], below, optimize=True) for part in (won, pairs)
-    )
-    tail = 100 * expanded_tail(int(min(yes.sum(), no.sum())), (1 - RANGE) / 2)
-    low, high = np.nanpercentile(top / np.where(bottom > 0, bottom, np.nan), [tail, 100 - tail])
-    return float(low), float(high)
+    between = np.ix_(yes, no)
+    return bootstrap_groups(won[between][None], counted=pairs[between][None], seed=seed)

@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from toposlearn.data import PosedPeople
-from toposlearn.statistics import Floats, draw_weights, expanded_tail
+from toposlearn.statistics import DRAWS, LEVEL, Floats, bootstrap_groups
 
 FEWEST_FOR_AUC = 16  # people a class
 PENALTY = 0.1  # C of the logistic regression: few people, many features
@@ -81,9 +81,9 @@ def bootstrap_auc(
     labels: NDArray[np.int64],
     *,
     minus: Floats | None = None,
-    draws: int = 2000,
+    draws: int = DRAWS,
     seed: int = 0,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
     """Expanded percentile interval of the mean AUC over people, drawn within each class, crossed with seeds.
 
@@ -95,32 +95,23 @@ def bootstrap_auc(
         seed: of the resampling.
         level: coverage.
     """
-    generator = np.random.default_rng(seed)
-    negative, positive = (draw_weights(int((labels == value).sum()), draws, generator) for value in (0, 1))
-    runs = draw_weights(len(scores), draws, generator)
-    values = _auc(scores, labels, runs, negative, positive)
-    if minus is not None:
-        values = values - _auc(minus, labels, runs if len(minus) == len(scores) else None, negative, positive)
-    tail = 100 * expanded_tail(int(np.bincount(labels).min()), (1 - level) / 2)
-    low, high = np.percentile(values, [tail, 100 - tail])
-    return float(low), float(high)
+    other = None if minus is None else _won(minus, labels)
+    return bootstrap_groups(_won(scores, labels), minus=other, draws=draws, seed=seed, level=level)
 
 
-def _auc(scores: Floats, labels: NDArray[np.int64], runs: Floats | None, negative: Floats, positive: Floats) -> Floats:
-    """Weighted share of pairs in which the positive scores higher, a tie is half (Mann & Whitney): (draws,).
+def _won(scores: Floats, labels: NDArray[np.int64]) -> Floats:
+    """Whether the positive of a pair scores higher, a tie is half; the mean over them is the AUC (Mann & Whitney).
 
     Args:
         scores: (R, S) or (R, K, S); the mean over K.
         labels: (S,).
-        runs: weights (draws, R), or None for all alike.
-        negative: weights (draws, people without the diagnosis).
-        positive: weights (draws, people with it).
+
+    Returns:
+        (R, people without the diagnosis, people with it).
     """
     gap = scores[..., None, labels == 1] - scores[..., labels == 0, None]
-    won = (gap > 0) + 0.5 * (gap == 0)  # (R, [K,] negative, positive)
-    won = won.mean(axis=1) if won.ndim == 4 else won
-    weights = np.full((len(negative), len(won)), 1 / len(won)) if runs is None else runs
-    return np.asarray(np.einsum("dr,rnp,dn,dp->d", weights, won, negative, positive, optimize=True))
+    won = (gap > 0) + 0.5 * (gap == 0)
+    return np.asarray(won.mean(axis=1) if won.ndim == 4 else won)
 
 
 def mean_auc(scores: Floats, labels: NDArray[np.int64]) -> float:

@@ -11,6 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from toposlearn.anatomy import Structure
+from toposlearn.statistics import bootstrap_people
 from toposlearn.topology.frame import Array
 from toposlearn.topology.graphs import nearest_structures, shared_structures, structure_distances
 from toposlearn.topology.layout import Layout
@@ -19,6 +20,7 @@ from toposlearn.topology.relations import UNDECIDED
 
 Null = Literal["side", "all"]
 AXES = ("medial", "anterior", "superior")
+DRAWS = 20_000  # of people: among six, the ends of the interval are values that 1 draw in 400 goes beyond
 
 
 def neighborhood_agreement(
@@ -56,7 +58,7 @@ def neighborhood_agreement(
     observed = _agreements(places, k)
     nulls = [_agreements(_permuted(places, null, rng), k) for _ in range(permutations)]
     rows = [
-        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people), rng)}
+        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people))}
         for measure in observed
     ]
     return pd.DataFrame(rows).assign(people=len(people), structures=len(shared))
@@ -160,9 +162,9 @@ def _concordance(values: Array, *, least: Array | None = None, without_anchor: b
     return np.asarray(concordant / np.maximum(counted, 1))
 
 
-def _summary(pairs: Array, nulls: Array, people: int, rng: np.random.Generator) -> dict[str, float]:
+def _summary(pairs: Array, nulls: Array, people: int) -> dict[str, float]:
     """Mean over pairs of people, its bootstrap interval over people, and where the null lies."""
-    low, high = _bootstrap(pairs, people, rng)
+    low, high = _interval(pairs, people)
     null = nulls.mean(axis=1)
     value = float(pairs.mean())
     return {
@@ -175,16 +177,11 @@ def _summary(pairs: Array, nulls: Array, people: int, rng: np.random.Generator) 
     }
 
 
-def _bootstrap(pairs: Array, people: int, rng: np.random.Generator, draws: int = 2000) -> tuple[float, float]:
-    """95 % interval of the mean over pairs when people, not pairs, are drawn again. One pair tells none."""
+def _interval(pairs: Array, people: int) -> tuple[float, float]:
+    """95 % interval of the mean over pairs when people, not pairs, are drawn again; NaN for one pair."""
     if people < 3:
         return float("nan"), float("nan")
     matrix = np.zeros((people, people))
     first, second = np.triu_indices(people, k=1)
     matrix[first, second] = matrix[second, first] = pairs
-    times = rng.multinomial(people, np.full(people, 1 / people), size=draws).astype(np.float64)  # each is drawn
-    counted = people**2 - (times**2).sum(axis=1)  # pairs of two different people
-    usable = times[counted > 0]
-    means = ((usable @ matrix) * usable).sum(axis=1) / counted[counted > 0]
-    low, high = np.quantile(means, [0.025, 0.975])
-    return float(low), float(high)
+    return bootstrap_people(matrix[None], draws=DRAWS)
