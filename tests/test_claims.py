@@ -2,14 +2,17 @@
 
 import json
 import re
+from pathlib import Path
 
 import pytest
+from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from toposlearn.claims import Claim, Evidence, Finding, compare, judge, overall
-from toposlearn.claims_figure import draw_findings
+from toposlearn.claims import Claim, Evidence, Finding, compare, judge, overall, unbeaten
+from toposlearn.claims_figure import axis_label, draw_findings, findings_figure
 from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION, MATCHING
 from toposlearn.claims_page import read_result, write_results_page
 
+ROOT = Path(__file__).parents[1]
 BETTER = Evidence("full − other", "A/full-other/dice", "above")
 
 
@@ -85,6 +88,58 @@ def test_a_claim_needs_all_of_its_numbers_and_falls_with_one(verdicts, verdict):
     assert overall(Finding(BETTER, one) for one in verdicts) == verdict
 
 
+RIVAL = Evidence("full − rival", "A/full-rival/dice", "above", rival="the rival")
+
+
+def test_a_rival_decides_nothing_and_is_named_unless_it_is_beaten():
+    ours = Finding(BETTER, "holds")
+    for verdict, named in (
+        ("holds", []),
+        ("undecided", ["the rival"]),
+        ("does not hold", ["the rival"]),
+        ("not measured", []),
+    ):
+        findings = [ours, Finding(RIVAL, verdict), Finding(RIVAL, "holds")]
+        assert overall(findings) == "holds"
+        assert unbeaten(findings) == named
+
+
+def test_the_verdict_on_the_page_names_the_rival(tmp_path):
+    numbers = {BETTER.metric: metric(0.2, 0.1, 0.3, n=16, null=0.0), RIVAL.metric: metric(-0.2, -0.3, -0.1, null=0.0)}
+    write(tmp_path / EVALUATION, result(numbers))
+    claim = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER, RIVAL))
+    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path, [claim]).read_text()
+    assert ">holds, but</span> not better than the rival | 1 of 1 |" in page
+    assert '| rival: full − rival | <span class="verdict-does-not-hold">worse</span> |' in page
+    assert "verdict-holds" not in page.partition("## Claim by claim")[0]
+
+
+def shipped_findings(claim):
+    return [judge(one, read_result(ROOT / claim.file)) for one in claim.evidence]
+
+
+def test_a_code_for_position_is_named_beside_preserved_neighborhoods():
+    """Its share of kept neighbors is higher than that of the method: a verdict without it would mislead."""
+    (claim,) = [one for one in CLAIMS if one.title.startswith("Local neighborhoods")]
+    assert any("a code for position" in name for name in unbeaten(shipped_findings(claim)))
+
+
+def test_collapse_is_the_mean_cosine_and_nothing_else():
+    """Effective rank and hubs are other quantities with claims of their own."""
+    (claim,) = [one for one in CLAIMS if one.title == "The topology does not collapse"]
+    assert all("/collapse/" in one.metric and one.side == "below" and one.against for one in claim.evidence)
+    assert all(
+        "collapse" not in one.label for each in CLAIMS for one in each.evidence if "/collapse/" not in one.metric
+    )
+
+
+def test_every_claim_about_full_between_people_meets_the_simpler_intra_term():
+    for claim in CLAIMS:
+        if claim.file == ABLATION and any("full-position" in one.metric for one in claim.evidence):
+            others = {one.metric.split("/")[1] for one in claim.evidence}
+            assert {"full-intra", "full-centered"} <= others, claim.title
+
+
 CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER,))
 
 
@@ -135,14 +190,13 @@ def test_the_claims_are_well_formed():
     )  # relations and segmentation twice: all and the example, structures and lesions
 
 
-@pytest.mark.parametrize("file", [ABLATION, MATCHING])
+@pytest.mark.parametrize("file", [ABLATION, MATCHING, EVALUATION])
 def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     """A metric that was renamed would silently become "not measured"."""
-    from pathlib import Path
-
-    shipped = read_result(Path(__file__).parents[1] / file)
-    names = [one.metric for claim in CLAIMS if claim.file == file for one in claim.evidence]
-    assert [name for name in names if name not in shipped["metrics"]] == []
+    shipped = read_result(ROOT / file)
+    evidence = [one for claim in CLAIMS if claim.file == file for one in claim.evidence]
+    names = {name for one in evidence for name in (one.metric, one.against) if name}
+    assert sorted(names - set(shipped["metrics"])) == []
 
 
 def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
@@ -155,3 +209,23 @@ def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
 def test_nothing_is_drawn_without_intervals(tmp_path):
     assert draw_findings([("x", Finding(BETTER, "not measured", 1.0))], tmp_path / "x.svg") == []
     assert not (tmp_path / "x.svg").exists()
+
+
+def test_a_label_says_what_is_measured_and_in_which_unit():
+    """Of every claim on the shipped numbers: differences of an error are in mm, shares are not."""
+    for claim in CLAIMS:
+        if "/" in claim.file:
+            for one in shipped_findings(claim):
+                label = axis_label(one)
+                assert ("mm" in label) == one.evidence.metric.endswith("across_people_error"), label
+                assert ("difference" in label) == (one.evidence.against is None and one.null == 0), label
+
+
+def test_no_text_of_the_figure_is_cut():
+    shipped = [claim for claim in CLAIMS if "/" in claim.file]
+    pairs = [(claim.title, one) for claim in shipped for one in shipped_findings(claim) if one.low is not None]
+    figure = findings_figure(pairs)
+    FigureCanvasAgg(figure).draw()
+    texts = [each for axis in figure.axes for each in (axis.xaxis.label, *axis.get_yticklabels())]
+    boxes = [(each.get_text(), each.get_window_extent()) for each in texts]
+    assert [text for text, box in boxes if box.x0 < 0 or box.x1 > figure.bbox.x1] == []

@@ -16,19 +16,22 @@ Result = Mapping[str, Any]
 
 @dataclass(frozen=True)
 class Evidence:
-    """One number that a claim stands or falls with.
+    """One number that a claim stands or falls with, or one that compares with a rival.
 
     Attributes:
         label: what is compared, in a few words.
         metric: its name in the result file.
         side: the side of the reference on which the claim is right.
         against: a metric whose whole interval is the reference; the metric's own null unless given.
+        rival: a method that does not decide the claim and yet may do as well or better; the verdict names it where it
+            is not beaten. Empty for the numbers that decide.
     """
 
     label: str
     metric: str
     side: Side
     against: str | None = None
+    rival: str = ""
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,7 @@ class Claim:
         sentence: what was measured, and its limits, in plain words.
         file: the result file: its name in the results folder, or its path in the repository.
         command: what measures it.
-        evidence: the numbers, all of which must be on the claim's side.
+        evidence: the numbers, all of which must be on the claim's side, and comparisons with rivals.
         ours: not the paper's claim but a requirement of this project.
     """
 
@@ -118,17 +121,29 @@ def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> f
     """What is beaten: the metric compared with, the other variant of a difference, or the metric's own baseline."""
     group, _, rest = evidence.metric.partition("/")
     pair, _, measure = rest.partition("/")
-    _, dash, beaten = pair.rpartition("-")  # of full-intra, and of inter-oracle-inter
-    other = evidence.against or (f"{group}/{beaten}/{measure}" if dash else "")
+    words = pair.split("-")  # full-intra, inter-oracle-inter, full-age-sex-site
+    others = [f"{group}/{'-'.join(words[start:])}/{measure}" for start in range(1, len(words))]
+    other = evidence.against or next((name for name in others if name in metrics), "")
     value = metrics.get(other, metrics[evidence.metric]).get("value" if other in metrics else "baseline")
     return None if value is None else float(value)
 
 
 def overall(findings: Iterable[Finding]) -> Verdict:
-    """The verdict on a claim: one number on the wrong side refutes it, and all must be right for it to hold."""
-    verdicts = {finding.verdict for finding in findings}
+    """The verdict on a claim: one number on the wrong side refutes it, and all must be right for it to hold.
+
+    Comparisons with rivals decide nothing here: see `unbeaten`.
+    """
+    verdicts = {finding.verdict for finding in findings if not finding.evidence.rival}
     if "does not hold" in verdicts:
         return "does not hold"
     if verdicts == {"holds"}:
         return "holds"
     return "not measured" if verdicts <= {"not measured"} else "undecided"
+
+
+def unbeaten(findings: Iterable[Finding]) -> list[str]:
+    """Rivals than which the claim's numbers are not better: at least one comparison is lost, or undecided."""
+    open_or_lost = ("does not hold", "undecided")
+    return list(
+        dict.fromkeys(one.evidence.rival for one in findings if one.evidence.rival and one.verdict in open_or_lost)
+    )

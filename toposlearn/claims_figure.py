@@ -1,4 +1,4 @@
-"""All findings in one picture: each effect with its interval beside its reference, one panel for each unit."""
+"""All findings in one picture: each effect with its interval beside its reference, one panel for each quantity."""
 
 from __future__ import annotations
 
@@ -11,16 +11,24 @@ from matplotlib.figure import Figure
 
 from toposlearn.claims import Finding, Verdict
 
+Titled = tuple[str, Finding]  # title of the claim, and one of its findings
+
 COLORS: dict[Verdict, str] = {"holds": "#1b7f4b", "does not hold": "#b3261e", "undecided": "#8a6100"}
 ROW, FRAME = 0.27, 0.95  # inches: of a row, and of what surrounds the rows of a panel
+QUANTITIES = {  # part of a metric's name -> what is measured; anything else is a share
+    "across_people_error": "error of the match, mm",
+    "kept": "share of the Dice kept",
+    "dice": "Dice",
+    "auc": "area under the ROC curve",
+    "effective_rank": "effective rank, directions",
+    "collapse": "mean cosine",
+    "matched": "share of tokens with a mutual match",
+    "matched_fraction": "share of tokens with a mutual match",
+}
 
 
-def draw_findings(findings: Sequence[tuple[str, Finding]], path: Path) -> list[str]:
-    """A forest plot of the findings that have an interval, as SVG.
-
-    Args:
-        findings: title of the claim, and a finding, in the order of the page.
-        path: file to write; nothing is written where no finding has an interval.
+def draw_findings(findings: Sequence[Titled], path: Path) -> list[str]:
+    """Write `findings_figure` as SVG; nothing is written where no finding has an interval.
 
     Returns:
         A line for each finding drawn: the picture in words.
@@ -28,29 +36,45 @@ def draw_findings(findings: Sequence[tuple[str, Finding]], path: Path) -> list[s
     drawn = [(title, one) for title, one in findings if one.low is not None and one.high is not None]
     if not drawn:
         return []
-    panels = [(unit, list(rows)) for unit, rows in groupby(drawn, key=lambda pair: _axis_label(pair[1]))]
-    heights = [ROW * (len(rows) + len({title for title, _ in rows})) + FRAME for _, rows in panels]
-    figure = Figure(figsize=(9.0, sum(heights)), layout="constrained")
-    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
-    for axis, (unit, rows) in zip(axes, panels, strict=True):
-        _draw_panel(axis, rows)
-        axis.set_xlabel(unit)
-    figure.savefig(path, format="svg", metadata={"Date": None})
+    findings_figure(drawn).savefig(path, format="svg", metadata={"Date": None})
     return [f"{one.evidence.label}: {one.value:.3g}, interval {one.low:.3g} to {one.high:.3g}" for _, one in drawn]
 
 
-def _axis_label(finding: Finding) -> str:
-    measure = finding.evidence.metric.split("/")
-    if finding.unit == "mm":
-        return "difference of the match error, mm (left of the line: full is better)"
-    known = {"dice": "difference of Dice", "auc": "difference of the area under the ROC curve"}
-    share = "share, 0 to 1 (gray: the reference)"
-    if finding.evidence.against is not None:
-        return share
-    return next((f"{text} (right of the line: full is better)" for key, text in known.items() if key in measure), share)
+def findings_figure(findings: Sequence[Titled]) -> Figure:
+    """A forest plot of findings that have an interval, claim by claim.
+
+    Args:
+        findings: title of the claim, and a finding, in the order of the page.
+    """
+    rows = [pair for _, claim in groupby(findings, key=lambda pair: pair[0]) for pair in _by_quantity(list(claim))]
+    panels = [(label, list(each)) for label, each in groupby(rows, key=lambda pair: axis_label(pair[1]))]
+    heights = [ROW * (len(each) + len({title for title, _ in each})) + FRAME for _, each in panels]
+    figure = Figure(figsize=(9.0, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (label, each) in zip(axes, panels, strict=True):
+        _draw_panel(axis, each)
+        axis.set_xlabel(label, loc="right")  # a long label grows to the left, below the names of the rows
+    return figure
 
 
-def _draw_panel(axis: Axes, rows: Sequence[tuple[str, Finding]]) -> None:
+def axis_label(finding: Finding) -> str:
+    """The quantity of a finding; of a difference also the side of zero on which the claim is right."""
+    parts = finding.evidence.metric.split("/")
+    quantity = next((text for part, text in QUANTITIES.items() if part in parts), "share, 0 to 1")
+    if len(parts) > 2 and "-" in parts[1] and finding.null == 0:
+        side = "right" if finding.evidence.side == "above" else "left"
+        return f"difference of {quantity} (claim: {side} of the line)"
+    shared = "share, 0 to 1" if quantity == "mean cosine" else quantity  # one scale, one panel
+    return f"{shared} (gray: the reference)"
+
+
+def _by_quantity(claim: list[Titled]) -> list[Titled]:
+    """The findings of one claim, those of one quantity together, in the order in which quantities first appear."""
+    order = list(dict.fromkeys(axis_label(one) for _, one in claim))
+    return sorted(claim, key=lambda pair: order.index(axis_label(pair[1])))
+
+
+def _draw_panel(axis: Axes, rows: Sequence[Titled]) -> None:
     """Rows from top to bottom, under the title of their claim."""
     labels: list[tuple[float, str]] = []
     place, claim = 0.0, ""
@@ -79,5 +103,6 @@ def _draw_row(axis: Axes, y: float, one: Finding) -> None:
         axis.vlines([low, high], y - 0.35, y + 0.35, color="0.6", linewidth=1)
     color = COLORS.get(one.verdict, "0.4")
     if one.value is not None and one.low is not None and one.high is not None:
+        inside = "white" if one.evidence.rival else color  # a rival decides nothing
         axis.plot([one.low, one.high], [y, y], color=color, linewidth=2)
-        axis.plot([one.value], [y], marker="o", markersize=5, color=color)
+        axis.plot([one.value], [y], marker="o", markersize=5, color=color, markerfacecolor=inside)

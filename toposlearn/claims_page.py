@@ -7,7 +7,7 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-from toposlearn.claims import Claim, Finding, Result, judge, overall
+from toposlearn.claims import Claim, Finding, Result, judge, overall, unbeaten
 from toposlearn.claims_figure import draw_findings
 from toposlearn.claims_list import ABLATION, CLAIMS, EVALUATION, MATCHING
 from toposlearn.course.notebooks import one_line
@@ -20,12 +20,17 @@ HOW = """\
 Each claim is one or more numbers with a 95 % interval over people, crossed with pre-training seeds where there are
 several. The verdict is computed: **holds** when every interval lies wholly on the claim's side of its reference, **does
 not hold** when one lies wholly on the other side, else **undecided**; **not measured** when the numbers are not there.
+
+A *rival* is a method that the claim does not mention and that may do as well. It decides nothing, but the verdict names
+every rival than which the method is not better in all comparisons: **holds, but** not better than that rival.
+
 Nothing here reproduces a table of the paper: networks are small, and people simulated unless a claim says otherwise.
 """
 CAUTION = """\
 Read a verdict with its reference. *Null*: what knowing nothing gives. *Baseline*: what the simpler method reaches. Many
 intervals are compared on this page and none is widened for that: one that barely clears its reference is weak evidence.
 """
+RIVAL_WORDS = {"holds": "better", "does not hold": "worse"}  # of the claim's method, beside its rival
 
 
 def write_results_page(sources: Path, results: Path, root: Path, claims: Sequence[Claim] = CLAIMS) -> Path:
@@ -77,10 +82,11 @@ def _gather(copies: Path, results: Path, root: Path, claims: Sequence[Claim]) ->
 def _summary(judged: Iterable[Judged]) -> str:
     lines = ["| claim | verdict | numbers on its side |", "|---|---|---|"]
     for claim, findings in judged:
-        holding = sum(finding.verdict == "holds" for finding in findings)
+        deciding = [finding for finding in findings if not finding.evidence.rival]
+        holding = sum(finding.verdict == "holds" for finding in deciding)
         whose = "ours: " if claim.ours else ""
         link = f"[{whose}{claim.title}](#{_anchor(claim)})"
-        lines.append(f"| {link} | {_verdict(overall(findings))} | {holding} of {len(findings)} |")
+        lines.append(f"| {link} | {_verdict_and_rivals(findings)} | {holding} of {len(deciding)} |")
     return "\n".join(lines)
 
 
@@ -89,7 +95,8 @@ def _figure(words: Sequence[str]) -> str:
         return ""
     description = "Each effect with its interval beside its reference. " + "; ".join(words)
     caption = (
-        "Dot: effect. Line: its 95 % interval. Gray: its reference. Green holds, red does not, ocher is undecided."
+        "Dot: effect. Line: its 95 % interval. Gray: its reference. Green holds, red does not, ocher is undecided. "
+        "Open dot: against a rival, which does not decide the claim."
     )
     return f"```{{figure}} claims.svg\n:alt: {description}\n:width: 100%\n\n{caption}\n```"
 
@@ -97,7 +104,7 @@ def _figure(words: Sequence[str]) -> str:
 def _section(claim: Claim, findings: Sequence[Finding], result: Result | None) -> str:
     lines = [
         f"({_anchor(claim)})=\n### {claim.title}",
-        f"{_verdict(overall(findings))}{' · a requirement of this project' if claim.ours else ''}",
+        f"{_verdict_and_rivals(findings)}{' · a requirement of this project' if claim.ours else ''}",
         claim.sentence,
         _findings_table(findings, result),
     ]
@@ -114,17 +121,23 @@ def _findings_table(findings: Iterable[Finding], result: Result | None) -> str:
         "| what | verdict | effect | 95 % interval | null | baseline | people | seeds |",
         "|---|---|---:|---:|---:|---:|---:|---:|",
     ]
-    for one in findings:
-        interval = "–" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}"
-        effect = (
-            "–"
-            if one.value is None
-            else f"{_number(one.value)} {one.unit if one.unit in ('mm', 'Dice') else ''}".strip()
-        )
-        cells = [one.evidence.label, _verdict(one.verdict), effect, interval, _number(one.null), _number(one.baseline)]
-        cells += [str(one.people or "–"), str(seeds or "–") if one.value is not None else "–"]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+    return "\n".join([*lines, *(_finding_row(one, seeds) for one in findings)])
+
+
+def _finding_row(one: Finding, seeds: int) -> str:
+    rival = bool(one.evidence.rival)
+    unit = one.unit if one.unit in ("mm", "Dice") else ""
+    cells = [
+        f"rival: {one.evidence.label}" if rival else one.evidence.label,
+        _verdict(one.verdict, RIVAL_WORDS if rival else {}),
+        "–" if one.value is None else f"{_number(one.value)} {unit}".strip(),
+        "–" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}",
+        _number(one.null),
+        _number(one.baseline),
+        str(one.people or "–"),
+        str(seeds or "–") if one.value is not None else "–",
+    ]
+    return "| " + " | ".join(cells) + " |"
 
 
 def _tables(files: Mapping[str, Result], copies: Path) -> str:
@@ -158,8 +171,18 @@ def _anchor(claim: Claim) -> str:
     return "claim-" + "-".join("".join(letter if letter.isalnum() else " " for letter in claim.title.lower()).split())
 
 
-def _verdict(verdict: str) -> str:
-    return f'<span class="verdict-{verdict.replace(" ", "-")}">{verdict}</span>'
+def _verdict(verdict: str, words: Mapping[str, str] | None = None) -> str:
+    return f'<span class="verdict-{verdict.replace(" ", "-")}">{(words or {}).get(verdict, verdict)}</span>'
+
+
+def _verdict_and_rivals(findings: Sequence[Finding]) -> str:
+    """The verdict, and the rivals that are not beaten: "holds, but not better than X"."""
+    verdict, rivals = overall(findings), unbeaten(findings)
+    if not rivals:
+        return _verdict(verdict)
+    limited = verdict == "holds"
+    span = _verdict("undecided", {"undecided": "holds, but"}) if limited else _verdict(verdict) + ";"
+    return f"{span} not better than {'; nor than '.join(rivals)}"
 
 
 def _number(value: float | None) -> str:

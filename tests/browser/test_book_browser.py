@@ -74,6 +74,6 @@ def test_a_page_does_not_scroll_sideways(open_page, browser_page, path, width):
 
 def test_the_page_of_results_leads_from_the_summary_to_a_claim(open_page):
     page = open_page("book/results.html")
-    page.get_by_role("link", name="Segmentation gains: structures").first.click()
-    assert page.url.endswith("#claim-segmentation-gains-structures")
-    assert page.get_by_role("heading", name="Segmentation gains: structures").is_visible()
+    page.get_by_role("link", name="Segmentation improves: structures").first.click()
+    assert page.url.endswith("#claim-segmentation-improves-structures")
+    assert page.get_by_role("heading", name="Segmentation improves: structures").is_visible()
