@@ -18,6 +18,7 @@ from toposlearn.explore.structure_measures import (
     surroundings,
 )
 from toposlearn.explore.structure_slices import COLORS
+from toposlearn.explore.structures import STRUCTURE_COLORS
 from toposlearn.topology.consistency import fraction_interval
 from toposlearn.topology.frame import frame_of
 from toposlearn.topology.graphs import nearest_graph
@@ -191,3 +192,13 @@ def test_the_chosen_structure_is_opaque_and_the_rest_faint(people: dict[str, Lab
     assert opacity[THALAMUS.label] == 255 > opacity[found.neighbors[0].label] > opacity[BRAINSTEM.label] > 0
     position = table["I"][[0, *sorted(head.volumes)].index(THALAMUS.label)]
     assert f"#{table['R'][position]:02X}{table['G'][position]:02X}{table['B'][position]:02X}" == COLORS[0]
+
+
+def test_a_structure_has_one_color_in_every_figure(found: Surroundings) -> None:
+    colors = label_colors(found)
+    for part in (found.chosen, *found.neighbors[: found.k]):
+        if part.name in STRUCTURE_COLORS and (part == found.chosen or part.name != found.chosen.name):
+            assert colors[part.label] == STRUCTURE_COLORS[part.name], part.full_name
+        if part.name not in STRUCTURE_COLORS:
+            assert colors[part.label] not in STRUCTURE_COLORS.values(), part.full_name
+    assert len(set(colors.values())) == found.k + 1

@@ -10,6 +10,7 @@ from collections.abc import Mapping
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib.figure import Figure, SubFigure
 from matplotlib.lines import Line2D
 
@@ -17,11 +18,13 @@ from toposlearn.anatomy import LabelMap, Structure
 from toposlearn.explore.slices import PLANES
 from toposlearn.explore.structure_measures import Surroundings, agreement, readable, surroundings
 from toposlearn.explore.structure_slices import COLORS, draw_own_slice
-from toposlearn.explore.structures import FAINT, PLANE_AXES
+from toposlearn.explore.structures import FAINT, PLANE_AXES, STRUCTURE_COLORS
 from toposlearn.topology.frame import Array
 from toposlearn.topology.layout import Layout, layout
 
-MOST = len(COLORS) - 1  # neighbors that get a color of their own
+# For structures without a color of their own in all figures, such as parts of the cortex.
+_SPARE = ("#332288", "#882255", "#999933", "#000000", "#117733", "#661100", "#44AA99", "#AA4499")
+MOST = len(_SPARE) - 1  # neighbors that get a color of their own
 _ENDS = (("← medial", "lateral →"), ("← behind", "in front →"), ("← below", "above →"))
 _PLACES = (("left", "right"), ("back", "front"), ("down", "up"))
 _OTHER = "0.6"  # rows of structures that are neighbors in some people only
@@ -71,13 +74,27 @@ def draw_structure(
 
 def row_colors(found: Surroundings) -> list[str]:
     """A color for each neighbor, gray for those beyond the `k` nearest."""
-    return [*COLORS[1 : found.k + 1], *[_OTHER] * (len(found.neighbors) - found.k)]
+    colors = label_colors(found)
+    return [colors.get(part.label, _OTHER) for part in found.neighbors]
 
 
 def label_colors(found: Surroundings) -> dict[int, str]:
-    """Label -> color of the chosen structure and of its `k` nearest."""
-    parts = (found.chosen, *found.neighbors[: found.k])
-    return {part.label: color for part, color in zip(parts, COLORS, strict=False)}
+    """Label -> color of the chosen structure and of its `k` nearest: those of `STRUCTURE_COLORS`, as in every figure.
+
+    A structure whose namesake of the other side is shown already is drawn paler.
+    """
+    colors: dict[int, str] = {}
+    spare, seen = iter(_SPARE), set()
+    for part in (found.chosen, *found.neighbors[: found.k]):
+        color = STRUCTURE_COLORS.get(part.name) or next(spare)
+        colors[part.label] = _paler(color) if part.name in seen and part.name in STRUCTURE_COLORS else color
+        seen.add(part.name)
+    return colors
+
+
+def _paler(color: str) -> str:
+    """Half way to white."""
+    return to_hex((1 + np.array(to_rgb(color))) / 2).upper()
 
 
 def _heading(found: Surroundings) -> str:
@@ -116,7 +133,7 @@ def _draw_distances(ax: Axes, found: Surroundings) -> None:
     means = found.distances.mean(axis=0)
     ax.barh(rows, means, color=colors, alpha=0.35, height=0.66)
     ax.scatter(found.distances, np.tile(rows, (len(found.people), 1)), c=colors * len(found.people), s=12, zorder=3)
-    right = float(found.distances.max()) * 1.04
+    right = float(found.distances.max()) * 1.07
     for row, count in enumerate(found.among.sum(axis=0).tolist()):
         ax.text(right, row, agreement(count, len(found.people)), va="center", size=9)
     ax.set_xlim(0, right * 1.45)
@@ -155,7 +172,9 @@ def _name_rows(ax: Axes, found: Surroundings) -> None:
 
 def _name_colors(ax: Axes, found: Surroundings) -> None:
     marks = [
-        Line2D([], [], marker="s", ls="", ms=8, color=COLORS[0], label=readable(found.chosen)),
+        Line2D(
+            [], [], marker="s", ls="", ms=8, color=label_colors(found)[found.chosen.label], label=readable(found.chosen)
+        ),
         Line2D([], [], marker="s", ls="", ms=8, color=FAINT, label="all other structures"),
     ]
     ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(0, -0.02), frameon=False, ncols=2)

@@ -144,7 +144,7 @@ def _color(name: str) -> str:
 def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Plane = "axial") -> Figure:
     """Neighborhood graph of all people at once, structures at their mean centroid, seen along one own axis.
 
-    Small dots are single people. A dark edge is in everyone's graph, a pale one in some (`shared`, the table of
+    Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
     `toposlearn.topology.graphs.shared_edges`; an edge counts in its stronger direction).
     """
     across, up = PLANE_AXES[plane]
@@ -153,8 +153,8 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
     for i, j in np.argwhere(np.triu(strength, k=1) > 0).tolist():
         ends = np.stack([centers[shared.index[i]].mean(axis=0), centers[shared.index[j]].mean(axis=0)])
-        everyone = strength[i, j] == 1
-        ax.plot(*ends.T, color="0.3" if everyone else "0.6", lw=1.2, ls="-" if everyone else ":")
+        in_all = strength[i, j] == 1
+        ax.plot(*ends.T, color="0.3" if in_all else "0.6", lw=1.2, ls="-" if in_all else ":")
     for name, points in centers.items():
         _draw_node(ax, name, points)
     ax.axvline(0, color="0.35", lw=0.8, ls="--")
@@ -164,7 +164,8 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]
-    labels = ["edge in everyone", "edge in some", *nuclei]
+    labels = [f"edge in all {len(people)}", "edge in some", *nuclei]
+    ax.margins(x=0.12)  # room for the names
     ax.legend(lines + dots, labels, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
 
