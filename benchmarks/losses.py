@@ -1,6 +1,7 @@
-"""Speed, memory and exactness of the losses against loops over anchors (`loops.py`), forward and backward.
+"""Speed, memory and exactness of the losses, forward and backward, against two other ways to write them.
 
-Same inputs, same run. `--figure FILE` also draws cost and memory against the number of tokens.
+Loops over anchors (`loops.py`) and the plain vectorized form (`plain.py`): same inputs, in turns, in one run.
+`--figure FILE` also draws time and memory of the library and of the plain form against the number of tokens.
 """
 
 from __future__ import annotations
@@ -9,23 +10,36 @@ import multiprocessing
 import statistics
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import torch
 from loops import MARGIN, K, cosine_matrix, loop_inter, loop_intra
 from matplotlib import pyplot as plt
+from plain import plain_inter, plain_intra
 from rows import Row, interleaved, options, report
 from torch import Tensor
 
 from toposlearn.losses import inter_instance_loss, intra_instance_loss, match_pairs
 from toposlearn.topology import nearest_neighbors
 
-LOSSES = {"intra": intra_instance_loss, "inter": inter_instance_loss}
+SETTINGS = {"k": K, "margin": MARGIN}
+LOSSES = {
+    "intra": partial(intra_instance_loss, **SETTINGS),
+    "inter": partial(inter_instance_loss, **SETTINGS),
+    "intra, plain": plain_intra,
+    "inter, plain": plain_inter,
+    "intra, loops": loop_intra,
+    "inter, loops": loop_inter,
+}
+TERMS = ("intra", "inter")
 SIZES = ((4, 216, 384), (4, 1728, 192))  # subjects, tokens, features
 FASTER = {("intra", 216): 5, ("intra", 1728): 10, ("inter", 216): 5, ("inter", 1728): 8}  # times, on a processor
 FASTER_GPU = {("intra", 216): 50, ("inter", 216): 50}
+FASTER_THAN_PLAIN = {1728: 1}  # of fewer tokens the plain form is about as fast, or faster: no bound
 COUNTS = tuple(side**3 for side in (3, 4, 6, 8, 10, 12, 16, 20, 24))  # tokens, 27 to 13 824
 MOST_MEMORY = 1024  # MiB, 2 subjects of the largest count
+PLAIN_UP_TO = 8000  # tokens; the plain form then holds several matrices of 0.5 GiB
 
 
 def tokens(b: int, n: int, f: int, device: str, seed: int) -> Tensor:
@@ -35,38 +49,38 @@ def tokens(b: int, n: int, f: int, device: str, seed: int) -> Tensor:
     return (shared + torch.randn(b, n, f, generator=source)).to(device)
 
 
-def step(loss: Callable[..., Tensor], a: Tensor, b: Tensor, **settings: float) -> Callable[[], None]:
+def step(loss: Callable[..., Tensor], a: Tensor, b: Tensor) -> Callable[[], None]:
     """Forward and backward of one direction."""
     leaf = b.clone().requires_grad_()
 
     def run() -> None:
         leaf.grad = None
-        loss(a, leaf, **settings).backward()
+        loss(a, leaf).backward()
 
     return run
 
 
 def exactness(device: str) -> list[Row]:
-    """Largest difference from the loops for given negatives, over 3 seeds."""
-    gaps: dict[str, list[float]] = {"intra": [], "inter": []}
+    """Largest difference of library and plain form from the loops for given negatives, over 3 seeds."""
+    gaps: dict[str, list[float]] = {}
     for seed in range(3):
         a, b = tokens(3, 125, 48, device, seed), tokens(3, 125, 48, device, seed + 10)
         source = torch.Generator().manual_seed(seed)
-        negatives = torch.randint(125, (3, 3, 125, K), generator=source).to(device)
-        one = intra_instance_loss(a, b, k=K, margin=MARGIN, negatives=negatives[0])
-        gaps["intra"].append(abs(float(one - loop_intra(a, b, negatives[0]))))
-        two = inter_instance_loss(a, b, k=K, margin=MARGIN, negatives=negatives)
-        gaps["inter"].append(abs(float(two - loop_inter(a, b, negatives))))
+        drawn = torch.randint(125, (3, 3, 125, K), generator=source).to(device)
+        for name in (*TERMS, *(f"{term}, plain" for term in TERMS)):
+            negatives = drawn[0] if name.startswith("intra") else drawn
+            value, reference = (LOSSES[each](a, b, negatives=negatives) for each in (name, f"{name[:5]}, loops"))
+            gaps.setdefault(name, []).append(abs(float(value - reference)))
     return [Row(f"{name}: largest difference from the loops", max(gap), "", "<= 1e-5") for name, gap in gaps.items()]
 
 
 def expectation(device: str, draws: int) -> list[Row]:
     """Mean over drawn negatives against the loops' mean over theirs, in standard errors of the difference."""
     a, b = tokens(2, 64, 48, device, 0), tokens(2, 64, 48, device, 1)
+    values = {name: [float(loss(a, b)) for _ in range(draws)] for name, loss in LOSSES.items()}
     rows = []
-    for name, loop in (("intra", loop_intra), ("inter", loop_inter)):
-        ours = [float(LOSSES[name](a, b, k=K, margin=MARGIN)) for _ in range(draws)]
-        theirs = [float(loop(a, b)) for _ in range(draws)]
+    for name in (*TERMS, *(f"{term}, plain" for term in TERMS)):
+        ours, theirs = values[name], values[f"{name[:5]}, loops"]
         error = ((statistics.variance(ours) + statistics.variance(theirs)) / draws) ** 0.5
         gap = abs(statistics.mean(ours) - statistics.mean(theirs)) / error
         rows.append(Row(f"{name}: mean over {draws} draws of negatives, off by", gap, "SE", "<= 3.5"))
@@ -74,36 +88,38 @@ def expectation(device: str, draws: int) -> list[Row]:
 
 
 def speed(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
-    """Forward and backward of one direction against the loops, and against what no implementation can do without."""
+    """One direction against both other ways to write it, and against what no implementation can do without."""
     a, b = tokens(*size, device, 0), tokens(*size, device, 1)
-    functions: dict[str, Callable[[], object]] = {
-        name: step(loss, a, b, k=K, margin=MARGIN) for name, loss in LOSSES.items()
-    }
+    functions: dict[str, Callable[[], object]] = {name: step(loss, a, b) for name, loss in LOSSES.items()}
     functions |= {"graph": lambda: nearest_neighbors(a, K), "matches": lambda: match_pairs(a, b)}
     functions |= {"plain product and top-k": lambda: [cosine_matrix(x, x).topk(K + 1, largest=False) for x in a]}
     seconds = interleaved(functions, repeats, device)
-    loops = {name: step(loop, a, b) for name, loop in (("intra", loop_intra), ("inter", loop_inter))}
-    slow = interleaved(loops, max(1, repeats // 5), device)
-    shape, bounds = " x ".join(map(str, size)), FASTER if device == "cpu" else FASTER_GPU
+    shape = " x ".join(map(str, size))
     rows = [Row(f"{name} ({shape})", 1000 * value, "ms") for name, value in seconds.items()]
-    rows += [Row(f"{name}, loops ({shape})", 1000 * value, "ms") for name, value in slow.items()]
-    for name in LOSSES:
-        bound = bounds.get((name, size[1]))
-        faster = slow[name] / seconds[name]
-        rows.append(Row(f"{name}: times faster than loops ({shape})", faster, "x", bound and f">= {bound}"))
+    for term in TERMS:
+        for way, bound in bounds(term, size[1], device).items():
+            faster = seconds[f"{term}, {way}"] / seconds[term]
+            rows.append(Row(f"{term}: times faster than {way} ({shape})", faster, "x", bound and f">= {bound}"))
     alone = {"intra": seconds["graph"], "inter": seconds["graph"] + seconds["matches"]}
-    for name, words in (("intra", "the graph alone"), ("inter", "graph and matches alone")):
-        rows.append(Row(f"{name}: cost over {words} ({shape})", seconds[name] / alone[name], "x", "<= 2.5"))
+    for term, words in (("intra", "the graph alone"), ("inter", "graph and matches alone")):
+        rows.append(Row(f"{term}: cost over {words} ({shape})", seconds[term] / alone[term], "x", "<= 2.5"))
     plain = seconds["graph"] / seconds["plain product and top-k"]  # or a slow graph would hide a slow loss
     rows.append(Row(f"the graph alone over plain product and top-k ({shape})", plain, "x", "<= 2"))
     return rows
 
 
+def bounds(term: str, n: int, device: str) -> dict[str, int | None]:
+    """How many times faster than each other way a loss of n tokens must be, where that is promised."""
+    on_cpu = device == "cpu"
+    loops = (FASTER if on_cpu else FASTER_GPU).get((term, n))
+    return {"plain": FASTER_THAN_PLAIN.get(n) if on_cpu else None, "loops": loops}
+
+
 def cost(name: str, n: int, device: str) -> tuple[float, float]:
     """Seconds and MiB beyond the inputs of one forward and backward pass, 2 subjects, 192 features."""
-    run = step(LOSSES[name], tokens(2, n, 192, device, 0), tokens(2, n, 192, device, 1), k=K, margin=MARGIN)
+    run = step(LOSSES[name], tokens(2, n, 192, device, 0), tokens(2, n, 192, device, 1))
     on_gpu = device.startswith("cuda")
-    step(LOSSES[name], tokens(2, 27, 192, device, 0), tokens(2, 27, 192, device, 1), k=K, margin=MARGIN)()  # libraries
+    step(LOSSES[name], tokens(2, 27, 192, device, 0), tokens(2, 27, 192, device, 1))()  # loads the libraries
     _forget_peak(on_gpu)
     before = _peak(on_gpu)
     start = time.perf_counter()
@@ -133,46 +149,59 @@ def _peak(on_gpu: bool) -> float:
 def against_size(counts: tuple[int, ...], device: str) -> dict[str, list[tuple[int, float, float]]]:
     """Loss -> (tokens, seconds, MiB) for each count, each in a process of its own, whose peak is its own."""
     found: dict[str, list[tuple[int, float, float]]] = {}
-    for name in LOSSES:
-        for n in counts:
+    for n in counts:
+        for name in (*TERMS, *(f"{term}, plain" for term in TERMS if n <= PLAIN_UP_TO)):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
                 found.setdefault(name, []).append((n, *pool.apply(cost, (name, n, device))))
     return found
+
+
+def size_rows(found: dict[str, list[tuple[int, float, float]]]) -> list[Row]:
+    """Time and memory of the largest sizes. The library must never hold as much as one distance matrix."""
+    rows = []
+    for name, costs in found.items():
+        for n, seconds, memory in costs:
+            if n >= min(PLAIN_UP_TO, costs[-1][0]):
+                bound = f"<= {min(MOST_MEMORY, 4 * n * n // 2**20)}" if name in TERMS else None
+                rows.append(Row(f"{name}: 2 x {n} x 192", seconds, "s"))
+                rows.append(Row(f"{name}: memory beyond the inputs (2 x {n} x 192)", memory, "MiB", bound))
+    return rows
 
 
 def draw(found: dict[str, list[tuple[int, float, float]]], device: str, file: Path) -> None:
     """Seconds and memory against the number of tokens, on logarithmic axes."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
     for name, rows in found.items():
+        term, _, way = name.partition(", ")
+        look = {"color": f"C{TERMS.index(term)}", "ls": "--" if way else "-", "marker": "s" if way else "o", "ms": 4}
         for column, ax in enumerate(axes, start=1):
-            ax.plot([row[0] for row in rows], [row[column] for row in rows], "o-", label=f"{name}-instance loss")
+            label = f"{term}-instance loss, {way + ' vectorized form' if way else 'this package'}"
+            ax.plot([row[0] for row in rows], [row[column] for row in rows], label=label, **look)
     largest = max(row[0] for rows in found.values() for row in rows)
     matrix = [(n, 4 * n * n / 2**20) for n in COUNTS if n <= largest]
-    axes[1].plot(*zip(*matrix, strict=True), color="0.5", ls=":", label="one distance matrix, never held")
-    axes[1].axhline(MOST_MEMORY, color="0.3", ls="--", lw=1, label="bound")
+    axes[1].plot(*zip(*matrix, strict=True), color="0.5", ls=":", label="one distance matrix")
+    axes[1].axhline(MOST_MEMORY, color="0.3", lw=1, label="bound of this package")
     axes[1].set_ylim(bottom=0.1)
     for ax, label in zip(axes, ("seconds, forward and backward", "memory beyond the inputs (MiB)"), strict=True):
-        ax.set(xscale="log", yscale="log", xlabel="tokens a subject", ylabel=label)
+        ax.set(xscale="log", yscale="log", xlabel="tokens per subject", ylabel=label)
         ax.grid(color="0.92")
-        ax.legend(fontsize=8)
+    axes[0].legend(fontsize=7)
+    axes[1].legend(axes[1].lines[-2:], [line.get_label() for line in axes[1].lines[-2:]], fontsize=7)
     figure.suptitle(f"one direction, 2 subjects x 192 features, {device}, {torch.get_num_threads()} threads", size=10)
     figure.savefig(file, dpi=120)
 
 
 def main() -> None:
     parser = options(__doc__.splitlines()[0])
-    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw cost and memory for 27 to 13 824 tokens")
+    parser.add_argument("--figure", type=Path, metavar="FILE", help="draw time and memory for 27 to 13 824 tokens")
     chosen = parser.parse_args()
     torch.manual_seed(0)
     rows = exactness(chosen.device) + expectation(chosen.device, 60 if chosen.quick else 200)
     for size in SIZES:
         rows += speed(size, 3 if chosen.quick else 15, chosen.device)
-    found = against_size(COUNTS if chosen.figure else COUNTS[-3 if chosen.quick else -1 :][:1], chosen.device)
-    for name, costs in found.items():
-        n, seconds, memory = costs[-1]
-        rows.append(Row(f"{name}: 2 x {n} x 192", seconds, "s"))
-        bound = min(MOST_MEMORY, 4 * n * n // 2**20)  # and never as much as one distance matrix
-        rows.append(Row(f"{name}: memory beyond the inputs (2 x {n} x 192)", memory, "MiB", f"<= {bound}"))
+    counts = COUNTS[-3:-2] if chosen.quick else COUNTS[-2:]
+    found = against_size(COUNTS if chosen.figure else counts, chosen.device)
+    rows += size_rows(found)
     if chosen.figure:
         draw(found, chosen.device, chosen.figure)
     report(rows, chosen.json)
