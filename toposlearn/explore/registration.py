@@ -12,7 +12,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toposlearn.data.alignment import joint_histogram, nmi_at, normalized_mutual_information
+from toposlearn.data.alignment import joint_histogram, nmi_at, pair_evidence
 from toposlearn.data.coarse import CoarseHead
 from toposlearn.data.gate import MAX_DISPLACEMENT
 from toposlearn.data.transforms import air_noise, brighter_than_air
@@ -26,6 +26,7 @@ _DIRECTIONS = (("right", "#0072B2"), ("front", "#D55E00"), ("up", "#009E73"))
 
 def plot_joint_histograms(
     pairs: Mapping[str, tuple[Volume, Volume]],
+    heads: Mapping[str, CoarseHead],
     names: tuple[str, str],
     *,
     plane: Plane = "axial",
@@ -35,8 +36,12 @@ def plot_joint_histograms(
 ) -> Figure:
     """For each pair of images the outlines of the second on the first, and how often their intensities meet.
 
+    The histogram counts every voxel of either head. The mutual information above it is the one that the gate judges by,
+    from the same images averaged to a coarse grid: one pair has one value in a notebook.
+
     Args:
         pairs: what is said of a pair -> two images (D, H, W) on one grid.
+        heads: what is said of a pair -> the same images as the gate sees them, from `toposlearn.data.gate.look_at`.
         names: of the two modalities.
         plane: of the slice.
         at: mm from the center.
@@ -51,8 +56,7 @@ def plot_joint_histograms(
         _draw_outlines(top, Panel(first, plane, at, spacing, title=name), second)
         one, other, mask = *(_scaled(volume) for volume in (first, second)), _head(first) | _head(second)
         _draw_joint(bottom, joint_histogram(one, other, mask))
-        nmi = normalized_mutual_information(one, other, mask)
-        bottom.set_title(f"normalized mutual information {nmi:.3f}", size=10)
+        bottom.set_title(f"normalized mutual information {pair_evidence(heads[name])[names].nmi:.3f}", size=10)
         bottom.set_xlabel(f"brightness in {names[0]}", size=9)
     axes[1, 0].set_ylabel(f"brightness in {names[1]}", size=9)
     figure.suptitle(title or f"{names[0]} with outlines of {names[1]}, and their joint histogram", size=11)
