@@ -94,7 +94,8 @@ def label_colors(found: Surroundings) -> dict[int, str]:
 
 def _paler(color: str) -> str:
     """Half way to white."""
-    return to_hex((1 + np.array(to_rgb(color))) / 2).upper()
+    red, green, blue = ((1 + part) / 2 for part in to_rgb(color))
+    return to_hex((red, green, blue)).upper()
 
 
 def _heading(found: Surroundings) -> str:
