@@ -9,7 +9,15 @@ from matplotlib.colors import to_hex
 
 from toposlearn.config import preset, with_variant
 from toposlearn.data import pose_people
-from toposlearn.explore.explorer import answer, describe, first_view, foreground_token, structure_name, token_near
+from toposlearn.explore.explorer import (
+    answer,
+    at_border,
+    describe,
+    first_view,
+    foreground_token,
+    structure_name,
+    token_near,
+)
 from toposlearn.explore.explorer_choice import choose_token
 from toposlearn.explore.explorer_figure import plot_explorer
 from toposlearn.explore.explorer_layout import click_areas, point_of_click
@@ -192,7 +200,41 @@ def test_structures_are_named_whoever_numbered_them(scene):
     labels = torch.zeros_like(scene.labels)
     labels[0, 0], labels[0, 1] = 2, 999
     named = replace(scene, labels=labels, lesion=None)
-    assert [structure_name(named, 0, token) for token in (0, 1, 2)] == ["left thalamus", "structure 999", ""]
+    assert [structure_name(named, 0, token) for token in (0, 1, 2)] == [
+        "left thalamus",
+        "structure 999",
+        "mostly background",
+    ]
+    unknown = replace(scene, labels=None, lesion=None)
+    assert structure_name(unknown, 0, 0) == ""
+
+
+def test_the_picture_says_where_the_token_and_its_match_lie(scene, view):
+    border, inside = at_border(scene, 0), scene.mask[0] & ~at_border(scene, 0)
+    assert border.any()
+    assert inside.any()
+    for counted, words in ((border, True), (inside, False)):
+        found = answer(scene, view, int(counted.nonzero()[0]))
+        (places,) = [line for line in describe(scene, view, found) if line.startswith("token: ")]
+        token, _, match = places.partition("; match: ")
+        assert match
+        assert ("at the border of the head" in token) == words
+        assert structure_name(scene, 0, found.token) in token
+        if found.wrong_side is not None:
+            assert places.endswith(f"{'wrong' if found.wrong_side else 'same'} side of the brain")
+        figure = plot_explorer(scene, view, found.token)
+        assert any(text.get_text().endswith(places) for text in figure.texts)
+
+
+def test_what_is_written_above_the_slices_fits_into_the_picture(scene, view):
+    labels = torch.where(scene.labels > 0, 1, 0)
+    (token,) = at_border(scene, 0).nonzero()[0].tolist()
+    figure = plot_explorer(replace(scene, labels=labels), view, token)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.texts if text.get_rotation() == 0]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert not any(box.overlaps(other) for place, box in enumerate(boxes) for other in boxes[place + 1 :])
 
 
 def test_chosen_tokens_are_the_best_the_worst_and_one_in_a_lesion(scene, view, without_truth):

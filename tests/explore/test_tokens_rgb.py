@@ -4,7 +4,7 @@ import pytest
 import torch
 from matplotlib import pyplot as plt
 
-from toposlearn.explore.tokens_rgb import color_overlay, fit_basis, plot_token_colors, to_voxels
+from toposlearn.explore.tokens_rgb import color_overlay, fit_basis, plot_token_colors, share_in_words, to_voxels
 
 matplotlib.use("Agg")
 
@@ -19,6 +19,27 @@ def test_with_one_basis_equal_tokens_get_equal_colors_in_everybody():
     basis = fit_basis(first, second)
     assert np.allclose(basis.colors(first)[0, 3], basis.colors(second)[1, 5])
     assert not np.allclose(basis.colors(first)[0, 3], basis.colors(second)[0, 3])
+
+
+def test_tokens_of_one_color_may_differ_in_all_that_the_colors_leave_out():
+    tokens = random_tokens(0)
+    basis = fit_basis(tokens)
+    token = torch.nn.functional.normalize(tokens[0, 3], dim=0)
+    shown = torch.as_tensor(basis.pca.components_, dtype=torch.float32)
+    kept = shown.T @ (shown @ token)
+    other = 2 * kept - token  # the part that no color shows, turned around
+    assert np.allclose(basis.colors(token[None]), basis.colors(other[None]), atol=1e-4)
+    assert float(token @ other) == pytest.approx(2 * float(kept @ kept) - 1, abs=1e-4)
+    assert float(token @ other) < 0.5
+
+
+def test_the_share_that_colors_hold_is_that_of_their_directions():
+    tokens = random_tokens(0).flatten(0, 1)
+    rows = torch.nn.functional.normalize(tokens, dim=1).double().numpy()
+    spread = np.linalg.svd(rows - rows.mean(axis=0), compute_uv=False) ** 2
+    basis = fit_basis(tokens)
+    assert basis.explained == pytest.approx(spread[:3].sum() / spread.sum(), abs=1e-5)
+    assert share_in_words(0.234) == "23 % of the variance"
 
 
 def test_colors_ignore_length_as_the_cosine_distance_does():
@@ -58,7 +79,9 @@ def test_figure_has_the_image_above_and_a_row_for_each_network():
     figure = plot_token_colors(volumes, {"untrained": colors, "trained": colors}, stride=2, spacing=1.0)
     assert [ax.get_title() for ax in figure.axes] == ["p", "q", *["untrained"] * 2, *["trained"] * 2]
     assert [len(ax.images) for ax in figure.axes] == [1, 1, 2, 2, 2, 2]
-    plt.close(figure)
+    figure = plot_token_colors(volumes, {"full": colors}, stride=2, spacing=1.0, explained={"full": 0.27})
+    assert [ax.get_title() for ax in figure.axes] == ["p", "q", *["full (27 % of the variance)"] * 2]
+    plt.close("all")
 
 
 @pytest.mark.parametrize(

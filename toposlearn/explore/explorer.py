@@ -193,11 +193,19 @@ def _wrong_side(scene: Scene, view: View, token: int, found: int) -> bool | None
     return None if min(abs(here), abs(there)) < scene.token_size / 2 else here * there < 0
 
 
+def at_border(scene: Scene, person: int) -> Tensor:
+    """(N,) bool: foreground tokens with background, or the end of the volume, among the 26 around them."""
+    grid = scene.mask[person].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
+    filled = torch.nn.functional.avg_pool3d(grid, 3, stride=1, padding=1).flatten()
+    return scene.mask[person] & (filled < 1 - 1e-4)
+
+
 def structure_name(scene: Scene, person: int, token: int) -> str:
-    """Where a token lies: its structure, and whether in a lesion; empty where nothing is known."""
+    """Where a token lies: its most frequent structure, and whether in a lesion; empty where nothing is known."""
     parts = []
-    if scene.labels is not None and (label := int(scene.labels[person, token])):
-        parts.append(name_of(label))
+    if scene.labels is not None:
+        label = int(scene.labels[person, token])
+        parts.append(name_of(label) if label else "mostly background")
     if scene.lesion is not None and float(scene.lesion[person, token]) >= LESION_SHARE:
         parts.append("in a lesion")
     return ", ".join(parts)
@@ -240,9 +248,15 @@ def _neighbors_in_words(view: View, found: Answer) -> str:
 
 
 def _places_in_words(scene: Scene, view: View, found: Answer) -> list[str]:
-    here, there = structure_name(scene, view.person_a, found.token), structure_name(scene, view.person_b, found.found)
-    parts = [f"token: {here}"] if here else []
-    parts += [f"match: {there}"] if there else []
-    if found.wrong_side:
-        parts.append("wrong side of the brain")
-    return [", ".join(parts)] if parts else []
+    ends = {"token": (view.person_a, found.token), "match": (view.person_b, found.found)}
+    parts = []
+    for end, (person, token) in ends.items():
+        words = [
+            structure_name(scene, person, token),
+            "at the border of the head" * bool(at_border(scene, person)[token]),
+        ]
+        if known := [word for word in words if word]:
+            parts.append(f"{end}: {', '.join(known)}")
+    if found.wrong_side is not None:
+        parts.append(f"{'wrong' if found.wrong_side else 'same'} side of the brain")
+    return ["; ".join(parts)] if parts else []

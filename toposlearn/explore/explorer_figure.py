@@ -25,6 +25,7 @@ from toposlearn.explore.explorer_scene import Scene
 from toposlearn.explore.neighborhoods import ANCHOR, MATCH, POSITION, SHARED, SINGLE, TRUTH
 from toposlearn.explore.slices import PLANES, cut, extent_of, heat_overlay, write_letters
 from toposlearn.explore.structures import PLANE_AXES, Plane
+from toposlearn.explore.tokens_rgb import share_in_words
 
 HEAT = 0.55  # opacity of the similarity
 _BEHIND: dict[str, Any] = {"ls": (0, (2, 1.2)), "lw": 1.4}
@@ -193,13 +194,16 @@ def _name_row(figure: Figure, scene: Scene, row: int, person: int, modality: str
 
 
 def _write_heads(figure: Figure, scene: Scene, view: View, found: Answer) -> None:
-    who, match, *rest = describe(scene, view, found)
-    figure.text(0.5, 0.985, match, ha="center", va="top", size=14, weight="bold")
-    figure.text(0.5, 0.95, " · ".join([who, *rest]), ha="center", va="top", size=10)
+    who, match, neighbors, *places = describe(scene, view, found)
+    figure.text(0.5, 0.99, match, ha="center", va="top", size=14, weight="bold")
+    lines = [f"{who} · {neighbors}", " · ".join(places)]
+    figure.text(0.5, 0.958, "\n".join(lines), ha="center", va="top", size=9.5, linespacing=1.25)
     third = (RIGHT - LEFT) / 4
     cut_through = "the match" if found.truth is None else "the true place"
     left = f"images; person b is cut through {cut_through}, bright where similar to the token"
-    right = f"tokens as colors, one basis for all heads ({100 * scene.explained[view.network]:.0f}% of the variance)"
+    right = (
+        f"tokens as colors, one basis for all heads: {share_in_words(scene.explained[view.network])} of the features"
+    )
     for x, text in ((LEFT + third, left), (LEFT + 3 * third, right)):
         figure.text(x, TOP + 0.033, text, ha="center", va="bottom", size=9, color="0.3")
     _draw_scale(figure, scene)

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES, TISSUES
-from toposlearn.explore.explorer import LESION_SHARE, View, name_of
+from toposlearn.explore.explorer import LESION_SHARE, View, at_border, name_of
 from toposlearn.explore.explorer_scene import Scene
 from toposlearn.reproducibility import metric
 from toposlearn.statistics import Floats, across_people, bootstrap_people
@@ -58,7 +58,7 @@ def _pair(
     lesion = scene.lesion[p, tokens] >= LESION_SHARE if scene.lesion is not None else torch.zeros(len(tokens))
     columns = {"token": tokens, "match": matches, "error": error, "wrong_side": wrong}
     columns |= _same(scene, (p, tokens), (q, matches))
-    columns |= {"edge": _edge(scene, p)[tokens].float(), "lesion": lesion.float()}
+    columns |= {"edge": at_border(scene, p)[tokens].float(), "lesion": lesion.float()}
     table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
     structures = [""] * len(tokens) if scene.labels is None else map(_structure, scene.labels[p, tokens].tolist())
     return table.assign(person=p, other=q, structure=list(structures))
@@ -108,13 +108,6 @@ def _same(scene: Scene, first: tuple[int, Tensor], second: tuple[int, Tensor]) -
     kinds = [torch.tensor([tissues.get(label, -1) for label in labels.tolist()]) for labels in (here, there)]
     tissue = (kinds[0] == kinds[1]).float().masked_fill(outside | (kinds[0] < 0) | (kinds[1] < 0), torch.nan)
     return {"same_structure": structure, "same_tissue": tissue}
-
-
-def _edge(scene: Scene, person: int) -> Tensor:
-    """(N,) bool: tokens with background, or the end of the volume, among the 26 around them."""
-    grid = scene.mask[person].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
-    filled = torch.nn.functional.avg_pool3d(grid, 3, stride=1, padding=1).flatten()
-    return scene.mask[person] & (filled < 1 - 1e-4)
 
 
 def _structure(label: int) -> str:

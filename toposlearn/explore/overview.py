@@ -13,7 +13,7 @@ from matplotlib.gridspec import GridSpec
 
 from toposlearn.data import PosedPeople, load_posed
 from toposlearn.explore.curves import color_of
-from toposlearn.explore.tokens_rgb import fit_basis, to_voxels
+from toposlearn.explore.tokens_rgb import fit_basis, share_in_words, to_voxels
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import set_seed
@@ -55,6 +55,8 @@ def plot_overview(
 ) -> Figure:
     """Rows: images, then tokens as colors for each network. Below: error across people with 95 % intervals.
 
+    The label of a row states the share of the variance of the features that its colors hold.
+
     Args:
         models: name -> network.
         people: posed people never trained on.
@@ -74,10 +76,11 @@ def plot_overview(
         ax.set_title(f"person {pair.index(person) + 1}, {modality}", size=10)
         _bare(ax, "image" if place == 0 else "")
     for row, (name, model) in enumerate(models.items(), start=1):
-        for place, colors in enumerate(_colors(model, people, columns, slices, stride)):
+        pictures, explained = _colors(model, people, columns, slices, stride)
+        for place, colors in enumerate(pictures):
             ax = figure.add_subplot(grid[row, place])
             ax.imshow(colors, origin="lower")
-            _bare(ax, LABELS.get(name, name) if place == 0 else "")
+            _bare(ax, f"{LABELS.get(name, name)}\n({share_in_words(explained)})" if place == 0 else "")
     _draw_errors(figure.add_subplot(grid[-1, :]), metrics, stride)
     return figure
 
@@ -89,8 +92,8 @@ def _middle(people: PosedPeople, person: int) -> int:
 
 def _colors(
     model: Taco, people: PosedPeople, columns: list[tuple[int, str]], slices: Mapping[int, int], stride: int
-) -> list[np.ndarray]:
-    """Token colors of one slice per column, (H, D, 3), in one basis for all."""
+) -> tuple[list[np.ndarray], float]:
+    """Token colors of one slice per column, (H, D, 3), in one basis for all, and the share of variance they hold."""
     tokens = {modality: encode(model, people, modality)[stride] for modality in {name for _, name in columns}}
     mask = people.token_mask(stride)
     chosen = [(tokens[modality][person], mask[person]) for person, modality in columns]
@@ -100,7 +103,7 @@ def _colors(
         colors = np.where(counted.numpy()[:, None], basis.colors(part), 0.0)
         volume = to_voxels(colors, stride, people.foreground.shape[2:])
         pictures.append(np.swapaxes(volume[:, :, slices[person]], 0, 1))
-    return pictures
+    return pictures, basis.explained
 
 
 def _bare(ax: Any, label: str) -> None:

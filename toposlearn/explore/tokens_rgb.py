@@ -1,6 +1,7 @@
-"""Tokens as colors: three principal components become red, green and blue, with one basis for everybody.
+"""Tokens as colors: three principal components become red, green and blue, with one basis for all people.
 
-Only with one basis does "the same color" mean "the same features", in two people or two modalities.
+With one basis equal features have equal colors, in two people or two modalities. The reverse does not hold: three
+components leave most of the variance of the features out, so a figure of colors states the share that they hold.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Basis:
 
     @property
     def explained(self) -> float:
-        """Share of the variance of the tokens that the three colors show."""
+        """Share of the variance of the tokens (unit length) that the three colors hold; to be stated beside them."""
         return float(self.pca.explained_variance_ratio_.sum())
 
     def colors(self, tokens: Tensor) -> NDArray[np.float64]:
@@ -39,6 +40,11 @@ class Basis:
         rows = _unit_rows(tokens)
         scaled = (self.pca.transform(rows) - self.low) / (self.high - self.low)
         return np.asarray(np.clip(scaled, 0, 1).reshape(*tokens.shape[:-1], 3))
+
+
+def share_in_words(explained: float) -> str:
+    """How much of the features colors hold, for the title of a figure: ``23 % of the variance``."""
+    return f"{explained:.0%}".replace("%", " % of the variance")
 
 
 def fit_basis(*tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Basis:
@@ -106,9 +112,10 @@ def plot_token_colors(
     masks: Mapping[str, Tensor] | None = None,
     plane: Plane = "axial",
     at: Mapping[str, float] | float = 0.0,
+    explained: Mapping[str, float] | None = None,
     title: str = "",
 ) -> Figure:
-    """The images in the first row, below them the colors of their tokens, a row a network.
+    """The images in the first row, below them the colors of their tokens, one row per network.
 
     Args:
         volumes: name of a column (a person, a modality) -> image (D, H, W).
@@ -118,13 +125,16 @@ def plot_token_colors(
         masks: name of a column -> (N,) bool; tokens outside are left out.
         plane: which plane.
         at: mm from the center, one for all or one for each column.
+        explained: name of a network -> share of the variance that its colors hold (`Basis.explained`), written above
+            its row.
         title: what to see.
     """
     places = at if isinstance(at, Mapping) else dict.fromkeys(volumes, at)
     panels = [Panel(volume, plane, places[name], spacing, title=name) for name, volume in volumes.items()]
     for network, colors in rows.items():
+        heading = network if explained is None else f"{network} ({share_in_words(explained[network])})"
         for name, volume in volumes.items():
             mask = None if masks is None else masks[name]
             overlay = color_overlay(colors[name], stride, tuple(volume.shape), mask)
-            panels.append(Panel(volume, plane, places[name], spacing, overlay, network))
+            panels.append(Panel(volume, plane, places[name], spacing, overlay, heading))
     return plot_panels(panels, len(volumes), title)
