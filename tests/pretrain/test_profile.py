@@ -71,6 +71,16 @@ def test_tokens_that_tell_the_place_agree_between_people(perfect):
     assert perfect["match_precision/next_person"].values.min() > 0.9
 
 
+def test_no_direction_is_called_better_in_which_chance_is_best(perfect):
+    for name, measure in perfect.items():
+        kind, gain = name.split("/")[0], measure.values.mean() - measure.null.mean()
+        if kind in ("effective_rank", "collapse"):
+            assert measure.better == "neither"
+            assert (gain < 0) == (kind == "effective_rank")  # random features: most directions, least in common
+        elif measure.better != "neither":
+            assert gain * (-1 if measure.better == "lower" else 1) > 0, name
+
+
 @pytest.mark.parametrize("name", [*KEPT, *FOUND])
 @pytest.mark.parametrize("of", ["same_person", "next_person"])
 def test_unrelated_tokens_are_at_their_null(unrelated, name, of):

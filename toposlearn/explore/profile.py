@@ -1,4 +1,4 @@
-"""The topology profile as a picture: a panel a measure, a dot with its interval a network, its null beside it."""
+"""The topology profile as a picture: one panel per measure; per network a dot, its interval and its null."""
 
 from __future__ import annotations
 
@@ -15,9 +15,10 @@ from toposlearn.explore.curves import color_of
 from toposlearn.pretrain.profile import MEASURES, Better, Profile, profile_metrics
 
 COLUMNS = 4
-_NAMES = {"kernel_alignment": "kernel alignment", "position_r2": "linear R² of position"}
+_NAMES = {"collapse": "mean cosine of tokens", "position_r2": "linear R² of position"}
+_UNITS = {"collapse": "1 would be a collapse", "effective_rank": "directions, 1 would be a collapse"}
 _ARROWS: dict[Better, str] = {"higher": "  ⟶", "lower": "  ⟵", "neither": ""}
-# Two dots a network: height above or below its row, and whether it is filled.
+# Two dots per network: height above or below its row, and whether it is filled.
 _DOTS = {
     "same_person": (-0.16, True),
     "next_person": (0.16, False),
@@ -29,12 +30,12 @@ _LEGEND = (
     Line2D([], [], ls="", marker="o", color="0.3", mfc="white", label="next person (or second modality)"),
     Line2D([], [], color="0.3", label="95 % interval over people"),
     Line2D([], [], color="0.3", ls=":", label="null: what chance gives"),
-    Line2D([], [], ls="", marker=r"$\longrightarrow$", ms=18, color="0.3", label="this way is better"),
+    Line2D([], [], ls="", marker=r"$\longrightarrow$", ms=18, color="0.3", label="this way is better (if any)"),
 )
 
 
 def plot_profile(profiles: Mapping[str, Profile], *, title: str = "") -> Figure:
-    """Networks side by side in every measure of topology; a value says something as far as it is away from its null.
+    """Networks side by side in every measure of topology; a value means something as far as it is away from its null.
 
     Args:
         profiles: name of a network -> its `topology_profile` on the same people.
@@ -73,7 +74,7 @@ def _draw_panel(ax: Axes, measure: str, metrics: Mapping[str, Mapping[str, Any]]
             unit = metric["unit"]
             _draw_dot(ax, metric, row + shift, color_of(name, row), filled)
     ax.set_title(_NAMES.get(measure, measure.replace("_", " ")) + _ARROWS[MEASURES[measure][0]], size=9.5)
-    ax.set_xlabel(unit, size=8.5, labelpad=1)
+    ax.set_xlabel(_UNITS.get(measure, unit), size=8.5, labelpad=1)
     ax.set_yticks(range(len(metrics)), list(metrics))
     ax.set_ylim(len(metrics) - 0.5, -0.5)
     ax.xaxis.set_major_locator(MaxNLocator(nbins=4))

@@ -42,7 +42,10 @@ WITHIN_MM = 24.0  # how near a match must be to count as right: one token of the
 Better = Literal["higher", "lower", "neither"]
 Values = Mapping[str, Tensor]
 
-# Which way is better, and the unit. How much is matched, and how much is position, is neither good nor bad in itself.
+# Which way is better, and the unit. A direction needs its null at the worse end. Random features have the highest rank
+# and the smallest mean cosine of all, so these two measure spread, not quality; together they show a collapse: tokens
+# of different places become alike, the cosine goes towards 1 and the rank falls. How much is matched, and how much is
+# position, is not quality either.
 MEASURES: dict[str, tuple[Better, str]] = {
     "neighbor_overlap": ("higher", "share"),
     "trustworthiness": ("higher", "0 to 1"),
@@ -52,8 +55,8 @@ MEASURES: dict[str, tuple[Better, str]] = {
     "matched_fraction": ("neither", "share"),
     "match_precision": ("higher", "share within {within_mm:g} mm"),
     "match_error": ("lower", "mm"),
-    "effective_rank": ("higher", "directions"),
-    "collapse": ("lower", "mean cosine"),
+    "effective_rank": ("neither", "directions"),
+    "collapse": ("neither", "mean cosine"),
     "position_r2": ("neither", "R²"),
 }
 
