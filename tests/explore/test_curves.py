@@ -68,6 +68,8 @@ def test_comparison_orders_variants_and_draws_intervals_and_controls():
     figure = plot_comparison({"metrics": metrics})
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
+    named = plot_comparison({"metrics": metrics}, names={"full": "**+ intra + inter (full)**"})
+    assert [text.get_text() for text in named.axes[0].get_yticklabels()] == ["untrained", "+ intra + inter (full)"]
     segment = ax.containers[0].lines[2][0].get_segments()[0]
     assert segment[:, 0].tolist() == [31, 36]
     lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines if not line.get_label().startswith("_")}

@@ -22,6 +22,7 @@ VARIANT_COLORS: dict[str, str] = {
     "intra": "#56B4E9",
     "inter": "#CC79A7",
     "full": "#0072B2",
+    "no_reconstruction": "#009E73",
     "shared_pose": "#D55E00",
 }
 TERMS = ("reconstruction", "intra", "inter")
@@ -177,7 +178,13 @@ def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "")
 
 
 def plot_comparison(
-    result: Result, metric: str = "across_people_error", stride: int = 8, *, anatomy: str = "A", title: str = ""
+    result: Result,
+    metric: str = "across_people_error",
+    stride: int = 8,
+    *,
+    anatomy: str = "A",
+    names: Mapping[str, str] | None = None,
+    title: str = "",
 ) -> Figure:
     """Value and interval of each variant; lines for the controls of the same name: chance, position, best token.
 
@@ -186,6 +193,8 @@ def plot_comparison(
         metric: which one.
         stride: token level.
         anatomy: label map family of the people measured.
+        names: variant -> what the table beside the figure calls it (`ROWS` of `toposlearn.downstream.table`); stars
+            are left out. A variant without a name here keeps its own.
         title: what to see.
 
     Raises:
@@ -202,6 +211,7 @@ def plot_comparison(
     known = [
         name for name, value in found.items() if name not in CONTROLS and value.get("null") != 0
     ]  # a difference is held against 0
+    words = names or {}
     variants = sorted(known, key=lambda name: [*VARIANT_COLORS, name].index(name))
     figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.9), layout="constrained")
     for row, name in enumerate(variants):
@@ -211,7 +221,7 @@ def plot_comparison(
     for control, (label, style) in CONTROLS.items():
         if control in found:
             ax.axvline(found[control]["value"], color="0.35", ls=style, lw=1.1, label=label)
-    ax.set_yticks(range(len(variants)), variants)
+    ax.set_yticks(range(len(variants)), [words.get(name, name).replace("*", "") for name in variants])
     ax.set_ylim(len(variants) - 0.4, -0.6)
     ax.set_xlim(left=0)
     ax.set_xlabel(f"{metric.replace('_', ' ')} ({found[variants[-1]].get('unit', 'share')})")
