@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import torch
 
+from toposlearn.anatomy import structure_of
 from toposlearn.explore import slices, task_figures
 
 
@@ -20,6 +21,17 @@ def test_segmentations_show_the_image_then_each_reading():
     figure = task_figures.plot_segmentations(torch.rand(8, 8, 8), {"truth": labels, "mask": labels > 0}, columns=3)
     assert [ax.get_title() for ax in figure.axes] == ["image", "truth", "mask"]
     assert [len(ax.images) for ax in figure.axes] == [1, 2, 2]
+
+
+def test_a_segmentation_names_its_largest_structures_in_their_colors():
+    labels = torch.zeros(8, 8, 8, dtype=torch.long)
+    labels[:2], labels[2:], labels[7:] = 102, 2, 1
+    figure = task_figures.plot_segmentations(torch.rand(8, 8, 8), {"truth": labels, "mask": labels > 0})
+    (legend,) = figure.legends
+    names = [structure_of(label).name.replace("-", " ") for label in (2, 1)]
+    assert [text.get_text() for text in legend.get_texts()] == names  # both sides are one entry
+    color = slices.label_overlay(np.array([2]), alpha=1)[0]
+    assert legend.get_patches()[0].get_facecolor()[:3] == pytest.approx(tuple(color[:3]))
 
 
 def test_structures_are_sorted_by_the_last_network_and_named():

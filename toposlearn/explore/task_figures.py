@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
+from matplotlib.patches import Patch
 from numpy.typing import NDArray
 
 from toposlearn.anatomy import STRUCTURES
 from toposlearn.explore.curves import color_of
-from toposlearn.explore.slices import Panel, Spacing, Volume, label_overlay, mask_overlay, plot_panels
+from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
 from toposlearn.explore.structures import Plane
 
 Floats = NDArray[np.float64]
+LEGEND = 12  # structures named below a segmentation, the largest first
 
 
 def plot_segmentations(
@@ -28,7 +31,7 @@ def plot_segmentations(
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """The same slice with each of several label volumes over it, the image alone first.
+    """The same slice with each of several label volumes over it, the image alone first; a legend of the largest.
 
     Args:
         volume: (D, H, W).
@@ -44,7 +47,25 @@ def plot_segmentations(
         array = np.asarray(one)
         overlay = mask_overlay(array, alpha=0.6) if array.dtype == bool else label_overlay(array, alpha=0.6)
         panels.append(Panel(volume, plane, at, spacing, overlay, name))
-    return plot_panels(panels, columns, title)
+    figure = plot_panels(panels, columns, title)
+    arrays = [np.asarray(one) for one in labels.values()]
+    _add_legend(figure, [cut(array, plane, at, spacing) for array in arrays if array.dtype != bool])
+    return figure
+
+
+def _add_legend(figure: Figure, slices: Sequence[Floats]) -> None:
+    """Colors of the structures with the largest area on slices of labels; one entry for both sides."""
+    area: Counter[str] = Counter()
+    colors = {}
+    for array in slices:
+        for label, count in zip(*np.unique(array[array > 0].astype(int), return_counts=True), strict=True):
+            name = structure_name(int(label)).removeprefix("left-").removeprefix("right-")
+            area[name] += int(count)
+            colors[name] = label_overlay(np.array([label]), alpha=1)[0]
+    named = [name for name, _ in area.most_common(LEGEND)]
+    handles = [Patch(color=colors[name], alpha=0.75, label=name.replace("-", " ")) for name in named]
+    if handles:
+        figure.legend(handles=handles, loc="outside lower center", ncols=4, fontsize=8, frameon=False)
 
 
 def structure_name(label: int) -> str:
