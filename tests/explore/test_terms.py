@@ -1,10 +1,12 @@
 """What each term changes: read from paired differences, said in a sentence, drawn with its interval."""
 
+import json
+
 import matplotlib
 import pytest
 from matplotlib import pyplot as plt
 
-from toposlearn.explore.terms import change_in_words, plot_changes, term_changes
+from toposlearn.explore.terms import change_in_words, plot_changes, read_result, term_changes, variants_table
 
 matplotlib.use("Agg")
 
@@ -61,3 +63,22 @@ def test_every_change_is_a_row_with_its_interval_beside_zero():
     ]
     bars = [collection.get_segments()[0] for collection in ax.collections]
     assert [tuple(bar[:, 0]) for bar in bars] == [pytest.approx((each.low, each.high)) for each in found]
+
+
+def test_the_table_has_a_row_for_each_variant_that_was_measured():
+    cell = {"value": 23.14, "low": 20.9, "high": 25.4}
+    measured = {f"A/{name}/stride8/{kind}_error": cell for name in ("full", "position") for kind in ("same_person",)}
+    measured |= {"A/full/stride8/across_people_error": cell, "A/full/stride8/probe_T1w_T2w": cell | {"value": 0.21}}
+    table = variants_table(measured, "A", (8,), spacing=3.0)
+    assert list(table.index) == ["full", "position"]
+    assert table.loc["full", "across people, 24 mm"] == "23.1 [20.9, 25.4]"
+    assert table.loc["position", "across people, 24 mm"] == "–"
+    assert list(table.loc["full"])[2:] == ["", "0.210", ""]
+    assert variants_table(measured, "B", (8,), spacing=3.0).empty
+
+
+def test_weights_without_results_have_no_metrics(tmp_path):
+    assert read_result(tmp_path) == {"metrics": {}, "seeds": []}
+    result = {"metrics": {"x": {"value": 1.0}}, "seeds": [0, 1]}
+    (tmp_path / "results.json").write_text(json.dumps(result))
+    assert read_result(tmp_path) == result

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any, NamedTuple
 
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 
+from toposlearn.downstream.table import PROBES, result_cell
 from toposlearn.explore.curves import color_of
 
+Metrics = Mapping[str, Mapping[str, Any]]
+VARIANTS = ("untrained", "reconstruction", "intra", "inter", "no_reconstruction", "full")
+CONTROLS = ("position", "centered", "floor")
+NOTHING: Mapping[str, Any] = {"metrics": {}, "seeds": []}
 WITHOUT = {"reconstruction": "no_reconstruction", "intra": "inter", "inter": "intra"}  # term -> the variant without it
 
 
@@ -29,7 +37,42 @@ class Change(NamedTuple):
         return self.low <= 0 <= self.high
 
 
-def term_changes(metrics: Mapping[str, Mapping[str, Any]]) -> list[Change]:
+def read_result(weights: str | Path) -> Mapping[str, Any]:
+    """The content of ``results.json`` beside the weights; without metrics and seeds where there is no such file."""
+    file = Path(weights) / "results.json"
+    found: Mapping[str, Any] = json.loads(file.read_text(encoding="utf-8")) if file.exists() else NOTHING
+    return found
+
+
+def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
+    """A row per variant and control that was measured; errors in mm with their intervals, Dice of the probes.
+
+    Args:
+        metrics: of ``results.json``.
+        anatomy: ``A`` or ``B``.
+        strides: token levels, in voxels.
+        spacing: mm a voxel.
+    """
+    columns = {
+        f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"stride{stride}/{kind}_error"
+        for stride in strides
+        for kind in ("same_person", "across_people")
+    }
+    probes = {" -> ".join(name.split("_")[1:]): f"stride{min(strides)}/{name}" for name in PROBES}
+    rows = {}
+    for name in (*VARIANTS, *CONTROLS):
+        if f"{anatomy}/{name}/{next(iter(columns.values()))}" in metrics:
+            row = {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in columns.items()}
+            row |= {f"probe {title}": _short(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in probes.items()}
+            rows[name] = row
+    return pd.DataFrame(rows).T
+
+
+def _short(value: Mapping[str, Any] | None) -> str:
+    return "" if value is None else f"{value['value']:.3f}"
+
+
+def term_changes(metrics: Metrics) -> list[Change]:
     """What every term changes, for each anatomy and token level; nothing for a term that no run lacks alone.
 
     Args:
@@ -71,7 +114,7 @@ def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> 
         spacing: mm a voxel.
         title: what to see.
     """
-    figure, ax = plt.subplots(figsize=(7.2, 0.34 * len(changes) + 1.2), layout="constrained")
+    figure, ax = plt.subplots(figsize=(8.0, 0.34 * len(changes) + 1.4), layout="constrained")
     for row, change in enumerate(changes):
         ends = [[change.value - change.low], [change.high - change.value]]
         ax.errorbar(change.value, row, xerr=ends, fmt="o", ms=6, capsize=3, color=color_of(change.term))
@@ -79,7 +122,7 @@ def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> 
     ax.set_yticks(range(len(changes)), names)
     ax.set_ylim(len(changes) - 0.4, -0.6)
     ax.axvline(0, color="0.35", lw=1.1)
-    ax.set_xlabel("error between two people with the term, minus without it (mm): left of 0 the term helps")
+    ax.set_xlabel("error with the term minus without it (mm)\nleft of 0 the term helps")
     ax.grid(axis="x", color="0.92")
     ax.set_title(title or "Dot: mean over people and seeds. Bar: 95 % interval.", size=10)
     return figure
