@@ -256,6 +256,9 @@ def test_all_leaves_data_that_is_there_alone_and_passes_other_folders_on(course,
     calls = stand_in("toposlearn.cohort", "write_cohort")
     assert cli.execute(["all", "--data", "mine", "--out", "book"]) == 0
     assert calls == []
+    assert capsys.readouterr().err == ""
+    assert cli.execute(["all", "--data", "mine", "--out", "again", "--subjects", "8"]) == 0
+    assert capsys.readouterr().err == "note: --subjects 8 is not used: mine is there\n"
     first, second = run.read_record(course / "book")
     assert first.parameters == {"DATA": str(course / "mine"), "RESULTS": str(course / "book" / "results")}
     assert second.parameters == {}

@@ -159,13 +159,64 @@ def test_a_matcher_changes_the_matcher_and_its_gates_only():
         with_variant(preset("lab"), "intra-oracle")
 
 
-def test_released_sets_all_that_the_released_code_does_and_says_so():
-    loss = LossConfig(released=True, form="cross", margin_intra=0.7, matcher="oracle", inter_start=100)
-    assert {name: getattr(loss, name) for name in RELEASED} == RELEASED
-    assert with_variant(preset("lab"), "released").loss.scrambled
+def test_released_replaces_all_that_the_released_code_does_and_says_so():
     config = preset("lab").replace(loss={"released": True})
+    assert {name: getattr(config.loss, name) for name in RELEASED} == RELEASED
+    unmarked = config.replace(loss={name: getattr(preset("lab").loss, name) for name in ("released", *RELEASED)})
+    assert unmarked == preset("lab")  # and nothing else
     assert TacoConfig.from_dict(config.to_dict()) == config
     assert config.to_dict()["loss"]["margin_intra"] == 0.05
+
+
+OTHERWISE = {
+    "scrambled": False,
+    "foreground": True,
+    "directions": "mean",
+    "form": "cross",
+    "metric": "euclidean",
+    "margin_intra": 0.3,
+    "negatives": "semi_hard",
+    "matcher": "nearest",
+    "min_similarity": 0.5,
+    "ratio": 0.9,
+    "max_distance": 40.0,
+    "inter_start": 3,
+}
+
+
+@pytest.mark.parametrize("name", RELEASED)
+def test_a_given_value_that_contradicts_released_is_refused_never_overwritten(name):
+    value = OTHERWISE[name]
+    message = rf"loss.released stands for {name}={RELEASED[name]!r} \(got {value!r}\)"
+    with pytest.raises(ValueError, match=message):
+        preset("lab").replace(loss={"released": True, name: value})
+    with pytest.raises(ValueError, match=message):
+        preset("lab").replace(loss={"released": True}).replace(loss={name: value})
+    with pytest.raises(ValueError, match=message):
+        LossConfig(**RELEASED | {"released": True, name: value})
+    saved = preset("lab").replace(loss={"released": True}).to_dict()
+    saved["loss"][name] = value
+    with pytest.raises(ValueError, match=message):
+        TacoConfig.from_dict(saved)
+
+
+def test_released_alone_names_what_is_missing_and_the_remedy():
+    with pytest.raises(ValueError, match=r"scrambled=True \(got False\), .*config.replace\(loss={'released': True}\)"):
+        LossConfig(released=True)
+
+
+def test_saved_settings_of_every_age_can_be_read():
+    """Some files name fewer settings than there are now; shipped weights carry such a one."""
+    assert TacoConfig.from_dict({"loss": {"released": False}}) == TacoConfig()
+    old = TacoConfig.from_dict({"loss": {"released": True, "margin_intra": 0.05, "form": "within"}})
+    assert old == TacoConfig().replace(loss={"released": True})
+
+
+def test_the_released_variant_of_the_paper_s_preset_has_the_released_code_s_weights():
+    loss = with_variant(preset("paper"), "released").loss
+    assert (loss.weight_reconstruction, loss.weight_intra, loss.weight_inter) == (1, 10, 10)
+    assert loss.directions == "sum"
+    assert {name: getattr(loss, name) for name in RELEASED} == RELEASED
 
 
 def test_scrambled_changes_the_tokens_only():
@@ -186,3 +237,46 @@ def test_scrambled_changes_the_tokens_only():
 def test_gates_that_nothing_can_pass_are_refused(loss, message):
     with pytest.raises(ValueError, match=message):
         LossConfig(**loss)
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "message"),
+    [
+        ("volume", {"modalities": ("T1w", "T2w", "T1w")}, "volume.modalities must differ from each other"),
+        ("augment", {"misregister_alike": True}, "augment.misregister_alike needs a misregister_shift or _rotation"),
+        ("model", {"top_down": False, "token_features": 96}, "model.token_features is read with top_down only: leave"),
+        ("model", {"token_strides": (8, 8)}, "model.token_strides must differ from each other"),
+        ("loss", {"temperature": 0.2}, "loss.temperature is read with the matcher 'sinkhorn' only: leave it at 0.05"),
+        ("loss", {"matcher": "nearest", "dustbin": 0.5}, r"loss.dustbin is read with .* choose that \(got 0.5\)"),
+        ("loss", {"token_levels": ()}, "loss.token_levels must name at least one level, or be None"),
+        ("loss", {"token_levels": (8, 8)}, "loss.token_levels must differ from each other"),
+        ("loss", {"token_levels": (8, 32)}, r"loss.token_levels \[32\] are not among the model's levels \(4, 8\)"),
+        ("loss", {"inter_start": 600}, "loss.inter_start 600 must be below train.steps 600"),
+        ("train", {"clip_norm": 0.0}, "train.clip_norm must be positive, got 0.0"),
+        ("train", {"warmup_steps": -1}, "train.warmup_steps and train.score_every must be >= 0"),
+        ("train", {"score_every": -1}, "train.warmup_steps and train.score_every must be >= 0"),
+        ("train", {"score_people": 1}, "train.score_people must be >= 2, people to compare, got 1"),
+    ],
+)
+def test_a_value_that_nothing_would_read_is_refused(section, values, message):
+    with pytest.raises(ValueError, match=message):
+        preset("lab").replace(**{section: values})
+
+
+def test_settings_are_taken_where_something_reads_them():
+    config = preset("lab").replace(
+        augment={"misregister_alike": True, "misregister_shift": 5.0},
+        model={"token_features": 96},
+        loss={"matcher": "sinkhorn", "temperature": 0.2, "dustbin": 0.5, "token_levels": (8,), "inter_start": 599},
+    )
+    assert (config.loss.temperature, config.loss.dustbin, config.model.token_features) == (0.2, 0.5, 96)
+
+
+def test_a_variant_is_what_its_name_says_or_refused():
+    """Formerly `full` of a configuration without intra was called full."""
+    bare = preset("lab").replace(loss={"weight_intra": 0.0})
+    with pytest.raises(ValueError, match=r"variant 'full' needs loss.weight_intra above 0"):
+        with_variant(bare, "full")
+    assert with_variant(bare, "inter").loss == with_variant(preset("lab"), "inter").loss
+    with pytest.raises(ValueError, match="variant 'full' is made of variant 'full', got 'reconstruction'"):
+        with_variant(with_variant(preset("lab"), "reconstruction"), "full")

@@ -35,6 +35,13 @@ __all__ = [
 
 VARIANTS = ("reconstruction", "intra", "inter", "full", "no_reconstruction", "shared_pose")
 STUDIED = ("scrambled", "released")  # what not to do
+TERMS = ("reconstruction", "intra", "inter")
+TERMS_OF = {  # of a variant that has not all of them
+    "reconstruction": ("reconstruction",),
+    "intra": ("reconstruction", "intra"),
+    "inter": ("reconstruction", "inter"),
+    "no_reconstruction": ("intra", "inter"),
+}
 MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two people: settings of the loss by name
     "nearest": {"matcher": "nearest"},
     "mutual": {"matcher": "mutual"},
@@ -51,8 +58,12 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``: full
     without the reconstruction term; ``shared_pose``: full as the method describes it, a person's two modalities in one
     pose, every distance of the intra term read in one modality; ``scrambled``: full, but for tokens that are no places,
-    and ``released``: full with the loss of the released code, both for study only; ``inter-oracle``, ``full-random``
-    and the like: a name of `MATCHERS` after a variant that has an inter term.
+    and ``released``: full with the loss of the released code, which sums both directions, at half the weights (so that
+    10 there is 20 here), both for study only; ``inter-oracle``, ``full-random`` and the like: a name of `MATCHERS`
+    after a variant that has an inter term.
+
+    Raises:
+        ValueError: an unknown variant, one of a configuration that is no longer ``full``, or a term it needs is off.
     """
     terms, _, matcher = variant.partition("-")
     known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
@@ -61,17 +72,18 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
         f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, "
         f"or inter-MATCHER or full-MATCHER with a matcher of {', '.join(MATCHERS)}",
     )
+    require(config.variant == "full", f"variant {variant!r} is made of variant 'full', got {config.variant!r}")
+    weights = {term: getattr(config.loss, f"weight_{term}") for term in TERMS}
+    off = [term for term in TERMS_OF.get(terms, TERMS) if weights[term] == 0]
+    require(not off, f"variant {variant!r} needs loss.weight_{', loss.weight_'.join(off)} above 0")
     if terms == "shared_pose":
         return config.replace(variant=variant, augment={"shared_pose": True}, loss={"form": "within"})
-    if terms in STUDIED:
-        return config.replace(variant=variant, loss={terms: True})
     changed: dict[str, Any] = dict(MATCHERS.get(matcher, {}))
-    if terms == "no_reconstruction":
-        changed["weight_reconstruction"] = 0.0
-    if terms in ("reconstruction", "inter"):
-        changed["weight_intra"] = 0.0
-    if terms in ("reconstruction", "intra"):
-        changed["weight_inter"] = 0.0
+    changed |= {f"weight_{term}": 0.0 for term in TERMS if term not in TERMS_OF.get(terms, TERMS)}
+    if terms in STUDIED:
+        changed[terms] = True
+    if terms == "released":
+        changed |= {f"weight_{term}": weights[term] / 2 for term in ("intra", "inter")}
     return config.replace(variant=variant, loss=changed)
 
 

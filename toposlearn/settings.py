@@ -1,6 +1,7 @@
 """Every setting of a run, frozen and validated.
 
-A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else.
+A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else. A value
+that is given is used or refused, never overwritten; the settings of a term are read unless its weight is 0.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
-RELEASED: dict[str, Any] = {  # what the alignment terms of the released code do, whatever is configured there
+RELEASED: dict[str, Any] = {  # what ``released`` stands for: the alignment terms of the released code
     "scrambled": True,
     "foreground": False,
     "directions": "sum",
@@ -46,6 +47,7 @@ class VolumeConfig:
         require(len(self.shape) == 3 and min(self.shape) > 0, f"volume.shape must be three sizes, got {self.shape}")
         require(self.spacing > 0, f"volume.spacing must be positive (mm), got {self.spacing}")
         require(len(self.modalities) >= 1, "volume.modalities must name at least one modality")
+        _require_different("volume.modalities", self.modalities)
 
 
 @dataclass(frozen=True)
@@ -72,6 +74,8 @@ class AugmentConfig:
         moves = (self.rotation, self.shift, self.misregister_shift, self.misregister_rotation)
         require(min(*moves, self.scale, self.gamma, self.noise) >= 0, "augment values must be >= 0")
         require(self.scale < 1 and self.gamma < 1, "augment.scale and augment.gamma must be below 1")
+        moved = self.misregister_shift > 0 or self.misregister_rotation > 0
+        require(moved or not self.misregister_alike, "augment.misregister_alike needs a misregister_shift or _rotation")
 
 
 @dataclass(frozen=True)
@@ -85,7 +89,7 @@ class ModelConfig:
     num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
     use_v2: bool = True
     top_down: bool = True  # feed fine tokens from deeper stages
-    token_features: int = 48  # F, with top_down
+    token_features: int = 48  # F, with top_down; without, a token has the channels of its stage
     token_strides: tuple[int, ...] = (4, 8)
     reconstruct_stride: int = 4  # the token level, or stage, that the decoder reads
 
@@ -97,6 +101,8 @@ class ModelConfig:
         for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
             require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
         require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
+        _require_different("model.token_strides", self.token_strides)
+        _require_read(self, "model", ("token_features",), self.top_down, "top_down")
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
@@ -111,7 +117,11 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Every variant of the total loss. ``released=True`` sets all that `RELEASED` lists: for study only."""
+    """Every variant of the total loss.
+
+    ``released`` says that all of `RELEASED` holds, for study only; with any other value of these it is refused. What
+    sets them all is ``config.replace(loss={"released": True})``.
+    """
 
     weight_reconstruction: float = 1.0
     weight_intra: float = 1.0
@@ -122,7 +132,9 @@ class LossConfig:
     form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b, or in a
     metric: Literal["cosine", "euclidean"] = "cosine"  # of graphs, mutual matches and rankings
     negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
-    token_levels: tuple[int, ...] | None = None  # strides the alignment terms use; None: all of the model's
+    token_levels: tuple[int, ...] | None = (
+        None  # strides the alignment terms use; None: all of the model's (released: the deepest)
+    )
     max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more
     matcher: Literal["nearest", "mutual", "sinkhorn", "oracle", "random"] = "mutual"  # oracle: the cohort's truth
     min_similarity: float | None = None  # gate: cosine similarity a match must reach
@@ -131,15 +143,13 @@ class LossConfig:
     inter_start: int = 0  # warm-up of the inter term: it is off before this step
     temperature: float = 0.05  # of the sinkhorn matcher: cosine similarity that counts as a difference
     dustbin: float = 0.25  # of the sinkhorn matcher: similarity below which no match is the better answer
-    foreground: bool = True  # air is no anchor, positive, negative or match
+    foreground: bool = True  # air is no anchor, positive, negative or match; not read for scrambled tokens
     scrambled: bool = False  # tokens from a feature map whose channels were never moved last: groups, not places
     directions: Literal["mean", "sum"] = "mean"  # of the two directions of each alignment term
     released: bool = False
 
     def __post_init__(self) -> None:
-        if self.released:
-            for name, value in RELEASED.items():
-                object.__setattr__(self, name, value)
+        _require_released(self)
         weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
         require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
         require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
@@ -150,6 +160,10 @@ class LossConfig:
             value = getattr(self, name)
             within = value is None or limits[0] <= value <= limits[1]
             require(within, f"loss.{name} must be between {limits[0]} and {limits[1]}, got {value}")
+        _require_read(self, "loss", ("temperature", "dustbin"), self.matcher == "sinkhorn", "the matcher 'sinkhorn'")
+        levels = self.token_levels
+        require(levels is None or len(levels) > 0, "loss.token_levels must name at least one level, or be None: all")
+        _require_different("loss.token_levels", levels or ())
         placeless = self.scrambled and (self.matcher == "oracle" or self.max_distance is not None)
         require(not placeless, "loss.scrambled tokens have no place: no oracle and no loss.max_distance with them")
         require(
@@ -184,6 +198,10 @@ class TrainConfig:
         require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
         require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
+        require(self.clip_norm > 0, f"train.clip_norm must be positive, got {self.clip_norm}")
+        counts = (self.warmup_steps, self.score_every)
+        require(min(counts) >= 0, f"train.warmup_steps and train.score_every must be >= 0, got {counts}")
+        require(self.score_people >= 2, f"train.score_people must be >= 2, people to compare, got {self.score_people}")
         require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
         require(
             self.precision in ("no", "bf16", "fp16"),
@@ -209,11 +227,22 @@ class TacoConfig:
             all(side % size == 0 for side in self.volume.shape),
             f"volume.shape {self.volume.shape} must be a multiple of {size}, the encoder's deepest stride",
         )
+        available = self.model.token_strides
+        missing = sorted(set(self.loss.token_levels or ()) - set(available))
+        require(not missing, f"loss.token_levels {missing} are not among the model's levels {available}")
+        start, steps = self.loss.inter_start, self.train.steps
+        require(
+            self.loss.weight_inter == 0 or start < steps,
+            f"loss.inter_start {start} must be below train.steps {steps}, or the inter term would never be on",
+        )
 
     def replace(self, **sections: Any) -> TacoConfig:
-        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``."""
+        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``.
+
+        ``loss={"released": True}`` also changes all that `RELEASED` lists.
+        """
         changed = {
-            name: dataclasses.replace(getattr(self, name), **value) if isinstance(value, dict) else value
+            name: dataclasses.replace(getattr(self, name), **_complete(value)) if isinstance(value, dict) else value
             for name, value in sections.items()
         }
         return dataclasses.replace(self, **changed)
@@ -241,7 +270,7 @@ def _build(kind: type, values: dict[str, Any]) -> Any:
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
     require(not unknown, f"unknown setting {', '.join(unknown)} in {kind.__name__}")
-    read = {name: _read(hints[name], value) for name, value in values.items()}
+    read = {name: _read(hints[name], value) for name, value in _complete(values).items()}
     return kind(**read)
 
 
@@ -249,3 +278,29 @@ def _read(hint: Any, value: Any) -> Any:
     if dataclasses.is_dataclass(hint):
         return _build(cast(type, hint), value)
     return tuple(value) if isinstance(value, list) else value
+
+
+def _complete(values: dict[str, Any]) -> dict[str, Any]:
+    """Settings by name; with ``released`` also those of `RELEASED` that are not among them."""
+    return RELEASED | values if values.get("released") else values
+
+
+def _require_released(loss: LossConfig) -> None:
+    """Raise ValueError when ``released`` is set, but not all that it stands for."""
+    different = {name: getattr(loss, name) for name, value in RELEASED.items() if getattr(loss, name) != value}
+    told = ", ".join(f"{name}={RELEASED[name]!r} (got {value!r})" for name, value in different.items())
+    remedy = "leave these to config.replace(loss={'released': True}), or do without released"
+    require(not (loss.released and different), f"loss.released stands for {told}: {remedy}")
+
+
+def _require_read(settings: Any, section: str, names: tuple[str, ...], read: bool, reader: str) -> None:
+    """Raise ValueError for a changed setting that nothing would read."""
+    for one in dataclasses.fields(settings):
+        changed = one.name in names and getattr(settings, one.name) != one.default
+        told = f"{section}.{one.name} is read with {reader} only: leave it at {one.default!r}, or choose that"
+        require(read or not changed, f"{told} (got {getattr(settings, one.name)!r})")
+
+
+def _require_different(name: str, values: tuple[Any, ...]) -> None:
+    """Raise ValueError when a value comes twice."""
+    require(len(set(values)) == len(values), f"{name} must differ from each other, got {values}")

@@ -92,7 +92,7 @@ def test_directions_may_be_summed():
 def test_released_does_what_the_released_code_does():
     """Scrambled tokens of the deepest level, air included, directions summed, negatives without a match."""
     a, b = output(0), output(1)
-    terms = loss_of(released=True, margin_intra=0.7, form="cross", matcher="random")(a, b, generator=generator(1))
+    terms = loss_of(released=True)(a, b, generator=generator(1))
     x, y = (scrambled_tokens(each.tokens[8]) for each in (a, b))
     source = {"k": 5, "generator": generator(1)}
     intra = sum(intra_instance_loss(s, t, margin=0.05, **source) for s, t in ((x, y), (y, x)))

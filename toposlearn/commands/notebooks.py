@@ -69,7 +69,9 @@ def course(out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("s
 def everything(
     out: Annotated[Path, typer.Option(help="Folder of the book.")] = OUT,
     data: DataOption = DATA,
-    subjects: Annotated[int, typer.Option(help="People to simulate where there is no data.")] = 64,
+    subjects: Annotated[
+        int | None, typer.Option(help="People to simulate where there is no data; 64 unless given.")
+    ] = None,
 ) -> None:
     """Simulate the cohort if there is none, run every numbered notebook, write the book."""
     from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
@@ -79,8 +81,11 @@ def everything(
     if not (data / "participants.tsv").exists():  # written last
         from toposlearn.cohort import write_cohort
 
+        subjects = 64 if subjects is None else subjects
         typer.echo(f"Simulating {subjects} people in {data}")
         write_cohort(data, subjects=subjects)
+    elif subjects is not None:
+        typer.echo(f"note: --subjects {subjects} is not used: {data} is there", err=True)
     (out / "notebooks.json").unlink(missing_ok=True)
     _run_book(paths, out, default_paths(data, out), book=True)
 
