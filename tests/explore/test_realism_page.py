@@ -1,5 +1,6 @@
 """The realism page of six simulated people: files in, page, table and result out."""
 
+import dataclasses
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from matplotlib import pyplot as plt
 from typer.testing import CliRunner
 
 from toposlearn import cli
+from toposlearn.cohort.realism_shapes import shared_pairs
 from toposlearn.commands import app
 from toposlearn.explore.realism import write
 from toposlearn.explore.realism.image_rows import image_rows
@@ -21,6 +23,7 @@ from toposlearn.explore.realism.people import measure_folder
 from toposlearn.explore.realism.row import NOT_JUDGED, Row, resampled, row_of
 from toposlearn.explore.realism.shape_rows import healthy_of, shape_rows
 from toposlearn.explore.realism.shortcomings import shortcomings
+from toposlearn.statistics import bootstrap_people
 
 matplotlib.use("Agg")
 
@@ -180,10 +183,37 @@ def test_a_row_has_the_mean_the_people_and_an_interval():
     (row,) = row_of("group", "name", [1.0, 2.0, 3.0, np.nan], "ml")
     assert (row.value, row.n, row.verdict) == (2.0, 3, NOT_JUDGED)
     assert row.people == pytest.approx((1.1, 2.9))
-    assert row.interval[0] < 2 < row.interval[1]
+    assert row.interval == bootstrap_people(np.array([[1.0, 2.0, 3.0]]))
     assert list(row_of("group", "name", [np.nan])) == []
-    spread = resampled("group", "sd", pd.DataFrame({"x": np.arange(30.0)}), lambda table: float(table["x"].std()))
-    assert spread.interval[0] < spread.value < spread.interval[1]
+
+
+def donor_volumes():
+    """Volumes of two made-up donors, ml."""
+    large, small = ("thalamus", "caudate", "putamen", "pallidum"), ("hippocampus", "amygdala", "accumbens")
+    columns = {f"volume/{name}": [10.0, 12.0] for name in large}
+    return pd.DataFrame(columns | {f"volume/{name}": [5.0, 6.0] for name in small})
+
+
+def test_a_number_of_a_group_has_the_interval_of_few_people():
+    """Six people: 1.4 times as wide as the plain percentile interval, drawn here in a loop."""
+    people = pd.DataFrame({"x": [1.0, 2.0, 4.0, 7.0, 11.0, 12.0]})
+    row = resampled("group", "mean", people, lambda table: float(table["x"].mean()))
+    drawn = np.random.default_rng(1).integers(6, size=(5000, 6))
+    plain = np.diff(np.percentile(people["x"].to_numpy()[drawn].mean(axis=1), [2.5, 97.5]))[0]
+    assert (row.value, row.n, row.people) == (pytest.approx(37 / 6), 6, None)
+    assert 1.25 < np.diff(row.interval)[0] / plain < 1.5
+    assert resampled("group", "mean", people[:1], lambda table: float(table["x"].mean())).interval is None
+
+
+def test_neighbors_that_two_people_share_have_an_interval_over_people(measured):
+    """Pairs of people are not independent: people are drawn again."""
+    shares = [{(2, 3), (3, 4)}, {(2, 3)}, {(2, 3), (3, 4), (2, 4)}, {(3, 4)}]
+    four = dataclasses.replace(measured, touching=dict(enumerate(shares)))
+    rows = shape_rows(four, donor_volumes(), {"x": {(2, 3), (3, 4), (2, 4)}, "y": {(2, 3)}})
+    (row,) = [row for row in rows if row.name == "neighbors that two people share"]
+    pairs = np.array([[shared_pairs(one, other) for other in shares] for one in shares])
+    assert row.value == pytest.approx(pairs[np.triu_indices(4, k=1)].mean())
+    assert row.interval == pytest.approx(bootstrap_people(pairs[None]))
 
 
 def test_verdicts_are_counted_and_numbers_are_short():
@@ -195,10 +225,8 @@ def test_verdicts_are_counted_and_numbers_are_short():
 
 def test_shortcomings_are_told_with_their_numbers_or_left_out(measured):
     templates = pd.DataFrame({"ratio/cortex": [0.8, 0.9], "texture": [0.008, 0.009]})
-    donors = pd.DataFrame({f"volume/{name}": [10.0, 12.0] for name in ("thalamus", "caudate", "putamen", "pallidum")})
+    donors = donor_volumes()
     touching = {"a": {(2, 3)}, "b": {(2, 3), (3, 4)}}
-    for name in ("hippocampus", "amygdala", "accumbens"):
-        donors[f"volume/{name}"] = [5.0, 6.0]
     rows = [*image_rows(measured.images, templates), *shape_rows(measured, donors, touching)]
     told = shortcomings(rows, donors)
     assert any("0.80 to 0.90" in sentence for sentence in told)

@@ -10,7 +10,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from toposlearn.cohort.published import Published, verdict
-from toposlearn.statistics import bootstrap_people
+from toposlearn.statistics import bootstrap_number, bootstrap_people
 
 Floats = NDArray[np.float64]
 Interval = tuple[float, float]
@@ -71,11 +71,9 @@ def row_of(group: str, name: str, values: object, unit: str = "", reference: Pub
 
 
 def resampled(group: str, name: str, people: pd.DataFrame, of: Callable[[pd.DataFrame], float]) -> Row:
-    """The row of a number that only a group has, with its interval from people drawn again, 500 times."""
-    generator = np.random.default_rng(0)
-    drawn = [of(people.iloc[generator.integers(len(people), size=len(people))]) for _ in range(500)]
-    low, high = np.nanpercentile(drawn, [2.5, 97.5]).tolist()
-    return Row(group, name, of(people), None, (low, high), len(people))
+    """The row of a number that only a group has, with its interval from people drawn again; one person has none."""
+    interval = bootstrap_number(lambda drawn: of(people.iloc[drawn]), len(people)) if len(people) > 1 else None
+    return Row(group, name, of(people), None, interval, len(people))
 
 
 def columns(table: pd.DataFrame, prefix: str) -> dict[str, Floats]:

@@ -17,6 +17,7 @@ from toposlearn.cohort.realism_shapes import shared_pairs
 from toposlearn.explore.realism.people import Measured
 from toposlearn.explore.realism.person import RINGS
 from toposlearn.explore.realism.row import Row, columns, judged, resampled, row_of
+from toposlearn.statistics import bootstrap_people
 
 DONOR_STRUCTURES = ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala", "accumbens")
 LOBES = ("frontal-cortex", "parietal-cortex", "temporal-cortex", "occipital-cortex", "insula")
@@ -129,11 +130,14 @@ def _sameness(measured: Measured, donors: Mapping[str, set[tuple[int, int]]]) ->
     kept = {label for pair in allowed for label in pair}
     ours = [{pair for pair in pairs if kept.issuperset(pair)} for pairs in measured.touching.values()]
     real = [shared_pairs(a, b) for a, b in combinations(donors.values(), 2)]
-    both = [shared_pairs(a, b) for a, b in combinations(ours, 2)]
+    both = np.zeros((len(ours), len(ours)))
+    for (a, mine), (b, other) in combinations(enumerate(ours), 2):
+        both[a, b] = both[b, a] = shared_pairs(mine, other)
     text = f"{min(real):.2f} to {max(real):.2f} (pairs of six donors)"
     reference = Published(min(real), max(real), text, ("donors",))
-    for row in row_of("one brain, bent", "neighbors that two people share", both):
-        yield judged(replace(row, interval=None), reference)  # pairs are not independent
+    interval = bootstrap_people(both[None]) if len(ours) > 2 else None  # pairs are not independent: people are
+    for row in row_of("one brain, bent", "neighbors that two people share", both[np.triu_indices_from(both, k=1)]):
+        yield judged(replace(row, interval=interval), reference)
 
 
 def _aging(people: pd.DataFrame) -> Iterator[Row]:
