@@ -1,7 +1,7 @@
 import numpy as np
 import pytest
 
-from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structure
+from toposlearn.anatomy import load_donor_map, load_label_map, structure
 from toposlearn.cohort import realism_shapes as shapes
 from toposlearn.cohort.head import load_head
 
@@ -61,6 +61,18 @@ def test_structures_touch_when_they_share_enough_faces():
     assert shapes.shared_pairs({(1, 2), (2, 3)}, {(2, 3), (3, 4)}) == pytest.approx(1 / 3)
 
 
-def test_neighbors_are_found_whichever_way_a_label_map_is_stored():
-    label_map = LabelMap(np.zeros((1, 1, 1), dtype=np.int16), np.eye(4), "x", "y")
-    assert shapes.touching_pairs(label_map.labels) == set()
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])
+@pytest.mark.parametrize("order", ["C", "F"])
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_neighbors_are_found_whichever_way_a_label_map_is_stored(dtype, order, axis):
+    """Turned, in another order in memory, or in a type in which labels times labels would overflow."""
+    labels = np.zeros((6, 5, 5), dtype=dtype)
+    labels[:3], labels[3:] = 101, 2
+    stored = np.asarray(np.flip(np.moveaxis(labels, 0, axis), axis=axis), order=order)
+    assert stored.dtype == dtype
+    assert shapes.touching_pairs(stored, least=25) == {(2, 101)}
+    assert shapes.touching_pairs(stored, least=26) == set()
+
+
+def test_a_single_voxel_has_no_neighbors():
+    assert shapes.touching_pairs(np.ones((1, 1, 1), dtype=np.int16)) == set()

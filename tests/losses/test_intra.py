@@ -1,11 +1,14 @@
 import math
 
+import numpy as np
 import pytest
 import torch
 from draws import generator, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from naive_losses import naive_intra
+from scipy.special import roots_jacobi
+from scipy.stats import norm
 
 from toposlearn.losses import intra_instance_loss
 from toposlearn.topology import nearest_neighbors, sample_negatives
@@ -104,10 +107,27 @@ def test_grows_with_the_margin():
     assert losses[0] < losses[-1]
 
 
-def test_unrelated_features_sit_above_the_margin():
-    """The expectation a notebook quotes: two independent distances, so at least the margin on average."""
-    a, b = tokens(4, 216, 32), tokens(4, 216, 32, seed=1)
-    assert 0.05 < float(intra_instance_loss(a, b, generator=generator())) < 0.2
+def cost_of_random_features(width, margin):
+    """E relu(X - Y + margin) of the distances X and Y from one token to two others, all three independent and normal.
+
+    The cosine of two directions that are independent and uniform in `width` dimensions has the density of one
+    coordinate of a point on the sphere, (1 - s²)^((width - 3) / 2) on [-1, 1]. They are independent given the anchor.
+    """
+    cosines, weights = roots_jacobi(64, (width - 3) / 2, (width - 3) / 2)
+    weights = weights / weights.sum()
+    hinge = np.maximum(cosines[None, :] - cosines[:, None] + margin, 0)  # X - Y is (1 - s) - (1 - s'), s' - s
+    return float(weights @ hinge @ weights)
+
+
+@pytest.mark.parametrize(("width", "margin"), [(32, 0.05), (8, 0.05), (32, 0.5)])
+def test_random_features_cost_what_two_independent_distances_do(width, margin):
+    """Whatever the graph of a is, b knows nothing of it: the mean is above the margin, by Jensen's inequality."""
+    expected = cost_of_random_features(width, margin)
+    spread = math.sqrt(2 / width)  # about normal: m Phi(m / s) + s phi(m / s)
+    assert expected == pytest.approx(margin * norm.cdf(margin / spread) + spread * norm.pdf(margin / spread), abs=0.01)
+    assert expected > margin
+    a, b = tokens(8, 343, width), tokens(8, 343, width, seed=1)
+    assert float(intra_instance_loss(a, b, margin=margin, generator=generator())) == pytest.approx(expected, abs=0.01)
 
 
 def test_the_graph_takes_no_gradient_and_b_does():

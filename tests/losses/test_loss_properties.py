@@ -142,14 +142,25 @@ def test_float16_extremes(loss, scale):
 
 
 @either
-def test_duplicates_cost_the_margin_and_push_nothing_apart(loss):
-    """Every token twice in both: a positive at distance 0 and finite gradients."""
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_twins_cost_the_margin_less_what_the_negative_is_away(loss, metric):
+    """Every token twice: the positive is at distance 0, where a root has no slope, and only negatives are moved."""
     a, b = (tokens(2, 15, 6, seed=s).repeat_interleave(2, dim=1) for s in (0, 1))
-    leaf = b.requires_grad_()
-    value = loss(a, leaf, k=1, margin=0.1)
-    value.backward()
-    assert 0 <= float(value.detach()) <= 0.1 + 2
-    assert torch.isfinite(leaf.grad).all()
+    leaf, margin = b.clone().requires_grad_(), 9.0
+    negatives = (torch.arange(30) + 10).remainder(30).expand(2, 30)
+    known = {"negatives": negatives[..., None]}
+    if loss is inter_instance_loss:
+        known = {"negatives": negatives[..., None], "matches": torch.arange(30).expand(2, 30)}
+    value = loss(a, leaf, k=1, margin=margin, metric=metric, **known)
+    other = leaf.gather(1, negatives[..., None].expand_as(leaf))
+    if metric == "euclidean":
+        apart = (leaf - other).norm(dim=-1).mean()
+    else:
+        apart = (1 - torch.cosine_similarity(leaf, other, dim=-1)).mean()
+    torch.testing.assert_close(value, margin - apart)
+    found, expected = (torch.autograd.grad(each, leaf, retain_graph=True)[0] for each in (value, margin - apart))
+    torch.testing.assert_close(found, expected)
+    assert float(loss(a, b, k=1, margin=0.0, metric=metric, **known)) == 0.0
 
 
 def test_all_matched_and_none_matched():
