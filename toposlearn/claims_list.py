@@ -135,10 +135,11 @@ CLAIMS = (
     ),
     Claim(
         "The topology does not collapse",
-        "Collapse means that tokens of different places become alike: their mean cosine goes to 1 (near 0 for"
-        " independent random features). The claim is that full lies below the whole interval of the untrained"
-        " network, and of reconstruction only. How many directions tokens use, and how many tokens choose "
-        f"each other, are two other quantities; each has an entry of its own below. {SIMULATED}",
+        "Collapse means that tokens of different places become alike: their mean cosine goes to 1 (near 0 for "
+        "independent random features), and the rank falls with it. The claim is that the cosine of full lies "
+        "below the whole interval of the untrained network, and of reconstruction only. A rank that falls while "
+        "tokens stay unlike is no collapse, and neither are hubs: both have entries of their own below. "
+        f"{SIMULATED}",
         MATCHING,
         MATCHING_COMMAND,
         _beyond(ALIKE, "below", WITHOUT),
