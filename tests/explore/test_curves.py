@@ -69,7 +69,7 @@ def test_comparison_orders_variants_and_draws_intervals_and_controls():
     ax = figure.axes[0]
     assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
     named = plot_comparison({"metrics": metrics}, names={"full": "**+ intra + inter (full)**"})
-    assert [text.get_text() for text in named.axes[0].get_yticklabels()] == ["untrained", "+ intra + inter (full)"]
+    assert [text.get_text() for text in named.axes[0].get_yticklabels()] == ["+ intra + inter (full)", "untrained"]
     segment = ax.containers[0].lines[2][0].get_segments()[0]
     assert segment[:, 0].tolist() == [31, 36]
     lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines if not line.get_label().startswith("_")}
@@ -87,3 +87,7 @@ def test_a_matcher_is_a_row_and_a_difference_is_none():
     figure = plot_comparison({"metrics": metrics})
     rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
     assert rows == ["inter", "full", "inter-random"]
+    names = {"full": "+ intra + inter: mutual", "inter-random": "+ inter: *random*", "inter": "+ inter: mutual"}
+    figure = plot_comparison({"metrics": metrics}, names=names)
+    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
+    assert rows == ["+ intra + inter: mutual", "+ inter: random", "+ inter: mutual"]  # in the order of the table

@@ -194,7 +194,7 @@ def plot_comparison(
         stride: token level.
         anatomy: label map family of the people measured.
         names: variant -> what the table beside the figure calls it (`ROWS` of `toposlearn.downstream.table`); stars
-            are left out. A variant without a name here keeps its own.
+            are left out, in the order of the rows. A variant without a name here keeps its own.
         title: what to see.
 
     Raises:
@@ -212,7 +212,7 @@ def plot_comparison(
         name for name, value in found.items() if name not in CONTROLS and value.get("null") != 0
     ]  # a difference is held against 0
     words = names or {}
-    variants = sorted(known, key=lambda name: [*VARIANT_COLORS, name].index(name))
+    variants = sorted(known, key=lambda name: [*words, *VARIANT_COLORS, name].index(name))
     figure, ax = plt.subplots(figsize=(7.2, 0.5 * len(variants) + 1.9), layout="constrained")
     for row, name in enumerate(variants):
         value = found[name]["value"]
