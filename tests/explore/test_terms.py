@@ -66,14 +66,14 @@ def test_every_change_is_a_row_with_its_interval_beside_zero():
 
 
 def test_the_table_has_a_row_for_each_variant_that_was_measured():
-    cell = {"value": 23.14, "low": 20.9, "high": 25.4}
+    cell, dice = {"value": 23.14, "low": 20.9, "high": 25.4}, {"value": 0.213, "low": 0.204, "high": 0.222}
     measured = {f"A/{name}/stride8/{kind}_error": cell for name in ("full", "position") for kind in ("same_person",)}
-    measured |= {"A/full/stride8/across_people_error": cell, "A/full/stride8/probe_T1w_T2w": cell | {"value": 0.21}}
+    measured |= {"A/full/stride8/across_people_error": cell, "A/full/stride8/probe_T1w_T2w": dice}
     table = variants_table(measured, "A", (8,), spacing=3.0)
     assert list(table.index) == ["full", "position"]
     assert table.loc["full", "across people, 24 mm"] == "23.1 [20.9, 25.4]"
     assert table.loc["position", "across people, 24 mm"] == "–"
-    assert list(table.loc["full"])[2:] == ["", "0.210", ""]
+    assert list(table.loc["full"])[2:] == ["–", "0.21 [0.20, 0.22]", "–"]
     assert variants_table(measured, "B", (8,), spacing=3.0).empty
 
 

@@ -45,7 +45,7 @@ def read_result(weights: str | Path) -> Mapping[str, Any]:
 
 
 def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
-    """A row per variant and control that was measured; errors in mm with their intervals, Dice of the probes.
+    """A row per variant and control that was measured; errors in mm and Dice of the probes, with intervals.
 
     Args:
         metrics: of ``results.json``.
@@ -63,13 +63,12 @@ def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spaci
     for name in (*VARIANTS, *CONTROLS):
         if f"{anatomy}/{name}/{next(iter(columns.values()))}" in metrics:
             row = {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in columns.items()}
-            row |= {f"probe {title}": _short(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in probes.items()}
+            row |= {
+                f"probe {title}": result_cell(metrics.get(f"{anatomy}/{name}/{key}"), 2)
+                for title, key in probes.items()
+            }
             rows[name] = row
     return pd.DataFrame(rows).T
-
-
-def _short(value: Mapping[str, Any] | None) -> str:
-    return "" if value is None else f"{value['value']:.3f}"
 
 
 def term_changes(metrics: Metrics) -> list[Change]:
