@@ -266,7 +266,8 @@ def test_all_leaves_data_that_is_there_alone_and_passes_other_folders_on(course,
 
 def test_report_writes_the_readme_table(course, capsys, monkeypatch):
     monkeypatch.setattr(report, "build_book", lambda *arguments: None)  # the tests of `all` build one
-    (course / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    places = [report.BEGIN, report.END, *report.PRESETS]
+    (course / "README.md").write_text("\n".join(places) + "\n")
     assert cli.execute(["run", "notebooks/02_c.ipynb", "--out", "runs/latest"]) == 0
     assert cli.execute(["report", "--readme"]) == 0
     results = course / "checkpoints/lab/results.json"
@@ -274,8 +275,9 @@ def test_report_writes_the_readme_table(course, capsys, monkeypatch):
     results.write_text((Path(__file__).parent.parent / "checkpoints/lab/results.json").read_text())
     assert cli.execute(["report", "--readme"]) == 1  # now there are results, but no place for them
     assert f"no {report.RESULTS[0]}" in capsys.readouterr().err
-    (course / "README.md").write_text("\n".join([report.BEGIN, report.END, *report.RESULTS]) + "\n")
+    (course / "README.md").write_text("\n".join([*places, *report.RESULTS]) + "\n")
     assert cli.execute(["report", "--readme"]) == 0
+    assert "preset `paper`" in (course / "README.md").read_text()
     assert "+ intra + inter (full)" in (course / "README.md").read_text()
     assert "(notebooks/02_c.ipynb)" in (course / "README.md").read_text()
     assert "Measured: " in (course / "notebooks/02_c.ipynb").read_text()

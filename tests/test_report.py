@@ -10,6 +10,7 @@ from notebook_maker import code, write_notebook
 from toposlearn import report
 from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import numbered_notebooks, read_notebook
+from toposlearn.models import preset_table
 from toposlearn.run import NotebookRun, record
 
 ROOT = Path(__file__).parents[1]
@@ -99,3 +100,9 @@ def test_the_readme_promises_times_of_an_idle_machine():
     table = (ROOT / "README.md").read_text().partition(report.BEGIN)[2].partition(report.END)[0]
     assert "time on an idle machine" in table
     assert BUSY in table
+
+
+def test_the_readme_shows_the_presets_as_the_command_does():
+    """Red after a change of a preset or of the network: `toposlearn report --readme` writes the table anew."""
+    begin, end = report.PRESETS
+    assert (ROOT / "README.md").read_text().partition(begin)[2].partition(end)[0] == f"\n{preset_table()}"

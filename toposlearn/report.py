@@ -19,6 +19,7 @@ from toposlearn.run import NotebookRun, read_record, run_and_record
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 RESULTS = "<!-- results:begin -->", "<!-- results:end -->"
+PRESETS = "<!-- presets:begin -->", "<!-- presets:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
 CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it on an idle machine
 STYLE = (
@@ -179,6 +180,20 @@ def update_results(readme: Path, results: Path) -> None:
     text = _between(readme.read_text(encoding="utf-8"), *RESULTS, section)
     if text is None:
         raise ValueError(f"{readme} has no {RESULTS[0]} … {RESULTS[1]}: put the two markers where the tables belong")
+    write_text(readme, text)
+
+
+def update_presets(readme: Path) -> None:
+    """Replace what stands between the presets markers of `readme` by the table of `toposlearn config`.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    from toposlearn.models import preset_table
+
+    text = _between(readme.read_text(encoding="utf-8"), *PRESETS, preset_table())
+    if text is None:
+        raise ValueError(f"{readme} has no {PRESETS[0]} … {PRESETS[1]}: put the two markers where the table belongs")
     write_text(readme, text)
 
 
