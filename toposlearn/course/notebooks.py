@@ -33,7 +33,7 @@ def numbered_notebooks(folder: str | Path) -> list[Path]:
 
 
 def read_notebook(path: str | Path) -> nbformat.NotebookNode:
-    """Read a notebook file; ValueError where the file is none."""
+    """Read a notebook file; raise ValueError where the file is not a notebook."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"no such notebook: {path}")

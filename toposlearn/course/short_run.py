@@ -1,4 +1,4 @@
-"""A few dozen steps of training, judged on the way on people never trained on: runs to hold against each other.
+"""A few dozen steps of training, measured on the way on held-out people: runs to compare with each other.
 
 It is not the loop of `toposlearn.pretrain`: no schedule, no checkpoint, nothing is written. Runs that are given the
 same batches and the same seed begin with the same weights and see the same images, so that only the loss differs.
@@ -68,7 +68,7 @@ def short_run(
     side: int | None = None,
     every: int = 10,
 ) -> ShortRun:
-    """Train a new network, one step a batch, with AdamW.
+    """Train a new network, one step per batch, with AdamW.
 
     Args:
         config: the network, the loss and the seed.
@@ -139,7 +139,7 @@ def coarse_mask(mask: Tensor, side: int) -> Tensor:
 
 
 def judge_tokens(network: Taco, people: PosedPeople, *, stride: int, k: int = 5) -> dict[str, float]:
-    """Ground truth of a network's tokens on people it never saw, first modality against second.
+    """Measure a network's tokens on held-out people against the ground truth, first modality against second.
 
     Returns:
         ``same person`` and, where the truth is known, ``two people``: mm between a token's true place and its best
