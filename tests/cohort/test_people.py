@@ -63,7 +63,9 @@ def test_in_the_full_recipe_everybody_has_the_share_that_is_said(full):
 
 
 def test_in_the_full_recipe_a_person_does_not_depend_on_how_many_there_are():
-    assert draw_person(37, seed=5, recipe="full") == draw_person(37, seed=5, recipe="full")
+    alone = draw_person(37, seed=5, recipe="full")
+    assert alone == [draw_person(number, seed=5, recipe="full") for number in range(64)][37]
+    assert {number: draw_person(number, seed=5, recipe="full") for number in reversed(range(38))}[37] == alone
     assert draw_person(0, seed=5, recipe="full") != replace(draw_person(0, seed=6, recipe="full"), seed=5)
 
 

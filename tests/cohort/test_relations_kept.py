@@ -22,6 +22,7 @@ from toposlearn.cohort.changes import CHANGES, Scene
 from toposlearn.cohort.deformation import bulge_velocity
 from toposlearn.cohort.growing import grow
 from toposlearn.cohort.relations_kept import Kept, relative_margins, study, without_fluid
+from toposlearn.statistics import bootstrap_people
 from toposlearn.topology.layout import layout
 
 
@@ -74,8 +75,14 @@ def test_pose_and_size_keep_the_directions_and_a_bend_does_not(found):
 
 def test_intervals_contain_the_mean_and_chance_is_lower(found):
     curves = kept_curves(found)
-    assert (curves["low"] <= curves["share"] + 1e-9).all()
-    assert (curves["high"] >= curves["share"] - 1e-9).all()
+    for relation, change in (("medial", "shape"), ("adjacent", "size")):
+        of = (found.draws["change"] == change) & (found.draws["amount"] == 1)
+        kept = found.kept[of][:, found.relations["relation"] == relation].mean(axis=1)
+        (row,) = curves[
+            (curves["change"] == change) & (curves["relation"] == relation) & (curves["amount"] == 1)
+        ].to_dict("records")
+        expected = (kept.mean(), *bootstrap_people(kept[None]), 2)
+        assert [row[name] for name in ("share", "low", "high", "draws")] == pytest.approx(expected)
     assert curves.loc[curves["amount"] == 1, "share"].min() > curves["chance"].max()
     assert 0.45 < found.chance["anterior"] < 0.6
 

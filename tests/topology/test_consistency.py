@@ -50,8 +50,12 @@ def test_relation_consistency_counts_people(layouts: dict[str, Layout]) -> None:
     result = relation_consistency(table).set_index(["structure_b", "side_b"])
     assert result.loc[("putamen", "left"), ["people", "holds"]].tolist() == [3, 2]
     assert result.loc[("pallidum", "left"), "fraction"] == 1
-    assert (result["low"] <= result["fraction"]).all()
-    assert (result["margin_min"] <= result["margin_mean"]).all()
+    assert result.loc[("putamen", "left"), ["low", "high"]].tolist() == pytest.approx(fraction_interval(2, 3))
+    margins = table[(table["structure_b"] == "putamen") & (table["side_b"] == "left")]["margin"]
+    expected = [margins.min(), margins.mean(), margins.max()]
+    assert result.loc[("putamen", "left"), ["margin_min", "margin_mean", "margin_max"]].tolist() == pytest.approx(
+        expected
+    )
 
 
 def test_relation_consistency_counts_the_undecided() -> None:

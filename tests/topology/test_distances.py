@@ -31,7 +31,11 @@ def test_shapes_of_two_sets():
 
 
 def test_cosine_distance_stays_within_its_range():
-    distance = pairwise_distance(tokens(1, 1, 48).expand(1, 40, 48) * torch.linspace(-2, 2, 40)[None, :, None])
+    """Of one line through the origin: 0 on one side of it, 2 across, and rounding leads to nothing beyond."""
+    scale = torch.linspace(-2, 2, 40)
+    distance = pairwise_distance(tokens(1, 1, 48).expand(1, 40, 48) * scale[None, :, None])
+    across = scale[:, None] * scale < 0
+    torch.testing.assert_close(distance[0], 2.0 * across, atol=1e-6, rtol=0)
     assert distance.min() >= 0
     assert distance.max() <= 2
 

@@ -66,7 +66,9 @@ def test_half_the_resolution_changes_few_margins_and_no_decided_relation() -> No
         change = np.abs(relation_margins(fine, relation) - relation_margins(coarse, relation))
         assert np.quantile(change, 0.95) < 0.6
         assert change.max() < 2
-        assert (verdicts(fine, relation) * verdicts(coarse, relation)).min() >= 0
+        same = verdicts(fine, relation) * verdicts(coarse, relation)
+        assert same.min() == 0  # the diagonal, and what is decided at one of the two only
+        assert (same == 1).mean() > 0.85
 
 
 def test_opposite_relations_have_opposite_margins() -> None:

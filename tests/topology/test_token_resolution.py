@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toposlearn.anatomy import LabelMap, load_donor_map
+from toposlearn.anatomy import LabelMap, load_donor_map, structure
+from toposlearn.statistics import bootstrap_people
 from toposlearn.topology import token_resolution as resolution
 from toposlearn.topology.graphs import structure_distances
 from toposlearn.topology.layout import layout
@@ -18,6 +19,12 @@ SHIFTS = np.stack([np.column_stack([np.eye(3), np.full(3, float(mm))]) for mm in
 @pytest.fixture(scope="module")
 def people() -> dict[str, LabelMap]:
     return {name: load_donor_map(name) for name in IDS}
+
+
+def centers(person: LabelMap, name: str) -> list[np.ndarray]:
+    """Of the left and the right one, mm."""
+    head = head_points(person)
+    return [head.centers[head.structures.index(structure(name, side))] for side in ("left", "right")]
 
 
 @pytest.fixture(scope="module")
@@ -52,8 +59,13 @@ def test_finer_tokens_keep_more_order_and_merge_fewer(table: pd.DataFrame) -> No
 def test_the_summary_has_intervals_and_a_null_below(table: pd.DataFrame) -> None:
     summary = resolution.resolution_summary(table, IDS)
     assert len(summary) == 2 * 2 * 3
-    assert (summary["low"] <= summary["value"] + 1e-9).all()
-    assert (summary["high"] >= summary["value"] - 1e-9).all()
+    for row in summary.to_dict("records"):
+        part = table[(table["cells"] == row["cells"]) & (table["how"] == row["how"])]
+        people = np.array([part[part["person"] == name][row["measure"]].mean() for name in IDS])
+        null = part.groupby("pose")[f"{row['measure']}_null"].mean()
+        expected = (people.mean(), *bootstrap_people(people[None]), null.mean(), null.quantile(0.95), 2)
+        found = [row[name] for name in ("value", "low", "high", "null", "null_high", "people")]
+        assert found == pytest.approx(expected, nan_ok=True), row
     order = summary[(summary["measure"] == "order") & (summary["cells"] == 12)]
     assert (order["value"] > order["null_high"]).all()
 
@@ -62,7 +74,10 @@ def test_poses_part_nuclei_more_often_on_finer_grids(people: dict[str, LabelMap]
     parting = resolution.parting_table(people, SHIFTS, (2, 24))
     assert set(parting["pair"]) == {"thalamus – putamen", "thalamus – pallidum", "pallidum – putamen"}
     assert (parting[parting["cells"] == 24]["parted"] == 1).all()
-    assert parting["points"].between(0, 1).all()
+    for row in parting.to_dict("records"):
+        ends = [centers(people[row["person"]], name) for name in row["pair"].split(" – ")]
+        expected = np.mean([resolution.parted_points(a - b, row["mm"]) for a, b in zip(*ends, strict=True)])
+        assert row["points"] == pytest.approx(expected, abs=1e-6), row  # poses that only shift keep what is apart
     upright = resolution.parting_table(people, resolution.UPRIGHT, (3,))
     assert (upright["parted"] == 0).all()  # the middle token of 64 mm holds all three nuclei of both sides
 
