@@ -180,3 +180,7 @@ def test_a_network_is_profiled_at_every_level(people, smoke):
     overlap = profiles[4]["neighbor_overlap/same_person"]
     assert overlap.values.mean() > overlap.null.mean()  # even untrained: the place shows through
     assert profiles[8]["match_precision/same_person"].unit == "share within 30 mm"
+    (only,) = network_profiles(Taco(smoke.model), posed, strides=(8,)).items()
+    assert only[0] == 8
+    with pytest.raises(ValueError, match="strides must be among"):
+        network_profiles(Taco(smoke.model), posed, strides=(3,))

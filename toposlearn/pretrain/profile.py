@@ -7,7 +7,7 @@ Names are ``MEASURE/OF``: of the two modalities of ``same_person``, of a person 
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -79,6 +79,7 @@ def network_profiles(
     people: PosedPeople,
     *,
     modalities: tuple[str, str] | None = None,
+    strides: Sequence[int] | None = None,
     k: int = 5,
     within_mm: float = WITHIN_MM,
 ) -> dict[int, Profile]:
@@ -88,9 +89,16 @@ def network_profiles(
         model: the network.
         people: posed people never trained on. Without a map to the template two people are not compared.
         modalities: from which to which; None takes the first two.
+        strides: token levels to profile; None takes all. The finest takes most of the time.
         k: neighbors K.
         within_mm: how near to the truth a match counts as right, mm.
+
+    Raises:
+        ValueError: a token level that the network lacks.
     """
+    levels = model.config.token_strides if strides is None else tuple(strides)
+    if not set(levels) <= set(model.config.token_strides):
+        raise ValueError(f"strides must be among the network's {model.config.token_strides}, got {levels}")
     first, second = modalities or (people.modalities[0], people.modalities[1])
     tokens_a, tokens_b = encode(model, people, first), encode(model, people, second)
     return {
@@ -104,7 +112,7 @@ def network_profiles(
             k=k,
             within_mm=within_mm,
         )
-        for stride in tokens_a
+        for stride in levels
     }
 
 
