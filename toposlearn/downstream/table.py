@@ -33,7 +33,7 @@ def result_section(result: Mapping[str, Any]) -> str:
     parts = []
     for family in families:
         people = metrics[f"{family}/full/stride8/across_people_error"]["n"]
-        parts += [f"**Anatomy {family}** ({people} people never trained on)", comparison_table(metrics, family)]
+        parts += [f"**Anatomy {family}** ({people} held-out people)", comparison_table(metrics, family)]
     for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
         parts += [f"**Two people, /{stride}: what each part is worth**", difference_table(metrics, stride)]
     seeds, versions = ", ".join(map(str, result["seeds"])), result["versions"]
