@@ -86,11 +86,14 @@ def test_gradient_against_finite_differences():
 
 @pytest.mark.parametrize("value", [0.0, 1.0])
 def test_constant_and_zero_tokens_have_finite_gradients(value):
-    y = torch.full((2, 12, 4), value, requires_grad=True)
+    """Matched by place, each triplet costs the margin; by features, one token of all matches and none is near it."""
     identity = torch.arange(12).expand(2, 2, 12)
-    for matches in (None, identity):
-        inter_instance_loss(tokens(2, 12, 4), y, matches=matches).backward()
-    assert torch.isfinite(y.grad).all()
+    for matches, cost in ((None, 0.0), (identity, 0.4)):
+        y = torch.full((2, 12, 4), value, requires_grad=True)
+        loss = inter_instance_loss(tokens(2, 12, 4), y, matches=matches, margin=0.4)
+        loss.backward()
+        assert float(loss.detach()) == pytest.approx(cost, abs=1e-6)
+        assert torch.isfinite(y.grad).all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
