@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dis
+import inspect
 from collections.abc import Callable
 from types import FunctionType
 from typing import Any, TypeVar
@@ -32,6 +33,7 @@ def unless_answered(answer: Callable[..., Any]) -> Callable[[Function], Function
 
 def is_stub(function: object) -> bool:
     """Whether a function does nothing: its body is a docstring, ``...``, ``pass`` or ``return None``."""
+    function = inspect.unwrap(function) if callable(function) else function  # what a decorator holds
     if not isinstance(function, FunctionType):
         return False
     steps = list(dis.get_instructions(function))
