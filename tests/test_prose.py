@@ -41,6 +41,7 @@ def test_what_was_printed_or_declared_may_be_said(printed, text):
         ("share 0.273", "That is 31 %.", "31 %"),
         ("values: 5", "Four values say it.", "Four"),
         ("0.272 of 0.5", "About half of it.", "half"),
+        ("0.272 of 0.5", "Half of it.", "Half"),
     ],
 )
 def test_what_was_not_printed_is_found(printed, text, number):

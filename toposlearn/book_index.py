@@ -13,10 +13,11 @@ from toposlearn.run import NotebookRun
 INTRODUCTION = """\
 # Who is next to whom?
 
-Anatomy keeps its spatial relations from person to person: the thalamus lies medial to the putamen in a small head and
-in a large one, in a T1-weighted image and in a FLAIR. The method of this course, TACO (*Beyond Instance-Level
-Self-Supervision in 3D Multi-Modal Medical Imaging*, ICML 2026), turns that into a training signal: neighborhoods of
-tokens must agree between the modalities of one person, and, where tokens correspond, between two people.
+Anatomy keeps most of its spatial relations from person to person: in each of the six real people of notebook 02 the
+thalamus lies medial to the putamen, whatever the size of the head. The method of this course, TACO (*Beyond
+Instance-Level Self-Supervision in 3D Multi-Modal Medical Imaging*, ICML 2026), turns that into a training signal:
+neighborhoods of tokens must agree between the modalities of one person, and, where tokens correspond, between two
+people.
 
 Each notebook answers one question, on real anatomy and on simulated people in whom the truth is known. This book shows
 the notebooks as they ran on this machine; the claims of the paper, each as a measurement, are on

@@ -67,7 +67,7 @@ def _numbers(text: str) -> Iterable[re.Match[str]]:
 
 def _supported(match: re.Match[str], known: set[float]) -> bool:
     digits = COUNTS.get(match[1].lower(), match[1]).replace(",", "")
-    if digits == "half":
+    if digits.lower() == "half":
         return False  # say it with a number that was printed, or declare it
     value, step = float(digits), 10.0 ** -len(digits.partition(".")[2])
     percent = match.re is NUMBER and bool(match[2])
