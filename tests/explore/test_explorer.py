@@ -7,7 +7,7 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
-from toposlearn.config import preset, with_variant
+from toposlearn.config import with_variant
 from toposlearn.data import pose_people
 from toposlearn.explore.explorer import (
     answer,
@@ -270,4 +270,3 @@ def test_missing_weights_and_mixed_grids_are_one_line_errors(smoke, tmp_path):
     save_weights(tmp_path / "b.safetensors", Taco(smoke.model), other)
     with pytest.raises(ValueError, match="one grid"):
         load_networks(tmp_path)
-    assert preset("smoke") == smoke

@@ -12,6 +12,7 @@ from toposlearn.explore import explorer_measures as measures
 from toposlearn.explore.explorer import answer, first_view
 from toposlearn.explore.explorer_scene import make_scene
 from toposlearn.models import Taco
+from toposlearn.statistics import bootstrap_people
 
 matplotlib.use("Agg")
 PAIR = ("T1w", "T2w")
@@ -64,7 +65,9 @@ def test_chance_is_wrong_half_of_the_time_and_the_best_token_never(tables):
     assert sides[measures.CHANCE]["value"] == pytest.approx(0.5, abs=0.06)
     assert sides[measures.FLOOR]["value"] < 0.02
     full = sides["full"]
-    assert full["low"] <= full["value"] <= full["high"]
+    shares = tables["full"].groupby(["person", "other"])["wrong_side"].mean().unstack().to_numpy()  # NaN: oneself
+    assert [full[name] for name in ("low", "high")] == pytest.approx(bootstrap_people(shares[None]))
+    assert full["value"] == pytest.approx(np.nanmean(shares))
     assert full["null"] == sides[measures.CHANCE]["value"]
     assert full["baseline"] == sides[measures.GRID]["value"]
 
@@ -73,7 +76,10 @@ def test_best_token_is_in_the_same_structure_more_often_than_chance(tables):
     for column in ("same_structure", "same_tissue"):
         shares = measures.share_metrics(tables, column, 6)
         assert shares[measures.FLOOR]["low"] > shares[measures.CHANCE]["high"]
-    charts.plot_shares({"same tissue": shares, "nothing": {}})
+    (ax,) = charts.plot_shares({"same tissue": shares, "nothing": {}}).axes
+    dots = [container.lines[0].get_xdata()[0] for container in ax.containers]
+    assert dots == pytest.approx([100 * found["value"] for found in shares.values()])
+    assert ax.get_xlabel() == "same tissue (% of matches)"
 
 
 def test_structures_are_measured_where_every_head_has_them(tables):

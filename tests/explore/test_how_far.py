@@ -3,7 +3,7 @@ import pytest
 from matplotlib import pyplot as plt
 from small_head import small_scene
 
-from toposlearn.cohort.breaking import first_to_break
+from toposlearn.cohort.breaking import first_to_break, kept_curves
 from toposlearn.cohort.relations_kept import study
 from toposlearn.explore.how_far import COLORS, plot_first_to_break, plot_kept, plot_strip
 
@@ -30,8 +30,10 @@ def test_a_panel_a_change_and_a_line_a_relation(found):
     assert [ax.get_title() for ax in drawn] == ["random shape, as in the cohort", "brain size", "voxels only"]
     lines = [line for line in drawn[0].lines if line.get_marker() == "o"]
     assert [line.get_color() for line in lines] == list(COLORS.values())
-    for line in lines:
-        assert np.all((line.get_ydata() >= 0) & (line.get_ydata() <= 100))
+    curves = kept_curves(found)
+    for line, relation in zip(lines, COLORS, strict=True):
+        path = curves[(curves["change"] == "shape") & (curves["relation"] == relation)]
+        np.testing.assert_allclose(line.get_xydata(), np.column_stack([path["at"], 100 * path["share"]]))
         assert np.all(np.diff(line.get_xdata()) > 0)
     assert drawn[0].get_xlabel().endswith("mm")
     assert drawn[0].get_ylabel() == "relations kept, %"

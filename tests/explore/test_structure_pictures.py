@@ -82,10 +82,27 @@ def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, 
         relations.plot_agreement(agreement),
         relations.plot_agreement_against_k(sweep),
     ]
-    for figure in drawn:
-        assert figure.axes[0].get_xlabel()
-        figure.canvas.draw()
+    assert "mm" in drawn[0].axes[0].get_xlabel()
     assert "mm" in drawn[0].axes[0].get_ylabel()
+    edges = np.triu(np.maximum(shared.to_numpy(), shared.to_numpy().T), k=1)
+    of_all, of_some = (
+        [line for line in drawn[0].axes[0].lines if len(line.get_xdata()) == 2 and line.get_linestyle() == style]
+        for style in ("-", ":")
+    )
+    assert (len(of_all), len(of_some)) == ((edges == 1).sum(), ((edges > 0) & (edges < 1)).sum())
+    assert [text.get_text() for text in drawn[0].axes[0].get_legend().get_texts()][:2] == [
+        "edge in all 3",
+        "edge in some",
+    ]
+    np.testing.assert_allclose(drawn[1].axes[0].images[0].get_array(), shared)
+    people_drawn, null_drawn = drawn[2].axes[0].containers
+    np.testing.assert_allclose(people_drawn.lines[0].get_xdata(), agreement["value"])
+    ends = np.array(people_drawn.lines[2][0].get_segments())[:, :, 0]
+    np.testing.assert_allclose(ends, agreement[["low", "high"]])
+    np.testing.assert_allclose(null_drawn.lines[0].get_xdata(), agreement["null"])
+    heights = {line.get_label(): line.get_ydata() for line in drawn[3].axes[0].lines}
+    np.testing.assert_allclose(heights["people (95 % interval)"], sweep["value"])
+    np.testing.assert_allclose(heights["permuted names"], sweep["null"])
 
 
 def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_larger_boundaries(people) -> None:
@@ -98,8 +115,9 @@ def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_lar
     assert len(figure.axes[0].lines) == graph.number_of_nodes()
     largest, smallest = (pick(range(len(edges)), key=lambda row: edges[row][2]) for pick in (max, min))
     assert widths[largest] > widths[smallest]
-    empty = nx.create_empty_copy(graph)
-    assert plot_graph_over_anatomy(head, measured, empty).axes
+    alone = plot_graph_over_anatomy(head, measured, nx.create_empty_copy(graph)).axes[0]
+    assert len(alone.lines) == graph.number_of_nodes()
+    assert sum(len(lines.get_segments()) for lines in alone.collections if hasattr(lines, "get_segments")) == 0
 
 
 def test_the_browser_draws_at_once_and_again_when_moved(people: dict[str, LabelMap]) -> None:

@@ -35,12 +35,28 @@ def test_the_slice_and_each_grid_have_a_panel_with_left_on_the_left(people):
     assert 2 <= np.isclose(fine, thalamus).all(axis=-1).sum() <= 12
 
 
+def is_null(line):
+    return line.get_linestyle() == ":"
+
+
+def is_atlas(line):
+    return line.get_marker() == "D"
+
+
 def test_agreement_is_drawn_with_its_interval_null_and_atlases(people):
     table = resolution.resolution_table(people, resolution.UPRIGHT, (3, 8))
-    figure = structure_tokens.plot_resolution(
-        resolution.resolution_summary(table, list(people)), table[table["person"] == "9861"]
-    )
+    summary, atlas = resolution.resolution_summary(table, list(people)), table[table["person"] == "9861"]
+    figure = structure_tokens.plot_resolution(summary, atlas)
     assert len(figure.axes) == 3
+    order = summary[(summary["measure"] == "order") & (summary["how"] == "home")].sort_values("cells")
+    drawn, ax = figure.axes[0].containers[0], figure.axes[0]
+    assert drawn.lines[0].get_ydata().tolist() == order["value"].tolist()
+    ends = np.array(drawn.lines[2][0].get_segments())[:, :, 1]
+    np.testing.assert_allclose(ends, order[["low", "high"]].to_numpy(float))
+    null, marks = (next(line for line in ax.lines if wanted(line)) for wanted in (is_null, is_atlas))
+    assert null.get_ydata().tolist() == order["null"].tolist()
+    means = atlas[atlas["how"] == "home"].groupby("mm")["order"].mean()
+    assert sorted(marks.get_ydata().tolist()) == sorted(means.tolist())
     assert [tick.get_text() for tick in figure.axes[0].get_xticklabels()] == ["64\n3³", "24\n8³"]
     left, right = figure.axes[0].get_xlim()
     assert left > right  # coarse to the left

@@ -55,7 +55,9 @@ def test_masked_tokens_have_no_say_in_the_basis():
     changed = torch.where(mask[..., None], tokens, random_tokens(9))
     one, other = fit_basis(tokens, masks=[mask]), fit_basis(changed, masks=[mask])
     assert np.allclose(one.colors(tokens), other.colors(tokens))
-    assert 0 < one.explained <= 1
+    alone = fit_basis(tokens[:, :40])
+    assert one.explained == pytest.approx(alone.explained)
+    assert one.explained != pytest.approx(fit_basis(tokens).explained)
 
 
 def test_a_token_fills_its_block():

@@ -17,6 +17,7 @@ from toposlearn.topology.graphs import (
 )
 from toposlearn.topology.homology import betti_numbers
 from toposlearn.topology.layout import Layout, layout
+from toposlearn.topology.relations import relation_margin
 
 NAMES = ("thalamus", "caudate", "putamen", "pallidum")
 
@@ -116,7 +117,10 @@ def test_betti_numbers_count_pieces_tunnels_and_cavities() -> None:
 
 
 def test_betti_numbers_do_not_know_who_is_next_to_whom() -> None:
-    labels = load_label_map("B").labels
-    thalamus, putamen = structure("thalamus", "left").label, structure("putamen", "left").label
-    swapped = np.select([labels == thalamus, labels == putamen], [putamen, thalamus], labels)
-    assert betti_numbers(swapped == putamen) == betti_numbers(labels == thalamus)
+    """Thalamus and putamen under each other's name: the relation turns over, and both stay one piece without a hole."""
+    head, parts = load_label_map("B"), (structure("thalamus", "left"), structure("putamen", "left"))
+    thalamus, putamen = (head.labels == part.label for part in parts)
+    swapped = replace(head, labels=np.select([thalamus, putamen], [parts[1].label, parts[0].label], head.labels))
+    for person, sign in ((head, 1), (swapped, -1)):
+        assert sign * relation_margin(layout(person), parts[0], "medial", parts[1]) > 10  # mm
+        assert [betti_numbers(person.labels == part.label) for part in parts] == [(1, 0, 0)] * 2

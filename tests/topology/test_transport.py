@@ -85,6 +85,7 @@ def test_nobody_left_to_match():
 def test_small_temperatures_stay_finite():
     plan = transport_plan(tokens(1, 30, 8), tokens(1, 30, 8, seed=1), temperature=1e-3, iterations=50)
     assert torch.isfinite(plan).all()
+    torch.testing.assert_close(plan[0].exp().sum(0)[:30], torch.ones(30), atol=1e-3, rtol=0)
 
 
 def test_no_gradient_and_clear_errors():
