@@ -6,6 +6,7 @@ import functools
 import nbformat
 import pytest
 from answers_typed import COURSE, ROOT, exercises, run_cells, typed
+from notebook_maker import code, write_notebook
 
 from toposlearn.course.answers import is_solution, is_stub, unless_answered
 from toposlearn.course.notebooks import read_notebook, read_parameters, tags
@@ -178,3 +179,18 @@ def test_a_margin_of_the_wrong_sign_stops_notebook_02_as_it_is_opened(tmp_path):
     )
     assert done.error is not None
     assert "medial margin in mm (on the right): the sign is turned" in done.error
+
+
+@pytest.mark.notebook
+def test_an_endless_loop_does_not_hang_the_kernel(tmp_path):
+    cells = [
+        code("from toposlearn.course import ask, exercises\nask.SECONDS = 1"),
+        code(
+            "def null_time(t1, repetition):\n    time = 0\n    while time < t1:\n        time += 0",
+            "exercise",
+        ),
+        code("exercises.check_null_time(null_time)", "check"),
+    ]
+    done = run_notebook(write_notebook(tmp_path / "00_a.ipynb", *cells), tmp_path / "out")
+    assert "still running after 1 s (line " in done.error
+    assert "`while time < t1:`" in done.error or "`time += 0`" in done.error

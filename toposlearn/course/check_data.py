@@ -162,8 +162,8 @@ check_null_time = Check(
         ),
     },
     signs={
-        "this is no time at all: an exponent or a logarithm has run away. Set the bracket of the equation to zero and "
-        "solve for TI.": lambda got, t1, repetition: not bool(got.isfinite().all()),
+        "this is no time at all: an exponent or a logarithm is out of range. Set the bracket of the equation to zero "
+        "and solve for TI.": lambda got, t1, repetition: not bool(got.isfinite().all()),
         "a time after the inversion is positive. Set the bracket of the equation to zero and solve for TI.": (
             lambda got, t1, repetition: got.numel() == 1 and float(got) < 0
         ),
@@ -175,5 +175,5 @@ check_null_time = Check(
         ),
     },
     near=1.0,  # ms, for a time found by search
-    meaning="A tissue is nulled by its T1 and the repetition time alone; TE and density have no say.",
+    meaning="A tissue is nulled by its T1 and the repetition time alone; TE and density do not matter.",
 )

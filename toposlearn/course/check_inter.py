@@ -210,5 +210,5 @@ check_partial_ranking = Check(
             lambda got, *inputs: bool(got.isnan().any())
         )
     },
-    meaning="Only the matched part has a say.",
+    meaning="Only the matched part counts.",
 )

@@ -198,10 +198,10 @@ check_triplet_hinge = Check(
         "there are negative losses: a triplet that is satisfied costs 0, not less (hint: `torch.relu`).": (
             lambda p, n, m: p - n + m
         ),
-        "the margin is added after the relu: then it is a constant and never lets a triplet rest.": (
+        "the margin is added after the relu: then it is a constant, and a satisfied triplet still costs.": (
             lambda p, n, m: torch.relu(p - n) + m
         ),
-        "the absolute value punishes a triplet for being *too* well satisfied: cut at 0 (hint: `torch.relu`).": (
+        "the absolute value makes a triplet cost *more* the better it is satisfied: cut at 0 (hint: `torch.relu`).": (
             lambda p, n, m: (p - n + m).abs()
         ),
         "the margin is the least a triplet costs: add it, then cut at 0.": lambda p, n, m: (p - n).clamp(min=m),

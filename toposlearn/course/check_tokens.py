@@ -80,5 +80,5 @@ check_same_home = Check(
             _home(shares)[:, None] - _home(shares)[None]
         ),
     },
-    meaning="Where two share a home, a loss is handed one feature for both.",
+    meaning="Where two share a home, a loss reads one feature for both.",
 )
