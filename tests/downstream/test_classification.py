@@ -42,10 +42,15 @@ def test_difference_is_paired():
     assert classification.bootstrap_auc(scores, LABELS, minus=scores) == pytest.approx((0, 0))
 
 
-def test_mean_over_subsets_has_the_shape_of_a_number():
+def test_the_mean_over_subsets_is_one_number_a_person():
+    """Subsets that are all alike are as good as one, and their order says nothing; unlike ones narrow the interval."""
     scores = np.random.default_rng(0).normal(size=(2, 15, 32)) + LABELS
-    low, high = classification.bootstrap_auc(scores, LABELS, draws=50)
-    assert low < classification.mean_auc(scores, LABELS) < high
+    found = classification.bootstrap_auc(scores, LABELS)
+    assert found == pytest.approx(classification.bootstrap_auc(scores[:, ::-1], LABELS))
+    one = classification.bootstrap_auc(scores[:, 0], LABELS)
+    assert one == pytest.approx(classification.bootstrap_auc(scores[:, :1].repeat(15, axis=1), LABELS))
+    assert np.ptp(found) < np.ptp(one)
+    assert found[0] < classification.mean_auc(scores, LABELS) < found[1]
 
 
 def test_an_oracle_is_near_the_ceiling_and_shuffled_labels_are_at_chance():
@@ -77,6 +82,24 @@ def test_confounders_are_finite_and_one_row_a_person(name, posed):
     features = classification.CONFOUNDERS[name](posed)
     assert features.shape[0] == len(posed.subjects)
     assert np.isfinite(features).all()
+    assert len(np.unique(features, axis=0)) == len(posed.subjects)  # six different people
+
+
+def test_confounders_are_what_they_are_called(posed):
+    """Ages as in the table, milliliters, square roots of shares, logarithms of shares."""
+    ages = [float(row["age"]) for row in posed.info]
+    assert classification.age_sex_site(posed)[:, -1].tolist() == ages
+    voxels = posed.foreground.flatten(1).sum(dim=1).numpy()
+    np.testing.assert_allclose(classification.brain_size(posed)[:, 0], voxels * posed.spacing**3 / 1000)
+    histogram = classification.intensity_histogram(posed).reshape(6, 4, classification.BINS)
+    np.testing.assert_allclose((histogram**2).sum(axis=2), 1, atol=1e-3)  # a few voxels are beyond the last bin
+    inside = posed.volumes[2, 1][posed.foreground[2, 0]]
+    darkest = (inside < 1 / classification.BINS).float().mean().item()
+    assert histogram[2, 1, 0] ** 2 == pytest.approx(darkest)
+    shares = np.exp(classification.region_volumes(posed)) - 1e-5
+    np.testing.assert_allclose(shares.sum(axis=1), 1)
+    labels = posed.labels[3][posed.labels[3] > 0]
+    assert shares[3, 1] == pytest.approx((labels == 2).float().mean().item())  # the left thalamus
 
 
 def test_diagnoses_are_read_and_what_is_missing_is_said(posed):

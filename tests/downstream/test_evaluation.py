@@ -54,12 +54,18 @@ def test_every_task_reader_and_subset_is_in_the_result(result):
     } <= set(metrics)
 
 
-def test_every_number_has_an_interval_and_a_null_or_a_reason(result):
-    for name, metric in json.loads(result.read_text())["metrics"].items():
+def test_every_number_has_an_interval_and_its_null_and_baseline(result):
+    """The null of a network is the value of shuffled truth, the baseline that of an untrained network."""
+    metrics = json.loads(result.read_text())["metrics"]
+    for name, metric in metrics.items():
         assert metric["low"] <= metric["value"] + 1e-9, name
         assert metric["value"] <= metric["high"] + 1e-9, name
         if "full-" in name:
             assert metric["null"] == 0
+    dice = {name: metrics[f"A/{name}/structures/linear/dice"] for name in ("full", "shuffled", "untrained")}
+    assert dice["full"]["null"] == pytest.approx(dice["shuffled"]["value"])
+    assert dice["full"]["baseline"] == pytest.approx(dice["untrained"]["value"])
+    assert dice["full"]["low"] < dice["full"]["value"] < dice["full"]["high"]
 
 
 def test_shuffled_truth_is_below_the_ceiling(result):

@@ -8,6 +8,7 @@ from toposlearn.data import pose_people
 from toposlearn.models import Taco
 from toposlearn.pretrain.profile import MEASURES, Measure, network_profiles, profile_metrics, topology_profile
 from toposlearn.reproducibility import write_result
+from toposlearn.statistics import bootstrap_people
 from toposlearn.topology import matched_fraction, mutual_matches, neighbor_overlap
 
 PEOPLE, TOKENS = 6, 90
@@ -152,9 +153,11 @@ def test_what_does_not_fit_is_refused(heads):
 def test_metrics_have_intervals_nulls_and_units(perfect, tmp_path):
     metrics = profile_metrics(perfect, "A/perfect/stride8/")
     found = metrics["A/perfect/stride8/match_error/next_person"]
-    assert found["low"] <= found["value"] <= found["high"] < found["null"]
+    values = perfect["match_error/next_person"].values
+    assert found["value"] == pytest.approx(values.mean())
+    assert (found["low"], found["high"]) == bootstrap_people(values[None])
+    assert found["high"] < found["null"] == pytest.approx(perfect["match_error/next_person"].null.mean())
     assert (found["unit"], found["n"]) == ("mm", PEOPLE)
-    assert found["value"] == pytest.approx(perfect["match_error/next_person"].values.mean())
     path = write_result(tmp_path / "result.json", source="test", metrics=metrics)
     assert set(json.loads(path.read_text())["metrics"]) == set(metrics)
 

@@ -8,7 +8,7 @@ from toposlearn.data import PosedPeople, pose_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
 from toposlearn.pretrain.scorecard import correspondence_metrics, permuted, relative_error
-from toposlearn.statistics import across_people
+from toposlearn.statistics import across_people, bootstrap_people
 from toposlearn.topology import centered_positions
 
 STRIDE = 4
@@ -97,9 +97,11 @@ def test_the_relative_error_is_zero_at_the_floor_and_one_at_position(known):
 
 
 def test_every_error_has_an_interval_a_null_and_a_baseline(known):
-    metrics = correspondence_metrics(np.stack([known.centered, known.position]), known, "s")
+    errors = np.stack([known.centered, known.position])
+    metrics = correspondence_metrics(errors, known, "s")
     across = metrics["s/across_people_error"]
-    assert across["low"] <= across["value"] <= across["high"]
+    assert (across["low"], across["high"]) == bootstrap_people(errors)
+    assert across["low"] < across["value"] < across["high"]
     assert across["value"] == pytest.approx((across_people(known.centered[None]) + across["baseline"]) / 2)
     assert across["null"] == pytest.approx(across_people(known.random[None]))
     assert (across["unit"], across["n"]) == ("mm", 6)
