@@ -29,7 +29,12 @@ def test_loss_falls_and_the_start_is_unchanged(setting):
 def test_it_reads_tokens_as_a_frozen_reader_does(setting):
     model, poses, classes = setting
     tuned = finetune(model, poses, classes, FinetuneConfig(steps=1, voxels=100))
-    assert tuned(torch.zeros(7, model.config.token_features)).shape == (7, len(classes))
+    tokens = torch.randn(7, model.config.token_features, generator=torch.Generator().manual_seed(0))
+    scores = tuned(tokens)
+    assert scores.shape == (7, len(classes))
+    assert not scores.requires_grad
+    torch.testing.assert_close(scores, tokens @ tuned.head.weight.T + tuned.head.bias)
+    assert scores.std(dim=0).min() > 0  # each class depends on the token
 
 
 def test_same_seed_same_losses(setting):
