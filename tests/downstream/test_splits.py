@@ -29,7 +29,9 @@ def test_the_same_draw_in_another_folder_is_found():
 
 
 def test_same_number_from_another_seed_or_anatomy_is_another_person():
-    check_splits({"a": simulated("A", 0, 4), "b": simulated("A", 1, 4), "c": simulated("B", 0, 4)})
+    parts = {"a": simulated("A", 0, 4), "b": simulated("A", 1, 4), "c": simulated("B", 0, 4)}
+    check_splits(parts)
+    assert len({identity(record, manifest) for manifest in parts.values() for record in manifest.records}) == 12
 
 
 def test_real_people_are_told_by_their_folder():

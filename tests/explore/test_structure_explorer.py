@@ -81,6 +81,7 @@ def test_a_structure_of_one_person_is_told_as_such(layouts: dict[str, Layout]) -
 
 
 def test_distances_and_offsets_are_those_of_the_layouts(layouts: dict[str, Layout], found: Surroundings) -> None:
+    assert found.people == tuple(layouts)
     column = found.neighbors.index(PUTAMEN)
     for row, name in enumerate(found.people):
         person = layouts[name]

@@ -43,6 +43,7 @@ def test_the_voxel_at_a_place_is_found_in_any_order_of_axes(image, axes):
 def test_the_cross_is_on_the_bright_voxel_in_every_picture(image, plane):
     images = {"a": image, "b": stored_as(image, "PIR"), "c": image.slicer[4:, 2:-2, 3:]}
     figure = plot_in_world(images, POINT, plane=plane)
+    assert len(figure.axes) == len(images)
     for ax in figure.axes:
         (x,), (y,) = ax.lines[0].get_data()
         left, right, bottom, top = ax.images[0].get_extent()

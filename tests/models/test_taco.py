@@ -167,5 +167,7 @@ def test_bf16_gives_finite_tokens_and_gradients(model, smoke):
     total = TacoLoss(smoke)(*output.halves()).total
     total.backward()
     assert torch.isfinite(total)
-    assert all(torch.isfinite(weight.grad).all() for weight in model.parameters() if weight.grad is not None)
+    gradients = [weight.grad for weight in model.parameters() if weight.grad is not None]
+    assert len(gradients) == len(list(model.parameters()))
+    assert all(torch.isfinite(gradient).all() for gradient in gradients)
     model.zero_grad(set_to_none=True)

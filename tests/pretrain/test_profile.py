@@ -128,6 +128,7 @@ def test_what_is_masked_does_not_matter(heads, perfect):
     places, positions, mask = heads
     spoiled = code(places).masked_fill(~mask[..., None], torch.nan)
     profile = topology_profile(spoiled, spoiled, positions, places, mask)
+    assert list(profile) == list(perfect)
     for name, measure in profile.items():
         np.testing.assert_allclose(measure.values, perfect[name].values, atol=1e-5, err_msg=name)
 
