@@ -38,9 +38,10 @@ def neighborhood_agreement(
     * ``order``: Kendall's tau of all other structures ranked by distance, -1 to 1, mean over structures;
     * ``medial``, ``anterior``, ``superior``: Kendall's tau of the structures along the person's own axes.
 
-    Columns: `measure, value, low, high` (95 % bootstrap over people; NaN where there are only two), `null` (mean under
-    permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null ``"side"`` permutes
-    structure names within a side, so that knowing left from right earns nothing; ``"all"`` permutes them freely.
+    Columns: `measure, value, low, high` (95 % bootstrap over people, expanded for few; NaN where there are only two),
+    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null
+    ``"side"`` permutes structure names within a side, so that knowing left from right earns nothing; ``"all"`` permutes
+    them freely.
 
     Raises:
         ValueError: fewer than two people, no structures that all have, `k` too large, or an unknown null.
@@ -58,7 +59,7 @@ def neighborhood_agreement(
     observed = _agreements(places, k)
     nulls = [_agreements(_permuted(places, null, rng), k) for _ in range(permutations)]
     rows = [
-        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people))}
+        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people), seed)}
         for measure in observed
     ]
     return pd.DataFrame(rows).assign(people=len(people), structures=len(shared))
@@ -162,9 +163,9 @@ def _concordance(values: Array, *, least: Array | None = None, without_anchor: b
     return np.asarray(concordant / np.maximum(counted, 1))
 
 
-def _summary(pairs: Array, nulls: Array, people: int) -> dict[str, float]:
+def _summary(pairs: Array, nulls: Array, people: int, seed: int) -> dict[str, float]:
     """Mean over pairs of people, its bootstrap interval over people, and where the null lies."""
-    low, high = _interval(pairs, people)
+    low, high = _interval(pairs, people, seed)
     null = nulls.mean(axis=1)
     value = float(pairs.mean())
     return {
@@ -177,11 +178,11 @@ def _summary(pairs: Array, nulls: Array, people: int) -> dict[str, float]:
     }
 
 
-def _interval(pairs: Array, people: int) -> tuple[float, float]:
+def _interval(pairs: Array, people: int, seed: int) -> tuple[float, float]:
     """95 % interval of the mean over pairs when people, not pairs, are drawn again; NaN for one pair."""
     if people < 3:
         return float("nan"), float("nan")
     matrix = np.zeros((people, people))
     first, second = np.triu_indices(people, k=1)
     matrix[first, second] = matrix[second, first] = pairs
-    return bootstrap_people(matrix[None], draws=DRAWS)
+    return bootstrap_people(matrix[None], draws=DRAWS, seed=seed)
