@@ -71,6 +71,9 @@ def test_without_a_template_the_motion_is_known_all_the_same(upright, networks):
     errors = errors_after_move(networks, own, known_motion(15), pair=("T1w", "T2w"), stride=4)
     assert set(errors) == {"untrained", "position", "floor", "random"}
     assert all(value.shape == (len(own.subjects),) for value in errors.values())
+    torch.testing.assert_close(errors["position"], torch.full((6,), 15.0), atol=1e-3, rtol=0)
+    assert (errors["floor"] < 12.1).all()  # mm: half a token of 24 mm along the axis of the motion
+    assert (errors["random"] > 40).all()
 
 
 def test_grid_position_errs_by_the_shift_and_the_floor_by_half_a_token_at_most(upright):
