@@ -237,10 +237,7 @@ def test_inspect_tells_what_became_what(foreign):
         "  ce-gadolinium_T1w  t1_post-gd.nii.gz  (2)",
         "  not used           brainmask.nii.gz  (2)",
         "grids: size in voxels, spacing in mm, orientation",
-        *[
-            f"  {name:<18} 186 x 213 x 75  1.2 x 1.2 x 3 mm  LPS  (2)"
-            for name in ("FLAIR", "T1w", "ce-gadolinium_T1w")
-        ],
+        *[f"  {name:<18} 186 x 213 x 75  1.2 x 1.2 x 3 mm  LPS  (2)" for name in ("FLAIR", "T1w", "ce-gadolinium_T1w")],
         "pairs of images: 6 registered (not held against pairs of different people: that takes 3)",
         "modalities that everyone has: FLAIR, T1w, ce-gadolinium_T1w",
     ]
