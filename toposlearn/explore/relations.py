@@ -78,7 +78,7 @@ def _margin_legend() -> list[Artist]:
     }
     return [
         *(Line2D([], [], ls="", marker=m, color=c, mfc=f, ms=8, label=name) for name, (m, c, f) in dots.items()),
-        Patch(color="0.92", label="does not hold"),
+        Patch(color="0.92", label="margin below 0"),
     ]
 
 
