@@ -7,8 +7,10 @@ the volume's center. The person's left is on the left (not the radiological view
 from __future__ import annotations
 
 import colorsys
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -28,6 +30,7 @@ Spacing = float | Sequence[float]
 
 PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
+TONES = ((0.45, 0.95), (0.9, 0.85), (0.65, 0.5))  # saturation and value of structures without a color of their own
 _BRIGHT = 0.998  # quantile shown as white
 
 
@@ -100,11 +103,18 @@ def label_overlay(labels: Volume, alpha: float = 0.5) -> NDArray[np.float32]:
 
 
 def _color_of(name: str) -> tuple[float, float, float]:
-    """The structure's own color; for others a hue that depends on the name alone."""
-    if name in STRUCTURE_COLORS:
-        return to_rgb(STRUCTURE_COLORS[name])
-    number = sum(place * ord(letter) for place, letter in enumerate(name, start=1))
-    return colorsys.hsv_to_rgb(number * 0.618 % 1, 0.55, 0.9)
+    """The structure's color; for names outside the vocabulary a hue that depends on the name alone."""
+    return _structure_colors().get(name) or colorsys.hsv_to_rgb(sum(map(ord, name)) * 0.618 % 1, *TONES[0])
+
+
+@cache
+def _structure_colors() -> dict[str, tuple[float, float, float]]:
+    """Name -> color of every structure: its own, or in turn the one of many that is farthest from all taken so far."""
+    many = [colorsys.hsv_to_rgb(hue / 24, *tone) for hue in range(24) for tone in TONES]
+    colors = {name: to_rgb(color) for name, color in STRUCTURE_COLORS.items()}
+    for name in dict.fromkeys(structure.name for structure in STRUCTURES):
+        colors.setdefault(name, max(many, key=lambda one: min(math.dist(one, taken) for taken in colors.values())))
+    return colors
 
 
 def heat_overlay(
