@@ -7,6 +7,7 @@ Loops over anchors (`loops.py`) and the plain vectorized form (`plain.py`): same
 from __future__ import annotations
 
 import multiprocessing
+import os
 import statistics
 import time
 from collections.abc import Callable
@@ -148,6 +149,7 @@ def _peak(on_gpu: bool) -> float:
 
 def against_size(counts: tuple[int, ...], device: str) -> dict[str, list[tuple[int, float, float]]]:
     """Loss -> (tokens, seconds, MiB) for each count, each in a process of its own, whose peak is its own."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc gives back what is freed: a peak is what was in use
     found: dict[str, list[tuple[int, float, float]]] = {}
     for n in counts:
         for name in (*TERMS, *(f"{term}, plain" for term in TERMS if n <= PLAIN_UP_TO)):
