@@ -13,7 +13,7 @@ from toposlearn.course.notebooks import heading, numbered_notebooks, read_notebo
 
 MEASURED = re.compile(r"Measured: (\d+) s\b")  # as `toposlearn report --readme` writes it into a first cell
 
-BUSY = "A busy machine takes three to six times as long."  # 06, 07 and 09 on a busy machine of 2 cores: 353, 632, 478 s
+BUSY = "A busy machine takes several times as long."
 
 
 class Stop(NamedTuple):
