@@ -33,7 +33,7 @@ def test_the_summary_counts_and_names_the_slowest(folder):
     stops = course_stops(folder)
     assert course_summary(stops) == (
         "Notebooks: 2; with exercises: 1, which hold 2 in all. "
-        "On an idle machine the slowest, 01, takes 12 s. A busy machine takes three to six times as long."
+        "On an idle machine the slowest, 01, takes 12 s. A busy machine takes several times as long."
     )
     assert course_summary(stops[:1]) == "Notebooks: 1; with exercises: 0, which hold 0 in all."
 
