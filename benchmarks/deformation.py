@@ -12,11 +12,11 @@ from pathlib import Path
 import matplotlib.pyplot as plt
 from rows import Row, options, report
 
-from toposlearn.cohort.breaking import DIRECTIONS, as_in_cohort, first_to_break, kept_curves, what_predicts
-from toposlearn.cohort.changes import CHANGES, Scene
 from toposlearn.cohort.head import load_head
-from toposlearn.cohort.relations_kept import Kept, study
-from toposlearn.explore.how_far import plot_first_to_break, plot_kept
+from toposlearn.studies.bending.breaking import DIRECTIONS, as_in_cohort, first_to_break, kept_curves, what_predicts
+from toposlearn.studies.bending.changes import CHANGES, Scene
+from toposlearn.studies.bending.how_far import plot_first_to_break, plot_kept
+from toposlearn.studies.bending.relations_kept import Kept, study
 
 BENDS = ("shape", "coarse", "fine", "mass", "atrophy")
 STILL = ("size", "turn", "shift")  # what relations do not mind

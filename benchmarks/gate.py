@@ -22,10 +22,10 @@ from tqdm import tqdm
 from toposlearn.anatomy.templates import TEMPLATES, load_template
 from toposlearn.cohort import PLAIN, Recipe, recipe_named, write_cohort
 from toposlearn.data import read_manifest
-from toposlearn.data.coarse import Image, coarse_head, shrink
-from toposlearn.data.gate import Look, judge, look_at
+from toposlearn.data.gate.coarse import Image, coarse_head, shrink
+from toposlearn.data.gate.gate import Look, judge, look_at
+from toposlearn.data.gate.quality import ImageFacts, read_image
 from toposlearn.data.manifest import Record
-from toposlearn.data.quality import ImageFacts, read_image
 
 AMOUNTS = (0.0, 1.0, 2.0, 3.0, 4.0, 6.0, 8.0, 10.0, 15.0, 20.0, 30.0)  # mm, degrees
 COHORTS: Mapping[str, tuple[Recipe, str]] = {

@@ -15,11 +15,11 @@ from rows import Row, options, report
 
 from toposlearn.config import TacoConfig, preset, with_variant
 from toposlearn.data import PosedPeople, load_posed
+from toposlearn.intervals import Floats, across_people, bootstrap_people, same_person
 from toposlearn.models import load_weights
 from toposlearn.pretrain import encode, error_matrix, pretrain
 from toposlearn.pretrain.run_folder import WEIGHTS
 from toposlearn.pretrain.scorecard import controls
-from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
 
 Level = tuple[float, float, bool]
 LEVELS: tuple[Level, ...] = (  # mm, degrees, in the same direction in everybody

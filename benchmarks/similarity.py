@@ -18,10 +18,10 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from toposlearn.anatomy import DONOR_IDS, LabelMap, load_donor_map
-from toposlearn.statistics import bootstrap_people
-from toposlearn.topology.agreement import AXES
-from toposlearn.topology.layout import Layout, layout
-from toposlearn.topology.relations import verdicts
+from toposlearn.intervals import bootstrap_people
+from toposlearn.relations.agreement import AXES
+from toposlearn.relations.layout import Layout, layout
+from toposlearn.relations.relations import verdicts
 
 Affine = NDArray[np.float64]
 ALONE, SLIGHT, WHOLE = "affine alone, any turn", "drawn anew, 3 degrees", "drawn anew, any turn, size and place"

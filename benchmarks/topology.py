@@ -17,9 +17,9 @@ from rows import Row, interleaved, options, report
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.anatomy.label_names import load_parcels
-from toposlearn.topology.frame import template_centers
-from toposlearn.topology.layout import layout
-from toposlearn.topology.relations import topology_table
+from toposlearn.relations.frame import template_centers
+from toposlearn.relations.layout import layout
+from toposlearn.relations.relations import topology_table
 
 LABELS = (10, 20, 40, 80, 106)
 SPACINGS = (4, 3, 2, 1)  # mm
@@ -27,8 +27,8 @@ WITHIN = 30.0  # mm
 PEAK = """
 import resource
 from toposlearn.anatomy.label_names import load_parcels
-from toposlearn.topology.layout import layout
-from toposlearn.topology.relations import topology_table
+from toposlearn.relations.layout import layout
+from toposlearn.relations.relations import topology_table
 person = load_parcels("A")
 before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 topology_table({"A": layout(person)}, sides="all")

@@ -24,7 +24,8 @@ import numpy as np
 from tqdm import tqdm
 from unpacking import unpack
 
-from toposlearn.data import BadImageError, Record, check_record, read_manifest
+from toposlearn.data import Record, read_manifest
+from toposlearn.data.gate.quality import BadImageError, check_record
 from toposlearn.reproducibility import write_json
 
 TERMS = "the organizers' terms, accepted at download; see data_scripts/README.md"

@@ -10,7 +10,7 @@ import nbformat
 from nbformat.v4 import new_markdown_cell, new_output
 from notebook_maker import code, write_notebook
 
-from toposlearn.run import NotebookRun, record
+from toposlearn.course.run import NotebookRun, record
 
 PIXEL = base64.b64encode(
     bytes.fromhex(

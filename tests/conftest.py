@@ -1,13 +1,24 @@
 """What several test files share: six simulated people, written once."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
+import matplotlib
+import matplotlib.pyplot as plt
 import pytest
 import torch
 
 from toposlearn.cohort import recipe_named, write_cohort
 from toposlearn.config import TacoConfig, preset
 from toposlearn.data import Cache, Manifest, prepare, read_manifest
+
+matplotlib.use("Agg")
+
+
+@pytest.fixture(autouse=True)
+def _close_figures() -> Iterator[None]:
+    yield
+    plt.close("all")
 
 
 @pytest.fixture(autouse=True)

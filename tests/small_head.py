@@ -3,8 +3,8 @@
 import numpy as np
 
 from toposlearn.anatomy import load_label_map
-from toposlearn.cohort.changes import Scene
 from toposlearn.cohort.head import Head
+from toposlearn.studies.bending.changes import Scene
 
 
 def small_scene() -> Scene:

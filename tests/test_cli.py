@@ -13,10 +13,12 @@ from pathlib import Path
 import pytest
 from notebook_maker import code, write_notebook
 
-from toposlearn import cli, report, run
+from toposlearn import cli
+from toposlearn.book import report
 from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
 from toposlearn.config import VARIANTS, TacoConfig, preset
+from toposlearn.course import run
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -160,8 +162,10 @@ def test_pretrain_builds_the_settings(stand_in, cohort):
 
 
 def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
-    calls, drawn = stand_in("toposlearn.downstream", "run_ablation", {"A/full": 1}), []
-    monkeypatch.setattr("toposlearn.explore.overview.save_overview", lambda *arguments: drawn.append(arguments))
+    calls, drawn = stand_in("toposlearn.studies.ablation", "run_ablation", {"A/full": 1}), []
+    monkeypatch.setattr(
+        "toposlearn.studies.ablation.overview.save_overview", lambda *arguments: drawn.append(arguments)
+    )
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "variants": VARIANTS, "shipped": Path("weights")}
     assert cli.execute(["ablation", "--variants", "intra,full"]) == 0
@@ -173,7 +177,7 @@ def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
 def test_matchers_passes_its_options_on_and_prints_tables(stand_in, tmp_path, capsys):
     result = {"metrics": {}, "config": {"model": {"token_strides": [8]}, "volume": {"spacing": 3.0}}}
     (tmp_path / "matchers.json").write_text(json.dumps(result))
-    calls = stand_in("toposlearn.downstream.matchers", "run_matchers", tmp_path / "matchers.json")
+    calls = stand_in("toposlearn.studies.ablation.matchers", "run_matchers", tmp_path / "matchers.json")
     assert cli.execute(["matchers", "--seeds", "2", "--held-out", "b", "--out", "runs/mine"]) == 0
     assert calls[0][0][1:] == (Path("data/cohort"), Path("runs/mine"))
     assert calls[0][1] == {"held_out": Path("b"), "seeds": range(2), "shipped": None}

@@ -1,4 +1,4 @@
-"""Only `toposlearn.statistics` draws people again and cuts tails off: every other module asks it for its intervals."""
+"""Only `toposlearn.intervals` draws people again and cuts tails off: every other module asks it for its intervals."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 
 import toposlearn
-from toposlearn.downstream.chance import judge
 from toposlearn.downstream.classification import bootstrap_auc
-from toposlearn.statistics import bootstrap_groups, bootstrap_number, bootstrap_people, bootstrap_ratio
+from toposlearn.intervals import bootstrap_groups, bootstrap_number, bootstrap_people, bootstrap_ratio
+from toposlearn.studies.shortcuts.chance import judge
 
 PACKAGE = Path(toposlearn.__file__).parent
 MODULES = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "benchmarks").glob("*.py")]

@@ -14,11 +14,11 @@ from foreign_maker import NAMES, write_foreign
 
 from toposlearn import cli
 from toposlearn.course.notebooks import course_folder
+from toposlearn.course.run import run_notebook
 from toposlearn.data import Manifest, load_posed, pose_people
 from toposlearn.explore.curves import plot_pose_sweep, read_jsonl
 from toposlearn.explore.neighborhoods import find_match, plot_match
 from toposlearn.pretrain import controls, error_matrix, mean_errors
-from toposlearn.run import run_notebook
 
 UNKNOWN = "true correspondence: not known here; errors between two people are left out"
 SMALL = {  # notebook -> parameters that make it short, and whether it needs the truth somewhere

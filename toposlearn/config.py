@@ -51,6 +51,21 @@ MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two p
     "random": {"matcher": "random"},
 }
 
+ROW_NAMES = {  # of variants and controls, in every table
+    "untrained": "nothing (untrained)",
+    "reconstruction": "reconstruction only",
+    "intra": "+ intra",
+    "inter": "+ inter",
+    "full": "**+ intra + inter (full)**",
+    "no_reconstruction": "intra + inter, without reconstruction",
+    "shared_pose": "full, both modalities in one pose",
+    "position": "*grid position*",
+    "centered": "*centered and scaled position*",
+    "floor": "*floor: best token there is*",
+    "random": "*null: independent random features*",
+    "permuted": "*null: perfect features, tokens permuted*",
+}
+
 
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     """The same run with only some terms of the loss, or with another matcher.

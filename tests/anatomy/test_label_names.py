@@ -4,7 +4,7 @@ import pytest
 
 from toposlearn.anatomy import STRUCTURES, load_donor_map, load_label_map
 from toposlearn.anatomy.label_names import TABLES, load_parcels, split_side, structure_names
-from toposlearn.topology.frame import centroids
+from toposlearn.relations.frame import centroids
 
 
 @pytest.mark.parametrize("table", TABLES)

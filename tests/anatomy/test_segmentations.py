@@ -7,7 +7,7 @@ import pytest
 
 from toposlearn.anatomy.label_names import structure_names
 from toposlearn.anatomy.segmentations import distinct_names, load_segmentation, path_stem
-from toposlearn.topology.frame import centroids
+from toposlearn.relations.frame import centroids
 
 NAMES = structure_names("freesurfer")
 

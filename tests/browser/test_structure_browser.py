@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from toposlearn.explore import serve
+from toposlearn.explorer import serve
 
 pytestmark = pytest.mark.browser
 SECONDS = 60
@@ -26,7 +26,7 @@ structure_explorer(people, structure("thalamus", "left"))
 VOILA = """
 import sys
 from voila.app import Voila
-from toposlearn.explore.serve import PAGE, settings
+from toposlearn.explorer.serve import PAGE, settings
 app = Voila(config=settings(int(sys.argv[1]), sys.argv[2]))
 app.initialize([sys.argv[3]])
 app.template_paths.insert(0, str(PAGE))

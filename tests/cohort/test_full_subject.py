@@ -149,5 +149,5 @@ def test_heads_are_as_large_as_people_have_them():
         for number in range(8)
     ]
     milliliters = np.array(volumes) * RECIPE.spacing**3 / 1000
-    assert 1443 - 2 * 129 < milliliters.mean() < 1443 + 2 * 129  # toposlearn.cohort.published
+    assert 1443 - 2 * 129 < milliliters.mean() < 1443 + 2 * 129  # toposlearn.studies.realism.published
     assert milliliters.std() / milliliters.mean() < 0.15

@@ -10,7 +10,7 @@ from notebook_maker import code, write_notebook
 
 from toposlearn.course.answers import is_solution, is_stub, unless_answered
 from toposlearn.course.notebooks import read_notebook, read_parameters, tags
-from toposlearn.run import run_notebook
+from toposlearn.course.run import run_notebook
 
 EXERCISES = exercises()
 every_exercise = pytest.mark.parametrize("exercise", EXERCISES, ids=str)

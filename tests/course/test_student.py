@@ -8,7 +8,7 @@ from notebook_maker import code, write_notebook
 
 from toposlearn.course import student_copy, write_student_copies
 from toposlearn.course.notebooks import numbered_notebooks, read_notebook, read_parameters, tags
-from toposlearn.run import run_notebook
+from toposlearn.course.run import run_notebook
 
 EXERCISE = code("def double(x):\n    raise NotImplementedError('your turn')", "exercise")
 SOLUTION = code("def double(x):\n    return 2 * x", "solution")

@@ -8,7 +8,8 @@ import pytest
 from image_maker import bids
 
 from toposlearn import cli
-from toposlearn.data import BadImageError, inspect_folder, prepare, read_manifest
+from toposlearn.data.gate.quality import BadImageError
+from toposlearn.data import inspect_folder, prepare, read_manifest
 from toposlearn.data.inspection import MOST_LINES
 
 TRUTH = "derivatives/toposlearn"

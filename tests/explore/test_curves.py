@@ -1,18 +1,8 @@
 import json
 
-import matplotlib
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.curves import color_of, plot_comparison, plot_history, plot_scores, read_jsonl
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def history(intra):

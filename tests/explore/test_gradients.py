@@ -1,4 +1,3 @@
-import matplotlib
 import pandas as pd
 import pytest
 import torch
@@ -14,8 +13,6 @@ from toposlearn.explore.gradients import (
     term_gradients,
 )
 from toposlearn.models import Taco
-
-matplotlib.use("Agg")
 
 
 @pytest.fixture(scope="module")

@@ -1,7 +1,5 @@
-import matplotlib
 import pytest
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 from toposlearn.explore.neighborhoods import (
@@ -18,14 +16,7 @@ from toposlearn.explore.neighborhoods import (
 )
 from toposlearn.topology.tokens import grid_positions
 
-matplotlib.use("Agg")
 SHAPE, STRIDE, SPACING = (8, 8, 8), 2, 3.0  # 64 tokens, blocks of 6 mm
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def smooth_tokens():

@@ -1,12 +1,9 @@
-import matplotlib
 import pytest
 import torch
 from matplotlib import pyplot as plt
 
 from toposlearn.data.pose import voxel_coordinates
 from toposlearn.explore.places import place_of, plot_places
-
-matplotlib.use("Agg")
 
 
 def shifted_head(shift):

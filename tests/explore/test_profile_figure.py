@@ -1,21 +1,12 @@
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.profile import plot_profile
+from toposlearn.intervals import bootstrap_people
 from toposlearn.pretrain.profile import MEASURES, Measure
-from toposlearn.statistics import bootstrap_people
 
-matplotlib.use("Agg")
 WHO = {name: ("first_modality", "second_modality") for name in ("effective_rank", "collapse", "position_r2")}
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def profile(value, null=0.1):

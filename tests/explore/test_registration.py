@@ -1,22 +1,13 @@
 """Pictures of registration: a moved image is seen in the joint histogram, and in where it shares most."""
 
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
-from toposlearn.data.alignment import pair_evidence
-from toposlearn.data.coarse import coarse_head
+from toposlearn.data.gate.alignment import pair_evidence
+from toposlearn.data.gate.coarse import coarse_head
 from toposlearn.explore.registration import plot_joint_histograms, plot_shifts, shift_curve
 
-matplotlib.use("Agg")
 SHIFTS = list(range(-16, 17, 2))
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

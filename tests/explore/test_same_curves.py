@@ -1,18 +1,9 @@
-import matplotlib
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.same_curves import plot_same_curves
 
-matplotlib.use("Agg")
 LOSSES = {"right": [0.4, 0.2, 0.1, 0.1], "scrambled": [0.4, 0.3, 0.1, 0.1]}
 ERRORS = {"right": [60.0, 40.0, 30.0], "scrambled": [60.0, 50.0, 45.0]}
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def drawn(ax):

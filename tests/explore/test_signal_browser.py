@@ -1,6 +1,5 @@
 """Buttons and sliders of the signal equations: what they hand to the picture, and that no error is swallowed."""
 
-import matplotlib
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
@@ -10,8 +9,6 @@ from toposlearn.cohort.contrast import SEQUENCES, Sequence
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.explore import signal_browser
 from toposlearn.explore.signals import tissue_map
-
-matplotlib.use("Agg")
 
 
 @pytest.fixture

@@ -2,11 +2,9 @@
 
 import dataclasses
 
-import matplotlib
 import nibabel as nib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import structure
 from toposlearn.cohort.contrast import AGENT_T1, DIFFUSIVITY, SEQUENCES, TISSUES, Sequence, signal
@@ -15,14 +13,7 @@ from toposlearn.cohort.lesions import LESION_LABELS
 from toposlearn.explore import signals
 from toposlearn.explore.signals import NOISE, ROWS, reimage, tissue_image, tissue_map, tissue_signals
 
-matplotlib.use("Agg")
 WHITE, FLUID = structure("cerebral-white-matter", "left").label, structure("csf").label
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def of(values, tissue):

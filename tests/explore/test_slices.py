@@ -1,7 +1,5 @@
-import matplotlib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.slices import (
     Panel,
@@ -14,14 +12,7 @@ from toposlearn.explore.slices import (
     plot_slices,
 )
 
-matplotlib.use("Agg")
 SHAPE = (8, 10, 12)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def one_bright_voxel(index):

@@ -19,13 +19,12 @@ from toposlearn.explore.structure_measures import (
 )
 from toposlearn.explore.structure_slices import COLORS
 from toposlearn.explore.structures import STRUCTURE_COLORS
-from toposlearn.topology.consistency import fraction_interval
-from toposlearn.topology.frame import frame_of
-from toposlearn.topology.graphs import nearest_graph
-from toposlearn.topology.layout import Layout, layout
-from toposlearn.topology.relations import relation_margin
+from toposlearn.relations.consistency import fraction_interval
+from toposlearn.relations.frame import frame_of
+from toposlearn.relations.graphs import nearest_graph
+from toposlearn.relations.layout import Layout, layout
+from toposlearn.relations.relations import relation_margin
 
-matplotlib.use("Agg")
 THALAMUS, PUTAMEN, BRAINSTEM = structure("thalamus", "left"), structure("putamen", "left"), structure("brainstem")
 
 
@@ -48,12 +47,6 @@ def found(layouts: dict[str, Layout]) -> Surroundings:
 @pytest.fixture(scope="module")
 def atlas_alone(people: dict[str, LabelMap]) -> structure_widget.StructureExplorer:
     return structure_widget.StructureExplorer({"B": people["B"]}, THALAMUS)
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def test_neighbors_are_those_of_the_graph_where_all_have_the_same_structures(layouts: dict[str, Layout]) -> None:

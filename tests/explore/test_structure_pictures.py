@@ -1,29 +1,21 @@
-import matplotlib
 import networkx as nx
 import numpy as np
 import pytest
 from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structure
-from toposlearn.explore import relations, structures
-from toposlearn.explore.graph_pictures import plot_graph_over_anatomy
+from toposlearn.explore import structures
 from toposlearn.explore.people_browser import people_browser
-from toposlearn.topology import consistency, graphs
-from toposlearn.topology.agreement import neighborhood_agreement, neighborhood_sweep
-from toposlearn.topology.layout import layout
-
-matplotlib.use("Agg")
+from toposlearn.relations import consistency, graphs
+from toposlearn.relations.agreement import neighborhood_agreement, neighborhood_sweep
+from toposlearn.relations.layout import layout
+from toposlearn.studies.agreement import relations
+from toposlearn.studies.agreement.graph_pictures import plot_graph_over_anatomy
 
 
 @pytest.fixture(scope="module")
 def people() -> dict[str, LabelMap]:
     return {"B": load_label_map("B"), "9861": load_donor_map("9861"), "10021": load_donor_map("10021")}
-
-
-@pytest.fixture(autouse=True)
-def _close_figures():
-    yield
-    plt.close("all")
 
 
 def test_own_slice_shows_left_on_the_left_and_up_on_top(people: dict[str, LabelMap]) -> None:

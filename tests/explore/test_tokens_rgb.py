@@ -1,12 +1,9 @@
-import matplotlib
 import numpy as np
 import pytest
 import torch
 from matplotlib import pyplot as plt
 
 from toposlearn.explore.tokens_rgb import color_overlay, fit_basis, plot_token_colors, share_in_words, to_voxels
-
-matplotlib.use("Agg")
 
 
 def random_tokens(seed, n=64, features=12):

@@ -1,23 +1,14 @@
 import math
 
-import matplotlib
 import pytest
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
 from toposlearn.explore.triplets import ANCHOR, HINGE, NEGATIVE, POSITIVE, anchor_triplets, plot_triplets
 from toposlearn.losses import inter_instance_loss, intra_instance_loss, match_pairs
 from toposlearn.topology import nearest_neighbors, random_matches, sample_negatives
 
-matplotlib.use("Agg")
 SHAPE, STRIDE, N, K = (8, 8, 8), 2, 64, 4
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def draw(seed):

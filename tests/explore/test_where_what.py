@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -10,18 +9,11 @@ from toposlearn.explore import where_what
 from toposlearn.explore.curves import VARIANT_COLORS
 from toposlearn.explore.match_errors import known_motion
 from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH
+from toposlearn.intervals import bootstrap_people
 from toposlearn.models import Taco
 from toposlearn.reproducibility import metric, set_seed
-from toposlearn.statistics import bootstrap_people
 
-matplotlib.use("Agg")
 PAIR, STRIDE = ("T1w", "T2w"), 4
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture(scope="module")

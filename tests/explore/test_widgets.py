@@ -1,4 +1,3 @@
-import matplotlib
 import numpy as np
 import pytest
 import torch
@@ -7,14 +6,6 @@ from traitlets import TraitError
 
 from toposlearn.explore import widgets
 from toposlearn.explore.slices import mask_overlay
-
-matplotlib.use("Agg")
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 def controls(box):

@@ -1,21 +1,12 @@
 """Images of one head on several grids: the same world at the same place of every picture."""
 
-import matplotlib
 import nibabel as nib
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.world import index_of, plot_in_world
 
-matplotlib.use("Agg")
 SHAPE, POINT = (20, 24, 16), (3.0, -5.0, 4.0)
-
-
-@pytest.fixture(autouse=True)
-def close_figures():
-    yield
-    plt.close("all")
 
 
 @pytest.fixture

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from toposlearn.data import pose_people
+from toposlearn.intervals import bootstrap_people
 from toposlearn.models import Taco
 from toposlearn.pretrain.profile import MEASURES, Measure, network_profiles, profile_metrics, topology_profile
 from toposlearn.reproducibility import write_result
-from toposlearn.statistics import bootstrap_people
 from toposlearn.topology import matched_fraction, mutual_matches, neighbor_overlap
 
 PEOPLE, TOKENS = 6, 90

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from toposlearn.data import PosedPeople, pose_people
+from toposlearn.intervals import across_people, bootstrap_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
 from toposlearn.pretrain.scorecard import correspondence_metrics, permuted, relative_error
-from toposlearn.statistics import across_people, bootstrap_people
 from toposlearn.topology import centered_positions
 
 STRIDE = 4

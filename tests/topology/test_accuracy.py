@@ -1,11 +1,8 @@
 import pytest
 import torch
+from draws import tokens
 
 from toposlearn.topology import correspondence_error, floor_error, match_error, match_precision, matched_fraction
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def some(*shape, seed=5):

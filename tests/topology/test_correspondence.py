@@ -1,5 +1,6 @@
 import pytest
 import torch
+from draws import tokens
 from scipy.stats import chisquare
 
 from toposlearn.topology import (
@@ -13,10 +14,6 @@ from toposlearn.topology import (
     random_matches,
 )
 from toposlearn.topology.correspondence import matches_both_ways
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def some(*shape, seed=5):

@@ -1,11 +1,8 @@
 import pytest
 import torch
+from draws import tokens
 
 from toposlearn.topology import pairwise_distance
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_cosine_distance_against_a_closed_form():

@@ -1,14 +1,11 @@
 import pytest
 import torch
+from draws import tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
 from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def reference(x, k, mask=None, metric="cosine"):

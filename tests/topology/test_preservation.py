@@ -1,6 +1,7 @@
 import numpy as np
 import pytest
 import torch
+from draws import tokens
 
 from toposlearn.topology import (
     continuity,
@@ -12,10 +13,6 @@ from toposlearn.topology import (
 )
 
 PAIRED = [neighbor_overlap, trustworthiness, continuity, rank_correlation, kernel_alignment]
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def some(*shape, seed=5):

@@ -1,13 +1,10 @@
 import numpy as np
 import pytest
 import torch
+from draws import tokens
 
 from toposlearn.topology import matched_fraction, mutual_matches, sinkhorn_matches
 from toposlearn.topology.transport import transport_plan
-
-
-def tokens(*shape, seed=0):
-    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
 
 
 def test_equal_to_plain_sinkhorn_in_double_precision():

@@ -39,9 +39,9 @@ def report(
     ] = False,
 ) -> None:
     """Build the book and the index of executed notebooks again, running none; write measured times into README."""
-    from toposlearn import report as book
+    from toposlearn.book import report as book
     from toposlearn.course import course_folder
-    from toposlearn.run import read_record
+    from toposlearn.course.run import read_record
 
     runs = read_record(run)
     if not runs:
@@ -92,8 +92,8 @@ def everything(
 
 
 def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], *, book: bool = False) -> None:
+    from toposlearn.book.report import run_book, write_book
     from toposlearn.course.notebooks import course_folder
-    from toposlearn.report import run_book, write_book
 
     failed = run_book(paths, out, parameters, typer.echo)
     if book:  # also of failed notebooks: it shows where they stopped

@@ -66,6 +66,6 @@ def explore(
     browser: Annotated[bool, typer.Option("--browser/--no-browser", help="Open a browser window.")] = True,
 ) -> None:
     """Look at learned tokens in a browser: neighbors, matches, true places. On this machine only; Ctrl-C ends it."""
-    from toposlearn.explore.serve import serve_explorer
+    from toposlearn.explorer.serve import serve_explorer
 
     serve_explorer(data, checkpoints, port=port, browser=browser, tell=typer.echo)

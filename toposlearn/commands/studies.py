@@ -27,12 +27,12 @@ def ablation(
 
     settings = config.preset(preset)
 
-    from toposlearn.downstream import run_ablation
+    from toposlearn.studies.ablation import run_ablation
 
     chosen = tuple(variants.split(",")) if variants else config.VARIANTS
     metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
     if shipped is not None:
-        from toposlearn.explore.overview import save_overview
+        from toposlearn.studies.ablation.overview import save_overview
 
         save_overview(shipped, data, metrics)
     typer.echo(out / "results.json")
@@ -56,8 +56,8 @@ def matchers(
 
     settings = config.preset(preset)
 
-    from toposlearn.downstream.matchers import run_matchers
-    from toposlearn.downstream.matchers_table import matchers_section
+    from toposlearn.studies.ablation.matchers import run_matchers
+    from toposlearn.studies.ablation.matchers_table import matchers_section
 
     path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
     typer.echo(matchers_section(json.loads(path.read_text())))
@@ -79,8 +79,8 @@ def evaluate(
     ] = None,
 ) -> None:
     """Downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside their baselines."""
-    from toposlearn.downstream.evaluation import evaluate as judge
-    from toposlearn.downstream.evaluation_table import evaluation_tables
+    from toposlearn.studies.tasks.evaluation import evaluate as judge
+    from toposlearn.studies.tasks.evaluation_table import evaluation_tables
 
     path = judge(checkpoints, data, out, tests=test or ())
     typer.echo(evaluation_tables(path))
@@ -100,8 +100,8 @@ def shortcuts(
 
     settings = config.preset(preset)
 
-    from toposlearn.downstream.shortcuts import find_shortcuts
-    from toposlearn.downstream.shortcuts_table import shortcuts_report
+    from toposlearn.studies.shortcuts.shortcuts import find_shortcuts
+    from toposlearn.studies.shortcuts.shortcuts_table import shortcuts_report
 
     path = find_shortcuts(data, out, settings.volume)
     typer.echo(shortcuts_report(path.parent))

@@ -14,7 +14,7 @@ from toposlearn.commands.app import FOLDER, app
 if TYPE_CHECKING:
     from toposlearn.anatomy import Structure
     from toposlearn.anatomy.segmentations import Segmentation
-    from toposlearn.topology.study import Reader
+    from toposlearn.studies.agreement.study import Reader
 
 TABLE_HELP = "What labels mean: freesurfer, desikan, neuromorphometrics, toposlearn, or a CSV of label, name, side."
 
@@ -34,9 +34,9 @@ def topology(
     ),
 ) -> None:
     """Who lies where: relations between structures, with margins, and whether people agree on them."""
-    from toposlearn.explore.topology_page import write_topology_page
     from toposlearn.reproducibility import check_writable
-    from toposlearn.topology.study import measure_people, write_study
+    from toposlearn.studies.agreement.study import measure_people, write_study
+    from toposlearn.studies.agreement.topology_page import write_topology_page
 
     check_writable(out)
     study = measure_people(_readers(segmentations or [], labels, data), within or None, progress=True)

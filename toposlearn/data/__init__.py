@@ -4,9 +4,9 @@ Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, mani
 ``load_posed(DATA, config, people)`` does both for held-out people, and `PosedPeople.truth` says what is known of them.
 """
 
-from toposlearn.data.alignment import PairEvidence, joint_histogram, nmi_at, normalized_mutual_information
+from toposlearn.data.gate.alignment import PairEvidence, joint_histogram, nmi_at, normalized_mutual_information
 from toposlearn.data.cache import Cache, prepare
-from toposlearn.data.gate import judge_people
+from toposlearn.data.gate.gate import judge_people
 from toposlearn.data.inspection import Inspection, inspect_folder
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
@@ -14,8 +14,8 @@ from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generato
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
 from toposlearn.data.posed import PosedPeople, load_posed, pose_people
 from toposlearn.data.prepared import Prepared
-from toposlearn.data.quality import BadImageError, check_image, check_record
-from toposlearn.data.verdicts import PairVerdict, PersonVerdict
+from toposlearn.data.gate.quality import BadImageError, check_image, check_record
+from toposlearn.data.gate.verdicts import PairVerdict, PersonVerdict
 
 __all__ = [
     "BadImageError",

@@ -17,10 +17,10 @@ from safetensors.torch import load_file, save_file
 from tqdm import tqdm
 
 from toposlearn.config import VolumeConfig
-from toposlearn.data.gate import LEAST_PEOPLE, iterate_verdicts
+from toposlearn.data.gate.gate import LEAST_PEOPLE, iterate_verdicts
 from toposlearn.data.manifest import TRUTH, Manifest, Record
 from toposlearn.data.prepared import Prepared, pair_table, person_tensors
-from toposlearn.data.verdicts import PersonVerdict, tell
+from toposlearn.data.gate.verdicts import PersonVerdict, tell
 from toposlearn.reproducibility import atomic_path, write_json
 
 CACHE = f"{TRUTH}/cache"

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toposlearn.data.gate import LEAST_PEOPLE, judge_people
+from toposlearn.data.gate.gate import LEAST_PEOPLE, judge_people
 from toposlearn.data.layouts import is_series, read_manifest
 from toposlearn.data.manifest import Manifest
-from toposlearn.data.quality import BadImageError, ImageFacts, damaged_truth
-from toposlearn.data.verdicts import INTER_ONLY, LEFT_OUT, REGISTERED, RESAMPLED, PairVerdict, PersonVerdict
+from toposlearn.data.gate.quality import BadImageError, ImageFacts, damaged_truth
+from toposlearn.data.gate.verdicts import INTER_ONLY, LEFT_OUT, REGISTERED, RESAMPLED, PairVerdict, PersonVerdict
 
 VERDICTS = (REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT)
 MOST_KINDS = 4  # spacings of a modality that are told apart

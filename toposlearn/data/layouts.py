@@ -18,7 +18,7 @@ from nibabel.spatialimages import SpatialImage
 
 from toposlearn.data.manifest import TRUTH, Manifest, Record
 from toposlearn.data.modalities import DIFFUSION, is_nifti, modality_in, modality_of, person_in, stem
-from toposlearn.data.quality import BadImageError, load_image
+from toposlearn.data.gate.quality import BadImageError, load_image
 
 BIDS = "BIDS, the first session of each person"
 _SCAN = re.compile(r"^(BraTS-[A-Z]+-\d{5})-\d{3}$")  # BraTS-GLI-00008-001 is a later scan of the same person as -000

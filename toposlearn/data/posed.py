@@ -21,7 +21,7 @@ from toposlearn.data.manifest import config_for, split_people
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
 from toposlearn.data.prepared import Prepared
-from toposlearn.data.verdicts import tell
+from toposlearn.data.gate.verdicts import tell
 from toposlearn.topology.tokens import grid_positions, token_mask
 
 POSE_STREAM = 77  # keeps poses for measurement apart from those of training

@@ -10,9 +10,9 @@ from torch import Tensor
 
 from toposlearn.config import VolumeConfig
 from toposlearn.data.manifest import Record
-from toposlearn.data.quality import BadImageError, damaged_truth, elsewhere
+from toposlearn.data.gate.quality import BadImageError, damaged_truth, elsewhere
 from toposlearn.data.transforms import volume_transforms
-from toposlearn.data.verdicts import INTER_ONLY, PersonVerdict
+from toposlearn.data.gate.verdicts import INTER_ONLY, PersonVerdict
 
 INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
 

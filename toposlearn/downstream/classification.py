@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
 from toposlearn.data import PosedPeople
-from toposlearn.statistics import DRAWS, LEVEL, Floats, bootstrap_groups
+from toposlearn.intervals import DRAWS, LEVEL, Floats, bootstrap_groups
 
 FEWEST_FOR_AUC = 16  # people a class
 PENALTY = 0.1  # C of the logistic regression: few people, many features

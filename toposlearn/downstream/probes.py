@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from toposlearn.statistics import Floats
+from toposlearn.intervals import Floats
 
 RIDGE = 10.0  # strength of the penalty on standardized features
 FEWEST = 30  # training tokens a structure needs to be probed

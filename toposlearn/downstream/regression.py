@@ -9,7 +9,7 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from toposlearn.statistics import Floats
+from toposlearn.intervals import Floats
 
 PENALTIES = np.logspace(0, 5, 11)  # of the ridge regression, one is chosen within the people it is fitted to
 

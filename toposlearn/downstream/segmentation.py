@@ -17,7 +17,7 @@ from torch.nn import functional as F
 
 from toposlearn.data import PosedPeople
 from toposlearn.downstream.readers import Reader
-from toposlearn.statistics import Floats
+from toposlearn.intervals import Floats
 
 FIT_VOXELS, JUDGED_VOXELS = 1000, 20_000  # of each person; a head has about 75 000 at 3 mm
 THRESHOLDS = np.linspace(-4.0, 6.0, 21)  # log odds of a lesion, tried on training people

@@ -18,7 +18,7 @@ from toposlearn.data import PosedPeople
 from toposlearn.downstream import classification, segmentation
 from toposlearn.downstream.missing import Subset, fuse, subset_name, subsets
 from toposlearn.downstream.readers import Reader, fit_knn, fit_linear
-from toposlearn.statistics import Floats
+from toposlearn.intervals import Floats
 from toposlearn.topology import centered_positions
 
 TASKS = STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"

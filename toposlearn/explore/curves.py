@@ -193,7 +193,7 @@ def plot_comparison(
         metric: which one.
         stride: token level.
         anatomy: label map family of the people measured.
-        names: variant -> what the table beside the figure calls it (`ROWS` of `toposlearn.downstream.table`); stars
+        names: variant -> what the table beside the figure calls it (`toposlearn.config.ROW_NAMES`); stars
             are left out, in the order of the rows. A variant without a name here keeps its own.
         title: what to see.
 

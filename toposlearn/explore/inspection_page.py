@@ -14,10 +14,11 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
-from toposlearn.data import Inspection, PairVerdict, PersonVerdict, Record
-from toposlearn.data.coarse import head_center, shrink
+from toposlearn.data import Inspection, Record
+from toposlearn.data.gate.coarse import head_center, shrink
+from toposlearn.data.gate.quality import read_image
+from toposlearn.data.gate.verdicts import PairVerdict, PersonVerdict
 from toposlearn.data.inspection import told
-from toposlearn.data.quality import read_image
 from toposlearn.explore.html_page import data_uri, figure_element, html_page
 from toposlearn.explore.slices import PLANES, write_letters
 from toposlearn.explore.structures import PLANE_AXES, Plane

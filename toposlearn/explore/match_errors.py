@@ -15,9 +15,9 @@ from torch import Tensor
 
 from toposlearn.data import PosedPeople, apply_pose
 from toposlearn.explore.curves import CONTROLS
+from toposlearn.intervals import Floats
 from toposlearn.models import Taco
 from toposlearn.pretrain import controls, encode, error_matrix
-from toposlearn.statistics import Floats
 from toposlearn.topology import correspondence_error, floor_error, match_error, nearest_matches, random_matches
 
 LABELS = {name: CONTROLS[name][0] for name in ("position", "centered", "floor", "random")}

@@ -12,9 +12,9 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toposlearn.data.alignment import joint_histogram, nmi_at, pair_evidence
-from toposlearn.data.coarse import CoarseHead
-from toposlearn.data.gate import MAX_DISPLACEMENT
+from toposlearn.data.gate.alignment import joint_histogram, nmi_at, pair_evidence
+from toposlearn.data.gate.coarse import CoarseHead
+from toposlearn.data.gate.gate import MAX_DISPLACEMENT
 from toposlearn.data.transforms import air_noise, brighter_than_air
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, draw_panel, extent_of
 from toposlearn.explore.structures import Plane
@@ -41,7 +41,7 @@ def plot_joint_histograms(
 
     Args:
         pairs: what is said of a pair -> two images (D, H, W) on one grid.
-        heads: what is said of a pair -> the same images as the gate sees them, from `toposlearn.data.gate.look_at`.
+        heads: what is said of a pair -> the same images as the gate sees them, from `gate.look_at`.
         names: of the two modalities.
         plane: of the slice.
         at: mm from the center.
@@ -97,7 +97,7 @@ def plot_shifts(
     """Mutual information as the second image is moved along each axis; where it is largest, the images agree.
 
     Args:
-        heads: what is said of a person's images -> the images, from `toposlearn.data.gate.look_at`.
+        heads: what is said of a person's images -> the images, from `gate.look_at`.
         pair: two modalities.
         shifts: mm.
         title: what to see.

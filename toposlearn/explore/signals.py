@@ -26,8 +26,8 @@ from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.tissue import ROWS
+from toposlearn.data.gate.quality import read_ras
 from toposlearn.data.manifest import Record
-from toposlearn.data.quality import read_ras
 from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of
 from toposlearn.explore.structures import Plane
 

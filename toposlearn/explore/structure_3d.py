@@ -18,7 +18,7 @@ from scipy import ndimage
 
 from toposlearn.anatomy import BACKGROUND, LabelMap
 from toposlearn.explore.structures import FAINT
-from toposlearn.topology.frame import frame_of
+from toposlearn.relations.frame import frame_of
 
 HEIGHT = 420  # pixels
 _CHOSEN, _NEIGHBOR, _OTHER = 255, 24, 3  # opacity of a voxel, of 255

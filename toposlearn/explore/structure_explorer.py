@@ -19,8 +19,8 @@ from toposlearn.explore.slices import PLANES
 from toposlearn.explore.structure_measures import Surroundings, agreement, readable, surroundings
 from toposlearn.explore.structure_slices import COLORS, draw_own_slice
 from toposlearn.explore.structures import FAINT, PLANE_AXES, STRUCTURE_COLORS
-from toposlearn.topology.frame import Array
-from toposlearn.topology.layout import Layout, layout
+from toposlearn.relations.frame import Array
+from toposlearn.relations.layout import Layout, layout
 
 # For structures without a color of their own in all figures, such as parts of the cortex.
 _SPARE = ("#332288", "#882255", "#999933", "#000000", "#117733", "#661100", "#44AA99", "#AA4499")

@@ -9,11 +9,11 @@ import numpy as np
 import numpy.typing as npt
 
 from toposlearn.anatomy import Structure
-from toposlearn.topology.consistency import fraction_interval
-from toposlearn.topology.frame import Array
-from toposlearn.topology.graphs import nearest_structures, structure_distances
-from toposlearn.topology.layout import Layout
-from toposlearn.topology.relations import relation_margins
+from toposlearn.relations.consistency import fraction_interval
+from toposlearn.relations.frame import Array
+from toposlearn.relations.graphs import nearest_structures, structure_distances
+from toposlearn.relations.layout import Layout
+from toposlearn.relations.relations import relation_margins
 
 WAYS = ("lateral", "anterior", "superior")
 MORE = 3  # rows at most for structures that are neighbors in some people only

@@ -19,7 +19,7 @@ from toposlearn.explore.structure_measures import (
     describe_surroundings,
     surroundings,
 )
-from toposlearn.topology.layout import layout
+from toposlearn.relations.layout import layout
 
 if TYPE_CHECKING:
     from toposlearn.explore.structure_3d import StructureView

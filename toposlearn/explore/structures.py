@@ -15,8 +15,8 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap
-from toposlearn.topology.frame import Array, frame_of
-from toposlearn.topology.layout import Layout
+from toposlearn.relations.frame import Array, frame_of
+from toposlearn.relations.layout import Layout
 
 Plane = Literal["coronal", "axial", "sagittal"]
 Labels = npt.NDArray[np.integer]
@@ -145,7 +145,7 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
     """Neighborhood graph of all people at once, structures at their mean centroid, seen along one own axis.
 
     Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
-    `toposlearn.topology.graphs.shared_edges`; an edge counts in its stronger direction).
+    `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
     """
     across, up = PLANE_AXES[plane]
     centers = {name: _centers(people, name)[:, [across, up]] for name in shared.index}  # each (people, 2)

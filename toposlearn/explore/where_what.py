@@ -22,10 +22,10 @@ from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH, Match, find
 from toposlearn.explore.slices import Panel, heat_overlay, plot_panels
 from toposlearn.explore.tokens_rgb import to_voxels
 from toposlearn.explore.widgets import browser
+from toposlearn.intervals import Floats, across_people, bootstrap_people
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import metric
-from toposlearn.statistics import Floats, across_people, bootstrap_people
 
 _STYLES = {"position": "--", "floor": "-", "random": ":"}
 

@@ -16,10 +16,10 @@ import torch
 from torch import Tensor
 
 from toposlearn.data.posed import PosedPeople
+from toposlearn.intervals import Floats, bootstrap_people
 from toposlearn.models.taco import Taco
 from toposlearn.pretrain.scorecard import encode, foreground_only, permuted
 from toposlearn.reproducibility import metric
-from toposlearn.statistics import Floats, bootstrap_people
 from toposlearn.topology import (
     collapse,
     continuity,

@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 
 from toposlearn.data.posed import PosedPeople
+from toposlearn.intervals import Floats, across_people, bootstrap_people, same_person
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import metric
-from toposlearn.statistics import Floats, across_people, bootstrap_people, same_person
 from toposlearn.topology import (
     centered_positions,
     match_error,

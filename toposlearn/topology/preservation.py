@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from toposlearn.statistics import Floats
+from toposlearn.intervals import Floats
 from toposlearn.topology.distances import Metric, check_mask, check_tokens, embed, full_precision
 from toposlearn.topology.neighbors import nearest_neighbors
 

@@ -1,0 +1,262 @@
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import torch
+from matplotlib.colors import to_hex
+
+from toposlearn.config import with_variant
+from toposlearn.data import pose_people
+from toposlearn.explore.neighborhoods import ANCHOR, MATCH, POSITION, TRUTH
+from toposlearn.explorer.choice import choose_token
+from toposlearn.explorer.explorer import (
+    answer,
+    at_border,
+    describe,
+    first_view,
+    foreground_token,
+    structure_name,
+    token_near,
+)
+from toposlearn.explorer.figure import plot_explorer
+from toposlearn.explorer.layout import click_areas, point_of_click
+from toposlearn.explorer.scene import UNTRAINED, load_networks, make_scene, open_scene
+from toposlearn.models import Taco
+from toposlearn.models.weights import save_weights
+from toposlearn.topology import nearest_matches, nearest_neighbors
+
+
+@pytest.fixture(scope="module")
+def scene(people, smoke):
+    torch.manual_seed(0)
+    models = {UNTRAINED: Taco(smoke.model).eval(), "full": Taco(smoke.model).eval()}
+    return make_scene(models, pose_people(people, smoke))
+
+
+@pytest.fixture(scope="module")
+def view(scene):
+    return first_view(scene)
+
+
+@pytest.fixture(scope="module")
+def without_truth(scene):
+    bare = replace(scene.people, to_template=None, labels=None, lesion=None)
+    return replace(scene, people=bare, template=None, labels=None, lesion=None)
+
+
+def a_token(scene, person=0):
+    return int(scene.mask[person].nonzero()[int(scene.mask[person].sum()) // 2])
+
+
+def boxes(ax):
+    return {to_hex(patch.get_edgecolor()).upper() for patch in ax.patches}
+
+
+def test_scene_has_every_network_modality_and_token(scene):
+    people, tokens = len(scene.people.subjects), len(scene.positions)
+    assert scene.networks == (UNTRAINED, "full")
+    for network in scene.networks:
+        assert tuple(scene.tokens[network]) == scene.people.modalities
+        for modality in scene.people.modalities:
+            assert scene.tokens[network][modality].shape[:2] == (people, tokens)
+            colors = scene.colors[network][modality]
+            assert colors.shape == (people, tokens, 3)
+            assert 0 <= float(colors.min()) <= float(colors.max()) <= 1
+
+
+def test_an_answer_is_what_the_library_says_of_all_tokens(scene, view):
+    token = a_token(scene)
+    found = answer(scene, view, token)
+    first = scene.tokens["full"][view.modality_a][view.person_a][None]
+    second = scene.tokens["full"][view.modality_b]
+    mask_a, mask_b = scene.mask[view.person_a][None], scene.mask[view.person_b][None]
+    assert found.neighbors_a == tuple(nearest_neighbors(first, view.k, mask_a)[0, token].tolist())
+    in_b = nearest_neighbors(second[view.person_a][None], view.k, mask_a)[0, token]
+    assert found.neighbors_b == tuple(in_b.tolist())
+    assert found.found == int(nearest_matches(first, second[view.person_b][None], mask_a, mask_b)[0, token])
+    template = scene.template[view.person_a], scene.template[view.person_b]
+    assert found.errors["found"] == pytest.approx(float((template[1][found.found] - template[0][token]).norm()))
+    assert found.errors["truth"] == min(found.errors.values())
+
+
+def test_same_person_and_modality_finds_itself(scene, view):
+    token = a_token(scene)
+    same = replace(view, person_b=view.person_a, modality_b=view.modality_a)
+    found = answer(scene, same, token)
+    assert found.found == found.truth == found.position == token
+    assert found.errors == {"found": 0, "position": 0, "truth": 0}
+    assert found.shared == set(found.neighbors_a)
+    plot_explorer(scene, same, token)
+
+
+def test_centered_position_follows_a_head_that_was_shifted(scene, view):
+    heads = torch.zeros(6, 8, 8, 8, dtype=torch.bool)
+    heads[0, 2:5, 2:5, 2:5], heads[1:, 3:6, 2:5, 2:5] = True, True
+    moved = replace(scene, mask=heads.flatten(1))
+    token = a_token(moved)
+    assert answer(moved, replace(view, position="centered"), token).position == token + 64
+    assert heads[1].flatten()[token]
+    assert answer(moved, replace(view, position="grid"), token).position == token
+
+
+def test_a_point_in_the_air_gives_the_nearest_tissue_and_says_so(scene, view):
+    corner = token_near(scene, (-1e6, -1e6, -1e6))
+    assert corner == 0
+    assert not scene.mask[0, corner]
+    found = answer(scene, view, corner)
+    assert found.token == foreground_token(scene, 0, corner)
+    assert scene.mask[0, found.token]
+    assert any("no tissue" in sentence for sentence in describe(scene, view, found))
+    assert not answer(scene, view, found.token).moved
+
+
+def test_without_truth_errors_are_left_out_and_the_words_say_so(without_truth, view):
+    found = answer(without_truth, view, a_token(without_truth))
+    assert (found.truth, found.errors, found.wrong_side) == (None, {}, None)
+    assert found.center_b == found.found
+    assert "unknown" in describe(without_truth, view, found)[1]
+    figure = plot_explorer(without_truth, view, found.token)
+    assert any("true place unknown" in text.get_text() for text in figure.texts)
+    assert boxes(figure.axes[12]) == {MATCH, POSITION}
+
+
+def test_without_truth_two_modalities_of_one_person_still_have_errors(without_truth, view):
+    found = answer(without_truth, replace(view, person_b=view.person_a), a_token(without_truth))
+    assert found.errors["truth"] == 0
+    assert found.truth == found.token
+
+
+def test_every_row_marks_its_tokens(scene, view):
+    figure = plot_explorer(scene, view, a_token(scene))
+    assert len(figure.axes) == 18
+    assert ANCHOR in boxes(figure.axes[0])
+    assert boxes(figure.axes[12]) == boxes(figure.axes[13]) == {TRUTH, MATCH, POSITION}
+
+
+def test_planes_follow_the_token_in_person_a_and_the_true_place_in_person_b(scene, view):
+    found = answer(scene, view, a_token(scene))
+    figure = plot_explorer(scene, view, found.token)
+    for row, center in ((0, found.token), (1, found.token), (2, found.truth)):
+        places = [float(str(ax.get_label()).split("|")[2]) for ax in figure.axes[6 * row : 6 * row + 6 : 2]]
+        assert places == scene.positions[center].tolist()
+
+
+def test_a_click_on_any_slice_of_person_a_finds_the_point_under_it(scene, view):
+    figure = plot_explorer(scene, view, a_token(scene))
+    figure.canvas.draw()
+    areas = click_areas(figure)
+    assert len(areas) == 12
+    for ax, area in zip(figure.axes[:12], areas, strict=True):
+        wanted = np.array([12.0, -30.0])
+        x, y = figure.transFigure.inverted().transform(ax.transData.transform(wanted))
+        point = point_of_click(areas, x, y)
+        across, up = {"sagittal": (1, 2), "coronal": (0, 2), "axial": (0, 1)}[area.plane]
+        assert [point[across], point[up]] == pytest.approx(wanted.tolist())
+        assert point[3 - across - up] == area.at
+
+
+def test_clicks_between_slices_and_on_person_b_choose_nothing(scene, view):
+    figure = plot_explorer(scene, view, a_token(scene))
+    areas = click_areas(figure)
+    assert point_of_click(areas, 0.001, 0.5) is None
+    box = figure.axes[12].get_position()
+    assert point_of_click(areas, (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2) is None
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"network": "x"}, "network must be one of untrained, full"),
+        ({"person_a": 9}, "person_a must be between 0 and 5"),
+        ({"person_b": -1}, "person_b must be"),
+        ({"modality_a": "CT"}, "modality_a must be one of"),
+        ({"k": 0}, "k must be between 1"),
+        ({"k": 10_000}, "k must be between 1"),
+    ],
+)
+def test_views_that_the_scene_cannot_show_are_refused(scene, view, change, message):
+    with pytest.raises(ValueError, match=message):
+        answer(scene, replace(view, **change), a_token(scene))
+
+
+def test_unknown_tokens_and_levels_are_refused(scene, view, smoke):
+    with pytest.raises(ValueError, match="token must be between 0 and 511"):
+        answer(scene, view, 512)
+    with pytest.raises(ValueError, match="stride must be a token level"):
+        make_scene({"one": Taco(smoke.model).eval()}, scene.people, stride=3)
+
+
+def test_structures_are_named_whoever_numbered_them(scene):
+    labels = torch.zeros_like(scene.labels)
+    labels[0, 0], labels[0, 1] = 2, 999
+    named = replace(scene, labels=labels, lesion=None)
+    assert [structure_name(named, 0, token) for token in (0, 1, 2)] == [
+        "left thalamus",
+        "structure 999",
+        "mostly background",
+    ]
+    unknown = replace(scene, labels=None, lesion=None)
+    assert structure_name(unknown, 0, 0) == ""
+
+
+def test_the_picture_says_where_the_token_and_its_match_lie(scene, view):
+    border, inside = at_border(scene, 0), scene.mask[0] & ~at_border(scene, 0)
+    assert border.any()
+    assert inside.any()
+    for counted, words in ((border, True), (inside, False)):
+        found = answer(scene, view, int(counted.nonzero()[0]))
+        (places,) = [line for line in describe(scene, view, found) if line.startswith("token: ")]
+        token, _, match = places.partition("; match: ")
+        assert match
+        assert ("at the border of the head" in token) == words
+        assert structure_name(scene, 0, found.token) in token
+        if found.wrong_side is not None:
+            assert places.endswith(f"{'wrong' if found.wrong_side else 'same'} side of the brain")
+        figure = plot_explorer(scene, view, found.token)
+        assert any(text.get_text().endswith(places) for text in figure.texts)
+
+
+def test_what_is_written_above_the_slices_fits_into_the_picture(scene, view):
+    labels = torch.where(scene.labels > 0, 1, 0)
+    (token,) = at_border(scene, 0).nonzero()[0].tolist()
+    figure = plot_explorer(replace(scene, labels=labels), view, token)
+    figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in figure.texts if text.get_rotation() == 0]
+    assert min(box.x0 for box in boxes) >= 0
+    assert max(box.x1 for box in boxes) <= figure.bbox.x1
+    assert not any(box.overlaps(other) for place, box in enumerate(boxes) for other in boxes[place + 1 :])
+
+
+def test_chosen_tokens_are_the_best_the_worst_and_one_in_a_lesion(scene, view, without_truth):
+    errors = [answer(scene, view, int(token)).errors["found"] for token in scene.mask[0].nonzero()[:, 0]]
+    for which, extreme in (("best", min(errors)), ("worst", max(errors))):
+        chosen = choose_token(scene, view, which)
+        assert answer(scene, view, chosen.token).errors["found"] == pytest.approx(extreme, abs=1e-3)
+    share = torch.zeros_like(scene.mask, dtype=torch.float)
+    share[2, a_token(scene, 2)] = 1
+    lesion = choose_token(replace(scene, lesion=share), view, "lesion")
+    assert (lesion.view.person_a, lesion.token) == (2, a_token(scene, 2))
+    assert choose_token(without_truth, view, "lesion").why.startswith("no lesion is known")
+
+
+def test_scene_opens_from_a_folder_of_weights_and_a_data_folder(cohort, smoke, tmp_path):
+    for name in ("full", "reconstruction"):
+        save_weights(tmp_path / f"{name}.safetensors", Taco(smoke.model), with_variant(smoke, "full"))
+    opened = open_scene(tmp_path, cohort, people=2)
+    assert opened.networks == (UNTRAINED, "reconstruction", "full")
+    assert len(opened.people.subjects) == 2
+    one = open_scene(tmp_path / "full.safetensors", cohort, modalities=("T2w",), people=2)
+    assert one.people.modalities == ("T2w",)
+    plot_explorer(one, first_view(one), a_token(one))
+
+
+def test_missing_weights_and_mixed_grids_are_one_line_errors(smoke, tmp_path):
+    with pytest.raises(FileNotFoundError, match="no weights"):
+        load_networks(tmp_path)
+    with pytest.raises(FileNotFoundError, match="do not exist"):
+        load_networks(tmp_path / "none.safetensors")
+    save_weights(tmp_path / "a.safetensors", Taco(smoke.model), smoke)
+    other = smoke.replace(volume={"spacing": smoke.volume.spacing + 1})
+    save_weights(tmp_path / "b.safetensors", Taco(smoke.model), other)
+    with pytest.raises(ValueError, match="one grid"):
+        load_networks(tmp_path)

@@ -1,0 +1,118 @@
+import socket
+from pathlib import Path
+
+import nbformat
+import pytest
+import torch
+
+from toposlearn.cli import execute
+from toposlearn.data import pose_people
+from toposlearn.explorer import serve
+from toposlearn.explorer import widget as explorer_widget
+from toposlearn.explorer.scene import make_scene
+from toposlearn.models import Taco
+from toposlearn.models.weights import save_weights
+
+
+@pytest.fixture(scope="module")
+def scene(people, smoke):
+    torch.manual_seed(0)
+    models = {"untrained": Taco(smoke.model).eval(), "full": Taco(smoke.model).eval()}
+    return make_scene(models, pose_people(people, smoke))
+
+
+@pytest.fixture
+def shown(scene):
+    return explorer_widget.Explorer(scene)
+
+
+def middle_of(area):
+    left, bottom, right, top = area.box
+    return (left + right) / 2, (bottom + top) / 2
+
+
+def test_first_picture_is_there_with_its_words(shown):
+    assert shown.picture.png.startswith(b"\x89PNG")
+    assert "mm off" in shown.picture.words
+    assert len(shown.areas) == 12
+
+
+def test_a_click_moves_the_sliders_to_the_token_under_it_and_draws_once(shown, monkeypatch):
+    drawn = []
+    original = explorer_widget.draw_answer
+    monkeypatch.setattr(explorer_widget, "draw_answer", lambda *all_: drawn.append(all_) or original(*all_))
+    area = shown.areas[2]
+    x, y = middle_of(area)
+    shown.picture.clicked = [x, y, 1.0]
+    assert len(drawn) == 1
+    size = shown.scene.token_size
+    point = area.point(x, y)
+    assert all(abs(slider.value - value) <= size / 2 for slider, value in zip(shown.sliders, point, strict=True))
+
+
+def test_a_click_beside_the_slices_changes_nothing(shown):
+    before = shown.picture.png
+    shown.picture.clicked = [0.0, 0.0, 1.0]
+    assert shown.picture.png == before
+
+
+def test_menus_and_sliders_draw_anew(shown):
+    for name, value in (("network", "untrained"), ("person_b", 3), ("modality_b", "FLAIR"), ("k", 3)):
+        before = shown.picture.png
+        shown.controls[name].value = value
+        assert shown.picture.png != before
+    assert "sub-004 FLAIR, untrained network" in shown.picture.words
+    before = shown.picture.words
+    shown.sliders[0].value += 2 * shown.scene.token_size
+    assert shown.picture.words != before
+
+
+def test_an_error_is_raised_and_told(shown, monkeypatch):
+    monkeypatch.setattr(explorer_widget, "answer", lambda *_: (_ for _ in ()).throw(ValueError("broken")))
+    with pytest.raises(ValueError, match="broken"):
+        shown.controls["k"].value = 2
+    assert shown.picture.words == "Error: broken"
+
+
+def test_script_of_the_picture_asks_no_other_host():
+    script = (Path(explorer_widget.__file__).parent / "clickable_picture.js").read_text()
+    assert "http" not in script
+    assert "innerHTML" not in script
+
+
+def test_page_is_for_this_machine_with_a_token():
+    settings = serve.settings(8123, "secret")
+    assert settings.Voila.ip == "127.0.0.1"
+    assert (settings.Voila.token, settings.Voila.port_retries) == ("secret", 0)
+
+
+def test_page_holds_one_cell_whatever_the_paths_are_called(tmp_path):
+    odd = tmp_path / 'it\'s "odd"\n'
+    notebook = nbformat.read(serve.write_page(tmp_path, odd, odd), as_version=4)
+    (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    compile(cell.source, "cell", "exec")
+    assert repr(str(odd.resolve())) in cell.source
+
+
+def test_a_port_that_is_taken_is_refused():
+    assert serve.free_port(None) > 0
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(ValueError, match=f"port {port} cannot be used"):
+            serve.free_port(port)
+    with pytest.raises(ValueError, match="port 70000"):
+        serve.free_port(70000)
+
+
+@pytest.mark.parametrize("missing", ["data", "weights"])
+def test_command_tells_what_is_missing_in_one_line_before_it_serves(missing, cohort, smoke, tmp_path, capsys):
+    save_weights(tmp_path / "full.safetensors", Taco(smoke.model), smoke)
+    paths = {"data": cohort, "weights": tmp_path} | {missing: tmp_path / "nowhere"}
+    code = execute(["explore", "--data", str(paths["data"]), "--checkpoints", str(paths["weights"]), "--no-browser"])
+    told = capsys.readouterr().err.strip().splitlines()
+    assert code == 1
+    assert len(told) == 1
+    assert told[0].startswith("error: ")
+    assert "nowhere" in told[0]

@@ -1,0 +1,156 @@
+"""``toposlearn topology``: the donors, a data folder, segmentations of one's own, and what is wrong with them."""
+
+from pathlib import Path
+
+import nibabel as nib
+import numpy as np
+import pytest
+
+from toposlearn import cli
+from toposlearn.anatomy import DONOR_IDS, load_label_map, load_raw_labels
+
+
+def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("toposlearn.anatomy.DONOR_IDS", DONOR_IDS[:2])  # two are enough here
+    out = tmp_path / "new" / "topology"
+    assert cli.execute(["topology", "--within", "0", "--out", str(out)]) == 0
+    header, *rows = (out / "relations.csv").read_text().splitlines()
+    assert header == "person,structure_a,side_a,structure_b,side_b,relation,holds,margin,verdict"
+    assert {row.split(",")[0] for row in rows} == set(DONOR_IDS[:2])
+    assert len(rows) == 2 * 26 * 25 * 4  # every ordered pair, also of left with right
+    tables = {"relations", "distances", "consistency", "disputed", "agreement"}
+    assert {path.stem for path in out.glob("*.csv")} == tables
+    assert len(list((out / "graphs").glob("*.graphml"))) == 4
+    assert "Consistency score" in (out / "index.html").read_text()
+    assert f"{out}/index.html: 2 people, 26 structures that all have" in capsys.readouterr().out
+
+
+def segmentation(path: Path, *, parts: dict[int, tuple[int, int, int]], kind: type = np.int16) -> str:
+    """A label map of cubes, 6 mm wide, by label."""
+    labels = np.zeros((64, 64, 64), dtype=kind)
+    for label, place in parts.items():
+        labels[tuple(slice(at, at + 6) for at in place)] = label
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), path)
+    return str(path)
+
+
+FREESURFER_PARTS = {
+    10: (22, 30, 30), 49: (36, 30, 30), 12: (8, 36, 30), 51: (50, 36, 30), 17: (12, 20, 20), 53: (46, 20, 20),
+    16: (29, 24, 10), 1028: (16, 50, 40), 2028: (42, 50, 40),
+}  # fmt: skip
+
+
+def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp_path, capsys):
+    people = [
+        segmentation(tmp_path / name / "mri" / "aseg.nii.gz", parts=FREESURFER_PARTS) for name in ("bert", "ernie")
+    ]
+    (tmp_path / "out" / "graphs").mkdir(parents=True)
+    (tmp_path / "out" / "graphs" / "zoe_nearest.graphml").write_text("of an earlier run")
+    image = segmentation(tmp_path / "image" / "mri" / "aseg.nii.gz", parts={10: (22, 30, 30)}, kind=np.float32)
+    loaded = nib.load(image)
+    nib.save(nib.Nifti1Image(loaded.get_fdata(dtype=np.float32) * 0.05, np.eye(4)), image)
+    one = segmentation(tmp_path / "one" / "mri" / "aseg.nii.gz", parts={10: (22, 30, 30)})
+    out = tmp_path / "out"
+    arguments = ["topology", *people, image, one, "--labels", "freesurfer", "--out", str(out)]
+    assert cli.execute(arguments) == 0
+    told = capsys.readouterr().err
+    assert "left out: image: " in told
+    assert "no whole numbers" in told
+    assert "left out: one: labels hold no structure on both sides" in told
+    rows = [line.split(",") for line in (out / "relations.csv").read_text().splitlines()[1:]]
+    assert {row[0] for row in rows} == {"bert", "ernie"}
+    (margin,) = {row[7] for row in rows if row[1:6] == ["thalamus", "left", "putamen", "left", "medial"]}
+    assert float(margin) == pytest.approx(14)
+    page = (out / "index.html").read_text()
+    assert "no whole numbers" in page
+    graphs = {path.name for path in (out / "graphs").iterdir()}
+    assert graphs == {f"{name}_{kind}.graphml" for name in ("bert", "ernie") for kind in ("nearest", "adjacent")}
+
+
+def test_topology_of_people_with_nothing_in_common_is_told(tmp_path, capsys):
+    first = segmentation(tmp_path / "first.nii.gz", parts={10: (22, 30, 30), 49: (36, 30, 30)})
+    second = segmentation(tmp_path / "second.nii.gz", parts={12: (8, 36, 30), 51: (50, 36, 30)})
+    voxel = segmentation(tmp_path / "voxel.nii.gz", parts={12: (8, 36, 30), 51: (50, 36, 30)})
+    labels = np.asarray(nib.load(voxel).dataobj).copy()
+    labels[40, 40, 40] = 17  # a structure of one voxel
+    nib.save(nib.Nifti1Image(labels, np.eye(4)), voxel)
+    out = tmp_path / "out"
+    assert cli.execute(["topology", first, second, voxel, "--labels", "freesurfer", "--out", str(out)]) == 0
+    assert "3 people, 0 structures that all have" in capsys.readouterr().out
+    assert "there is nothing to compare" in (out / "index.html").read_text()
+    assert "hippocampus" in (out / "relations.csv").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["SEG"], "error: --labels says what the labels mean: freesurfer, desikan"),
+        (["SEG", "--labels", "aal"], "error: no table of labels 'aal': choose one of freesurfer"),
+        (["SEG", "SEG", "--labels", "freesurfer"], "seg.nii.gz is given twice"),
+        (["SEG", "--labels", "desikan"], "error: none of 1 people can be measured; seg: "),
+        (["SEG", "--data", "d", "--labels", "desikan"], "error: give segmentations or --data, not both"),
+        (["--labels", "desikan"], "error: --labels is about segmentations or --data"),
+        (["SEG", "--labels", "freesurfer", "--out", "SEG"], "is no folder that may be written; choose another --out"),
+    ],
+)
+def test_topology_tells_mistakes_in_one_line(tmp_path, capsys, arguments, message):
+    seg = segmentation(tmp_path / "seg.nii.gz", parts={1028: (22, 30, 30)})
+    assert cli.execute(["topology", "--out", str(tmp_path / "o"), *(seg if a == "SEG" else a for a in arguments)]) == 1
+    *_, line = capsys.readouterr().err.splitlines()
+    assert message in line
+    assert not (tmp_path / "o").exists()
+
+
+def test_topology_of_a_data_folder_needs_labels(tmp_path, capsys):
+    image = nib.Nifti1Image(np.ones((8, 8, 8), dtype=np.float32), np.eye(4))
+    folder = tmp_path / "d" / "sub-01" / "anat"
+    folder.mkdir(parents=True)
+    nib.save(image, folder / "sub-01_T1w.nii.gz")
+    arguments = ["topology", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "t"), "--within", "0"]
+    assert cli.execute(arguments) == 1
+    assert f"nobody in {tmp_path / 'd'} has structure labels" in capsys.readouterr().err
+    truth = tmp_path / "d/derivatives/toposlearn/sub-01/anat"
+    truth.mkdir(parents=True)
+    atlas = load_label_map("A")
+    nib.save(nib.Nifti1Image(atlas.labels, atlas.affine), truth / "sub-01_dseg.nii.gz")
+    assert cli.execute(arguments) == 0
+    assert (tmp_path / "t" / "relations.csv").read_text().splitlines()[1].startswith("sub-01,")
+
+
+def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
+    raw, affine = load_raw_labels("A")
+    coarse = raw[::3, ::3, ::3].astype(np.int32), affine @ np.diag([3.0, 3, 3, 1])
+    nib.save(nib.Nifti1Image(*coarse), tmp_path / "good.nii.gz")
+    mirror = np.diag([-1.0, 1, 1, 1]) @ coarse[1]
+    nib.save(nib.Nifti1Image(coarse[0], mirror), tmp_path / "mirror.nii.gz")
+    sheared = coarse[1].copy()
+    sheared[0, 1] = 0.3
+    nib.save(nib.Nifti1Image(coarse[0], sheared), tmp_path / "sheared.nii.gz")
+    people = [str(tmp_path / f"{name}.nii.gz") for name in ("good", "mirror", "sheared")]
+    arguments = ["topology", *people, "--within", "0", "--out", str(tmp_path / "out")]
+    assert cli.execute([*arguments, "--labels", "freesurfer"]) == 0
+    told = capsys.readouterr().err
+    assert "doubtful: good" not in told
+    assert "doubtful: mirror: left and right lie as in a mirror" in told
+    assert "doubtful: sheared: the voxels' axes are not at right angles" in told
+    assert "as in a mirror" in (tmp_path / "out" / "index.html").read_text()
+    assert cli.execute([*arguments, "--labels", "neuromorphometrics"]) == 0
+    assert "% of the labeled voxels have labels that the table does not name" in capsys.readouterr().err
+
+
+def test_who_costs_the_others_their_comparison_is_named(tmp_path, capsys):
+    few = {label: FREESURFER_PARTS[label] for label in (10, 49, 12, 51)}
+    parts = {"one": FREESURFER_PARTS, "two": FREESURFER_PARTS, "few": few}
+    people = [segmentation(tmp_path / f"{name}.nii.gz", parts=of) for name, of in parts.items()]
+    assert cli.execute(["topology", *people, "--labels", "freesurfer", "--within", "0", "--out", str(tmp_path)]) == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("doubtful:")]
+    assert told == ["doubtful: few: lacks 5 of 9 structures that most people have: all are compared without these"]
+    assert "lacks 5 of 9 structures" in (tmp_path / "index.html").read_text()
+
+
+def test_a_folder_that_cannot_be_written_is_told_before_anybody_is_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("toposlearn.studies.agreement.study.measure_people", lambda *_, **__: pytest.fail("measured"))
+    monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
+    assert cli.execute(["topology", "--out", str(tmp_path / "new" / "out")]) == 1
+    assert f"{tmp_path} is no folder that may be written; choose another --out" in capsys.readouterr().err

@@ -1,0 +1,55 @@
+"""Structures as tokens show them: agreement of feature order with the anatomy, between its controls."""
+
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from toposlearn.data import pose_people
+from toposlearn.models import Taco
+from toposlearn.reproducibility import set_seed
+from toposlearn.studies.resolution import structure_features as features
+
+STRIDE = 4
+
+
+@pytest.fixture(scope="module")
+def posed(people, smoke):
+    return pose_people(people, smoke).take([0, 1, 2])
+
+
+def test_places_read_by_true_shares_keep_most_of_the_order_and_noise_little(posed):
+    held, true = features.token_structures(posed, STRIDE), features.true_distances(posed)
+    places = posed.token_positions(STRIDE).expand(3, -1, -1)
+    known = features.structure_agreement(places, held, true, metric="euclidean")
+    noise = torch.randn(*places.shape[:2], 24, generator=torch.Generator().manual_seed(0))
+    drawn = features.structure_agreement(noise, held, true, how="home")
+    assert known["order"].min() > 0.8
+    assert abs(drawn["order"].mean()) < 0.1
+    assert (known["order"] > known["order_null"] + 0.3).all()
+    assert (known["neighbors"] > known["neighbors_null"]).all()
+
+
+def test_true_distances_turn_with_the_head(posed, people, smoke):
+    upright = pose_people(people, smoke, posed=False).take([0])
+    own = features.token_structures(posed, 1)[0].structures
+    shared = [each for each in own if each in features.token_structures(upright, 1)[0].structures]
+    turned, straight = (features.true_distances(head.take([0]), shared)[0] for head in (posed, upright))
+    apart = np.triu_indices(len(shared), k=1)
+    assert np.corrcoef(turned[apart], straight[apart])[0, 1] > 0.97
+
+
+def test_networks_stand_between_the_controls(posed, smoke):
+    set_seed(0)
+    found = features.networks_agreement({"untrained": Taco(smoke.model).eval()}, posed, "T1w", (4, 8))
+    assert set(found) == {(4, "home"), (4, "mean"), (8, "home"), (8, "mean")}
+    means = {name: values["order"].mean() for name, values in found[4, "mean"].items()}
+    assert set(means) == {"untrained", "noise", "position"}
+    assert means["noise"] < means["untrained"] < means["position"]
+    assert found[4, "mean"]["untrained"]["order"].shape == (3,)
+
+
+def test_without_labels_the_remedy_is_named(posed):
+    with pytest.raises(ValueError, match="no structure labels"):
+        features.token_structures(dataclasses.replace(posed, labels=None), STRIDE)

@@ -1,0 +1,1 @@
+"""The book: notebooks as they ran, results and claims, built with Sphinx."""

@@ -1,0 +1,1 @@
+"""Small settings that train or compare tokens within seconds."""

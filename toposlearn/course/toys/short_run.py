@@ -1,0 +1,161 @@
+"""A few dozen steps of training, measured on the way on held-out people: runs to compare with each other.
+
+It is not the loop of `toposlearn.pretrain`: no schedule, no checkpoint, nothing is written. Runs that are given the
+same batches and the same seed begin with the same weights and see the same images, so that only the loss differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from toposlearn.config import TacoConfig
+from toposlearn.course.toys.ideal_tokens import ideal_tokens
+from toposlearn.data import PairBatch, PairDataset, PosedPeople, augment, prepare, read_manifest, split_people
+from toposlearn.intervals import across_people, same_person
+from toposlearn.losses import TacoLoss
+from toposlearn.models import Taco, TacoOutput
+from toposlearn.pretrain import encode, error_matrix
+from toposlearn.pretrain.correspond import read_at_same_places
+from toposlearn.reproducibility import set_seed
+from toposlearn.topology import neighbor_distance, neighbor_overlap, tokens_from_map
+
+COARSE_SHARE = 0.25  # of a coarse token must be head: with one half, too few of 27 would be left to have neighbors
+
+
+class ShortRun(NamedTuple):
+    """What a short run leaves behind."""
+
+    network: Taco
+    loss: list[float]  # of every step
+    steps: list[int]  # after how many steps it was judged
+    measures: dict[str, list[float]]  # each measure then
+
+
+def draw_batches(config: TacoConfig, root: str | Path, people: int, *, truth: bool = False) -> list[PairBatch]:
+    """Training batches of all ``config.train.steps``, posed and changed in brightness, of the first training people.
+
+    Args:
+        config: modalities, poses, steps and seed.
+        root: a data folder.
+        people: how many of its training people.
+        truth: keep the true places, which only the oracle matcher reads.
+    """
+    train, _ = split_people(read_manifest(root), test_fraction=config.train.test_fraction, least=2)
+    chosen = train.select([record.subject for record in train.records[:people]])
+    if truth:
+        config = config.replace(loss={"matcher": "oracle"})
+    dataset = PairDataset(prepare(chosen, config.volume, progress=False), config)
+    batches = []
+    for step in range(config.train.steps):
+        generator = torch.Generator().manual_seed(config.train.seed * 1_000_003 + step)
+        batches.append(augment(dataset[step], config, generator))
+    return batches
+
+
+def short_run(
+    config: TacoConfig,
+    batches: Sequence[PairBatch],
+    judge: Callable[[Taco], Mapping[str, float]],
+    *,
+    side: int | None = None,
+    every: int = 10,
+) -> ShortRun:
+    """Train a new network, one step per batch, with AdamW.
+
+    Args:
+        config: the network, the loss and the seed.
+        batches: what `draw_batches` gave.
+        judge: network -> measures, asked before the first step and after every `every` steps.
+        side: the loss reads side^3 tokens, averages of the network's (`coarse_tokens`); absent: all of them.
+        every: steps between two judgments.
+    """
+    set_seed(config.train.seed)
+    network, loss = Taco(config.model), TacoLoss(config)
+    train = config.train
+    optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
+    run = ShortRun(network, [], [], {})
+    _note(run, judge)
+    for batch in batches:
+        network.train()
+        output_a, output_b = _outputs(network, batch, config, side)
+        places = batch.token_places(config.model.token_strides)
+        value = loss(output_a, output_b, batch.subjects, places=places).total
+        optimizer.zero_grad()
+        value.backward()
+        torch.nn.utils.clip_grad_norm_(network.parameters(), train.clip_norm)
+        optimizer.step()
+        run.loss.append(float(value.detach()))
+        if len(run.loss) % every == 0:
+            _note(run, judge)
+    return run
+
+
+def _note(run: ShortRun, judge: Callable[[Taco], Mapping[str, float]]) -> None:
+    run.steps.append(len(run.loss))
+    for name, value in judge(run.network.eval()).items():
+        run.measures.setdefault(name, []).append(value)
+
+
+def _outputs(network: Taco, batch: PairBatch, config: TacoConfig, side: int | None) -> tuple[TacoOutput, TacoOutput]:
+    """Of both modalities, token i of both at the same place."""
+    reconstruct = config.loss.weight_reconstruction > 0
+    output_a, output_b = network(batch.volumes, batch.foreground, reconstruct).halves()
+    if not config.augment.shared_pose:
+        output_b = read_at_same_places(output_b, batch.a_to_b, config.volume)
+    if side is None:
+        return output_a, output_b
+    return _coarse(output_a, side), _coarse(output_b, side)
+
+
+def _coarse(output: TacoOutput, side: int) -> TacoOutput:
+    masks = {stride: None if mask is None else coarse_mask(mask, side) for stride, mask in output.masks.items()}
+    tokens = {stride: coarse_tokens(each, side) for stride, each in output.tokens.items()}
+    return replace(output, tokens=tokens, masks=masks)
+
+
+def coarse_tokens(tokens: Tensor, side: int) -> Tensor:
+    """Tokens (B, N, F) of a cubic grid, averaged over the cells of a coarser one: (B, side^3, F). Places too."""
+    grid = round(tokens.shape[1] ** (1 / 3))
+    if grid**3 != tokens.shape[1] or not 1 <= side <= grid:
+        raise ValueError(
+            f"tokens must fill a cubic grid no coarser than side = {side}, got {tokens.shape[1]} tokens: choose a "
+            "volume of equal sides, or a smaller side"
+        )
+    features = tokens.mT.reshape(len(tokens), -1, grid, grid, grid)  # (B, F, d, h, w)
+    return tokens_from_map(F.adaptive_avg_pool3d(features, side))
+
+
+def coarse_mask(mask: Tensor, side: int) -> Tensor:
+    """Which of the coarse tokens count: at least a quarter of such a token is head. (B, N) bool -> (B, side^3) bool."""
+    return coarse_tokens(mask[..., None].float(), side)[..., 0] >= COARSE_SHARE
+
+
+def judge_tokens(network: Taco, people: PosedPeople, *, stride: int, k: int = 5) -> dict[str, float]:
+    """Measure a network's tokens on held-out people against the ground truth, first modality against second.
+
+    Returns:
+        ``same person`` and, where the truth is known, ``two people``: mm between a token's true place and its best
+        match. ``neighbors apart``: mm in the head between neighbors of feature space. ``real neighbors``: share of a
+        token's K neighbors in the head that are its neighbors in feature space.
+    """
+    tokens_a, tokens_b = (encode(network, people, modality)[stride] for modality in people.modalities[:2])
+    places, mask = people.token_places(stride), people.token_mask(stride)
+    errors = error_matrix(tokens_a, tokens_b, places, mask, across=people.known)[None]
+    result = {"same person": float(same_person(errors).mean())}
+    if people.known:
+        result["two people"] = across_people(errors)
+    grid = people.token_positions(stride).expand_as(places)
+    knowing = ideal_tokens(places, features=tokens_a.shape[-1])
+    measures = {
+        "neighbors apart": partial(neighbor_distance, positions=grid),
+        "real neighbors": partial(neighbor_overlap, knowing),
+    }
+    return result | {name: float(measure(tokens_a, k=k, mask=mask).mean()) for name, measure in measures.items()}

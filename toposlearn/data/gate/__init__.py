@@ -1,0 +1,1 @@
+"""The quality gate: which images are usable, and which pairs are registered."""

@@ -1,0 +1,63 @@
+"""Tokens worth looking at in a scene: one that is matched well, the worst, one in a lesion."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from toposlearn.explorer.explorer import LESION_SHARE, View, true_places
+from toposlearn.explorer.scene import Scene
+from toposlearn.topology import nearest_matches, pairwise_distance
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A token of person a of a view, and why it was chosen."""
+
+    view: View
+    token: int
+    why: str
+
+
+def choose_token(scene: Scene, view: View, which: Literal["best", "worst", "lesion"]) -> Choice:
+    """The token of person a with the smallest or largest error, or one in a lesion of anybody in the scene.
+
+    Where the true place is unknown, the most and the least similar match take the place of the errors. Where no lesion
+    is known, the worst token is taken, and `Choice.why` says so.
+    """
+    if which == "lesion":
+        return _in_a_lesion(scene, view)
+    cost, unit = _cost(scene, view)
+    sign, edge = (1, "smallest") if which == "best" else (-1, "largest")
+    token = int((sign * cost).masked_fill(~scene.mask[view.person_a], torch.inf).argmin())
+    return Choice(view, token, f"the {edge} {unit} of {int(scene.mask[view.person_a].sum())} tokens: {cost[token]:.3g}")
+
+
+def _cost(scene: Scene, view: View) -> tuple[Tensor, str]:
+    """How bad the match of each token of a is (N,), and in which unit."""
+    tokens, a, b = scene.tokens[view.network], view.person_a, view.person_b
+    first, second = tokens[view.modality_a][a], tokens[view.modality_b][b]
+    found = nearest_matches(first[None], second[None], mask_b=scene.mask[b][None])[0]
+    if (places := true_places(scene, a, b)) is not None:
+        return (places[1][found] - places[0]).norm(dim=1), "error (mm)"
+    return pairwise_distance(first[None], second[None])[0].gather(1, found[:, None])[
+        :, 0
+    ], "cosine distance to the match"
+
+
+def _in_a_lesion(scene: Scene, view: View) -> Choice:
+    share = None if scene.lesion is None else scene.lesion.masked_fill(~scene.mask, 0)
+    if share is None or float(share.max()) < LESION_SHARE:
+        worst = choose_token(scene, view, "worst")
+        return replace(worst, why=f"no lesion is known in these people, so {worst.why}")
+    person = int((share >= LESION_SHARE).sum(dim=1).argmax())
+    other = view.person_b if view.person_b != person else view.person_a
+    full = (share[person] >= share[person].max() - 1e-6).nonzero()[:, 0]
+    middle = scene.positions[full].mean(dim=0)  # the one in the middle of those that lie wholly inside
+    token = int(full[(scene.positions[full] - middle).norm(dim=1).argmin()])
+    many = int((share[person] >= LESION_SHARE).sum())
+    why = f"{scene.people.subjects[person]} has the largest lesion here: {many} tokens"
+    return Choice(replace(view, person_a=person, person_b=other), token, why)

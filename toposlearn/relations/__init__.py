@@ -1,0 +1,1 @@
+"""Spatial relations between structures: who is next to whom."""

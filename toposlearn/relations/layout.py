@@ -1,0 +1,115 @@
+"""Where every structure of one person lies: what all relations are read from."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+
+from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.relations.boundaries import boundary_gaps, shared_boundaries
+from toposlearn.relations.frame import Array, Frame, body_frame, centroids
+
+
+@dataclass(frozen=True, eq=False)
+class Layout:
+    """Where the S structures of one person lie.
+
+    Attributes:
+        name: the person.
+        structures: the S structures, in order of their labels.
+        centers: (S, 3) mm, centroids in the person's own frame: right, anterior, superior.
+        depth: (S,) mm, mean distance of a structure's voxels to the mid-sagittal plane.
+        shared: (S, S) mm², boundary that two structures share; 0 where they do not touch.
+        size: mm, root mean square distance of the labeled voxels to their center: how large this brain is, as far as
+            it is labeled (60 mm for a whole average brain, 28 mm for its deep nuclei alone).
+        gaps: (S, S) mm, shortest distance between boundaries, infinite where farther than was measured; None: not
+            measured.
+        scanner_pitch: front and top are the scanner's (`Frame`).
+        mirrored: the structures lie as in a mirror, which no pose of a head explains.
+    """
+
+    name: str
+    structures: tuple[Structure, ...]
+    centers: Array
+    depth: Array
+    shared: Array
+    size: float
+    gaps: Array | None = None
+    scanner_pitch: bool = False
+    mirrored: bool = False
+
+    def index(self, structure: Structure) -> int:
+        """Row of a structure.
+
+        Raises:
+            ValueError: this person's label map does not hold it.
+        """
+        for row, each in enumerate(self.structures):  # by name and side: two people's tables may number differently
+            if (each.name, each.side) == (structure.name, structure.side):
+                return row
+        raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
+
+    def only(self, structures: Sequence[Structure]) -> Layout:
+        """The same person with just these structures, in this order; size and frame stay those of the whole.
+
+        Raises:
+            ValueError: this person's label map does not hold one of them.
+        """
+        rows = [self.index(structure) for structure in structures]
+        pairs = np.ix_(rows, rows)
+        return replace(
+            self,
+            structures=tuple(self.structures[row] for row in rows),
+            centers=self.centers[rows],
+            depth=self.depth[rows],
+            shared=self.shared[pairs],
+            gaps=None if self.gaps is None else self.gaps[pairs],
+        )
+
+
+def layout(label_map: LabelMap, within: float | None = None) -> Layout:
+    """Measure where every structure of a label map lies, in the person's own frame.
+
+    Args:
+        label_map: of one person, any voxel size and pose.
+        within: measure the gaps between boundaries up to so many mm too, which takes most of the time; None: none.
+
+    Raises:
+        ValueError: nothing is labeled, or no structure is present on both sides.
+    """
+    labels, structures, world_centers = centroids(label_map)
+    frame = body_frame(structures, world_centers)
+    depth, size = _depth_and_size(label_map, frame, labels)
+    return Layout(
+        name=label_map.name,
+        structures=structures,
+        centers=frame.coordinates(world_centers),
+        depth=depth,
+        shared=shared_boundaries(label_map, labels),
+        size=size,
+        gaps=None if within is None else boundary_gaps(label_map, labels, within),
+        scanner_pitch=frame.scanner_pitch,
+        mirrored=bool(np.linalg.det(frame.axes) < 0),
+    )
+
+
+def as_layout(person: LabelMap | Layout) -> Layout:
+    """A layout as it is, a label map measured."""
+    return person if isinstance(person, Layout) else layout(person)
+
+
+def _depth_and_size(label_map: LabelMap, frame: Frame, labels: npt.NDArray[np.int64]) -> tuple[Array, float]:
+    """Mean distance (S,) of each structure's voxels to the mid-sagittal plane, and `Layout.size`, in mm."""
+    voxels = np.nonzero(label_map.labels)
+    values = label_map.labels[voxels]
+    # Only the first own coordinate is needed: fold affine and frame into one row.
+    row = frame.axes[0] @ label_map.affine[:3, :3]
+    offset = frame.axes[0] @ (label_map.affine[:3, 3] - frame.origin)
+    distance = np.abs(sum((row[axis] * voxels[axis] for axis in range(3)), offset))
+    depth: Array = np.bincount(values, weights=distance)[labels] / np.bincount(values)[labels]
+    covariance = np.cov(np.stack(voxels), bias=True)
+    steps = label_map.affine[:3, :3]
+    return depth, float(np.sqrt(np.trace(steps @ covariance @ steps.T)))
