@@ -24,10 +24,10 @@ RUNS = {  # recipe, voxels along each side, modalities -> seconds a person at mo
 }
 
 
-def processor_seconds(recipe: str, voxels: str, modalities: str, people: int, workers: int, folder: Path) -> float:
+def processor_seconds(recipe: str, voxels: str, modalities: str, subjects: int, workers: int, folder: Path) -> float:
     """Of one run of the command and the processes it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    asked = ["--recipe", recipe, "--voxels", voxels, "--modalities", modalities, "--subjects", str(people)]
+    asked = ["--recipe", recipe, "--voxels", voxels, "--modalities", modalities, "--subjects", str(subjects)]
     asked += ["--workers", str(workers), "--out", str(folder)]
     command = [sys.executable, "-m", "toposlearn", "cohort", *asked]
     subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
@@ -41,15 +41,17 @@ def main() -> None:
     parser.add_argument("--people", type=int, default=200, help="in each run (default: 200)")
     parser.add_argument("--workers", type=int, default=1, help="processes at a time (default: 1)")
     arguments = parser.parse_args()
-    people = 12 if arguments.quick else arguments.people
+    subjects = 12 if arguments.quick else arguments.subjects
     rows = []
     for (recipe, voxels, modalities), bound in list(RUNS.items())[: 1 if arguments.quick else None]:
         with tempfile.TemporaryDirectory() as folder:
-            seconds = processor_seconds(recipe, voxels, modalities, people, arguments.workers, Path(folder) / "cohort")
+            seconds = processor_seconds(
+                recipe, voxels, modalities, subjects, arguments.workers, Path(folder) / "cohort"
+            )
         scans = f"{voxels} voxels a side, {modalities.count(',') + 1} modalities"
-        name = f"{recipe}, {scans}, {people} people, {arguments.workers} at a time"
+        name = f"{recipe}, {scans}, {subjects} people, {arguments.workers} at a time"
         # a dozen people do not pay for the start
-        rows.append(Row(name, seconds / people, "s", None if arguments.quick else bound))
+        rows.append(Row(name, seconds / subjects, "s", None if arguments.quick else bound))
     report(rows, arguments.json)
 
 

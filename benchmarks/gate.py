@@ -150,13 +150,13 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("runs/gate"), help="where the simulated people are kept")
     parser.add_argument("--figure", type=Path, metavar="FILE")
     arguments = parser.parse_args()
-    people, judged, draws = (6, 1, 1) if arguments.quick else (32, 8, TEMPLATE_DRAWS)
+    subjects, judged, draws = (6, 1, 1) if arguments.quick else (32, 8, TEMPLATE_DRAWS)
     found: Found = defaultdict(list)
     clean: dict[str, list[bool]] = defaultdict(list)
     for group, (recipe, anatomy) in list(COHORTS.items())[: 1 if arguments.quick else None]:
         root = write_cohort(
-            arguments.data / f"{group.replace(' ', '_')}_{people}",
-            subjects=people,
+            arguments.data / f"{group.replace(' ', '_')}_{subjects}",
+            subjects=subjects,
             seed=SEED,
             anatomy=anatomy,
             recipe=recipe,

@@ -13,9 +13,10 @@ import numpy as np
 from matplotlib import pyplot as plt
 from rows import Row, options, report
 
+from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig, preset, with_variant
-from toposlearn.data import PosedPeople, load_posed
-from toposlearn.intervals import Floats, across_people, bootstrap_people, same_person
+from toposlearn.data import PosedSubjects, load_posed
+from toposlearn.intervals import across_subjects, bootstrap_subjects, same_person
 from toposlearn.models import load_weights
 from toposlearn.pretrain import encode, error_matrix, pretrain
 from toposlearn.pretrain.run_folder import WEIGHTS
@@ -46,19 +47,19 @@ def train(config: TacoConfig, data: Path, out: Path, level: Level) -> Path:
 Numbers = dict[str, tuple[float, float, float]]  # name -> value, low, high
 
 
-def errors_of(weights: Path, people: PosedPeople) -> Floats:
+def errors_of(weights: Path, subjects: PosedSubjects) -> Float64s:
     """Error of the best match (1, S, S), mm: rows in T1w, columns in T2w."""
     model, _ = load_weights(weights)
-    first, second = (encode(model, people, modality)[STRIDE] for modality in ("T1w", "T2w"))
-    return error_matrix(first, second, people.token_template(STRIDE), people.token_mask(STRIDE))[None]
+    first, second = (encode(model, subjects, modality)[STRIDE] for modality in ("T1w", "T2w"))
+    return error_matrix(first, second, subjects.token_template(STRIDE), subjects.token_mask(STRIDE))[None]
 
 
-def numbers(errors: Floats) -> Numbers:
+def numbers(errors: Float64s) -> Numbers:
     """Mean error, or difference, and its 95 % interval over people: of a person's two modalities, of two people."""
     own = same_person(errors)
     return {
-        "same person": (float(own.mean()), *bootstrap_people(own)),
-        "two people": (across_people(errors), *bootstrap_people(errors)),
+        "same person": (float(own.mean()), *bootstrap_subjects(own)),
+        "two people": (across_subjects(errors), *bootstrap_subjects(errors)),
     }
 
 
@@ -109,10 +110,10 @@ def main() -> None:
     steps, levels = (20, LEVELS[:5:4]) if arguments.quick else (arguments.steps, LEVELS)
     out = arguments.out / f"{steps}-steps"
     config = with_variant(preset("lab").replace(train={"steps": steps, "score_every": 0}), "intra")
-    people = load_posed(arguments.data, config, 16)
-    errors = {level: errors_of(train(config, arguments.data, out, level), people) for level in levels}
+    subjects = load_posed(arguments.data, config, 16)
+    errors = {level: errors_of(train(config, arguments.data, out, level), subjects) for level in levels}
     found = {level: numbers(each) for level, each in errors.items()}
-    position = across_people(controls(people, STRIDE).position)
+    position = across_subjects(controls(subjects, STRIDE).position)
     if arguments.figure is not None:
         draw(found, position, arguments.figure)
     rows = [Row("two people: grid position", position, "mm")]

@@ -18,7 +18,7 @@ from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
 from toposlearn.anatomy import DONOR_IDS, LabelMap, load_donor_map
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.agreement import AXES
 from toposlearn.relations.layout import Layout, layout
 from toposlearn.relations.relations import verdicts
@@ -44,24 +44,24 @@ def slight(generator: np.random.Generator) -> Affine:
     return matrix
 
 
-def moved(person: LabelMap, change: Affine) -> LabelMap:
+def moved(subject: LabelMap, change: Affine) -> LabelMap:
     """The changed head in its own voxels."""
-    return replace(person, affine=change @ person.affine)
+    return replace(subject, affine=change @ subject.affine)
 
 
-def drawn(person: LabelMap, change: Affine) -> LabelMap:
+def drawn(subject: LabelMap, change: Affine) -> LabelMap:
     """The changed head on a fresh grid along the world's axes."""
     scale = np.cbrt(np.linalg.det(change[:3, :3]))
-    spacing = scale * person.spacing
-    place = change @ person.affine
-    inside = np.argwhere(person.labels) @ place[:3, :3].T + place[:3, 3]
+    spacing = scale * subject.spacing
+    place = change @ subject.affine
+    inside = np.argwhere(subject.labels) @ place[:3, :3].T + place[:3, 3]
     low, high = inside.min(axis=0) - 2 * spacing, inside.max(axis=0) + 2 * spacing
     grid = np.diag([*spacing, 1.0])
     grid[:3, 3] = low
     back = np.linalg.inv(place) @ grid
     shape = tuple(np.ceil((high - low) / spacing).astype(int).tolist())
-    labels = ndimage.affine_transform(person.labels, back[:3, :3], back[:3, 3], output_shape=shape, order=0)
-    return replace(person, labels=labels, affine=grid)
+    labels = ndimage.affine_transform(subject.labels, back[:3, :3], back[:3, 3], output_shape=shape, order=0)
+    return replace(subject, labels=labels, affine=grid)
 
 
 def differences(before: Layout, after: Layout) -> tuple[float, float, float]:
@@ -83,21 +83,21 @@ def main() -> None:
     generator = np.random.default_rng(0)
     found: dict[str, list[list[tuple[float, float, float]]]] = defaultdict(list)
     for name in tqdm(donors, unit="person"):
-        person = load_donor_map(name)
-        before = layout(person)
+        subject = load_donor_map(name)
+        before = layout(subject)
         changes = [similarity(generator) for _ in range(draws)]
         heads = {
-            ALONE: [moved(person, change) for change in changes],
-            SLIGHT: [drawn(person, slight(generator)) for _ in range(draws)],
-            WHOLE: [drawn(person, change) for change in changes],
+            ALONE: [moved(subject, change) for change in changes],
+            SLIGHT: [drawn(subject, slight(generator)) for _ in range(draws)],
+            WHOLE: [drawn(subject, change) for change in changes],
         }
         for kind, after in heads.items():
             found[kind].append([differences(before, layout(head)) for head in after])
     rows = []
-    for kind, people in found.items():
-        shares = 100 * np.array(people)  # (people, draws, 3)
+    for kind, subjects in found.items():
+        shares = 100 * np.array(subjects)  # (people, draws, 3)
         means = shares.mean(axis=1)
-        low, high = bootstrap_people(means[None, :, 0])
+        low, high = bootstrap_subjects(means[None, :, 0])
         exact = "<= 0" if kind == ALONE else None
         rows.append(Row(f"{kind}: directions changed [{low:.2f}, {high:.2f}]", means[:, 0].mean(), "%", exact))
         rows.append(Row(f"{kind}: decided directions turned over, most of a head", shares[..., 1].max(), "%", "<= 0"))

@@ -36,29 +36,29 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20, before / 2**20
 """
 
 
-def with_labels(person: LabelMap, count: int) -> LabelMap:
+def with_labels(subject: LabelMap, count: int) -> LabelMap:
     """The same head with the first `count` labels present: pairs of sides, as the table lists them."""
-    present = sorted(set(np.unique(person.labels).tolist()) - {0})
-    by_name = sorted(present, key=lambda label: (person.structures[label].name, person.structures[label].side))
-    kept = np.zeros(int(person.labels.max()) + 1, dtype=person.labels.dtype)
+    present = sorted(set(np.unique(subject.labels).tolist()) - {0})
+    by_name = sorted(present, key=lambda label: (subject.structures[label].name, subject.structures[label].side))
+    kept = np.zeros(int(subject.labels.max()) + 1, dtype=subject.labels.dtype)
     kept[by_name[:count]] = by_name[:count]
-    return replace(person, labels=kept[person.labels])
+    return replace(subject, labels=kept[subject.labels])
 
 
-def with_spacing(person: LabelMap, spacing: int) -> LabelMap:
+def with_spacing(subject: LabelMap, spacing: int) -> LabelMap:
     """The same head with every so many voxels."""
     step = (slice(None, None, spacing),) * 3
-    return replace(person, labels=person.labels[step], affine=person.affine @ np.diag([spacing] * 3 + [1.0]))
+    return replace(subject, labels=subject.labels[step], affine=subject.affine @ np.diag([spacing] * 3 + [1.0]))
 
 
-def seconds(people: dict[str, LabelMap], repeats: int) -> dict[str, tuple[float, float]]:
+def seconds(subjects: dict[str, LabelMap], repeats: int) -> dict[str, tuple[float, float]]:
     """Seconds of all relations, and of the gaps on top, for each head."""
     found = {}
-    for name, person in people.items():
+    for name, subject in subjects.items():
         spent = interleaved(
             {
-                "relations": lambda person=person: topology_table({"": layout(person)}, sides="all"),
-                "with gaps": lambda person=person: topology_table({"": layout(person, WITHIN)}, sides="all"),
+                "relations": lambda subject=subject: topology_table({"": layout(subject)}, sides="all"),
+                "with gaps": lambda subject=subject: topology_table({"": layout(subject, WITHIN)}, sides="all"),
             },
             repeats,
             "cpu",
@@ -95,11 +95,11 @@ def main() -> None:
     parser.add_argument("--figure", type=Path, metavar="FILE")
     arguments = parser.parse_args()
     template_centers()  # read once for all people
-    person = load_parcels("A")
+    subject = load_parcels("A")
     repeats = 1 if arguments.quick else 3
     labels, spacings = (LABELS[-2:], SPACINGS[-2:]) if arguments.quick else (LABELS, SPACINGS)
-    by_labels = seconds({f"{count} labels": with_labels(person, count) for count in labels}, repeats)
-    heads = {f"{spacing} mm": with_spacing(person, spacing) for spacing in spacings}
+    by_labels = seconds({f"{count} labels": with_labels(subject, count) for count in labels}, repeats)
+    heads = {f"{spacing} mm": with_spacing(subject, spacing) for spacing in spacings}
     by_voxels = seconds(heads, repeats)
     voxels = [round(np.count_nonzero(head.labels) / 1e6, 3) for head in heads.values()]
     rows = []

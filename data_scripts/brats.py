@@ -42,11 +42,11 @@ class Edition(NamedTuple):
     """How one year's training set is laid out."""
 
     name: str
-    person: re.Pattern[str]  # its first group is the patient
+    subject: re.Pattern[str]  # its first group is the patient
     images: tuple[str, ...]  # endings of the four images of a person
     labels: str  # ending of the label map
     values: frozenset[int]  # labels in it
-    people: int  # in the whole training set
+    subjects: int  # in the whole training set
 
 
 EDITIONS = (
@@ -76,13 +76,13 @@ def find_people(root: Path) -> tuple[Edition, list[Path]]:
         ValueError: none, of both years, or in several places.
     """
     folders = sorted(path for path in root.rglob("BraTS*") if path.is_dir())
-    found = {edition: [path for path in folders if edition.person.match(path.name)] for edition in EDITIONS}
-    present = {edition: people for edition, people in found.items() if people}
+    found = {edition: [path for path in folders if edition.subject.match(path.name)] for edition in EDITIONS}
+    present = {edition: subjects for edition, subjects in found.items() if subjects}
     if not present:
         raise ValueError(
             f"no folder of a person in {root}: expected names such as BraTS2021_00000 or BraTS-GLI-00000-000"
         )
-    places = sorted({path.parent for people in present.values() for path in people})
+    places = sorted({path.parent for subjects in present.values() for path in subjects})
     if len(places) > 1:
         raise ValueError(
             f"{root} holds several sets ({places[0]} and {places[1]} among them): give one of these folders"
@@ -92,11 +92,11 @@ def find_people(root: Path) -> tuple[Edition, list[Path]]:
     return next(iter(present.items()))
 
 
-def first_scans(edition: Edition, people: Sequence[Path]) -> list[Path]:
+def first_scans(edition: Edition, subjects: Sequence[Path]) -> list[Path]:
     """The first scan of each patient: a patient scanned twice must not be trained on and tested on."""
     first: dict[str, Path] = {}
-    for folder in people:
-        match = edition.person.match(folder.name)
+    for folder in subjects:
+        match = edition.subject.match(folder.name)
         assert match is not None
         first.setdefault(match[1], folder)
     return list(first.values())
@@ -172,18 +172,18 @@ def build(source: Path, out: Path, *, grid: Grid, limit: int) -> str:
         partial.mkdir(parents=True)
         if source.is_file():
             unpack(source, partial / "sourcedata", limit)
-        edition, people = find_people(partial / "sourcedata" if source.is_file() else source)
-        folders = first_scans(edition, people)
+        edition, subjects = find_people(partial / "sourcedata" if source.is_file() else source)
+        folders = first_scans(edition, subjects)
         labeled = check_all(folders, edition, grid)
         for folder in folders:
             (partial / folder.name).symlink_to(os.path.relpath(folder.resolve(), partial.resolve()))
-        _describe(partial, edition, folders, [path.name for path in people if path not in folders], labeled)
+        _describe(partial, edition, folders, [path.name for path in subjects if path not in folders], labeled)
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
     return (
-        f"{out}: {len(folders)} people of {edition.name} ({edition.people} scans in its training set), "
-        f"{'with' if labeled else 'without'} labels, {len(people) - len(folders)} later scans left out\n"
+        f"{out}: {len(folders)} people of {edition.name} ({edition.subjects} scans in its training set), "
+        f"{'with' if labeled else 'without'} labels, {len(subjects) - len(folders)} later scans left out\n"
         f"next: toposlearn pretrain --data {out} --out runs/brats"
     )
 
@@ -191,15 +191,15 @@ def build(source: Path, out: Path, *, grid: Grid, limit: int) -> str:
 def _describe(root: Path, edition: Edition, folders: Sequence[Path], later: Sequence[str], labeled: bool) -> None:
     write_json(root / "dataset_description.json", {"Name": edition.name, "License": TERMS, "DatasetType": "raw"})
     manifest = read_manifest(root)  # what every command will see
-    people = {
+    subjects = {
         record.subject: {name: path.relative_to(root).as_posix() for name, path in record.images.items()}
         | ({"lesion": record.lesion.relative_to(root).as_posix()} if record.lesion else {})
         for record in manifest.records
     }
-    if set(people) != {folder.name for folder in folders}:
-        raise ValueError(f"{len(folders)} people were checked but {len(people)} are read: report this with the tree")
+    if set(subjects) != {folder.name for folder in folders}:
+        raise ValueError(f"{len(folders)} people were checked but {len(subjects)} are read: report this with the tree")
     content = {"schema": "toposlearn/brats/1", "edition": edition.name, "layout": manifest.layout, "labels": labeled}
-    write_json(root / "manifest.json", {**content, "later_scans_left_out": list(later), "people": people})
+    write_json(root / "manifest.json", {**content, "later_scans_left_out": list(later), "people": subjects})
 
 
 def main(argv: Sequence[str] | None = None) -> int:

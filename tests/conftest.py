@@ -51,6 +51,6 @@ def smoke() -> TacoConfig:
 
 
 @pytest.fixture(scope="session")
-def people(manifest: Manifest, smoke: TacoConfig, tmp_path_factory: pytest.TempPathFactory) -> Cache:
+def subjects(manifest: Manifest, smoke: TacoConfig, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     """The six people on the grid of the smoke preset."""
     return prepare(manifest, smoke.volume, folder=tmp_path_factory.mktemp("cache"), progress=False)

@@ -10,7 +10,7 @@ import pytest
 
 import toposlearn
 from toposlearn.downstream.classification import bootstrap_auc
-from toposlearn.intervals import bootstrap_groups, bootstrap_number, bootstrap_people, bootstrap_ratio
+from toposlearn.intervals import bootstrap_groups, bootstrap_number, bootstrap_ratio, bootstrap_subjects
 from toposlearn.studies.shortcuts.chance import judge
 
 PACKAGE = Path(toposlearn.__file__).parent
@@ -50,8 +50,8 @@ def _draws_again(call: ast.Call) -> bool:
         return _name(call) == "bootstrap"
     size = given.get("size", call.args[-1] if len(call.args) == 2 else None)
     sizes = [ast.unparse(each) for each in (size.elts if isinstance(size, ast.Tuple) else [size]) if each is not None]
-    people = ast.unparse(call.args[0])
-    return people in sizes or f"len({people})" in sizes
+    subjects = ast.unparse(call.args[0])
+    return subjects in sizes or f"len({subjects})" in sizes
 
 
 @pytest.mark.parametrize("module", MODULES, ids=lambda path: str(path.relative_to(PACKAGE.parent)))
@@ -111,7 +111,7 @@ def test_every_form_is_expanded_for_few_people() -> None:
     pairs = generator.normal(size=(6, 6)) + values[:, None] + below
     who, others = generator.integers(6, size=(2, 20_000, 6))
     forms = {
-        "mean": (bootstrap_people(values[None], draws=20_000), values[who].mean(axis=1)),
+        "mean": (bootstrap_subjects(values[None], draws=20_000), values[who].mean(axis=1)),
         "ratio": (
             bootstrap_ratio(values[None], below[None], draws=20_000),
             values[who].mean(axis=1) / below[who].mean(axis=1),

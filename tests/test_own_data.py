@@ -15,7 +15,7 @@ from foreign_maker import NAMES, write_foreign
 from toposlearn import cli
 from toposlearn.course.notebooks import course_folder
 from toposlearn.course.run import run_notebook
-from toposlearn.data import Manifest, load_posed, pose_people
+from toposlearn.data import Manifest, load_posed, pose_subjects
 from toposlearn.explore.curves import plot_pose_sweep, read_jsonl
 from toposlearn.explore.neighborhoods import find_match, plot_match
 from toposlearn.pretrain import controls, error_matrix, mean_errors
@@ -81,7 +81,7 @@ def test_a_notebook_runs_to_its_end(name, foreign, cohort, tmp_path):
     assert run.error is None
     text = printed(tmp_path / f"{name}.ipynb")
     assert (UNKNOWN in text) == needs_truth
-    assert any(person in text for person in NAMES) or needs_truth
+    assert any(subject in text for subject in NAMES) or needs_truth
     metrics = json.loads((tmp_path / "results" / f"{name}.json").read_text())["metrics"]
     assert metrics
     own_errors = [
@@ -115,8 +115,8 @@ def test_named_modalities_are_taken_or_refused(foreign, tmp_path, capsys):
     assert cli.execute([*training, "--modalities", "FLAIR,T1w"]) == 0
 
 
-def test_what_is_known_of_people(foreign, people, smoke):
-    posed = pose_people(people, smoke)
+def test_what_is_known_of_people(foreign, subjects, smoke):
+    posed = pose_subjects(subjects, smoke)
     assert posed.known
     assert torch.equal(posed.token_places(4), posed.token_template(4))
     theirs = load_posed(foreign, smoke, 4)
@@ -127,8 +127,8 @@ def test_what_is_known_of_people(foreign, people, smoke):
         theirs.token_template(4)
 
 
-def test_without_the_truth_only_the_diagonal_is_measured(people, smoke):
-    posed = pose_people(people, smoke)
+def test_without_the_truth_only_the_diagonal_is_measured(subjects, smoke):
+    posed = pose_subjects(subjects, smoke)
     template, mask = posed.token_template(4), posed.token_mask(4)
     tokens = torch.randn(2, *template.shape, generator=torch.Generator().manual_seed(0))
     whole = error_matrix(*tokens, template, mask)

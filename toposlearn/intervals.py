@@ -13,23 +13,26 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import stats
 
-Floats = NDArray[np.float64]
+from toposlearn.arrays import Float64s
+
 DRAWS = 2000
 LEVEL = 0.95
 
 
-def same_person(errors: Floats) -> Floats:
+def same_person(errors: Float64s) -> Float64s:
     """(R, S, S) -> (R, S): the diagonal, each person against themselves."""
     return np.asarray(np.diagonal(errors, axis1=-2, axis2=-1))
 
 
-def across_people(errors: Floats) -> float:
+def across_subjects(errors: Float64s) -> float:
     """Mean of (R, S, S) over pairs of different people."""
     different = ~np.eye(errors.shape[-1], dtype=bool)
     return float(errors[..., different].mean())
 
 
-def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL) -> tuple[float, float]:
+def bootstrap_subjects(
+    errors: Float64s, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+) -> tuple[float, float]:
     """Expanded percentile interval of the mean over people (and pairs of different people), crossed with seeds.
 
     Args:
@@ -51,7 +54,7 @@ def bootstrap_people(errors: Floats, *, draws: int = DRAWS, seed: int = 0, level
 
 
 def bootstrap_ratio(
-    top: Floats, bottom: Floats, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
+    top: Float64s, bottom: Float64s, *, draws: int = DRAWS, seed: int = 0, level: float = LEVEL
 ) -> tuple[float, float]:
     """Expanded percentile interval of mean(top) / mean(bottom), both (R, S), the same people and seeds in each draw."""
     above, below = (_means(part, draws, np.random.default_rng(seed)) for part in (top, bottom))
@@ -59,10 +62,10 @@ def bootstrap_ratio(
 
 
 def bootstrap_groups(
-    pairs: Floats,
+    pairs: Float64s,
     *,
-    counted: Floats | None = None,
-    minus: Floats | None = None,
+    counted: Float64s | None = None,
+    minus: Float64s | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
@@ -84,7 +87,7 @@ def bootstrap_groups(
     generator = np.random.default_rng(seed)
     first, second, seeds = (_shares(size, draws, generator) for size in (pairs.shape[1], pairs.shape[2], len(pairs)))
 
-    def means(values: Floats) -> Floats:
+    def means(values: Float64s) -> Float64s:
         runs = seeds if len(values) == len(pairs) else np.full((draws, len(values)), 1 / len(values))
         return np.asarray(np.einsum("dr,rab,da,db->d", runs, values, first, second, optimize=True))
 
@@ -99,7 +102,7 @@ def bootstrap_groups(
 
 def bootstrap_number(
     number: Callable[[NDArray[np.int64]], float],
-    people: int,
+    subjects: int,
     *,
     draws: int = DRAWS,
     seed: int = 0,
@@ -109,56 +112,56 @@ def bootstrap_number(
 
     Args:
         number: of the people at these indices (S,), of whom some are drawn several times.
-        people: S, at least two.
+        subjects: S, at least two.
         draws: bootstrap samples.
         seed: of the resampling.
         level: coverage.
     """
     generator = np.random.default_rng(seed)
-    drawn = np.array([number(generator.integers(people, size=people)) for _ in range(draws)])
-    return _interval(drawn, people, level)
+    drawn = np.array([number(generator.integers(subjects, size=subjects)) for _ in range(draws)])
+    return _interval(drawn, subjects, level)
 
 
-def central_range(values: Floats, level: float = LEVEL) -> tuple[float, float]:
+def central_range(values: Float64s, level: float = LEVEL) -> tuple[float, float]:
     """Between which two values the middle share `level` of them lies: the range of a null, not an interval."""
     low, high = np.quantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 
-def expanded_tail(people: int, tail: float) -> float:
+def expanded_tail(subjects: int, tail: float) -> float:
     """The tail to cut so that few people cover what they should (Hesterberg 2015, doi:10.1080/00031305.2015.1089789).
 
     A plain percentile interval has the width of a normal law whose variance was divided by n: too narrow for few.
     """
-    return float(stats.norm.cdf(math.sqrt(people / (people - 1)) * stats.t.ppf(tail, people - 1)))
+    return float(stats.norm.cdf(math.sqrt(subjects / (subjects - 1)) * stats.t.ppf(tail, subjects - 1)))
 
 
-def _interval(drawn: Floats, people: int, level: float) -> tuple[float, float]:
+def _interval(drawn: Float64s, subjects: int, level: float) -> tuple[float, float]:
     """The interval of a number from its values in resampled people; draws in which it is not defined are left out."""
-    tail = 100 * expanded_tail(people, (1 - level) / 2)
+    tail = 100 * expanded_tail(subjects, (1 - level) / 2)
     low, high = np.nanpercentile(drawn, [tail, 100 - tail])
     return float(low), float(high)
 
 
-def _shares(size: int, draws: int, generator: np.random.Generator) -> Floats:
+def _shares(size: int, draws: int, generator: np.random.Generator) -> Float64s:
     """How often each of `size` is drawn, with replacement, as a share: (draws, size), rows sum to one."""
     return generator.multinomial(size, np.full(size, 1 / size), size=draws) / size
 
 
-def _means(values: Floats, draws: int, generator: np.random.Generator) -> Floats:
+def _means(values: Float64s, draws: int, generator: np.random.Generator) -> Float64s:
     """Means (draws,) of values (R, S) over seeds and people that are both drawn again."""
-    seeds, people = (_shares(size, draws, generator) for size in values.shape)
-    return np.asarray(np.einsum("dr,rs,ds->d", seeds, values, people, optimize=True))
+    seeds, subjects = (_shares(size, draws, generator) for size in values.shape)
+    return np.asarray(np.einsum("dr,rs,ds->d", seeds, values, subjects, optimize=True))
 
 
-def _means_of_pairs(errors: Floats, draws: int, generator: np.random.Generator) -> Floats:
+def _means_of_pairs(errors: Float64s, draws: int, generator: np.random.Generator) -> Float64s:
     """Means (draws,) of (R, S, S). Pairs of one person with themselves, which resampling makes, are left out."""
     sizes = np.array(errors.shape[:2])
     drawn = generator.integers(sizes.repeat(sizes), size=(draws, sizes.sum()))  # in each draw seeds, then people
-    seeds, people = map(_counts, np.split(drawn, sizes[:1], axis=1), sizes)  # (draws, R), (draws, S)
+    seeds, subjects = map(_counts, np.split(drawn, sizes[:1], axis=1), sizes)  # (draws, R), (draws, S)
     between = np.where(np.eye(sizes[1], dtype=bool), 0, errors)
-    total = np.einsum("rdq,dq,dr->d", people @ between, people, seeds)
-    different = sizes[1] ** 2 - (people**2).sum(axis=1)  # pairs; none where one person was drawn each time
+    total = np.einsum("rdq,dq,dr->d", subjects @ between, subjects, seeds)
+    different = sizes[1] ** 2 - (subjects**2).sum(axis=1)  # pairs; none where one person was drawn each time
     return np.asarray(total / sizes[0] / np.where(different > 0, different, np.nan))
 
 

@@ -113,14 +113,18 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         partial.unlink(missing_ok=True)
 
 
-def write_json(path: str | Path, value: Any) -> Path:
-    """Write JSON atomically; NaN is refused, since JSON has none."""
+def write_text(path: str | Path, text: str) -> Path:
+    """Write a text file whole or not at all, and make its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    text = json.dumps(value, indent=2, allow_nan=False) + "\n"
     with atomic_path(path) as partial:
-        partial.write_text(text)
+        partial.write_text(text, encoding="utf-8")
     return path
+
+
+def write_json(path: str | Path, value: Any) -> Path:
+    """Write JSON whole or not at all; NaN is refused, since JSON has none."""
+    return write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
 def metric(

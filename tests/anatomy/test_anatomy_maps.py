@@ -10,22 +10,22 @@ DEEP = ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala",
 
 
 @pytest.fixture(scope="module")
-def people() -> dict[str, LabelMap]:
+def subjects() -> dict[str, LabelMap]:
     maps = [load_label_map(family) for family in FAMILIES] + [load_donor_map(donor) for donor in DONOR_IDS]
     return {label_map.name.removeprefix("donor-"): label_map for label_map in maps}
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_axes_are_ras_and_the_affine_keeps_handedness(people: dict[str, LabelMap], person: str) -> None:
-    label_map = people[person]
+def test_axes_are_ras_and_the_affine_keeps_handedness(subjects: dict[str, LabelMap], subject: str) -> None:
+    label_map = subjects[subject]
     assert aff2axcodes(label_map.affine) == ("R", "A", "S")
     assert np.linalg.det(label_map.affine) > 0
     assert label_map.labels.dtype == np.int16
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_left_is_left(people: dict[str, LabelMap], person: str) -> None:
-    label_map = people[person]
+def test_left_is_left(subjects: dict[str, LabelMap], subject: str) -> None:
+    label_map = subjects[subject]
     present = set(np.unique(label_map.labels).tolist())
     left = [s for s in STRUCTURES if s.side == "left" and s.label in present]
     assert len(left) >= 13
@@ -36,9 +36,9 @@ def test_left_is_left(people: dict[str, LabelMap], person: str) -> None:
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_frontal_is_in_front_and_parietal_is_above_temporal(people: dict[str, LabelMap], person: str) -> None:
+def test_frontal_is_in_front_and_parietal_is_above_temporal(subjects: dict[str, LabelMap], subject: str) -> None:
     centers = {
-        name: people[person].world(anatomy.structure(f"{name}-cortex", "left").label).mean(axis=0)
+        name: subjects[subject].world(anatomy.structure(f"{name}-cortex", "left").label).mean(axis=0)
         for name in ("frontal", "parietal", "temporal", "occipital")
     }
     assert centers["frontal"][1] > centers["parietal"][1] > centers["occipital"][1]
@@ -46,14 +46,14 @@ def test_frontal_is_in_front_and_parietal_is_above_temporal(people: dict[str, La
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_every_voxel_belongs_to_the_vocabulary(people: dict[str, LabelMap], person: str) -> None:
+def test_every_voxel_belongs_to_the_vocabulary(subjects: dict[str, LabelMap], subject: str) -> None:
     known = {anatomy.BACKGROUND, *(structure.label for structure in STRUCTURES)}
-    assert set(np.unique(people[person].labels).tolist()) <= known
+    assert set(np.unique(subjects[subject].labels).tolist()) <= known
 
 
 @pytest.mark.parametrize("family", FAMILIES)
-def test_whole_brain_maps_hold_every_structure(people: dict[str, LabelMap], family: str) -> None:
-    assert set(people[family].volumes) == {structure.label for structure in STRUCTURES}
+def test_whole_brain_maps_hold_every_structure(subjects: dict[str, LabelMap], family: str) -> None:
+    assert set(subjects[family].volumes) == {structure.label for structure in STRUCTURES}
 
 
 # Milliliters, generous bounds around adult values.
@@ -69,8 +69,8 @@ PLAUSIBLE = {
 
 
 @pytest.mark.parametrize("person", PEOPLE)
-def test_volumes_are_those_of_an_adult(people: dict[str, LabelMap], person: str) -> None:
-    volumes = people[person].volumes
+def test_volumes_are_those_of_an_adult(subjects: dict[str, LabelMap], subject: str) -> None:
+    volumes = subjects[subject].volumes
     for name, (low, high) in PLAUSIBLE.items():
         for side in ("left", "right"):
             assert low < volumes[anatomy.structure(name, side).label] < high, (name, side)
@@ -92,10 +92,10 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
 @pytest.mark.parametrize(("name", "least"), [("thalamus", 0.7), ("putamen", 0.7), ("hippocampus", 0.6)])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_families_agree_where_their_definitions_do(
-    people: dict[str, LabelMap], name: str, side: str, least: float
+    subjects: dict[str, LabelMap], name: str, side: str, least: float
 ) -> None:
     label = anatomy.structure(name, side).label
-    a, b = people["A"], people["B"]
+    a, b = subjects["A"], subjects["B"]
     points = np.argwhere(np.ones(a.labels.shape, bool)) @ a.affine[:3, :3].T + a.affine[:3, 3]
     voxels = np.rint((points - b.affine[:3, 3]) / b.spacing).astype(int)
     inside = ((voxels >= 0) & (voxels < b.labels.shape)).all(axis=1)
@@ -119,9 +119,9 @@ def test_templates_are_ras_and_scaled_to_one(name: str) -> None:
     assert (volume.data.min(), volume.data.max()) == (0.0, 1.0)
 
 
-def test_white_matter_of_the_label_map_is_white_in_the_template(people: dict[str, LabelMap]) -> None:
+def test_white_matter_of_the_label_map_is_white_in_the_template(subjects: dict[str, LabelMap]) -> None:
     white = anatomy.load_template("ICBM152-2009a-white")
-    points = people["A"].world(anatomy.structure("cerebral-white-matter", "left").label)
+    points = subjects["A"].world(anatomy.structure("cerebral-white-matter", "left").label)
     voxels = np.rint(points - white.affine[:3, 3]).astype(int)
     assert white.data[tuple(voxels.T)].mean() > 0.6
 

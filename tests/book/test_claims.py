@@ -55,7 +55,13 @@ def test_a_number_is_looked_up_with_its_null_and_what_it_beats():
         "A/reconstruction/overlap": metric(0.5, 0.4, 0.85),
     }
     found = judge(BETTER, result(metrics))
-    assert (found.verdict, found.people, found.null, found.baseline, found.reference) == ("holds", 16, 0.0, 0.5, (0, 0))
+    assert (found.verdict, found.subjects, found.null, found.baseline, found.reference) == (
+        "holds",
+        16,
+        0.0,
+        0.5,
+        (0, 0),
+    )
     overlap = Evidence("overlap", "A/full/overlap", "above")
     assert (judge(overlap, result(metrics)).baseline, judge(overlap, result(metrics)).verdict) == (0.3, "holds")
     against = Evidence("overlap", "A/full/overlap", "above", "A/reconstruction/overlap")

@@ -35,7 +35,7 @@ def misplaced(cohort, tmp_path):
 def test_what_does_not_lie_together_is_told_with_its_evidence(misplaced):
     inspection = inspect_folder(misplaced)
     suspicious = list(inspection.suspicious())
-    assert {person for person, _ in suspicious} == {"sub-002"}
+    assert {subject for subject, _ in suspicious} == {"sub-002"}
     assert all("T2w" in (pair.first, pair.second) for _, pair in suspicious)
     assert all(pair.evidence.shift == pytest.approx(15, abs=1.5) for _, pair in suspicious)
     inspection.raise_if_bad()  # nothing is broken

@@ -49,29 +49,29 @@ def test_two_runs_of_bids_are_not_chosen_between(tmp_path):
 
 
 def test_brats_2021(tmp_path):
-    person = "BraTS2021_00000"
-    files(tmp_path, *[f"{person}/{person}_{end}.nii.gz" for end in ("t1", "t1ce", "t2", "flair", "seg")])
+    subject = "BraTS2021_00000"
+    files(tmp_path, *[f"{subject}/{subject}_{end}.nii.gz" for end in ("t1", "t1ce", "t2", "flair", "seg")])
     manifest = read_manifest(tmp_path)
     (record,) = manifest.records
     assert manifest.layout.startswith("BraTS 2021")
     assert set(record.images) == {"T1w", "ce-gadolinium_T1w", "T2w", "FLAIR"}
-    assert record.images["ce-gadolinium_T1w"].name == f"{person}_t1ce.nii.gz"
-    assert record.lesion.name == f"{person}_seg.nii.gz"
+    assert record.images["ce-gadolinium_T1w"].name == f"{subject}_t1ce.nii.gz"
+    assert record.lesion.name == f"{subject}_seg.nii.gz"
     assert record.labels is None
 
 
 def test_brats_2023(tmp_path):
-    person = "BraTS-GLI-00000-000"
-    files(tmp_path, *[f"{person}/{person}-{end}.nii.gz" for end in ("t1n", "t1c", "t2w", "t2f", "seg")])
+    subject = "BraTS-GLI-00000-000"
+    files(tmp_path, *[f"{subject}/{subject}-{end}.nii.gz" for end in ("t1n", "t1c", "t2w", "t2f", "seg")])
     manifest = read_manifest(tmp_path)
     assert manifest.layout.startswith("BraTS 2023")
-    assert read(tmp_path)[person] == {
-        "ce-gadolinium_T1w": f"{person}-t1c.nii.gz",
-        "T1w": f"{person}-t1n.nii.gz",
-        "FLAIR": f"{person}-t2f.nii.gz",
-        "T2w": f"{person}-t2w.nii.gz",
+    assert read(tmp_path)[subject] == {
+        "ce-gadolinium_T1w": f"{subject}-t1c.nii.gz",
+        "T1w": f"{subject}-t1n.nii.gz",
+        "FLAIR": f"{subject}-t2f.nii.gz",
+        "T2w": f"{subject}-t2w.nii.gz",
     }
-    assert manifest.records[0].lesion.name == f"{person}-seg.nii.gz"
+    assert manifest.records[0].lesion.name == f"{subject}-seg.nii.gz"
 
 
 def test_a_folder_a_person(tmp_path):
@@ -195,8 +195,8 @@ def test_the_person_stands_before_or_after():
 
 
 def manifest_of(*modalities: tuple[str, ...]) -> Manifest:
-    people = (Record(f"p{n}", {name: Path(name) for name in names}) for n, names in enumerate(modalities))
-    return Manifest(Path("data"), tuple(people))
+    subjects = (Record(f"p{n}", {name: Path(name) for name in names}) for n, names in enumerate(modalities))
+    return Manifest(Path("data"), tuple(subjects))
 
 
 def test_the_modalities_of_a_run():
@@ -243,27 +243,27 @@ def test_inspect_tells_what_became_what(foreign):
     ]
 
 
-def test_whole_heads_in_noise_have_a_head_for_foreground(foreign, manifest, smoke, people):
+def test_whole_heads_in_noise_have_a_head_for_foreground(foreign, manifest, smoke, subjects):
     theirs = read_manifest(foreign)
     config = config_for(smoke, theirs)
     cache = prepare(theirs, config.volume, progress=False)
     for index, record in enumerate(theirs.records):
-        person = cache[index]
-        share = float(person.foreground.float().mean())
-        brain = float(people[NAMES.index(record.subject)].foreground.float().mean())
+        subject = cache[index]
+        share = float(subject.foreground.float().mean())
+        brain = float(subjects[NAMES.index(record.subject)].foreground.float().mean())
         assert 1.1 * brain < share < 2.2 * brain  # skull and scalp around the brain
-        corners = person.foreground[::31, ::31, ::31]
+        corners = subject.foreground[::31, ::31, ::31]
         assert not corners.any()
-        assert not person.volumes[:, ~person.foreground].any()  # the noise is gone
-        inside = person.foreground[13:19, 13:19, 13:19]
+        assert not subject.volumes[:, ~subject.foreground].any()  # the noise is gone
+        inside = subject.foreground[13:19, 13:19, 13:19]
         assert inside.all()  # ventricles and all
 
 
 @pytest.mark.parametrize("axes", ["LPS", "PIR"])
 def test_right_stays_right(tmp_path, smoke, axes):
-    for person in ("anna", "ben"):
+    for subject in ("anna", "ben"):
         for number, modality in enumerate(("T1", "T2")):
-            save(tmp_path / f"{person}_{modality}.nii.gz", head(number), axes=axes)
+            save(tmp_path / f"{subject}_{modality}.nii.gz", head(number), axes=axes)
     manifest = read_manifest(tmp_path)
     volume = prepare(manifest, config_for(smoke, manifest).volume, progress=False)[0].volumes[0]
     middle = len(volume) // 2

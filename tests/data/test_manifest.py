@@ -5,7 +5,7 @@ import shutil
 import pytest
 from image_maker import bids, head, save
 
-from toposlearn.data import Manifest, Record, read_manifest, split_people
+from toposlearn.data import Manifest, Record, read_manifest, split_subjects
 from toposlearn.data.modalities import modality_of
 
 
@@ -103,7 +103,7 @@ def test_a_table_without_names_is_refused(tmp_path):
         read_manifest(tmp_path)
 
 
-def people(root, count: int) -> Manifest:
+def subjects(root, count: int) -> Manifest:
     return Manifest(root, tuple(Record(f"sub-{number:02d}", {}) for number in range(count)))
 
 
@@ -114,20 +114,20 @@ def names(manifest: Manifest) -> list[str]:
 @pytest.mark.parametrize("count", [2, 3, 7, 64])
 @pytest.mark.parametrize("fraction", [0.01, 0.25, 0.5])
 def test_nobody_is_trained_and_tested_on(tmp_path, count, fraction):
-    manifest = people(tmp_path, count)
-    train, test = split_people(manifest, test_fraction=fraction)
+    manifest = subjects(tmp_path, count)
+    train, test = split_subjects(manifest, test_fraction=fraction)
     assert not set(names(train)) & set(names(test))
     assert sorted(names(train) + names(test)) == names(manifest)
     assert len(test) == max(1, round(fraction * count))
     assert names(train) == sorted(names(train))
-    assert [names(part) for part in split_people(manifest, test_fraction=fraction)] == [names(train), names(test)]
+    assert [names(part) for part in split_subjects(manifest, test_fraction=fraction)] == [names(train), names(test)]
 
 
 def test_another_seed_holds_others_out(tmp_path):
-    tests = {tuple(names(split_people(people(tmp_path, 32), seed=seed)[1])) for seed in range(5)}
+    tests = {tuple(names(split_subjects(subjects(tmp_path, 32), seed=seed)[1])) for seed in range(5)}
     assert len(tests) == 5
 
 
 def test_one_person_cannot_be_split(tmp_path):
     with pytest.raises(ValueError, match="holds one person only: at least two are needed"):
-        split_people(people(tmp_path, 1))
+        split_subjects(subjects(tmp_path, 1))

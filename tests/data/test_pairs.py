@@ -18,26 +18,26 @@ def alike(smoke) -> TacoConfig:
 
 
 @pytest.fixture(scope="module")
-def dataset(people, alike) -> PairDataset:
-    return PairDataset(people, alike)
+def dataset(subjects, alike) -> PairDataset:
+    return PairDataset(subjects, alike)
 
 
 def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
     return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
 
 
-def test_a_step_is_the_same_whatever_came_before(people, alike, dataset):
+def test_a_step_is_the_same_whatever_came_before(subjects, alike, dataset):
     forwards = [dataset[step] for step in range(4)]
     torch.manual_seed(99)
     torch.rand(17)
-    backwards = {step: PairDataset(people, alike)[step] for step in (3, 1, 2, 0)}
+    backwards = {step: PairDataset(subjects, alike)[step] for step in (3, 1, 2, 0)}
     assert all(same(forwards[step], backwards[step]) for step in range(4))
     assert not same(forwards[0], forwards[1])
 
 
-def test_seeds_and_processes_draw_other_batches(people, alike, dataset):
-    other_seed = PairDataset(people, alike.replace(train={"seed": 1}))
-    other_process = PairDataset(people, alike, process=1)
+def test_seeds_and_processes_draw_other_batches(subjects, alike, dataset):
+    other_seed = PairDataset(subjects, alike.replace(train={"seed": 1}))
+    other_process = PairDataset(subjects, alike, process=1)
     for other in (other_seed, other_process):
         steps = range(10)
         assert any(not torch.equal(other[step]["subjects"], dataset[step]["subjects"]) for step in steps)
@@ -54,15 +54,15 @@ def test_generators_of_neighboring_steps_seeds_and_processes_are_apart():
     assert len(draws) > 795  # float32: a few may coincide
 
 
-def test_a_batch_holds_different_people_in_two_different_modalities(people, dataset):
+def test_a_batch_holds_different_people_in_two_different_modalities(subjects, dataset):
     for step in range(10):
         batch = dataset[step]
         assert batch["volumes"].shape == (2, 2, 32, 32, 32)
         assert batch["foreground"].shape == (2, 2, 32, 32, 32)
         assert len(batch["subjects"].unique()) == 2
         assert (batch["modalities"][:, 0] != batch["modalities"][:, 1]).all()
-        for row, (person, pair) in enumerate(zip(batch["subjects"], batch["modalities"], strict=True)):
-            torch.testing.assert_close(batch["volumes"][row], people[int(person)].volumes[pair])
+        for row, (subject, pair) in enumerate(zip(batch["subjects"], batch["modalities"], strict=True)):
+            torch.testing.assert_close(batch["volumes"][row], subjects[int(subject)].volumes[pair])
 
 
 def test_everyone_and_every_pair_of_modalities_is_drawn(dataset):
@@ -105,9 +105,9 @@ def test_a_pair_does_not_share_its_intensity(dataset, alike):
     assert (noise_a - noise_b).std().item() == pytest.approx(0.05 * 2**0.5, rel=0.1)
 
 
-def test_with_a_pose_each_the_relative_pose_leads_from_one_to_the_other(people, smoke):
+def test_with_a_pose_each_the_relative_pose_leads_from_one_to_the_other(subjects, smoke):
     own = smoke.replace(augment={"shared_pose": False, **QUIET})
-    batch = dict(PairDataset(people, own)[0])
+    batch = dict(PairDataset(subjects, own)[0])
     batch["volumes"] = batch["volumes"][:, :1].repeat(1, 2, 1, 1, 1)
     pair = augment(batch, own)
     first, second = pair.volumes.chunk(2)
@@ -131,22 +131,22 @@ def test_augmentation_repeats_with_its_generator(dataset, alike):
     assert not torch.equal(draws[0], draws[2])
 
 
-def test_too_few_people_or_modalities_are_refused(people, smoke):
-    one = Cache(Manifest(people.manifest.root, people.manifest.records[:1]), people.folder)
+def test_too_few_people_or_modalities_are_refused(subjects, smoke):
+    one = Cache(Manifest(subjects.manifest.root, subjects.manifest.records[:1]), subjects.folder)
     with pytest.raises(ValueError, match=r"1 people to train on, but train.subjects_per_step is 2"):
         PairDataset(one, smoke)
     with pytest.raises(ValueError, match=r"volume.modalities must name at least two modalities"):
-        PairDataset(people, smoke.replace(volume={"modalities": ("T1w",)}))
+        PairDataset(subjects, smoke.replace(volume={"modalities": ("T1w",)}))
 
 
 def test_its_length_is_the_number_of_steps(dataset, smoke: TacoConfig):
     assert len(dataset) == smoke.train.steps
 
 
-def test_the_truth_is_given_to_the_oracle_only_and_is_posed_like_modality_a(people, smoke, dataset):
+def test_the_truth_is_given_to_the_oracle_only_and_is_posed_like_modality_a(subjects, smoke, dataset):
     assert "to_template" not in dataset[0]
     config = smoke.replace(loss={"matcher": "oracle"}, augment=QUIET)
-    batch = PairDataset(people, config)[0]
+    batch = PairDataset(subjects, config)[0]
     pair = augment(batch, config)
     moved = apply_pose(batch["to_template"], batch["poses"][:, 0], config.volume.spacing, border=True)
     torch.testing.assert_close(pair.to_template, moved)
@@ -159,18 +159,18 @@ def test_the_truth_is_given_to_the_oracle_only_and_is_posed_like_modality_a(peop
     assert augment(dataset[0], smoke).token_places((4, 8)) == {}
 
 
-def test_the_oracle_refuses_people_without_truth(people, smoke):
-    blind = [dataclasses.replace(people[index], to_template=None) for index in range(len(people))]
+def test_the_oracle_refuses_people_without_truth(subjects, smoke):
+    blind = [dataclasses.replace(subjects[index], to_template=None) for index in range(len(subjects))]
     with pytest.raises(ValueError, match="'oracle' needs people whose map to the template is known"):
         PairDataset(blind, smoke.replace(loss={"matcher": "oracle"}))
 
 
-def test_misregistration_moves_every_modality_but_the_first_and_nothing_else_changes(people, smoke):
+def test_misregistration_moves_every_modality_but_the_first_and_nothing_else_changes(subjects, smoke):
     config = smoke.replace(augment={"shared_pose": False, **QUIET})
     moved = config.replace(augment={"misregister_shift": 20.0, "misregister_rotation": 15.0})
     seen = set()
     for step in range(4):
-        before, after = PairDataset(people, config)[step], PairDataset(people, moved)[step]
+        before, after = PairDataset(subjects, config)[step], PairDataset(subjects, moved)[step]
         assert same({**before, "motions": after["motions"]}, after)
         one, two = augment(before, config), augment(after, moved)
         assert torch.equal(one.a_to_b, two.a_to_b)  # the map says nothing of it: it lies
@@ -188,17 +188,17 @@ def test_misregistration_moves_every_modality_but_the_first_and_nothing_else_cha
 
 
 @pytest.mark.parametrize("alike", [False, True])
-def test_misregistration_is_the_same_at_every_step(people, smoke, alike):
-    dataset = PairDataset(people, smoke.replace(augment={"misregister_shift": 20.0, "misregister_alike": alike}))
+def test_misregistration_is_the_same_at_every_step(subjects, smoke, alike):
+    dataset = PairDataset(subjects, smoke.replace(augment={"misregister_shift": 20.0, "misregister_alike": alike}))
     motions: dict[tuple[int, int], list[torch.Tensor]] = {}
     for step in range(20):
         batch = dataset[step]
-        for person, modalities, motion in zip(
+        for subject, modalities, motion in zip(
             batch["subjects"].tolist(), batch["modalities"].tolist(), batch["motions"], strict=True
         ):
             for modality, one in zip(modalities, motion, strict=True):
                 if modality:
-                    motions.setdefault((0 if alike else person, modality), []).append(one)
+                    motions.setdefault((0 if alike else subject, modality), []).append(one)
     assert len({modality for _, modality in motions}) == 3
     assert all(torch.equal(one, each[0]) for each in motions.values() for one in each)
     assert len({tuple(each[0].flatten().tolist()) for each in motions.values()}) == len(motions)

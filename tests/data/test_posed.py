@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from toposlearn.cohort.head import load_head
-from toposlearn.data import Cache, Manifest, PosedPeople, pose_people
+from toposlearn.data import Cache, Manifest, PosedSubjects, pose_subjects
 from toposlearn.data.posed import _pose
 from toposlearn.topology import token_mask
 
@@ -16,13 +16,13 @@ STRIDE = 4
 
 
 @pytest.fixture(scope="module")
-def posed(people, smoke) -> PosedPeople:
-    return pose_people(people, smoke)
+def posed(subjects, smoke) -> PosedSubjects:
+    return pose_subjects(subjects, smoke)
 
 
 @pytest.fixture(scope="module")
-def upright(people, smoke) -> PosedPeople:
-    return pose_people(people, smoke, posed=False)
+def upright(subjects, smoke) -> PosedSubjects:
+    return pose_subjects(subjects, smoke, posed=False)
 
 
 def blocks(volume: torch.Tensor, stride: int):
@@ -52,9 +52,9 @@ def test_token_places_in_the_template_are_those_of_a_loop(posed):
 
 
 def test_token_labels_are_the_most_frequent_of_a_loop(posed):
-    for person in (0, 3):
-        found = posed.token_labels(STRIDE)[person]
-        for token, block in enumerate(blocks(posed.labels[person], STRIDE)):
+    for subject in (0, 3):
+        found = posed.token_labels(STRIDE)[subject]
+        for token, block in enumerate(blocks(posed.labels[subject], STRIDE)):
             counts = np.bincount(block.numpy().ravel())
             assert counts[found[token]] == counts.max()
 
@@ -76,17 +76,17 @@ def test_shapes_are_those_it_promises(posed):
     assert posed.modalities == ("T1w", "T2w", "FLAIR", "PDw")
 
 
-def test_upright_people_are_those_of_the_cache(people, upright):
-    for person in (0, 4):
-        assert torch.equal(upright.volumes[person], people[person].volumes)
-        assert torch.equal(upright.to_template[person], people[person].to_template)
-        assert torch.equal(upright.labels[person, 0], people[person].labels)
+def test_upright_people_are_those_of_the_cache(subjects, upright):
+    for subject in (0, 4):
+        assert torch.equal(upright.volumes[subject], subjects[subject].volumes)
+        assert torch.equal(upright.to_template[subject], subjects[subject].to_template)
+        assert torch.equal(upright.labels[subject, 0], subjects[subject].labels)
 
 
 @pytest.mark.parametrize("which", ["posed", "upright"])
 def test_the_label_at_a_voxel_is_that_of_the_head_at_its_template_point(request, which):
     """Pictures, labels and the map moved together, through resampling and posing: up to a voxel of 6 mm."""
-    some: PosedPeople = request.getfixturevalue(which)
+    some: PosedSubjects = request.getfixturevalue(which)
     head = load_head("A")
     place = some.to_template.movedim(1, -1).numpy()
     voxels = np.rint((place - head.affine[:3, 3]) / head.spacing).astype(int)
@@ -111,16 +111,16 @@ def test_labels_of_tokens_agree_across_people_at_the_same_template_point(posed):
 
 
 def test_each_person_has_a_pose_of_their_own(smoke):
-    poses = torch.cat([_pose(person, smoke, 0) for person in range(8)])
+    poses = torch.cat([_pose(subject, smoke, 0) for subject in range(8)])
     assert len(poses.flatten(1).unique(dim=0)) == 8
     assert not torch.equal(poses[:1], _pose(0, smoke, 1))
-    backwards = {person: _pose(person, smoke, 0) for person in reversed(range(4))}
+    backwards = {subject: _pose(subject, smoke, 0) for subject in reversed(range(4))}
     assert torch.equal(poses[3:4], backwards[3])  # whoever else is there
 
 
-def test_one_seed_one_pose_another_seed_another(people, smoke):
-    two = Cache(Manifest(people.manifest.root, people.manifest.records[:2]), people.folder)
-    first, again, other = (pose_people(two, smoke, seed=seed).volumes for seed in (0, 0, 1))
+def test_one_seed_one_pose_another_seed_another(subjects, smoke):
+    two = Cache(Manifest(subjects.manifest.root, subjects.manifest.records[:2]), subjects.folder)
+    first, again, other = (pose_subjects(two, smoke, seed=seed).volumes for seed in (0, 0, 1))
     assert torch.equal(first, again)
     assert not torch.equal(first, other)
 
@@ -134,12 +134,12 @@ def test_a_data_set_without_truth_says_so(posed):
         bare.token_labels(STRIDE)
 
 
-def test_one_person_without_truth_and_nobody_has_it(people, smoke):
+def test_one_person_without_truth_and_nobody_has_it(subjects, smoke):
     class Mixed(Cache):
         def __getitem__(self, index):
-            person = super().__getitem__(index)
-            return dataclasses.replace(person, labels=None, to_template=None) if index == 1 else person
+            subject = super().__getitem__(index)
+            return dataclasses.replace(subject, labels=None, to_template=None) if index == 1 else subject
 
-    mixed = pose_people(Mixed(people.manifest, people.folder), smoke)
+    mixed = pose_subjects(Mixed(subjects.manifest, subjects.folder), smoke)
     assert (mixed.to_template, mixed.labels) == (None, None)
     assert len(mixed.volumes) == 6

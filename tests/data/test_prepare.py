@@ -73,9 +73,9 @@ def test_a_place_in_millimeters_survives_cropping_and_resampling(tmp_path, spaci
     where = np.array([10.5, -13.5, 7.5])
     blob = 1000 * np.exp(-((WORLD - where) ** 2).sum(-1) / (2 * 8.0**2))
     save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", (head() * 0.01 + blob).astype(np.float32))
-    person = prepared(tmp_path, VolumeConfig((side,) * 3, spacing, ("T1w", "T2w")))
-    weight = person.volumes[0] * (person.volumes[0] > 0.3)
-    found = (weight * person.to_template).sum(dim=(1, 2, 3)) / weight.sum()
+    subject = prepared(tmp_path, VolumeConfig((side,) * 3, spacing, ("T1w", "T2w")))
+    weight = subject.volumes[0] * (subject.volumes[0] > 0.3)
+    found = (weight * subject.to_template).sum(dim=(1, 2, 3)) / weight.sum()
     np.testing.assert_allclose(found, where, atol=0.5)
 
 
@@ -85,10 +85,10 @@ def test_the_head_is_centered_wherever_it_lies(tmp_path, reference):
         data = np.zeros((40, 40, 40), dtype=np.int16)
         data[18:38, 2:26, 20:38] = head(seed)
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", data)
-    person = prepared(tmp_path)
-    inside = person.foreground.nonzero().float()
+    subject = prepared(tmp_path)
+    inside = subject.foreground.nonzero().float()
     np.testing.assert_allclose((inside.amin(0) + inside.amax(0)) / 2, [15.5] * 3, atol=1.0)
-    assert person.foreground.sum() == reference.foreground.sum()
+    assert subject.foreground.sum() == reference.foreground.sum()
 
 
 def test_intensities_lie_between_zero_and_one_whatever_the_scanner_wrote(tmp_path, reference):
@@ -118,8 +118,8 @@ def test_what_one_modality_does_not_show_another_may(tmp_path):
 
 
 def test_labels_stay_labels_when_resampled(tmp_path):
-    person = prepared(with_truth(tmp_path), VolumeConfig((32, 32, 32), 4.3, ("T1w", "T2w")))
-    assert set(person.labels.unique().tolist()) == {0, 1, 2}
+    subject = prepared(with_truth(tmp_path), VolumeConfig((32, 32, 32), 4.3, ("T1w", "T2w")))
+    assert set(subject.labels.unique().tolist()) == {0, 1, 2}
 
 
 def test_modalities_come_in_the_order_asked_for(tmp_path):
@@ -130,13 +130,13 @@ def test_modalities_come_in_the_order_asked_for(tmp_path):
     torch.testing.assert_close(one.flip(0), other)
 
 
-def test_the_cohort_has_everything(people):
-    for person in (people[0], people[5]):
-        assert person.volumes.shape == (4, 32, 32, 32)
-        assert 0.02 < person.foreground.float().mean() < 0.6
-        assert person.labels[person.foreground].ne(0).float().mean() > 0.85
-        assert person.info["participant_id"] == person.subject
-    assert {people[index].lesion.any().item() for index in range(6)} == {True, False}
+def test_the_cohort_has_everything(subjects):
+    for subject in (subjects[0], subjects[5]):
+        assert subject.volumes.shape == (4, 32, 32, 32)
+        assert 0.02 < subject.foreground.float().mean() < 0.6
+        assert subject.labels[subject.foreground].ne(0).float().mean() > 0.85
+        assert subject.info["participant_id"] == subject.subject
+    assert {subjects[index].lesion.any().item() for index in range(6)} == {True, False}
 
 
 def times(folder):

@@ -13,7 +13,7 @@ from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.config import VolumeConfig
-from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_people, prepare, read_manifest
+from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_subjects, prepare, read_manifest
 from toposlearn.data import cache as cache_module
 from toposlearn.data.prepared import INTER, INTRA
 from toposlearn.data.transforms import ToGridOfd, volume_transforms
@@ -39,8 +39,8 @@ def expected(manifest, tmp_path_factory):
     return prepare(first, CONFIG, folder=tmp_path_factory.mktemp("cache"), progress=False)[0]
 
 
-def image(folder, modality="T2w", person="sub-001"):
-    return folder / person / "anat" / f"{person}_{modality}.nii.gz"
+def image(folder, modality="T2w", subject="sub-001"):
+    return folder / subject / "anat" / f"{subject}_{modality}.nii.gz"
 
 
 def moved(path, millimeters=15.0):
@@ -79,33 +79,33 @@ def test_an_image_on_another_grid_ends_up_where_it_would_have(folder, expected, 
     tight = loaded.slicer[tuple(slice(max(a - 2, 0), b + 3) for a, b in zip(voxels.min(0), voxels.max(0), strict=True))]
     fine = resample_to_output(tight, (1.5, 1.5, 2.5), order=1).as_reoriented(np.array([[1, -1], [2, 1], [0, 1]]))
     nib.save(fine, image(folder))
-    person = prepared(folder)[0]
+    subject = prepared(folder)[0]
     assert capsys.readouterr().err == ""
-    assert (person.pairs == INTRA).all()
-    shared = person.foreground & expected.foreground
+    assert (subject.pairs == INTRA).all()
+    shared = subject.foreground & expected.foreground
     assert shared.sum() > 0.95 * expected.foreground.sum()
-    assert torch.equal(person.volumes[[0, 2]][:, shared], expected.volumes[[0, 2]][:, shared])
-    off = [(person.volumes[1].roll(step, 0) - expected.volumes[1])[shared].abs().mean() for step in (-1, 0, 1)]
+    assert torch.equal(subject.volumes[[0, 2]][:, shared], expected.volumes[[0, 2]][:, shared])
+    off = [(subject.volumes[1].roll(step, 0) - expected.volumes[1])[shared].abs().mean() for step in (-1, 0, 1)]
     assert off[1] < 0.35 * min(off[0], off[2])  # up to interpolating twice
-    assert torch.equal(person.to_template, expected.to_template)
+    assert torch.equal(subject.to_template, expected.to_template)
 
 
 def test_what_lies_beyond_any_field_of_view_is_no_foreground(folder, expected):
     cropped(image(folder, "FLAIR"), 40)
-    person = prepared(folder)[0]
-    assert not person.volumes[:, ~person.foreground].any()
-    assert 0.4 < person.foreground.sum() / expected.foreground.sum() < 0.9
+    subject = prepared(folder)[0]
+    assert not subject.volumes[:, ~subject.foreground].any()
+    assert 0.4 < subject.foreground.sum() / expected.foreground.sum() < 0.9
 
 
 def test_labels_on_another_grid_come_along(folder, expected):
     truth = folder / "derivatives/toposlearn/sub-001/anat/sub-001_dseg.nii.gz"
     loaded = nib.load(truth)
     nib.save(loaded.as_reoriented(np.array([[0, -1], [2, 1], [1, 1]])), truth)
-    person = prepared(folder)[0]
-    assert torch.equal(person.volumes, expected.volumes)
-    inside = person.foreground
-    assert (person.labels == expected.labels)[inside].float().mean() > 0.9
-    assert set(person.labels.unique().tolist()) <= set(np.unique(np.asarray(loaded.dataobj)).tolist())
+    subject = prepared(folder)[0]
+    assert torch.equal(subject.volumes, expected.volumes)
+    inside = subject.foreground
+    assert (subject.labels == expected.labels)[inside].float().mean() > 0.9
+    assert set(subject.labels.unique().tolist()) <= set(np.unique(np.asarray(loaded.dataobj)).tolist())
 
 
 def test_thick_noisy_slices_of_a_whole_head_have_a_head_for_foreground(tmp_path):
@@ -119,9 +119,9 @@ def test_thick_noisy_slices_of_a_whole_head_have_a_head_for_foreground(tmp_path)
     save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", whole[0].astype(np.float32), affine)
     slab = affine @ nib.affines.from_matvec(np.diag([1, 1, scale]), (0, 0, (scale - 1) / 2))
     save(tmp_path / "sub-01/anat/sub-01_T2w.nii.gz", thick.astype(np.float32), slab)
-    person = prepared(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "T2w")))[0]
-    assert (person.pairs == INTRA).all()
-    assert 0.8 < person.foreground.sum() / (head() > 0).sum() < 1.3
+    subject = prepared(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "T2w")))[0]
+    assert (subject.pairs == INTRA).all()
+    assert 0.8 < subject.foreground.sum() / (head() > 0).sum() < 1.3
 
 
 def test_a_broken_image_leaves_the_others(folder, expected, capsys):
@@ -130,17 +130,17 @@ def test_a_broken_image_leaves_the_others(folder, expected, capsys):
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sub-001: T2w is left out: {image(folder)} is not a NIfTI image")
     assert len(cache) == 4
-    person = cache[0]
-    assert person.pairs.tolist() == [[INTRA, 0, INTRA], [0, 0, 0], [INTRA, 0, INTRA]]
-    assert not person.registered
-    assert not person.volumes[1].any()
-    assert person.volumes[2].any()
+    subject = cache[0]
+    assert subject.pairs.tolist() == [[INTRA, 0, INTRA], [0, 0, 0], [INTRA, 0, INTRA]]
+    assert not subject.registered
+    assert not subject.volumes[1].any()
+    assert subject.volumes[2].any()
 
 
 def test_a_missing_image_is_said_and_a_person_without_a_pair_is_left_out(folder, capsys):
     image(folder).unlink()
-    image(folder, person="sub-002").unlink()
-    image(folder, "FLAIR", person="sub-002").unlink()
+    image(folder, subject="sub-002").unlink()
+    image(folder, "FLAIR", subject="sub-002").unlink()
     cache = prepared(folder)
     assert capsys.readouterr().err.splitlines() == [
         "sub-001: no T2w image",
@@ -152,17 +152,17 @@ def test_a_missing_image_is_said_and_a_person_without_a_pair_is_left_out(folder,
 
 def test_a_misplaced_image_is_prepared_in_its_own_place(folder, expected, capsys):
     moved(image(folder))
-    person = prepared(folder)[0]
+    subject = prepared(folder)[0]
     assert "sub-001: T2w: inter only: the images lie about 15 mm apart" in capsys.readouterr().err
-    assert person.pairs.tolist() == [[INTRA, INTER, INTRA], [INTER, INTRA, INTER], [INTRA, INTER, INTRA]]
-    assert torch.equal(person.foreground, person.foregrounds[0])
-    assert torch.equal(person.foregrounds[0], person.foregrounds[2])
-    assert torch.equal(person.foreground_of(1), person.foregrounds[1])
+    assert subject.pairs.tolist() == [[INTRA, INTER, INTRA], [INTER, INTRA, INTER], [INTRA, INTER, INTRA]]
+    assert torch.equal(subject.foreground, subject.foregrounds[0])
+    assert torch.equal(subject.foregrounds[0], subject.foregrounds[2])
+    assert torch.equal(subject.foreground_of(1), subject.foregrounds[1])
     without = prepared(folder, replace(CONFIG, modalities=("T1w", "FLAIR")))[0]
-    assert torch.equal(person.volumes[[0, 2]], without.volumes)  # as if T2w were not there
-    assert torch.equal(person.foreground, without.foreground)
-    assert not person.volumes[1][~person.foregrounds[1]].any()
-    assert person.foregrounds[1].sum() == pytest.approx(float(expected.foreground.sum()), rel=0.05)  # one head, not two
+    assert torch.equal(subject.volumes[[0, 2]], without.volumes)  # as if T2w were not there
+    assert torch.equal(subject.foreground, without.foreground)
+    assert not subject.volumes[1][~subject.foregrounds[1]].any()
+    assert subject.foregrounds[1].sum() == pytest.approx(float(expected.foreground.sum()), rel=0.05)  # one head, not two
 
 
 def test_verdicts_are_kept_and_said_again_without_being_made_again(folder, capsys, monkeypatch):
@@ -214,8 +214,8 @@ def test_nobody_left_is_an_error_that_says_why(folder):
 @pytest.fixture
 def mixed(folder, smoke):
     """Four people: two in order, one with T2w elsewhere, one without FLAIR."""
-    moved(image(folder, person="sub-001"))
-    image(folder, "FLAIR", person="sub-002").unlink()
+    moved(image(folder, subject="sub-001"))
+    image(folder, "FLAIR", subject="sub-002").unlink()
     config = smoke.replace(volume={"modalities": CONFIG.modalities})
     return prepare(read_manifest(folder), config.volume, progress=False), config
 
@@ -227,14 +227,14 @@ def test_only_pairs_that_may_be_compared_are_drawn(mixed):
     for step in range(60):
         batch = dataset[step]
         rows = zip(batch["subjects"].tolist(), batch["modalities"].tolist(), batch["registered"].tolist(), strict=True)
-        drawn |= {(person, frozenset(pair), registered) for person, pair, registered in rows}
-    assert {(frozenset(pair), told) for person, pair, told in drawn if person == 1} == {(frozenset({0, 1}), True)}
-    assert {(pair, told) for person, pair, told in drawn if person == 0} == {
+        drawn |= {(subject, frozenset(pair), registered) for subject, pair, registered in rows}
+    assert {(frozenset(pair), told) for subject, pair, told in drawn if subject == 1} == {(frozenset({0, 1}), True)}
+    assert {(pair, told) for subject, pair, told in drawn if subject == 0} == {
         (frozenset({0, 1}), False),
         (frozenset({1, 2}), False),
         (frozenset({0, 2}), True),
     }
-    assert all(told for person, _, told in drawn if person > 1)
+    assert all(told for subject, _, told in drawn if subject > 1)
     intra = PairDataset(cache, config.replace(loss={"weight_inter": 0.0}))
     assert all(intra[step]["registered"].all() for step in range(30))
 
@@ -257,16 +257,16 @@ def test_an_unregistered_pair_has_no_map_and_two_foregrounds(mixed):
 def test_measurement_needs_people_who_are_registered(mixed, capsys):
     cache, config = mixed
     capsys.readouterr()
-    people = pose_people(cache, config)
-    assert people.subjects == ("sub-003", "sub-004")
+    subjects = pose_subjects(cache, config)
+    assert subjects.subjects == ("sub-003", "sub-004")
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith("2 of 4 people are left out of what is measured, such as sub-001: T2w: inter only: ")
     with pytest.raises(ValueError, match=r"nobody in .* has every modality, registered, to measure on: sub-001"):
-        pose_people(cache.of(Manifest(cache.manifest.root, cache.manifest.records[:2])), config)
+        pose_subjects(cache.of(Manifest(cache.manifest.root, cache.manifest.records[:2])), config)
 
 
 def test_others_stand_in_for_held_out_people_who_cannot_be_measured(folder, smoke):
     config = smoke.replace(volume={"modalities": CONFIG.modalities}, train={"test_fraction": 0.75})
     held_out = load_posed(folder, config, 3).subjects
-    moved(image(folder, person=held_out[0]))
+    moved(image(folder, subject=held_out[0]))
     assert load_posed(folder, config, 1).subjects == held_out[1:2]

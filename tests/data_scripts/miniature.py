@@ -22,15 +22,15 @@ def write(root: Path, year: int, *, labels: bool = True) -> Path:
     """The training set of a year (or, without labels, a validation set) below `root`."""
     points = (np.stack(np.indices(SHAPE), -1) - (np.array(SHAPE) - 1) / 2) / (np.array(SHAPE) / 2)
     brain, tumor = (points**2).sum(-1) < 0.7, ((points - 0.2) ** 2).sum(-1) < 0.05
-    for number, person in enumerate(PEOPLE[year]):
+    for number, subject in enumerate(PEOPLE[year]):
         generator = np.random.default_rng(number)
         for ending in IMAGES[year]:
             values = generator.integers(200, 1000, SHAPE) + 500 * tumor
-            save(root / WRAPPER[year] / person / f"{person}{ending}.nii.gz", np.where(brain, values, 0))
+            save(root / WRAPPER[year] / subject / f"{subject}{ending}.nii.gz", np.where(brain, values, 0))
         ending, enhancing = LABELS[year]
         if labels:
             core = np.where(tumor, np.where(points[..., 0] > 0.2, enhancing, 2), 0)
-            save(root / WRAPPER[year] / person / f"{person}{ending}.nii.gz", core)
+            save(root / WRAPPER[year] / subject / f"{subject}{ending}.nii.gz", core)
     return root
 
 

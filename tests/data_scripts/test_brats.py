@@ -87,10 +87,10 @@ def test_labels_are_lesions_whatever_their_number(tree, year, tmp_path, smoke):
 
     assert run(tree, tmp_path / "out") == 0
     manifest = read_manifest(tmp_path / "out")
-    person = prepare(manifest, config_for(smoke, manifest).volume, progress=False)[0]
+    subject = prepare(manifest, config_for(smoke, manifest).volume, progress=False)[0]
     tumor = nib.load(manifest.records[0].lesion).get_fdata() > 0
-    assert int(person.lesion.sum()) == pytest.approx(int(tumor.sum()), rel=0.2)
-    assert not (person.lesion & ~person.foreground).any()
+    assert int(subject.lesion.sum()) == pytest.approx(int(tumor.sum()), rel=0.2)
+    assert not (subject.lesion & ~subject.foreground).any()
 
 
 @pytest.mark.parametrize("ending", [".zip", ".tar.gz"])
@@ -119,12 +119,12 @@ def test_a_validation_set_has_no_labels(tmp_path, year, capsys):
     assert all(record.lesion is None for record in read_manifest(tmp_path / "out").records)
 
 
-def person(tree, year, number=1) -> Path:
+def subject(tree, year, number=1) -> Path:
     return tree / miniature.WRAPPER[year] / miniature.PEOPLE[year][number]
 
 
 def file_of(tree, year, ending) -> Path:
-    folder = person(tree, year)
+    folder = subject(tree, year)
     return folder / f"{folder.name}{ending}.nii.gz"
 
 
@@ -147,7 +147,7 @@ def truncated_labels(tree, year):
 
 
 def strange_name(tree, year):
-    miniature.save(person(tree, year) / "copy of t1.nii.gz", np.ones(miniature.SHAPE))
+    miniature.save(subject(tree, year) / "copy of t1.nii.gz", np.ones(miniature.SHAPE))
 
 
 def strange_label(tree, year):
@@ -186,7 +186,7 @@ def test_other_voxels_than_published_are_refused(tree, year, tmp_path, capsys):
 def test_both_years_or_two_sets_or_nothing(tmp_path, capsys):
     download = miniature.write(miniature.write(tmp_path / "download", 2021), 2023)
     assert "holds several sets" in refused(capsys, tmp_path, download)
-    assert "no folder of a person" in refused(capsys, tmp_path, person(download, 2021))
+    assert "no folder of a person" in refused(capsys, tmp_path, subject(download, 2021))
     assert "does not exist" in refused(capsys, tmp_path, tmp_path / "absent")
     (tmp_path / "letter.txt").write_text("dear")
     assert "neither a folder nor a zip or tar archive" in refused(capsys, tmp_path, tmp_path / "letter.txt")

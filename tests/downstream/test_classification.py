@@ -6,15 +6,15 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.downstream import classification
 
 LABELS = np.repeat([0, 1], 16)
 
 
 @pytest.fixture(scope="module")
-def posed(people, smoke):
-    return pose_people(people, smoke)
+def posed(subjects, smoke):
+    return pose_subjects(subjects, smoke)
 
 
 def test_auc_of_perfect_reversed_and_constant_scores():

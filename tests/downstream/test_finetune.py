@@ -3,16 +3,16 @@
 import pytest
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.segmentation import structure_classes
 from toposlearn.models import Taco
 
 
 @pytest.fixture(scope="module")
-def setting(people, smoke):
+def setting(subjects, smoke):
     torch.manual_seed(0)
-    posed = pose_people(people, smoke).take([0, 1, 2])
+    posed = pose_subjects(subjects, smoke).take([0, 1, 2])
     return Taco(smoke.model).eval(), [posed], structure_classes(posed)
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from toposlearn.config import MODALITIES
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.downstream.missing import encode_modalities, fuse, subset_name, subsets
 from toposlearn.models import Taco
 from toposlearn.pretrain.scorecard import encode
@@ -30,8 +30,8 @@ def test_nothing_present_or_unknown_is_refused(present):
         fuse(torch.zeros(1, 3, 5, 4), ("a", "b", "c"), present)
 
 
-def test_every_modality_goes_through_the_same_encoder(people, smoke):
-    posed, model = pose_people(people, smoke).take([0, 1]), Taco(smoke.model).eval()
+def test_every_modality_goes_through_the_same_encoder(subjects, smoke):
+    posed, model = pose_subjects(subjects, smoke).take([0, 1]), Taco(smoke.model).eval()
     tokens = encode_modalities(model, posed, 4)
     assert tokens.shape[:2] == (2, 4)
     torch.testing.assert_close(tokens[:, 2], encode(model, posed, "FLAIR")[4])

@@ -4,19 +4,19 @@ import pytest
 from toposlearn.downstream.regression import cross_validated_r2
 
 
-def people(features=96, count=64):
+def subjects(features=96, count=64):
     return np.random.default_rng(0).normal(size=(count, features))
 
 
 def test_a_number_that_the_features_hold_is_read():
-    vectors = people()
+    vectors = subjects()
     value = 3 + vectors[:, :40].sum(axis=1)
     assert cross_validated_r2(np.hstack([vectors, value[:, None] * np.ones((64, 60))]), value) > 0.95
 
 
 def test_a_number_that_they_do_not_hold_is_not_read():
     values = np.random.default_rng(1).normal(size=64)
-    assert cross_validated_r2(people(), values) < 0.05
+    assert cross_validated_r2(subjects(), values) < 0.05
 
 
 def test_nobody_is_read_by_a_reader_that_saw_them():
@@ -25,7 +25,7 @@ def test_nobody_is_read_by_a_reader_that_saw_them():
 
 
 def test_the_unit_of_a_number_does_not_matter():
-    vectors = people(features=5)
+    vectors = subjects(features=5)
     values = vectors[:, 0] + 0.5 * np.random.default_rng(3).normal(size=64)
     one = cross_validated_r2(vectors, values)
     assert 0.5 < one < 0.95

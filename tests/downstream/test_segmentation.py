@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.downstream import segmentation
 from toposlearn.downstream.tasks import oracle_dice
 
 
 @pytest.fixture(scope="module")
-def posed(people, smoke):
-    return pose_people(people, smoke)
+def posed(subjects, smoke):
+    return pose_subjects(subjects, smoke)
 
 
 def test_values_are_read_where_the_token_centers_are():
@@ -33,11 +33,11 @@ def test_voxels_are_drawn_inside_the_head_with_their_own_labels(posed):
     voxels = segmentation.draw_voxels(posed, 300, torch.Generator().manual_seed(0))
     size = torch.tensor(posed.foreground.shape[2:])
     index = ((voxels.points + 1) * size / 2).floor().long()
-    for person in range(len(posed.subjects)):
-        where = tuple(index[person].T)
-        assert posed.foreground[person, 0][where].all()
-        assert (posed.labels[person, 0][where] == voxels.labels[person]).all()
-        assert (posed.lesion[person, 0][where] == voxels.lesion[person]).all()
+    for subject in range(len(posed.subjects)):
+        where = tuple(index[subject].T)
+        assert posed.foreground[subject, 0][where].all()
+        assert (posed.labels[subject, 0][where] == voxels.labels[subject]).all()
+        assert (posed.lesion[subject, 0][where] == voxels.lesion[subject]).all()
 
 
 def test_people_are_always_judged_at_the_same_voxels(posed):

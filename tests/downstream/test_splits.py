@@ -3,20 +3,20 @@
 from pathlib import Path
 
 import pytest
+from toposlearn.cohort.subjects import draw_person
 
-from toposlearn.cohort.people import draw_person
-from toposlearn.data import Manifest, Record, split_people
+from toposlearn.data import Manifest, Record, split_subjects
 from toposlearn.downstream.splits import check_splits, identity, leave_one_site_out
 
 
 def simulated(anatomy, seed, count, root="data"):
-    people = [draw_person(number, seed=seed, anatomy=anatomy) for number in range(count)]
-    records = [Record(person.participant_id, {}, info={"anatomy": anatomy, "seed": str(seed)}) for person in people]
+    subjects = [draw_person(number, seed=seed, anatomy=anatomy) for number in range(count)]
+    records = [Record(subject.participant_id, {}, info={"anatomy": anatomy, "seed": str(seed)}) for subject in subjects]
     return Manifest(Path(root), tuple(records))
 
 
 def test_the_shipped_evaluation_shares_nobody():
-    train, held_out = split_people(simulated("A", 0, 64))
+    train, held_out = split_subjects(simulated("A", 0, 64))
     parts = {"train": train, "held-out": held_out, "test A": simulated("A", 300, 32), "test B": simulated("B", 400, 32)}
     check_splits(parts)
     names = [identity(record, manifest) for manifest in parts.values() for record in manifest.records]

@@ -4,13 +4,13 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import PosedPeople, pose_people
+from toposlearn.data import PosedSubjects, pose_subjects
 from toposlearn.explore.match_errors import (
     LABELS,
     errors_after_move,
     errors_between_people,
     known_motion,
-    move_people,
+    move_subjects,
     places_before,
 )
 from toposlearn.models import Taco
@@ -18,8 +18,8 @@ from toposlearn.reproducibility import set_seed
 
 
 @pytest.fixture(scope="module")
-def upright(people, smoke):
-    return pose_people(people, smoke, posed=False)
+def upright(subjects, smoke):
+    return pose_subjects(subjects, smoke, posed=False)
 
 
 @pytest.fixture(scope="module")
@@ -33,7 +33,7 @@ def blob(at):
     axis = (torch.arange(32) - 15.5) * 6.0
     grid = torch.stack(torch.meshgrid(axis, axis, axis, indexing="ij"))
     ball = (-((grid - torch.tensor(at).view(3, 1, 1, 1)) ** 2).sum(0) / 200).exp()
-    return PosedPeople(("one",), ("T1w",), 6.0, ball[None, None], ball[None, None] > 0.1, grid[None], None)
+    return PosedSubjects(("one",), ("T1w",), 6.0, ball[None, None], ball[None, None] > 0.1, grid[None], None)
 
 
 def center(volume):
@@ -45,7 +45,7 @@ def center(volume):
 @pytest.mark.parametrize(("shift", "degrees"), [(0, 0), (24, 0), (0, 20), (15, -20)])
 def test_the_head_goes_where_the_motion_says(shift, degrees):
     at, motion = torch.tensor([20.0, 30.0, -10.0]), known_motion(shift, degrees)
-    moved = move_people(blob(at.tolist()), motion)
+    moved = move_subjects(blob(at.tolist()), motion)
     now = center(moved.volumes[0, 0])
     torch.testing.assert_close(places_before(now, motion), at, atol=0.5, rtol=0)
     assert now[2] == pytest.approx(-10, abs=0.1)
@@ -56,12 +56,12 @@ def test_the_head_goes_where_the_motion_says(shift, degrees):
 
 
 def test_turning_is_to_the_left_seen_from_above():
-    now = center(move_people(blob([40.0, 0.0, 0.0]), known_motion(degrees=20)).volumes[0, 0])
+    now = center(move_subjects(blob([40.0, 0.0, 0.0]), known_motion(degrees=20)).volumes[0, 0])
     assert now[1] > 10
 
 
 def test_no_motion_changes_nothing(upright):
-    still = move_people(upright, known_motion())
+    still = move_subjects(upright, known_motion())
     torch.testing.assert_close(still.volumes, upright.volumes, atol=1e-4, rtol=0)
     assert (still.foreground != upright.foreground).float().mean() < 1e-3
 

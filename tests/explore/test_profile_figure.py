@@ -3,7 +3,7 @@ import pytest
 
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.profile import plot_profile
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.pretrain.profile import MEASURES, Measure
 
 WHO = {name: ("first_modality", "second_modality") for name in ("effective_rank", "collapse", "position_r2")}
@@ -39,7 +39,7 @@ def test_dots_stand_at_their_value_with_interval_and_null():
     assert dots[0].get_color() == color_of("full")
     assert [dot.get_markerfacecolor() for dot in dots] == [color_of("full"), "white"]
     low, high = ax.containers[0].lines[2][0].get_segments()[0][:, 0]
-    assert (low, high) == pytest.approx(bootstrap_people(np.array([[0.7, 0.8, 0.9]])))
+    assert (low, high) == pytest.approx(bootstrap_subjects(np.array([[0.7, 0.8, 0.9]])))
     nulls = [line for line in ax.lines if line.get_linestyle() == ":"]
     assert [line.get_xdata()[0] for line in nulls] == [0.25, 0.25]
     assert ax.get_xlabel() == "mm"

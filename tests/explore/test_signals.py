@@ -99,12 +99,12 @@ def test_a_lesion_map_beside_the_labels_is_found(manifest, tmp_path):
 
 
 def test_a_person_is_made_of_their_labels_and_mass(manifest):
-    person = next(record for record in manifest.records if record.info["lesion"] == "true")
-    parts = person.labels.with_name(person.labels.name.replace("_dseg", "_desc-lesion_dseg"))
-    labels, mass, known = (np.asarray(nib.load(file).dataobj) for file in (person.labels, person.lesion, parts))
-    image = tissue_image(person)
+    subject = next(record for record in manifest.records if record.info["lesion"] == "true")
+    parts = subject.labels.with_name(subject.labels.name.replace("_dseg", "_desc-lesion_dseg"))
+    labels, mass, known = (np.asarray(nib.load(file).dataobj) for file in (subject.labels, subject.lesion, parts))
+    image = tissue_image(subject)
     np.testing.assert_array_equal(image.dataobj, tissue_map(labels, mass, known))
-    np.testing.assert_array_equal(image.affine, nib.load(person.labels).affine)
+    np.testing.assert_array_equal(image.affine, nib.load(subject.labels).affine)
     assert (np.asarray(image.dataobj) == ROWS["enhancing"]).any()
 
 

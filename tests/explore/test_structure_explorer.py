@@ -29,14 +29,14 @@ THALAMUS, PUTAMEN, BRAINSTEM = structure("thalamus", "left"), structure("putamen
 
 
 @pytest.fixture(scope="module")
-def people() -> dict[str, LabelMap]:
+def subjects() -> dict[str, LabelMap]:
     """Two people with the same structures, and an atlas that has more."""
     return {"9861": load_donor_map("9861"), "B": load_label_map("B"), "10021": load_donor_map("10021")}
 
 
 @pytest.fixture(scope="module")
-def layouts(people: dict[str, LabelMap]) -> dict[str, Layout]:
-    return {name: layout(person) for name, person in people.items()}
+def layouts(subjects: dict[str, LabelMap]) -> dict[str, Layout]:
+    return {name: layout(subject) for name, subject in subjects.items()}
 
 
 @pytest.fixture(scope="module")
@@ -45,15 +45,15 @@ def found(layouts: dict[str, Layout]) -> Surroundings:
 
 
 @pytest.fixture(scope="module")
-def atlas_alone(people: dict[str, LabelMap]) -> structure_widget.StructureExplorer:
-    return structure_widget.StructureExplorer({"B": people["B"]}, THALAMUS)
+def atlas_alone(subjects: dict[str, LabelMap]) -> structure_widget.StructureExplorer:
+    return structure_widget.StructureExplorer({"B": subjects["B"]}, THALAMUS)
 
 
 def test_neighbors_are_those_of_the_graph_where_all_have_the_same_structures(layouts: dict[str, Layout]) -> None:
     donors = {name: layouts[name] for name in ("9861", "10021")}
     here = surroundings(donors, THALAMUS, 5)
-    for row, (name, person) in enumerate(donors.items()):
-        neighbors = set(nearest_graph(person, 5)["left-thalamus"])
+    for row, (name, subject) in enumerate(donors.items()):
+        neighbors = set(nearest_graph(subject, 5)["left-thalamus"])
         counted = {part.full_name for part, is_near in zip(here.neighbors, here.among[row], strict=True) if is_near}
         assert counted == neighbors, name
 
@@ -69,18 +69,18 @@ def test_only_what_all_share_is_compared(layouts: dict[str, Layout], found: Surr
 
 def test_a_structure_of_one_person_is_told_as_such(layouts: dict[str, Layout]) -> None:
     alone = surroundings(layouts, BRAINSTEM, 3)
-    assert (alone.people, alone.asked, len(alone.neighbors)) == (("B",), 3, 3)
+    assert (alone.subjects, alone.asked, len(alone.neighbors)) == (("B",), 3, 3)
     assert describe_surroundings(alone).startswith("1 of 3 people have the brainstem. Its 3 nearest: ")
 
 
 def test_distances_and_offsets_are_those_of_the_layouts(layouts: dict[str, Layout], found: Surroundings) -> None:
-    assert found.people == tuple(layouts)
+    assert found.subjects == tuple(layouts)
     column = found.neighbors.index(PUTAMEN)
-    for row, name in enumerate(found.people):
-        person = layouts[name]
-        ends = person.centers[[person.index(THALAMUS), person.index(PUTAMEN)]]
+    for row, name in enumerate(found.subjects):
+        subject = layouts[name]
+        ends = subject.centers[[subject.index(THALAMUS), subject.index(PUTAMEN)]]
         assert found.distances[row, column] == pytest.approx(np.linalg.norm(ends[1] - ends[0]))
-        expected = [relation_margin(person, PUTAMEN, way, THALAMUS) for way in ("lateral", "anterior", "superior")]
+        expected = [relation_margin(subject, PUTAMEN, way, THALAMUS) for way in ("lateral", "anterior", "superior")]
         np.testing.assert_allclose(found.offsets[:, row, column], expected)
 
 
@@ -92,8 +92,8 @@ def test_counts_come_with_the_exact_interval() -> None:
     assert high < 1
 
 
-def test_figure_shows_every_row_with_its_count(people: dict[str, LabelMap], found: Surroundings) -> None:
-    figure = plot_structure(people, THALAMUS, 5, "B")
+def test_figure_shows_every_row_with_its_count(subjects: dict[str, LabelMap], found: Surroundings) -> None:
+    figure = plot_structure(subjects, THALAMUS, 5, "B")
     figure.canvas.draw()
     assert len(figure.axes) == 7
     bars = figure.axes[3]
@@ -109,8 +109,8 @@ def test_figure_shows_every_row_with_its_count(people: dict[str, LabelMap], foun
         assert (np.abs(image - matplotlib.colors.to_rgb(COLORS[0])).max(axis=-1) < 1e-6).any()
 
 
-def test_wrong_requests_are_refused(people: dict[str, LabelMap], layouts: dict[str, Layout]) -> None:
-    donors = {name: people[name] for name in ("9861", "10021")}
+def test_wrong_requests_are_refused(subjects: dict[str, LabelMap], layouts: dict[str, Layout]) -> None:
+    donors = {name: subjects[name] for name in ("9861", "10021")}
     with pytest.raises(ValueError, match="nobody has brainstem"):
         plot_structure(donors, BRAINSTEM)
     with pytest.raises(ValueError, match="k must be between 1 and"):
@@ -118,13 +118,15 @@ def test_wrong_requests_are_refused(people: dict[str, LabelMap], layouts: dict[s
     with pytest.raises(ValueError, match="k must be at most 7 here"):
         plot_structure(donors, THALAMUS, 8)
     with pytest.raises(ValueError, match=r"person must be one of B \(they have it\), got '9861'"):
-        plot_structure(people, BRAINSTEM, person="9861")
+        plot_structure(subjects, BRAINSTEM, subject="9861")
     with pytest.raises(ValueError, match="nobody has brainstem"):
         structure_widget.structure_explorer(donors, BRAINSTEM)
 
 
-def test_menus_draw_anew_and_follow_the_structure(people: dict[str, LabelMap], monkeypatch: pytest.MonkeyPatch) -> None:
-    shown = structure_widget.StructureExplorer(people, THALAMUS)
+def test_menus_draw_anew_and_follow_the_structure(
+    subjects: dict[str, LabelMap], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown = structure_widget.StructureExplorer(subjects, THALAMUS)
     drawn, original = [], structure_widget.draw_structure
     monkeypatch.setattr(structure_widget, "draw_structure", lambda *all_: drawn.append(all_) or original(*all_))
     first = bytes(shown.picture.value)
@@ -165,8 +167,8 @@ def test_an_error_is_raised_and_told(
     assert atlas_alone.words.value == "Error: &lt;broken&gt;"
 
 
-def test_the_head_in_3d_has_the_volumes_and_places_of_the_label_map(people: dict[str, LabelMap]) -> None:
-    head = people["9861"]
+def test_the_head_in_3d_has_the_volumes_and_places_of_the_label_map(subjects: dict[str, LabelMap]) -> None:
+    head = subjects["9861"]
     image = nibabel.Nifti1Image.from_bytes(gzip.decompress(label_nifti(head)))
     ranks = np.asarray(image.dataobj)
     rank = sorted(head.volumes).index(THALAMUS.label) + 1
@@ -177,8 +179,8 @@ def test_the_head_in_3d_has_the_volumes_and_places_of_the_label_map(people: dict
     np.testing.assert_allclose(center, expected, atol=0.3)
 
 
-def test_the_chosen_structure_is_opaque_and_the_rest_faint(people: dict[str, LabelMap], found: Surroundings) -> None:
-    head = people["B"]
+def test_the_chosen_structure_is_opaque_and_the_rest_faint(subjects: dict[str, LabelMap], found: Surroundings) -> None:
+    head = subjects["B"]
     table = color_table(head, label_colors(found))
     opacity = dict(zip([0, *sorted(head.volumes)], table["A"], strict=True))
     assert table["I"] == list(range(len(head.volumes) + 1))

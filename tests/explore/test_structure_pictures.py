@@ -14,12 +14,12 @@ from toposlearn.studies.agreement.graph_pictures import plot_graph_over_anatomy
 
 
 @pytest.fixture(scope="module")
-def people() -> dict[str, LabelMap]:
+def subjects() -> dict[str, LabelMap]:
     return {"B": load_label_map("B"), "9861": load_donor_map("9861"), "10021": load_donor_map("10021")}
 
 
-def test_own_slice_shows_left_on_the_left_and_up_on_top(people: dict[str, LabelMap]) -> None:
-    image = structures.own_slice(people["B"], "coronal", at=0, extent=70, step=1)
+def test_own_slice_shows_left_on_the_left_and_up_on_top(subjects: dict[str, LabelMap]) -> None:
+    image = structures.own_slice(subjects["B"], "coronal", at=0, extent=70, step=1)
     assert image.shape == (141, 141)
     columns = {side: np.argwhere(image == structure("putamen", side).label)[:, 1] for side in ("left", "right")}
     assert columns["left"].max() < 70 < columns["right"].min()
@@ -29,29 +29,29 @@ def test_own_slice_shows_left_on_the_left_and_up_on_top(people: dict[str, LabelM
     assert rows["thalamus"] < rows["hippocampus"]
 
 
-def test_own_slice_does_not_change_when_the_head_moves(people: dict[str, LabelMap]) -> None:
-    head = people["B"]
+def test_own_slice_does_not_change_when_the_head_moves(subjects: dict[str, LabelMap]) -> None:
+    head = subjects["B"]
     pose = np.array([[0, -1, 0, 20], [1, 0, 0, -10], [0, 0, 1, 5], [0, 0, 0, 1]], dtype=float)
     moved = LabelMap(head.labels, pose @ head.affine, "moved", head.source)
     same = structures.own_slice(head, step=2) == structures.own_slice(moved, step=2)
     assert same.mean() > 0.995  # a sample on the border of two voxels may fall on either side
 
 
-def test_own_slice_refuses_an_unknown_plane(people: dict[str, LabelMap]) -> None:
+def test_own_slice_refuses_an_unknown_plane(subjects: dict[str, LabelMap]) -> None:
     with pytest.raises(ValueError, match="plane must be one of coronal, axial, sagittal"):
-        structures.own_slice(people["B"], "oblique")  # type: ignore[arg-type]
+        structures.own_slice(subjects["B"], "oblique")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("plane", ["coronal", "axial", "sagittal"])
-def test_every_person_has_a_panel(people: dict[str, LabelMap], plane: str) -> None:
-    figure = structures.plot_people(people, plane=plane)  # type: ignore[arg-type]
+def test_every_person_has_a_panel(subjects: dict[str, LabelMap], plane: str) -> None:
+    figure = structures.plot_people(subjects, plane=plane)  # type: ignore[arg-type]
     titles = [ax.get_title() for ax in figure.axes if ax.get_visible()]
-    assert titles == list(people)
+    assert titles == list(subjects)
     figure.canvas.draw()
 
 
-def test_margins_are_drawn_where_they_are(people: dict[str, LabelMap]) -> None:
-    table = consistency.medial_table(people)
+def test_margins_are_drawn_where_they_are(subjects: dict[str, LabelMap]) -> None:
+    table = consistency.medial_table(subjects)
     figure = relations.plot_margins(table)
     for panel, other in zip(figure.axes, consistency.BASAL_GANGLIA, strict=True):
         part = table[table["structure_b"] == other]
@@ -63,9 +63,9 @@ def test_margins_are_drawn_where_they_are(people: dict[str, LabelMap]) -> None:
     assert figure.axes[-1].get_xlabel() == "margin (mm)"
 
 
-def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, LabelMap]) -> None:
-    measured = [layout(person) for person in people.values()]
-    shared = graphs.shared_edges([graphs.nearest_graph(person) for person in measured])
+def test_graph_and_agreement_pictures_have_units_and_a_legend(subjects: dict[str, LabelMap]) -> None:
+    measured = [layout(subject) for subject in subjects.values()]
+    shared = graphs.shared_edges([graphs.nearest_graph(subject) for subject in measured])
     agreement = neighborhood_agreement(measured, permutations=5)
     sweep = neighborhood_sweep(measured, (1, 3), permutations=5)
     drawn = [
@@ -97,8 +97,8 @@ def test_graph_and_agreement_pictures_have_units_and_a_legend(people: dict[str, 
     np.testing.assert_allclose(heights["permuted names"], sweep["null"])
 
 
-def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_larger_boundaries(people) -> None:
-    head = people["B"]
+def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_larger_boundaries(subjects) -> None:
+    head = subjects["B"]
     measured = layout(head)
     graph = graphs.adjacency_graph(measured, at_least=100)
     figure = plot_graph_over_anatomy(head, measured, graph)
@@ -112,8 +112,8 @@ def test_a_graph_over_the_anatomy_has_a_node_a_structure_and_wider_lines_for_lar
     assert sum(len(lines.get_segments()) for lines in alone.collections if hasattr(lines, "get_segments")) == 0
 
 
-def test_the_browser_draws_at_once_and_again_when_moved(people: dict[str, LabelMap]) -> None:
-    browser = people_browser({"B": people["B"]})
+def test_the_browser_draws_at_once_and_again_when_moved(subjects: dict[str, LabelMap]) -> None:
+    browser = people_browser({"B": subjects["B"]})
     controls, picture = browser.children
     first = bytes(picture.value)
     controls.children[1].value = 20

@@ -73,7 +73,7 @@ def test_overlay_shows_the_token_color_and_leaves_masked_tokens_clear():
 
 def test_figure_has_the_image_above_and_a_row_for_each_network():
     tokens = random_tokens(0)
-    colors = {name: fit_basis(tokens).colors(tokens)[person] for person, name in enumerate(("p", "q"))}
+    colors = {name: fit_basis(tokens).colors(tokens)[subject] for subject, name in enumerate(("p", "q"))}
     volumes = {name: torch.ones(8, 8, 8) for name in colors}
     figure = plot_token_colors(volumes, {"untrained": colors, "trained": colors}, stride=2, spacing=1.0)
     assert [ax.get_title() for ax in figure.axes] == ["p", "q", *["untrained"] * 2, *["trained"] * 2]

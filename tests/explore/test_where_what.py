@@ -4,12 +4,12 @@ import torch
 from matplotlib import pyplot as plt
 from matplotlib.colors import to_hex
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.explore import where_what
 from toposlearn.explore.curves import VARIANT_COLORS
 from toposlearn.explore.match_errors import known_motion
 from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.reproducibility import metric, set_seed
 
@@ -17,8 +17,8 @@ PAIR, STRIDE = ("T1w", "T2w"), 4
 
 
 @pytest.fixture(scope="module")
-def upright(people, smoke):
-    return pose_people(people, smoke, posed=False)
+def upright(subjects, smoke):
+    return pose_subjects(subjects, smoke, posed=False)
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def token(upright):
 def test_a_metric_over_people_holds_the_mean_and_leaves_the_diagonal_out():
     own = where_what.people_metric(torch.tensor([1.0, 2.0, 6.0]), unit="mm", null=9.0)
     assert (own["value"], own["n"], own["unit"], own["null"]) == (3.0, 3, "mm", 9.0)
-    assert (own["low"], own["high"]) == bootstrap_people(np.array([[1.0, 2.0, 6.0]]))
+    assert (own["low"], own["high"]) == bootstrap_subjects(np.array([[1.0, 2.0, 6.0]]))
     pairs = where_what.people_metric(np.full((4, 4), 5.0) + 100 * np.eye(4))
     assert [pairs[name] for name in ("value", "low", "high", "n")] == [5.0, 5.0, 5.0, 4]
 

@@ -6,7 +6,7 @@ import torch
 from matplotlib.colors import to_hex
 
 from toposlearn.config import with_variant
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.explore.neighborhoods import ANCHOR, MATCH, POSITION, TRUTH
 from toposlearn.explorer.choice import choose_token
 from toposlearn.explorer.explorer import (
@@ -27,10 +27,10 @@ from toposlearn.topology import nearest_matches, nearest_neighbors
 
 
 @pytest.fixture(scope="module")
-def scene(people, smoke):
+def scene(subjects, smoke):
     torch.manual_seed(0)
     models = {UNTRAINED: Taco(smoke.model).eval(), "full": Taco(smoke.model).eval()}
-    return make_scene(models, pose_people(people, smoke))
+    return make_scene(models, pose_subjects(subjects, smoke))
 
 
 @pytest.fixture(scope="module")
@@ -40,12 +40,12 @@ def view(scene):
 
 @pytest.fixture(scope="module")
 def without_truth(scene):
-    bare = replace(scene.people, to_template=None, labels=None, lesion=None)
-    return replace(scene, people=bare, template=None, labels=None, lesion=None)
+    bare = replace(scene.subjects, to_template=None, labels=None, lesion=None)
+    return replace(scene, subjects=bare, template=None, labels=None, lesion=None)
 
 
-def a_token(scene, person=0):
-    return int(scene.mask[person].nonzero()[int(scene.mask[person].sum()) // 2])
+def a_token(scene, subject=0):
+    return int(scene.mask[subject].nonzero()[int(scene.mask[subject].sum()) // 2])
 
 
 def boxes(ax):
@@ -53,35 +53,35 @@ def boxes(ax):
 
 
 def test_scene_has_every_network_modality_and_token(scene):
-    people, tokens = len(scene.people.subjects), len(scene.positions)
+    subjects, tokens = len(scene.subjects.subjects), len(scene.positions)
     assert scene.networks == (UNTRAINED, "full")
     for network in scene.networks:
-        assert tuple(scene.tokens[network]) == scene.people.modalities
-        for modality in scene.people.modalities:
-            assert scene.tokens[network][modality].shape[:2] == (people, tokens)
+        assert tuple(scene.tokens[network]) == scene.subjects.modalities
+        for modality in scene.subjects.modalities:
+            assert scene.tokens[network][modality].shape[:2] == (subjects, tokens)
             colors = scene.colors[network][modality]
-            assert colors.shape == (people, tokens, 3)
+            assert colors.shape == (subjects, tokens, 3)
             assert 0 <= float(colors.min()) <= float(colors.max()) <= 1
 
 
 def test_an_answer_is_what_the_library_says_of_all_tokens(scene, view):
     token = a_token(scene)
     found = answer(scene, view, token)
-    first = scene.tokens["full"][view.modality_a][view.person_a][None]
+    first = scene.tokens["full"][view.modality_a][view.subject_a][None]
     second = scene.tokens["full"][view.modality_b]
-    mask_a, mask_b = scene.mask[view.person_a][None], scene.mask[view.person_b][None]
+    mask_a, mask_b = scene.mask[view.subject_a][None], scene.mask[view.subject_b][None]
     assert found.neighbors_a == tuple(nearest_neighbors(first, view.k, mask_a)[0, token].tolist())
-    in_b = nearest_neighbors(second[view.person_a][None], view.k, mask_a)[0, token]
+    in_b = nearest_neighbors(second[view.subject_a][None], view.k, mask_a)[0, token]
     assert found.neighbors_b == tuple(in_b.tolist())
-    assert found.found == int(nearest_matches(first, second[view.person_b][None], mask_a, mask_b)[0, token])
-    template = scene.template[view.person_a], scene.template[view.person_b]
+    assert found.found == int(nearest_matches(first, second[view.subject_b][None], mask_a, mask_b)[0, token])
+    template = scene.template[view.subject_a], scene.template[view.subject_b]
     assert found.errors["found"] == pytest.approx(float((template[1][found.found] - template[0][token]).norm()))
     assert found.errors["truth"] == min(found.errors.values())
 
 
 def test_same_person_and_modality_finds_itself(scene, view):
     token = a_token(scene)
-    same = replace(view, person_b=view.person_a, modality_b=view.modality_a)
+    same = replace(view, subject_b=view.subject_a, modality_b=view.modality_a)
     found = answer(scene, same, token)
     assert found.found == found.truth == found.position == token
     assert found.errors == {"found": 0, "position": 0, "truth": 0}
@@ -121,7 +121,7 @@ def test_without_truth_errors_are_left_out_and_the_words_say_so(without_truth, v
 
 
 def test_without_truth_two_modalities_of_one_person_still_have_errors(without_truth, view):
-    found = answer(without_truth, replace(view, person_b=view.person_a), a_token(without_truth))
+    found = answer(without_truth, replace(view, subject_b=view.subject_a), a_token(without_truth))
     assert found.errors["truth"] == 0
     assert found.truth == found.token
 
@@ -183,7 +183,7 @@ def test_unknown_tokens_and_levels_are_refused(scene, view, smoke):
     with pytest.raises(ValueError, match="token must be between 0 and 511"):
         answer(scene, view, 512)
     with pytest.raises(ValueError, match="stride must be a token level"):
-        make_scene({"one": Taco(smoke.model).eval()}, scene.people, stride=3)
+        make_scene({"one": Taco(smoke.model).eval()}, scene.subjects, stride=3)
 
 
 def test_structures_are_named_whoever_numbered_them(scene):
@@ -235,18 +235,18 @@ def test_chosen_tokens_are_the_best_the_worst_and_one_in_a_lesion(scene, view, w
     share = torch.zeros_like(scene.mask, dtype=torch.float)
     share[2, a_token(scene, 2)] = 1
     lesion = choose_token(replace(scene, lesion=share), view, "lesion")
-    assert (lesion.view.person_a, lesion.token) == (2, a_token(scene, 2))
+    assert (lesion.view.subject_a, lesion.token) == (2, a_token(scene, 2))
     assert choose_token(without_truth, view, "lesion").why.startswith("no lesion is known")
 
 
 def test_scene_opens_from_a_folder_of_weights_and_a_data_folder(cohort, smoke, tmp_path):
     for name in ("full", "reconstruction"):
         save_weights(tmp_path / f"{name}.safetensors", Taco(smoke.model), with_variant(smoke, "full"))
-    opened = open_scene(tmp_path, cohort, people=2)
+    opened = open_scene(tmp_path, cohort, subjects=2)
     assert opened.networks == (UNTRAINED, "reconstruction", "full")
-    assert len(opened.people.subjects) == 2
-    one = open_scene(tmp_path / "full.safetensors", cohort, modalities=("T2w",), people=2)
-    assert one.people.modalities == ("T2w",)
+    assert len(opened.subjects.subjects) == 2
+    one = open_scene(tmp_path / "full.safetensors", cohort, modalities=("T2w",), subjects=2)
+    assert one.subjects.modalities == ("T2w",)
     plot_explorer(one, first_view(one), a_token(one))
 
 

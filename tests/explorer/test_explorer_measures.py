@@ -4,21 +4,21 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.explorer import charts as charts
 from toposlearn.explorer import measures as measures
 from toposlearn.explorer.explorer import answer, first_view
 from toposlearn.explorer.scene import make_scene
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.models import Taco
 
 PAIR = ("T1w", "T2w")
 
 
 @pytest.fixture(scope="module")
-def scene(people, smoke):
+def scene(subjects, smoke):
     torch.manual_seed(0)
-    posed = pose_people(people, smoke)
+    posed = pose_subjects(subjects, smoke)
     two = replace(posed, volumes=posed.volumes[:, :2], modalities=posed.modalities[:2])
     return make_scene({"full": Taco(smoke.model).eval()}, two)
 
@@ -30,7 +30,7 @@ def tables(scene):
 
 
 def test_a_row_is_the_answer_for_its_token(scene, tables):
-    view = replace(first_view(scene), modality_a=PAIR[0], modality_b=PAIR[1], person_a=1, person_b=3)
+    view = replace(first_view(scene), modality_a=PAIR[0], modality_b=PAIR[1], subject_a=1, subject_b=3)
     rows = tables["full"].query("person == 1 and other == 3")
     assert len(rows) == int(scene.mask[1].sum())
     row = rows.iloc[len(rows) // 2]
@@ -57,7 +57,7 @@ def test_chance_is_wrong_half_of_the_time_and_the_best_token_never(tables):
     assert sides[measures.FLOOR]["value"] < 0.02
     full = sides["full"]
     shares = tables["full"].groupby(["person", "other"])["wrong_side"].mean().unstack().to_numpy()  # NaN: oneself
-    assert [full[name] for name in ("low", "high")] == pytest.approx(bootstrap_people(shares[None]))
+    assert [full[name] for name in ("low", "high")] == pytest.approx(bootstrap_subjects(shares[None]))
     assert full["value"] == pytest.approx(np.nanmean(shares))
     assert full["null"] == sides[measures.CHANCE]["value"]
     assert full["baseline"] == sides[measures.GRID]["value"]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toposlearn.cli import execute
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.explorer import serve
 from toposlearn.explorer import widget as explorer_widget
 from toposlearn.explorer.scene import make_scene
@@ -15,10 +15,10 @@ from toposlearn.models.weights import save_weights
 
 
 @pytest.fixture(scope="module")
-def scene(people, smoke):
+def scene(subjects, smoke):
     torch.manual_seed(0)
     models = {"untrained": Taco(smoke.model).eval(), "full": Taco(smoke.model).eval()}
-    return make_scene(models, pose_people(people, smoke))
+    return make_scene(models, pose_subjects(subjects, smoke))
 
 
 @pytest.fixture

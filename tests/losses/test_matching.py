@@ -4,12 +4,12 @@ from draws import generator
 
 from toposlearn.config import LossConfig
 from toposlearn.losses import ordered_pairs
-from toposlearn.losses.matching import People, match_people, reverse_pairs
+from toposlearn.losses.matching import People, match_subjects, reverse_pairs
 from toposlearn.topology import gate_matches, mutual_matches, nearest_matches, sinkhorn_matches
 from toposlearn.topology.tokens import common_frame
 
 
-def people(b=3, n=40, masked=True):
+def subjects(b=3, n=40, masked=True):
     s = generator(0)
     mask = torch.rand(b, n, generator=s) > 0.3 if masked else None
     tokens = torch.randn(2, b, n, 8, generator=s)
@@ -30,8 +30,8 @@ def of_pair(x, function, first, second):
     ("matcher", "function"), [("nearest", nearest_matches), ("mutual", mutual_matches), ("sinkhorn", sinkhorn_matches)]
 )
 def test_both_directions_are_those_of_each_pair_by_itself(matcher, function, masked):
-    x = people(masked=masked)
-    there, back = match_people(x, LossConfig(matcher=matcher, dustbin=0.25))
+    x = subjects(masked=masked)
+    there, back = match_subjects(x, LossConfig(matcher=matcher, dustbin=0.25))
 
     def one(*arguments):
         return function(*arguments, **({"dustbin": 0.25} if matcher == "sinkhorn" else {}))
@@ -45,8 +45,8 @@ def test_both_directions_are_those_of_each_pair_by_itself(matcher, function, mas
 
 
 def test_the_oracle_reads_places_and_not_features():
-    x = people()
-    there, back = match_people(x, LossConfig(matcher="oracle"))
+    x = subjects()
+    there, back = match_subjects(x, LossConfig(matcher="oracle"))
 
     def nearest_place(a, b, mask_a, mask_b):
         near = [nearest_matches(*way, metric="euclidean") for way in ((a, b, mask_a, mask_b), (b, a, mask_b, mask_a))]
@@ -56,17 +56,17 @@ def test_the_oracle_reads_places_and_not_features():
     assert torch.equal(there, of_pair(x, nearest_place, x.places, x.places))
     assert torch.equal(back, there)  # one place in both modalities
     noise = x._replace(tokens_a=torch.randn_like(x.tokens_a))
-    assert torch.equal(match_people(noise, LossConfig(matcher="oracle"))[0], there)
+    assert torch.equal(match_subjects(noise, LossConfig(matcher="oracle"))[0], there)
 
 
 def test_the_oracle_needs_the_truth():
     with pytest.raises(ValueError, match="'oracle' needs the true places of tokens: this data set has no truth"):
-        match_people(people()._replace(places=None), LossConfig(matcher="oracle"))
+        match_subjects(subjects()._replace(places=None), LossConfig(matcher="oracle"))
 
 
 def test_random_matches_differ_in_both_directions_and_stay_inside_the_mask():
-    x = people()
-    there, back = match_people(x, LossConfig(matcher="random"), generator())
+    x = subjects()
+    there, back = match_subjects(x, LossConfig(matcher="random"), generator())
     p, q = ordered_pairs(3)
     for matches in (there, back):
         assert torch.equal(matches >= 0, x.mask[p])
@@ -75,9 +75,9 @@ def test_random_matches_differ_in_both_directions_and_stay_inside_the_mask():
 
 
 def test_gates_act_in_both_directions():
-    x, gates = people(), {"min_similarity": 0.3, "ratio": 0.95}
+    x, gates = subjects(), {"min_similarity": 0.3, "ratio": 0.95}
     p, q = ordered_pairs(3)
-    plain, both = match_people(x, LossConfig()), match_people(x, LossConfig(**gates))
+    plain, both = match_subjects(x, LossConfig()), match_subjects(x, LossConfig(**gates))
     sides = ((x.tokens_a, x.tokens_b), (x.tokens_b, x.tokens_a))
     for matches, gated, (a, b) in zip(plain, both, sides, strict=True):
         assert torch.equal(gated, gate_matches(matches, a[p], b[q], **gates, mask_b=x.mask[q]))
@@ -85,19 +85,19 @@ def test_gates_act_in_both_directions():
 
 
 def test_the_spatial_prior_keeps_what_lies_near_in_the_common_frame():
-    x = people()
-    plain, near = (match_people(x, LossConfig(max_distance=far))[0] for far in (None, 40.0))
+    x = subjects()
+    plain, near = (match_subjects(x, LossConfig(max_distance=far))[0] for far in (None, 40.0))
     frame = common_frame(x.positions, x.mask)
     p, q = ordered_pairs(3)
     apart = (frame[q].gather(1, plain.clamp_min(0)[..., None].expand(-1, -1, 3)) - frame[p]).norm(dim=-1)
     assert torch.equal(near, torch.where(apart <= 40, plain, -1))
     assert 0 < (near >= 0).sum() < (plain >= 0).sum()
     with pytest.raises(ValueError, match=r"loss.max_distance needs the positions of tokens"):
-        match_people(x._replace(positions=None), LossConfig(max_distance=40.0))
+        match_subjects(x._replace(positions=None), LossConfig(max_distance=40.0))
 
 
 def test_the_common_frame_undoes_shift_and_scale():
-    x = people(b=1)
+    x = subjects(b=1)
     moved = torch.cat([x.positions, 1.3 * x.positions + 20])
     frame = common_frame(moved, x.mask.expand(2, -1))
     torch.testing.assert_close(frame[0], frame[1], atol=1e-3, rtol=1e-4)
@@ -113,15 +113,15 @@ def test_reverse_pairs(b):
 
 @pytest.mark.parametrize("matcher", ["nearest", "mutual", "sinkhorn", "oracle", "random"])
 def test_one_person_has_nobody_to_match(matcher):
-    for matches in match_people(people(b=1), LossConfig(matcher=matcher)):
+    for matches in match_subjects(subjects(b=1), LossConfig(matcher=matcher)):
         assert matches.shape == (0, 40)
 
 
 def test_a_head_without_tokens_does_not_spoil_the_spatial_prior_of_others():
-    x = people()
+    x = subjects()
     mask = x.mask.clone()
     mask[0] = False
-    near = match_people(x._replace(mask=mask), LossConfig(max_distance=1e4))[0]
-    plain = match_people(x._replace(mask=mask), LossConfig())[0]
+    near = match_subjects(x._replace(mask=mask), LossConfig(max_distance=1e4))[0]
+    plain = match_subjects(x._replace(mask=mask), LossConfig())[0]
     assert torch.equal(near, plain)
     assert (plain >= 0).any()

@@ -14,6 +14,6 @@ def config(smoke: TacoConfig) -> TacoConfig:
 
 
 @pytest.fixture(scope="session")
-def cache(people: Cache) -> Path:
+def cache(subjects: Cache) -> Path:
     """Where the six people are kept prepared."""
-    return people.folder.parent
+    return subjects.folder.parent

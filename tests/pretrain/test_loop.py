@@ -15,7 +15,7 @@ from accelerate import Accelerator
 
 from toposlearn import cli
 from toposlearn.config import TacoConfig, with_variant
-from toposlearn.data import PairDataset, read_manifest, split_people
+from toposlearn.data import PairDataset, read_manifest, split_subjects
 from toposlearn.data.prepared import INTER
 from toposlearn.models import load_weights
 from toposlearn.pretrain import Trainer, loop, pretrain
@@ -163,9 +163,9 @@ def test_without_truth_there_is_training_but_no_scorecard(config, cohort, cache,
     assert not (weights.parent / "scorecard.jsonl").exists()
 
 
-def test_the_loss_falls_on_one_batch(people, config, tmp_path):
+def test_the_loss_falls_on_one_batch(subjects, config, tmp_path):
     easy = config.replace(train={"steps": 60, "warmup_steps": 2, "learning_rate": 2e-3})
-    one, batch = trainer(easy, tmp_path), PairDataset(people, easy)[0]
+    one, batch = trainer(easy, tmp_path), PairDataset(subjects, easy)[0]
     totals = [one.train_step(batch).total.item() for _ in range(24)]
     assert all(map(math.isfinite, totals))
     assert sum(totals[-4:]) < 0.7 * sum(totals[:4])
@@ -175,17 +175,17 @@ def test_the_loss_falls_on_one_batch(people, config, tmp_path):
     ("variant", "on"),
     [("reconstruction", {"reconstruction"}), ("intra", {"reconstruction", "intra"}), ("full", set(TERMS[1:]))],
 )
-def test_a_variant_really_leaves_terms_out(people, config, tmp_path, variant, on):
+def test_a_variant_really_leaves_terms_out(subjects, config, tmp_path, variant, on):
     less = with_variant(config, variant)
     one = trainer(less, tmp_path)
-    terms = one.train_step(PairDataset(people, less)[0])
+    terms = one.train_step(PairDataset(subjects, less)[0])
     assert {name for name in TERMS[1:] if getattr(terms, name) != 0} == on
     assert terms.total.item() == pytest.approx(sum(getattr(terms, name).item() for name in on), rel=1e-5)
 
 
-def test_people_who_are_not_registered_teach_across_people_only(people, config, tmp_path):
-    everybody = [people[index] for index in range(len(people))]
-    apart = [dataclasses.replace(person, pairs=torch.full((4, 4), INTER)) for person in everybody]
+def test_people_who_are_not_registered_teach_across_people_only(subjects, config, tmp_path):
+    everybody = [subjects[index] for index in range(len(subjects))]
+    apart = [dataclasses.replace(subject, pairs=torch.full((4, 4), INTER)) for subject in everybody]
     terms = trainer(config, tmp_path).train_step(PairDataset(apart, config)[0])
     assert terms.intra == 0
     assert terms.inter > 0
@@ -209,18 +209,18 @@ def test_a_folder_with_images_that_lie_elsewhere_is_trained_on_and_scored(config
     told = capsys.readouterr().err
     assert told.count("T2w: inter only: the images lie about 13 mm apart") == 3
     (score,) = lines(weights.parent / "scorecard.jsonl")
-    held_out = split_people(read_manifest(data), test_fraction=0.6)[1].records
+    held_out = split_subjects(read_manifest(data), test_fraction=0.6)[1].records
     scored = [record for record in held_out if int(record.subject[-1]) > 3]
     assert score["metrics"]["stride4/across_people_error"]["n"] == len(scored)
 
 
-def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(people, config, tmp_path):
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_checkpoint(subjects, config, tmp_path):
     one = trainer(config, tmp_path)
     one.checkpoint()
     before = (tmp_path / "checkpoint.pt").read_bytes()
     with torch.no_grad():
         one.network.decoder[0].conv.bias.fill_(float("nan"))
-    one.train_step(PairDataset(people, config)[0])
+    one.train_step(PairDataset(subjects, config)[0])
     with pytest.raises(FloatingPointError, match=r"the loss is nan at step 0: lower train.learning_rate") as caught:
         one.checkpoint()
     assert "\n" not in str(caught.value)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import pose_people
-from toposlearn.intervals import bootstrap_people
+from toposlearn.data import pose_subjects
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain.profile import MEASURES, Measure, network_profiles, profile_metrics, topology_profile
 from toposlearn.reproducibility import write_result
@@ -156,7 +156,7 @@ def test_metrics_have_intervals_nulls_and_units(perfect, tmp_path):
     found = metrics["A/perfect/stride8/match_error/next_person"]
     values = perfect["match_error/next_person"].values
     assert found["value"] == pytest.approx(values.mean())
-    assert (found["low"], found["high"]) == bootstrap_people(values[None])
+    assert (found["low"], found["high"]) == bootstrap_subjects(values[None])
     assert found["high"] < found["null"] == pytest.approx(perfect["match_error/next_person"].null.mean())
     assert (found["unit"], found["n"]) == ("mm", PEOPLE)
     path = write_result(tmp_path / "result.json", source="test", metrics=metrics)
@@ -176,9 +176,9 @@ def test_people_without_a_value_are_left_out():
     assert metrics["one"] == {"value": 1.0, "unit": "mm", "n": 1}
 
 
-def test_a_network_is_profiled_at_every_level(people, smoke):
+def test_a_network_is_profiled_at_every_level(subjects, smoke):
     torch.manual_seed(0)
-    posed = pose_people(people, smoke)
+    posed = pose_subjects(subjects, smoke)
     profiles = network_profiles(Taco(smoke.model), posed, modalities=("T1w", "FLAIR"), k=3, within_mm=30)
     assert set(profiles) == {4, 8}
     overlap = profiles[4]["neighbor_overlap/same_person"]

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import PosedPeople, pose_people
-from toposlearn.intervals import across_people, bootstrap_people
+from toposlearn.data import PosedSubjects, pose_subjects
+from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
 from toposlearn.pretrain.scorecard import correspondence_metrics, permuted, relative_error
@@ -15,8 +15,8 @@ STRIDE = 4
 
 
 @pytest.fixture(scope="module")
-def posed(people, smoke) -> PosedPeople:
-    return pose_people(people, smoke)
+def posed(subjects, smoke) -> PosedSubjects:
+    return pose_subjects(subjects, smoke)
 
 
 @pytest.fixture(scope="module")
@@ -35,10 +35,10 @@ def draw(*shape: int, seed: int = 0) -> torch.Tensor:
 
 
 def naive_errors(tokens_a, tokens_b, template, mask, distance) -> np.ndarray:
-    people, count = mask.shape
-    errors = np.zeros((people, people))
-    for p in range(people):
-        for q in range(people):
+    subjects, count = mask.shape
+    errors = np.zeros((subjects, subjects))
+    for p in range(subjects):
+        for q in range(subjects):
             found = []
             for u in range(count):
                 if mask[p, u]:
@@ -70,7 +70,7 @@ def test_the_best_token_is_the_floor_of_everything(known):
     for errors in (known.position, known.centered, known.random, known.permuted):
         assert (known.floor <= errors + 1e-4).all()
     np.testing.assert_allclose(np.diag(known.floor), 0, atol=1e-4)
-    assert across_people(known.floor[None]) > 1  # mm: other people's tokens lie elsewhere
+    assert across_subjects(known.floor[None]) > 1  # mm: other people's tokens lie elsewhere
 
 
 def test_position_is_perfect_for_one_person_and_wrong_for_two(known):
@@ -78,7 +78,7 @@ def test_position_is_perfect_for_one_person_and_wrong_for_two(known):
     np.testing.assert_allclose(np.diag(known.position), 0, atol=1e-4)
     np.testing.assert_allclose(np.diag(known.centered), 0, atol=1e-4)
     floor, centered, position, random = (
-        across_people(one[None]) for one in (known.floor, known.centered, known.position, known.random)
+        across_subjects(one[None]) for one in (known.floor, known.centered, known.position, known.random)
     )
     assert floor < centered < position < random
 
@@ -100,10 +100,10 @@ def test_every_error_has_an_interval_a_null_and_a_baseline(known):
     errors = np.stack([known.centered, known.position])
     metrics = correspondence_metrics(errors, known, "s")
     across = metrics["s/across_people_error"]
-    assert (across["low"], across["high"]) == bootstrap_people(errors)
+    assert (across["low"], across["high"]) == bootstrap_subjects(errors)
     assert across["low"] < across["value"] < across["high"]
-    assert across["value"] == pytest.approx((across_people(known.centered[None]) + across["baseline"]) / 2)
-    assert across["null"] == pytest.approx(across_people(known.random[None]))
+    assert across["value"] == pytest.approx((across_subjects(known.centered[None]) + across["baseline"]) / 2)
+    assert across["null"] == pytest.approx(across_subjects(known.random[None]))
     assert (across["unit"], across["n"]) == ("mm", 6)
     assert metrics["s/same_person_error"]["value"] == pytest.approx(0, abs=1e-4)
 
@@ -120,8 +120,8 @@ def test_permuting_keeps_the_tokens_and_their_mask():
     tokens, mask = draw(2, 30, 4), draw(2, 30, seed=1) > 0
     shuffled = permuted(tokens, mask)
     assert torch.equal(shuffled[~mask], tokens[~mask])
-    for person in range(2):
-        before, after = tokens[person][mask[person]], shuffled[person][mask[person]]
+    for subject in range(2):
+        before, after = tokens[subject][mask[subject]], shuffled[subject][mask[subject]]
         assert not torch.equal(before, after)
         assert torch.equal(before[:, 0].sort().values, after[:, 0].sort().values)
 

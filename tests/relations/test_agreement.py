@@ -23,23 +23,23 @@ def random_person(seed: int, base: Layout | None = None, noise: float = 1.0) -> 
 
 @pytest.fixture(scope="module")
 def layouts() -> dict[str, Layout]:
-    people = (load_label_map("B"), load_donor_map("9861"), load_donor_map("10021"))
-    return {person.name: layout(person) for person in people}
+    subjects = (load_label_map("B"), load_donor_map("9861"), load_donor_map("10021"))
+    return {subject.name: layout(subject) for subject in subjects}
 
 
 def test_people_who_are_the_same_agree_fully() -> None:
-    person = random_person(0)
-    result = neighborhood_agreement([person, person, person], k=3, permutations=20).set_index("measure")
+    subject = random_person(0)
+    result = neighborhood_agreement([subject, subject, subject], k=3, permutations=20).set_index("measure")
     np.testing.assert_allclose(result["value"], 1)
     assert (result["p"] < 0.05).all()
 
 
 def test_values_equal_scipy_and_set_arithmetic() -> None:
     base = random_person(0)
-    people = [random_person(seed, base, noise=0.4) for seed in (1, 2, 3)]
-    result = neighborhood_agreement(people, k=4, permutations=1).set_index("measure")["value"]
+    subjects = [random_person(seed, base, noise=0.4) for seed in (1, 2, 3)]
+    result = neighborhood_agreement(subjects, k=4, permutations=1).set_index("measure")["value"]
     jaccard, order, medial = [], [], []
-    for p, q in combinations(people, 2):
+    for p, q in combinations(subjects, 2):
         d_p, d_q = structure_distances(p), structure_distances(q)
         n_p, n_q = nearest_structures(d_p, 4), nearest_structures(d_q, 4)
         sets = [(set(a), set(b)) for a, b in zip(n_p.tolist(), n_q.tolist(), strict=True)]
@@ -54,10 +54,10 @@ def test_values_equal_scipy_and_set_arithmetic() -> None:
 
 def test_the_consistency_score_and_touching_are_what_a_loop_counts() -> None:
     base = random_person(0)
-    people = [replace(random_person(seed, base, noise=0.4), size=30.0) for seed in (1, 2, 3)]
-    result = neighborhood_agreement(people, k=4, permutations=1).set_index("measure")["value"]
+    subjects = [replace(random_person(seed, base, noise=0.4), size=30.0) for seed in (1, 2, 3)]
+    result = neighborhood_agreement(subjects, k=4, permutations=1).set_index("measure")["value"]
     scores, touching = [], []
-    for p, q in combinations(people, 2):
+    for p, q in combinations(subjects, 2):
         alike = either = 0
         for relation in ("medial", "anterior", "superior"):
             for a, b in zip(verdicts(p, relation).flat, verdicts(q, relation).flat, strict=True):
@@ -73,16 +73,16 @@ def test_the_consistency_score_and_touching_are_what_a_loop_counts() -> None:
 
 @pytest.mark.parametrize("null", ["side", "all"])
 def test_people_at_random_agree_as_the_null_does(null: str) -> None:
-    people = [random_person(seed) for seed in range(8)]
-    result = neighborhood_agreement(people, k=3, permutations=100, null=null)  # type: ignore[arg-type]
+    subjects = [random_person(seed) for seed in range(8)]
+    result = neighborhood_agreement(subjects, k=3, permutations=100, null=null)  # type: ignore[arg-type]
     assert (abs(result["value"] - result["null"]) < 0.06).all()
     assert (result["p"] > 0.01).all()
 
 
 def test_the_null_of_free_names_is_chance() -> None:
     k, s = 3, 20
-    people = [random_person(seed) for seed in range(6)]
-    result = neighborhood_agreement(people, k=k, permutations=200, null="all").set_index("measure")
+    subjects = [random_person(seed) for seed in range(6)]
+    result = neighborhood_agreement(subjects, k=k, permutations=200, null="all").set_index("measure")
     draws = np.random.default_rng(0).hypergeometric(k, s - 1 - k, k, size=100_000)
     assert result.loc["neighbors", "null"] == pytest.approx((draws / (2 * k - draws)).mean(), abs=0.01)
     assert result.loc["medial", "null"] == pytest.approx(0, abs=0.02)
@@ -96,12 +96,12 @@ def test_real_people_agree_beyond_the_null(layouts: dict[str, Layout]) -> None:
 
 def test_the_interval_of_six_donors_is_expanded() -> None:
     """A plain percentile interval is too narrow for six; the donors' own is about 1.4 times as wide."""
-    people = [layout(load_donor_map(name)) for name in DONOR_IDS]
-    found = neighborhood_agreement(people, permutations=1).set_index("measure")
+    subjects = [layout(load_donor_map(name)) for name in DONOR_IDS]
+    found = neighborhood_agreement(subjects, permutations=1).set_index("measure")
     first, second = np.triu_indices(6, k=1)
     matrix = np.zeros((len(found), 6, 6))
     for p, q in zip(first, second, strict=True):
-        matrix[:, p, q] = neighborhood_agreement([people[p], people[q]], permutations=1)["value"]
+        matrix[:, p, q] = neighborhood_agreement([subjects[p], subjects[q]], permutations=1)["value"]
     drawn = np.random.default_rng(0).integers(6, size=(5000, 6))
     means = []
     for who in drawn:
@@ -115,10 +115,10 @@ def test_the_interval_of_six_donors_is_expanded() -> None:
 
 
 def test_a_sweep_holds_the_neighbors_of_each_k() -> None:
-    people = [random_person(seed) for seed in range(3)]
-    sweep = neighborhood_sweep(people, (2, 4), permutations=5, seed=3)
+    subjects = [random_person(seed) for seed in range(3)]
+    sweep = neighborhood_sweep(subjects, (2, 4), permutations=5, seed=3)
     assert sweep["k"].tolist() == [2, 4]
-    single = neighborhood_agreement(people, 4, permutations=5, seed=3).set_index("measure").loc["neighbors"]
+    single = neighborhood_agreement(subjects, 4, permutations=5, seed=3).set_index("measure").loc["neighbors"]
     assert sweep["value"][1] == single["value"]
     assert sweep["null"][1] == single["null"]
 
@@ -130,20 +130,20 @@ def test_one_pair_of_people_has_no_interval() -> None:
 
 
 def test_the_seed_decides() -> None:
-    people = [random_person(seed) for seed in range(4)]
-    one, again, other = (neighborhood_agreement(people, permutations=20, seed=seed) for seed in (0, 0, 1))
+    subjects = [random_person(seed) for seed in range(4)]
+    one, again, other = (neighborhood_agreement(subjects, permutations=20, seed=seed) for seed in (0, 0, 1))
     assert one.equals(again)
     assert not one["null"].equals(other["null"])
 
 
 def test_mistakes_are_named() -> None:
-    people = [random_person(0), random_person(1)]
+    subjects = [random_person(0), random_person(1)]
     with pytest.raises(ValueError, match="people must be at least two"):
-        neighborhood_agreement(people[:1])
+        neighborhood_agreement(subjects[:1])
     with pytest.raises(ValueError, match="null must be 'side' or 'all'"):
-        neighborhood_agreement(people, null="none")  # type: ignore[arg-type]
+        neighborhood_agreement(subjects, null="none")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="k must be between 1 and 19"):
-        neighborhood_agreement(people, k=20)
-    others = replace(people[1], structures=STRUCTURES[10:18] + STRUCTURES[28:40])
+        neighborhood_agreement(subjects, k=20)
+    others = replace(subjects[1], structures=STRUCTURES[10:18] + STRUCTURES[28:40])
     with pytest.raises(ValueError, match="people have 0 structures in common, three are needed: person 0, person 1"):
-        neighborhood_agreement([people[0], others])
+        neighborhood_agreement([subjects[0], others])

@@ -11,12 +11,12 @@ from toposlearn.relations.frame import centroids
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 5.0)])
 def test_gaps_are_between_the_nearest_faces(spacing: tuple[float, float, float]) -> None:
     whole = phantom()
-    person = LabelMap(whole.labels, np.diag([*spacing, 1.0]), "stretched", whole.source)
-    labels = centroids(person)[0]
-    gaps, near = boundary_gaps(person, labels), boundary_gaps(person, labels, within=15.0)
+    subject = LabelMap(whole.labels, np.diag([*spacing, 1.0]), "stretched", whole.source)
+    labels = centroids(subject)[0]
+    gaps, near = boundary_gaps(subject, labels), boundary_gaps(subject, labels, within=15.0)
     for i, a in enumerate(labels.tolist()):
         for j, b in enumerate(labels.tolist()):
-            apart = np.abs(np.argwhere(person.labels == a)[:, None] - np.argwhere(person.labels == b)[None])
+            apart = np.abs(np.argwhere(subject.labels == a)[:, None] - np.argwhere(subject.labels == b)[None])
             expected = np.linalg.norm(np.maximum(apart - 1, 0) * spacing, axis=-1).min() if i != j else 0.0
             assert gaps[i, j] == pytest.approx(expected), (a, b)
             assert near[i, j] == (gaps[i, j] if gaps[i, j] <= 15 else np.inf), (a, b)
@@ -29,8 +29,8 @@ def test_shared_boundaries_are_the_faces_between_two_structures() -> None:
     steps = np.diag([2.0, 3.0, 5.0, 1.0])
     turned = np.eye(4)
     turned[:3, :3] = Rotation.from_euler("xyz", (20, 30, 40), degrees=True).as_matrix()
-    person = LabelMap(labels, turned @ steps, "blocks", "made up")
-    shared = shared_boundaries(person, np.array([2, 3, 102]))
+    subject = LabelMap(labels, turned @ steps, "blocks", "made up")
+    shared = shared_boundaries(subject, np.array([2, 3, 102]))
     expected = np.array([[0, 4 * 10, 12 * 15], [4 * 10, 0, 0], [12 * 15, 0, 0]])
     np.testing.assert_allclose(shared, expected)
 

@@ -15,7 +15,7 @@ def families() -> dict[str, LabelMap]:
 
 @pytest.fixture(scope="module")
 def layouts(families: dict[str, LabelMap]) -> dict[str, Layout]:
-    return {name: layout(person) for name, person in families.items()}
+    return {name: layout(subject) for name, subject in families.items()}
 
 
 def test_interval_of_six_out_of_six_is_the_closed_form() -> None:

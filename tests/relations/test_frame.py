@@ -60,12 +60,12 @@ ORIENTATIONS = [(order, signs) for order in permutations(range(3)) for signs in 
 
 def test_a_lying_affine_changes_no_relation_and_a_mirror_is_noticed() -> None:
     """Axes called by other names: the structures tell where front and top are."""
-    person = load_label_map("B")
-    honest = layout(person)
+    subject = load_label_map("B")
+    honest = layout(subject)
     for order, signs in ORIENTATIONS:
         lie = np.eye(4)
         lie[:3, :3] = np.eye(3)[list(order)] * signs
-        told = replace(person, affine=lie @ person.affine)
+        told = replace(subject, affine=lie @ subject.affine)
         same_relations(told, honest)
         assert layout(told).mirrored == (np.linalg.det(lie) < 0)
 
@@ -73,9 +73,9 @@ def test_a_lying_affine_changes_no_relation_and_a_mirror_is_noticed() -> None:
 def test_a_head_stored_in_any_of_the_48_orientations_is_the_same_person() -> None:
     """Voxels turned and the affine with them, as scanners and converters do."""
     whole = load_label_map("B")
-    person = replace(whole, labels=whole.labels[::2, ::2, ::2], affine=whole.affine @ np.diag([2.0, 2, 2, 1]))
-    honest = layout(person)
+    subject = replace(whole, labels=whole.labels[::2, ::2, ::2], affine=whole.affine @ np.diag([2.0, 2, 2, 1]))
+    honest = layout(subject)
     for order, signs in ORIENTATIONS:
         ornt = np.column_stack([order, signs])
-        affine = person.affine @ inv_ornt_aff(ornt, person.labels.shape)
-        same_relations(replace(person, labels=apply_orientation(person.labels, ornt), affine=affine), honest)
+        affine = subject.affine @ inv_ornt_aff(ornt, subject.labels.shape)
+        same_relations(replace(subject, labels=apply_orientation(subject.labels, ornt), affine=affine), honest)

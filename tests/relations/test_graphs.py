@@ -41,25 +41,25 @@ def test_ties_go_to_the_lower_index_and_self_is_left_out() -> None:
 
 
 def test_nearest_graph_has_k_outgoing_edges_and_centers() -> None:
-    person = layout(load_label_map("B"))
-    graph = nearest_graph(person, k=5)
+    subject = layout(load_label_map("B"))
+    graph = nearest_graph(subject, k=5)
     assert isinstance(graph, nx.DiGraph)
     assert set(dict(graph.out_degree()).values()) == {5}
     assert graph.nodes["left-thalamus"]["center"][0] < 0 < graph.nodes["right-thalamus"]["center"][0]
 
 
 def test_adjacency_graph_is_who_touches_whom() -> None:
-    person = layout(load_label_map("A"))
-    graph = adjacency_graph(person)
+    subject = layout(load_label_map("A"))
+    graph = adjacency_graph(subject)
     assert graph.edges["left-putamen", "left-pallidum"]["boundary"] > 400
     assert not graph.has_edge("left-putamen", "right-putamen")
     assert nx.is_connected(graph)
-    assert 0 < adjacency_graph(person, at_least=400).number_of_edges() < graph.number_of_edges()
+    assert 0 < adjacency_graph(subject, at_least=400).number_of_edges() < graph.number_of_edges()
 
 
 def test_gaps_can_be_the_distance() -> None:
-    person = on_a_line("toy", (0, 1, 3, 7))
-    np.testing.assert_array_equal(structure_distances(person, "gap"), person.gaps)
+    subject = on_a_line("toy", (0, 1, 3, 7))
+    np.testing.assert_array_equal(structure_distances(subject, "gap"), subject.gaps)
 
 
 def test_shared_edges_is_a_fraction_of_people_over_shared_structures() -> None:
@@ -75,8 +75,8 @@ def test_shared_edges_is_a_fraction_of_people_over_shared_structures() -> None:
 
 
 def test_shared_structures_are_those_of_everybody() -> None:
-    people = [on_a_line("one", (0, 1, 3, 7)), on_a_line("two", (0, 1, 1.5))]
-    assert shared_structures(people) == ["left-thalamus", "left-caudate", "left-putamen"]
+    subjects = [on_a_line("one", (0, 1, 3, 7)), on_a_line("two", (0, 1, 1.5))]
+    assert shared_structures(subjects) == ["left-thalamus", "left-caudate", "left-putamen"]
 
 
 def test_a_written_graph_is_read_back(tmp_path: Path) -> None:
@@ -90,13 +90,13 @@ def test_a_written_graph_is_read_back(tmp_path: Path) -> None:
 
 
 def test_mistakes_are_named() -> None:
-    person = on_a_line("toy", (0, 1, 3, 7))
+    subject = on_a_line("toy", (0, 1, 3, 7))
     with pytest.raises(ValueError, match="k must be between 1 and 3 for 4 structures, got 4"):
-        nearest_graph(person, k=4)
+        nearest_graph(subject, k=4)
     with pytest.raises(ValueError, match="by must be 'center' or 'gap'"):
-        structure_distances(person, "surface")  # type: ignore[arg-type]
+        structure_distances(subject, "surface")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="the gaps of toy were not measured"):
-        structure_distances(replace(person, gaps=None), "gap")
+        structure_distances(replace(subject, gaps=None), "gap")
     with pytest.raises(ValueError, match="graphs is empty"):
         shared_edges([])
 
@@ -121,6 +121,6 @@ def test_betti_numbers_do_not_know_who_is_next_to_whom() -> None:
     head, parts = load_label_map("B"), (structure("thalamus", "left"), structure("putamen", "left"))
     thalamus, putamen = (head.labels == part.label for part in parts)
     swapped = replace(head, labels=np.select([thalamus, putamen], [parts[1].label, parts[0].label], head.labels))
-    for person, sign in ((head, 1), (swapped, -1)):
-        assert sign * relation_margin(layout(person), parts[0], "medial", parts[1]) > 10  # mm
-        assert [betti_numbers(person.labels == part.label) for part in parts] == [(1, 0, 0)] * 2
+    for subject, sign in ((head, 1), (swapped, -1)):
+        assert sign * relation_margin(layout(subject), parts[0], "medial", parts[1]) > 10  # mm
+        assert [betti_numbers(subject.labels == part.label) for part in parts] == [(1, 0, 0)] * 2

@@ -26,9 +26,9 @@ def upright_margin(a: str, b: str, axis: int) -> float:
 
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_medial_margins_of_a_phantom_are_what_was_built(side: str) -> None:
-    person = layout(phantom())
+    subject = layout(phantom())
     for a, b in (("thalamus", "putamen"), ("thalamus", "pallidum"), ("putamen", "hippocampus")):
-        margin = relation_margin(person, structure(a, side), "medial", structure(b, side))  # type: ignore[arg-type]
+        margin = relation_margin(subject, structure(a, side), "medial", structure(b, side))  # type: ignore[arg-type]
         assert margin == pytest.approx(upright_margin(b, a, 0), abs=1e-9)
 
 
@@ -40,11 +40,11 @@ def test_front_and_top_are_read_in_a_frame_turned_onto_mni_space(side: str) -> N
     here, there = here - here.mean(axis=0), there - there.mean(axis=0)
     cos, sin = (here * there).sum(), (here[:, 0] * there[:, 1] - here[:, 1] * there[:, 0]).sum()
     cos, sin = np.array([cos, sin]) / np.hypot(cos, sin)
-    person = layout(phantom())
+    subject = layout(phantom())
     a, b = structure("putamen", side), structure("hippocampus", side)  # type: ignore[arg-type]
     front, up = upright_margin("putamen", "hippocampus", 1), upright_margin("putamen", "hippocampus", 2)
-    assert relation_margin(person, a, "anterior", b) == pytest.approx(cos * front - sin * up)
-    assert relation_margin(person, a, "superior", b) == pytest.approx(sin * front + cos * up)
+    assert relation_margin(subject, a, "anterior", b) == pytest.approx(cos * front - sin * up)
+    assert relation_margin(subject, a, "superior", b) == pytest.approx(sin * front + cos * up)
 
 
 @pytest.mark.parametrize("degrees", [(20, 0, 0), (0, 20, 0), (0, 0, 20), (-15, 20, 10), (100, 170, -60)])
@@ -72,10 +72,10 @@ def test_half_the_resolution_changes_few_margins_and_no_decided_relation() -> No
 
 
 def test_opposite_relations_have_opposite_margins() -> None:
-    person = layout(phantom())
+    subject = layout(phantom())
     for relation, opposite in (("medial", "lateral"), ("anterior", "posterior"), ("superior", "inferior")):
-        margins = relation_margins(person, relation)
-        np.testing.assert_allclose(relation_margins(person, opposite), -margins)
+        margins = relation_margins(subject, relation)
+        np.testing.assert_allclose(relation_margins(subject, opposite), -margins)
         np.testing.assert_allclose(margins.T, -margins)
 
 
@@ -90,13 +90,13 @@ def test_touching_structures_have_no_gap_and_are_adjacent() -> None:
 
 
 def test_a_small_margin_decides_nothing() -> None:
-    person = layout(phantom())
-    least = 0.02 * person.size
+    subject = layout(phantom())
+    least = 0.02 * subject.size
     for relation in ("medial", "anterior", "superior"):
-        margins, told = relation_margins(person, relation), verdicts(person, relation)
+        margins, told = relation_margins(subject, relation), verdicts(subject, relation)
         np.testing.assert_array_equal(told == 1, margins > least)
         np.testing.assert_array_equal(told, -told.T)
-    assert (verdicts(person, "medial", undecided=10.0) == 0).all()
+    assert (verdicts(subject, "medial", undecided=10.0) == 0).all()
     labels = np.zeros((9, 9, 9), dtype=np.int16)
     labels[1:4, 2:7, 2:7], labels[5:8, 2:7, 2:7], labels[4, 2, 2] = 2, 102, 3  # a voxel face on either side
     touching = verdicts(layout(LabelMap(labels, np.diag([10.0, 10, 10, 1]), "t", "made up")), "adjacent", undecided=1.0)
@@ -104,11 +104,11 @@ def test_a_small_margin_decides_nothing() -> None:
 
 
 def test_size_is_the_root_mean_square_distance_to_the_center() -> None:
-    person = phantom()
-    points = np.argwhere(person.labels)
+    subject = phantom()
+    points = np.argwhere(subject.labels)
     expected = np.sqrt(((points - points.mean(axis=0)) ** 2).sum(axis=1).mean())
-    assert layout(person).size == pytest.approx(expected)
-    larger = LabelMap(person.labels, np.diag([1.2, 1.2, 1.2, 1]) @ person.affine, "larger", "made up")
+    assert layout(subject).size == pytest.approx(expected)
+    larger = LabelMap(subject.labels, np.diag([1.2, 1.2, 1.2, 1]) @ subject.affine, "larger", "made up")
     assert layout(larger).size == pytest.approx(1.2 * expected)
 
 
@@ -150,11 +150,11 @@ def test_distance_table_ranks_the_nearest_first() -> None:
 
 @pytest.mark.parametrize("donor", DONOR_IDS)
 def test_the_thalamus_is_medial_to_putamen_and_pallidum_in_every_donor(donor: str) -> None:
-    person = layout(load_donor_map(donor))
+    subject = layout(load_donor_map(donor))
     for side in ("left", "right"):
         for other in ("putamen", "pallidum"):
             thalamus, outer = structure("thalamus", side), structure(other, side)  # type: ignore[arg-type]
-            assert relation_margin(person, thalamus, "medial", outer) > 5
+            assert relation_margin(subject, thalamus, "medial", outer) > 5
 
 
 def _only(labels: npt.NDArray[np.int16], *kept: int) -> npt.NDArray[np.int16]:
@@ -177,15 +177,15 @@ def test_a_person_with_fewer_structures_keeps_the_frame_and_the_size() -> None:
 
 
 def test_mistakes_are_named() -> None:
-    person = layout(phantom())
+    subject = layout(phantom())
     with pytest.raises(ValueError, match="choose one of medial, lateral"):
-        relation_margins(person, "nearby")
+        relation_margins(subject, "nearby")
     with pytest.raises(ValueError, match="phantom has no brainstem"):
-        relation_margin(person, structure("brainstem"), "medial", structure("thalamus", "left"))
+        relation_margin(subject, structure("brainstem"), "medial", structure("thalamus", "left"))
     with pytest.raises(ValueError, match="people is empty"):
         topology_table({})
     with pytest.raises(ValueError, match="sides must be 'same' or 'all'"):
-        topology_table({"one": person}, sides="left")  # type: ignore[arg-type]
+        topology_table({"one": subject}, sides="left")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="empty holds no labeled voxel"):
         layout(LabelMap(np.zeros((4, 4, 4), dtype=np.int16), np.eye(4), "empty", "made up"))
     with pytest.raises(ValueError, match="odd holds labels that mean no structure: 77"):

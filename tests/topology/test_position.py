@@ -24,7 +24,7 @@ def test_noise_holds_no_position():
 def test_a_code_of_each_persons_own_is_no_position():
     """What can be read within one person, but not by a reader who knows only other people."""
     positions = 50 * tokens(6, 200, 3)
-    own = torch.stack([torch.linalg.qr(tokens(3, 3, seed=person)).Q for person in range(6)])
+    own = torch.stack([torch.linalg.qr(tokens(3, 3, seed=subject)).Q for subject in range(6)])
     assert position_r2(positions @ own, positions).mean() < 0.5
 
 
@@ -56,9 +56,9 @@ def test_more_people_than_folds():
     ("people", "places", "message"),
     [(1, (1, 30, 3), "1 people"), (3, (3, 30, 2), "positions must have shape"), (3, (1, 30, 3), "positions must have")],
 )
-def test_what_cannot_be_read_is_refused(people, places, message):
+def test_what_cannot_be_read_is_refused(subjects, places, message):
     with pytest.raises(ValueError, match=message):
-        position_r2(tokens(people, 30, 4), tokens(*places))
+        position_r2(tokens(subjects, 30, 4), tokens(*places))
 
 
 def test_values_that_are_not_finite_are_refused():

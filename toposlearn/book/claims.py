@@ -65,7 +65,7 @@ class Finding:
     low: float | None = None
     high: float | None = None
     unit: str = ""
-    people: int | None = None
+    subjects: int | None = None
     null: float | None = None
     reference: tuple[float, float] | None = None
     baseline: float | None = None

@@ -134,7 +134,7 @@ def _finding_row(one: Finding, seeds: int) -> str:
         "–" if one.low is None or one.high is None else f"{_number(one.low)} to {_number(one.high)}",
         _number(one.null),
         _number(one.baseline),
-        str(one.people or "–"),
+        str(one.subjects or "–"),
         str(seeds or "–") if one.value is not None else "–",
     ]
     return "| " + " | ".join(cells) + " |"

@@ -15,7 +15,7 @@ from toposlearn.book.index import memory
 from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.course.run import NotebookRun, read_record, run_and_record
-from toposlearn.reproducibility import atomic_path
+from toposlearn.reproducibility import write_text
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 RESULTS = "<!-- results:begin -->", "<!-- results:end -->"
@@ -27,14 +27,6 @@ STYLE = (
     "table{border-collapse:collapse}td,th{border:1px solid #ccc;padding:.4rem .6rem;text-align:left;vertical-align:top}"
     ".failed{color:#b00020;font-weight:bold}"
 )
-
-
-def write_text(path: Path, text: str) -> Path:
-    """Write a text file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(path) as partial:
-        partial.write_text(text, encoding="utf-8")
-    return path
 
 
 def run_book(

@@ -35,18 +35,18 @@ def topology(
 ) -> None:
     """Who lies where: relations between structures, with margins, and whether people agree on them."""
     from toposlearn.reproducibility import check_writable
-    from toposlearn.studies.agreement.study import measure_people, write_study
+    from toposlearn.studies.agreement.study import measure_subjects, write_study
     from toposlearn.studies.agreement.topology_page import write_topology_page
 
     check_writable(out)
-    study = measure_people(_readers(segmentations or [], labels, data), within or None, progress=True)
+    study = measure_subjects(_readers(segmentations or [], labels, data), within or None, progress=True)
     for name, why in study.failed.items():
         typer.echo(f"left out: {name}: {why}", err=True)
     for name, why in study.doubtful.items():
         typer.echo(f"doubtful: {name}: {why}", err=True)
     files = write_study(study, out)
     page = write_topology_page(study, out / "index.html")
-    told = f"{len(study.people)} people, {len(study.shared)} structures that all have, {len(files)} files beside it"
+    told = f"{len(study.subjects)} people, {len(study.shared)} structures that all have, {len(files)} files beside it"
     typer.echo(f"{page}: {told}")
 
 

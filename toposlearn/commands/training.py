@@ -53,7 +53,7 @@ def scorecard(
     """Judge weights on the people that were held out: correspondence in mm, neighborhoods, with their baselines."""
     import time
 
-    from toposlearn.data import config_for, pose_people, prepare, read_manifest, split_people
+    from toposlearn.data import config_for, pose_subjects, prepare, read_manifest, split_subjects
     from toposlearn.models.weights import load_weights
     from toposlearn.pretrain import scorecard as score
     from toposlearn.reproducibility import write_result
@@ -62,8 +62,8 @@ def scorecard(
     model, config = load_weights(weights)
     manifest = read_manifest(data)
     config = config_for(config, manifest)
-    _, held_out = split_people(manifest, test_fraction=config.train.test_fraction)
-    metrics = score(model, pose_people(prepare(held_out, config.volume), config))
+    _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)
+    metrics = score(model, pose_subjects(prepare(held_out, config.volume), config))
     for name, metric in metrics.items():
         typer.echo(f"{name:<36} " + "  ".join(f"{part} {_number(value)}" for part, value in metric.items()))
     if out is not None:

@@ -9,10 +9,10 @@ from toposlearn.data.cache import Cache, prepare
 from toposlearn.data.gate.gate import judge_people
 from toposlearn.data.inspection import Inspection, inspect_folder
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_people
+from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_subjects
 from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
-from toposlearn.data.posed import PosedPeople, load_posed, pose_people
+from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
 from toposlearn.data.prepared import Prepared
 from toposlearn.data.gate.quality import BadImageError, check_image, check_record
 from toposlearn.data.gate.verdicts import PairVerdict, PersonVerdict
@@ -27,7 +27,7 @@ __all__ = [
     "PairEvidence",
     "PairVerdict",
     "PersonVerdict",
-    "PosedPeople",
+    "PosedSubjects",
     "Prepared",
     "Record",
     "apply_pose",
@@ -44,10 +44,10 @@ __all__ = [
     "normalized_mutual_information",
     "origin_of",
     "pair_of",
-    "pose_people",
+    "pose_subjects",
     "prepare",
     "read_manifest",
     "relative_pose",
-    "split_people",
+    "split_subjects",
     "step_generator",
 ]

@@ -19,7 +19,7 @@ from tqdm import tqdm
 from toposlearn.config import VolumeConfig
 from toposlearn.data.gate.gate import LEAST_PEOPLE, iterate_verdicts
 from toposlearn.data.manifest import TRUTH, Manifest, Record
-from toposlearn.data.prepared import Prepared, pair_table, person_tensors
+from toposlearn.data.prepared import Prepared, pair_table, subject_tensors
 from toposlearn.data.gate.verdicts import PersonVerdict, tell
 from toposlearn.reproducibility import atomic_path, write_json
 
@@ -44,10 +44,10 @@ class Cache:
         tensors["volumes"] = tensors["volumes"].float()
         return Prepared(record.subject, info=record.info, **tensors)
 
-    def of(self, people: Manifest) -> Cache:
-        """Those of `people` who are here, in their order."""
+    def of(self, subjects: Manifest) -> Cache:
+        """Those of `subjects` who are here, in their order."""
         here = {record.subject for record in self.manifest.records}
-        return self._keep([record for record in people.records if record.subject in here])
+        return self._keep([record for record in subjects.records if record.subject in here])
 
     def registered(self) -> Cache:
         """Those who have every modality, all at the same place: on them alone can places be compared."""
@@ -120,10 +120,10 @@ def _stored(place: Path, record: Record) -> dict[str, Any] | None:
     return verdict
 
 
-def _is_fresh(record: Record, place: Path, config: VolumeConfig, people: int) -> bool:
+def _is_fresh(record: Record, place: Path, config: VolumeConfig, subjects: int) -> bool:
     """Made of the files that are there now, and beside other people if there are others now."""
     stored = _stored(place, record)
-    if stored is None or stored["people"] < min(people, LEAST_PEOPLE):
+    if stored is None or stored["people"] < min(subjects, LEAST_PEOPLE):
         return False
     if stored["missing"] != [name for name in config.modalities if name not in record.images]:
         return False
@@ -132,12 +132,12 @@ def _is_fresh(record: Record, place: Path, config: VolumeConfig, people: int) ->
     return all(path is None or path.stat().st_mtime <= made for path in inputs)
 
 
-def _prepare_one(record: Record, verdict: PersonVerdict, config: VolumeConfig, place: Path, people: int) -> None:
+def _prepare_one(record: Record, verdict: PersonVerdict, config: VolumeConfig, place: Path, subjects: int) -> None:
     """Write a person's file: tensors, and the verdict; no tensors for a person who is left out."""
     pairs = pair_table(verdict, config.modalities)
     usable = bool((pairs.fill_diagonal_(0) if len(pairs) > 1 else pairs).any())
     alone = "" if usable else "left out, no two images can be compared: "
-    stored = verdict.to_dict() | {"summary": alone + verdict.summary, "usable": usable, "people": people}
-    tensors = person_tensors(record, verdict, config) if usable else {}
+    stored = verdict.to_dict() | {"summary": alone + verdict.summary, "usable": usable, "people": subjects}
+    tensors = subject_tensors(record, verdict, config) if usable else {}
     with atomic_path(_file(place, record)) as partial:
         save_file(tensors, partial, metadata={"verdict": json.dumps(stored)})

@@ -25,13 +25,13 @@ class Inspection:
 
     Attributes:
         manifest: the people.
-        people: a verdict for each.
+        subjects: a verdict for each.
         broken: why an image cannot be used, a line for each, in order.
         damaged: why a file of the ground truth cannot be used, a line for each, in order.
     """
 
     manifest: Manifest
-    people: tuple[PersonVerdict, ...]
+    subjects: tuple[PersonVerdict, ...]
     broken: tuple[str, ...]
     damaged: tuple[str, ...] = ()
 
@@ -43,13 +43,13 @@ class Inspection:
     @property
     def counts(self) -> dict[str, int]:
         """Verdict -> number of pairs."""
-        found = Counter(pair.verdict for person in self.people for pair in person.pairs)
+        found = Counter(pair.verdict for subject in self.subjects for pair in subject.pairs)
         return {verdict: found[verdict] for verdict in VERDICTS}
 
     def suspicious(self) -> Iterator[tuple[str, PairVerdict]]:
         """Person and verdict of each pair of good images that may not enter the intra term."""
-        for person in self.people:
-            yield from ((person.subject, pair) for pair in person.pairs if not pair.aligned and pair.evidence)
+        for subject in self.subjects:
+            yield from ((subject.subject, pair) for pair in subject.pairs if not pair.aligned and pair.evidence)
 
     def raise_if_bad(self) -> None:
         """Raise what is worst.
@@ -76,7 +76,7 @@ class Inspection:
             + ", ".join(f"{count} {verdict}" for verdict, count in self.counts.items() if count)
             + self._without_null()
         )
-        odd = [f"  {person}  {told(pair)}" for person, pair in self.suspicious()]
+        odd = [f"  {subject}  {told(pair)}" for subject, pair in self.suspicious()]
         lines += _shortened(odd, most) + _shortened([f"  left out: {reason}" for reason in self.broken], most)
         lines += _shortened([f"  ground truth: {reason}" for reason in self.damaged], most)
         lines.append(f"modalities that everyone has: {', '.join(self._shared()) or 'none'}")
@@ -87,11 +87,11 @@ class Inspection:
         return [f"  {name:<18} {_grid(self._facts(name))}" for name in self.modalities if self._facts(name)]
 
     def _facts(self, modality: str) -> list[ImageFacts]:
-        return [person.facts[modality] for person in self.people if modality in person.facts]
+        return [subject.facts[modality] for subject in self.subjects if modality in subject.facts]
 
     def _shared(self) -> list[str]:
         """Modalities of which everybody has an image that can be used."""
-        return [name for name in self.modalities if len(self._facts(name)) == len(self.people)]
+        return [name for name in self.modalities if len(self._facts(name)) == len(self.subjects)]
 
     def _lacking(self, most: int | None) -> list[str]:
         """Who lacks a modality that most have."""
@@ -101,9 +101,9 @@ class Inspection:
             if sum(name in record.images for record in self.manifest.records) >= len(self.manifest) / 2
         ]
         lines = []
-        for person in self.people:
-            missing = [name for name in person.missing if name in needed]
-            lines += [f"  {person.subject}  no {', '.join(missing)}"] * bool(missing)
+        for subject in self.subjects:
+            missing = [name for name in subject.missing if name in needed]
+            lines += [f"  {subject.subject}  no {', '.join(missing)}"] * bool(missing)
         return ["who lacks what:", *_shortened(lines, most)] if lines else []
 
     def _without_null(self) -> str:
@@ -119,10 +119,10 @@ def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
         ValueError: a file that could mean more than one thing.
     """
     manifest = read_manifest(root)
-    people = judge_people(manifest, progress=progress)
-    broken = [reason for person in people for reason in person.broken.values()]
+    subjects = judge_people(manifest, progress=progress)
+    broken = [reason for subject in subjects for reason in subject.broken.values()]
     damaged = [reason for record in manifest.records for reason in damaged_truth(record)]
-    return Inspection(manifest, tuple(people), tuple(broken), tuple(damaged))
+    return Inspection(manifest, tuple(subjects), tuple(broken), tuple(damaged))
 
 
 def told(pair: PairVerdict) -> str:
@@ -167,11 +167,11 @@ def _names(manifest: Manifest) -> list[str]:
         for record in manifest.records
         for kind, path in (*record.images.items(), *((_TRUTH[name], path) for name, path in record.truth.items()))
     ]
-    people = sorted((record.subject for record in manifest.records), key=len, reverse=True)
+    subjects = sorted((record.subject for record in manifest.records), key=len, reverse=True)
     unused = [
         (
             "not used, 4-D" if is_series(path) else "not used",
-            next((path.name.replace(name, "PERSON") for name in people if name in path.name), path.name),
+            next((path.name.replace(name, "PERSON") for name in subjects if name in path.name), path.name),
         )
         for path in manifest.ignored
     ]

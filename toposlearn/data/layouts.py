@@ -66,23 +66,23 @@ def _scans(*folders: Path) -> list[Path]:
 
 
 def _bids(root: Path) -> tuple[str, list[Record], list[Path]] | None:
-    people = [folder for folder in _folders(root) if folder.name.startswith("sub-")]
-    anat = {person: sorted([*person.glob("anat"), *person.glob("ses-*/anat")])[:1] for person in people}
+    subjects = [folder for folder in _folders(root) if folder.name.startswith("sub-")]
+    anat = {subject: sorted([*subject.glob("anat"), *subject.glob("ses-*/anat")])[:1] for subject in subjects}
     if not any(anat.values()):
         return None
-    dwi = {person: [path.with_name("dwi") for path in places] for person, places in anat.items()}
+    dwi = {subject: [path.with_name("dwi") for path in places] for subject, places in anat.items()}
     scans = {
-        person: _scans(*places, *(path for path in dwi[person] if path.is_dir())) for person, places in anat.items()
+        subject: _scans(*places, *(path for path in dwi[subject] if path.is_dir())) for subject, places in anat.items()
     }
-    records = [_bids_record(root, person.name, files) for person, files in scans.items()]
+    records = [_bids_record(root, subject.name, files) for subject, files in scans.items()]
     return BIDS, records, [path for files in scans.values() for path in files]
 
 
-def _bids_record(root: Path, person: str, scans: Iterable[Path]) -> Record:
-    truth = root / TRUTH / person / "anat"
-    known = [truth / f"{person}_{ending}.nii.gz" for ending in _TRUTH]
+def _bids_record(root: Path, subject: str, scans: Iterable[Path]) -> Record:
+    truth = root / TRUTH / subject / "anat"
+    known = [truth / f"{subject}_{ending}.nii.gz" for ending in _TRUTH]
     labels, lesion, to_template = (path if path.exists() else None for path in known)
-    return Record(person, _images(person, scans), labels, lesion, to_template)
+    return Record(subject, _images(subject, scans), labels, lesion, to_template)
 
 
 def _plain(root: Path) -> tuple[str, list[Record], list[Path]]:
@@ -96,8 +96,8 @@ def _plain(root: Path) -> tuple[str, list[Record], list[Path]]:
         return FLAT, _flat_records(loose), loose
     layout, labels = _brats(folders)
     first = {_SCAN.sub(r"\1", folder.name) if labels else folder.name: folder for folder in reversed(folders)}
-    people = sorted(first.values())
-    return layout, [_folder_record(folder, labels) for folder in people], _scans(*folders)
+    subjects = sorted(first.values())
+    return layout, [_folder_record(folder, labels) for folder in subjects], _scans(*folders)
 
 
 def _brats(folders: Iterable[Path]) -> tuple[str, str | None]:
@@ -118,21 +118,21 @@ def _folder_record(folder: Path, labels: str | None) -> Record:
 
 def _flat_records(scans: Iterable[Path]) -> list[Record]:
     named = {path: _modality("", path) for path in scans}
-    people: dict[str, list[Path]] = {}
+    subjects: dict[str, list[Path]] = {}
     for path, name in named.items():
         if name is not None and name not in DIFFUSION:
-            people.setdefault(person_in(path), []).append(path)
+            subjects.setdefault(person_in(path), []).append(path)
     for path, name in named.items():
         if name in DIFFUSION:  # of somebody who is known: such files are often named by other rules
-            people.get(person_in(path, required=False), []).append(path)
-    return [Record(name, _images("", files)) for name, files in people.items()]
+            subjects.get(person_in(path, required=False), []).append(path)
+    return [Record(name, _images("", files)) for name, files in subjects.items()]
 
 
-def _images(person: str, scans: Iterable[Path]) -> dict[str, Path]:
+def _images(subject: str, scans: Iterable[Path]) -> dict[str, Path]:
     images: dict[str, Path] = {}
     several: set[str] = set()
     for path in scans:
-        name = _modality(person, path)
+        name = _modality(subject, path)
         if name in DIFFUSION and is_series(path):
             continue
         if name in images and name in DIFFUSION:
@@ -152,11 +152,11 @@ def is_series(path: Path) -> bool:
         return False  # the quality gate will say what is wrong
 
 
-def _modality(person: str, path: Path) -> str | None:
+def _modality(subject: str, path: Path) -> str | None:
     """By BIDS, or by the words of the name without the person's own (who may be called PD-01)."""
     if path.parent.name == "dwi" and modality_of(path.name):
         return _BIDS_DWI.get(stem(path.name).rpartition("_")[2])
-    return modality_of(path.name) or modality_in(path, stem(path.name).removeprefix(person))
+    return modality_of(path.name) or modality_in(path, stem(path.name).removeprefix(subject))
 
 
 def _nothing_in(root: Path) -> str:

@@ -122,7 +122,7 @@ def origin_of(root: Path) -> str:
     return f"{name}; licence: {licence}"
 
 
-def split_people(
+def split_subjects(
     manifest: Manifest, *, test_fraction: float = 0.25, seed: int = 0, least: int = 1
 ) -> tuple[Manifest, Manifest]:
     """Train and test people, drawn once by `seed`; nobody is in both.

@@ -59,18 +59,18 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def __init__(self, cache: Cache, config: TacoConfig, process: int = 0) -> None:
         if len(config.volume.modalities) < 2:
             raise ValueError("volume.modalities must name at least two modalities to form pairs")
-        loss, people = config.loss, [cache[index] for index in range(len(cache))]
-        if loss.matcher == "oracle" and any(person.to_template is None for person in people):
+        loss, subjects = config.loss, [cache[index] for index in range(len(cache))]
+        if loss.matcher == "oracle" and any(subject.to_template is None for subject in subjects):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         across = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
         self.least = INTER if across or loss.weight_intra == 0 else INTRA
-        self.people = [person for person in people if person.pairs is None or _any_pair(person.pairs, self.least)]
-        if len(self.people) < config.train.subjects_per_step:
+        self.subjects = [subject for subject in subjects if subject.pairs is None or _any_pair(subject.pairs, self.least)]
+        if len(self.subjects) < config.train.subjects_per_step:
             raise ValueError(
-                f"{len(self.people)} people to train on, but train.subjects_per_step is "
+                f"{len(self.subjects)} people to train on, but train.subjects_per_step is "
                 f"{config.train.subjects_per_step}"
             )
-        self.all_registered = all(person.registered for person in self.people)
+        self.all_registered = all(subject.registered for subject in self.subjects)
         self.config, self.process = config, process
 
     def __len__(self) -> int:
@@ -78,23 +78,23 @@ class PairDataset(Dataset[dict[str, Tensor]]):
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         generator = step_generator(self.config.train.seed, step, self.process)
-        chosen = torch.randperm(len(self.people), generator=generator)[: self.config.train.subjects_per_step]
-        people = [self.people[index] for index in chosen.tolist()]
-        pairs = torch.stack([self._pair(person, generator) for person in people])
+        chosen = torch.randperm(len(self.subjects), generator=generator)[: self.config.train.subjects_per_step]
+        subjects = [self.subjects[index] for index in chosen.tolist()]
+        pairs = torch.stack([self._pair(subject, generator) for subject in subjects])
         return (
-            self._truth(people)
-            | self._registered(people, pairs)
+            self._truth(subjects)
+            | self._registered(subjects, pairs)
             | {
-                "volumes": torch.stack([p.volumes[pair] for p, pair in zip(people, pairs, strict=True)]),
+                "volumes": torch.stack([p.volumes[pair] for p, pair in zip(subjects, pairs, strict=True)]),
                 "foreground": torch.stack(
                     [
                         torch.stack([p.foreground_of(m) for m in pair])
-                        for p, pair in zip(people, pairs.tolist(), strict=True)
+                        for p, pair in zip(subjects, pairs.tolist(), strict=True)
                     ]
                 ),
                 "subjects": chosen,
                 "modalities": pairs,
-                "poses": self._poses(len(people), generator),
+                "poses": self._poses(len(subjects), generator),
                 "motions": torch.stack(
                     [
                         torch.stack([self._motion(index, modality) for modality in pair])
@@ -104,25 +104,25 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             }
         )
 
-    def _pair(self, person: Prepared, generator: torch.Generator) -> Tensor:
+    def _pair(self, subject: Prepared, generator: torch.Generator) -> Tensor:
         """Two modalities (2,), drawn until they may be compared."""
         while True:
             pair = torch.randperm(len(self.config.volume.modalities), generator=generator)[:2]
-            if person.may(int(pair[0]), int(pair[1]), self.least):
+            if subject.may(int(pair[0]), int(pair[1]), self.least):
                 return pair
 
-    def _registered(self, people: Sequence[Prepared], pairs: Tensor) -> dict[str, Tensor]:
+    def _registered(self, subjects: Sequence[Prepared], pairs: Tensor) -> dict[str, Tensor]:
         """Whose pair is registered (B,): only in a data set in which that is not everybody's."""
         if self.all_registered:
             return {}
-        told = [person.may(a, b, INTRA) for person, (a, b) in zip(people, pairs.tolist(), strict=True)]
+        told = [subject.may(a, b, INTRA) for subject, (a, b) in zip(subjects, pairs.tolist(), strict=True)]
         return {"registered": torch.tensor(told)}
 
-    def _truth(self, people: Sequence[Prepared]) -> dict[str, Tensor]:
+    def _truth(self, subjects: Sequence[Prepared]) -> dict[str, Tensor]:
         """Template mm (B, 3, D, H, W), only for a loss that asks for it: no other may see it."""
         if self.config.loss.matcher != "oracle":
             return {}
-        return {"to_template": torch.stack([person.to_template for person in people if person.to_template is not None])}
+        return {"to_template": torch.stack([subject.to_template for subject in subjects if subject.to_template is not None])}
 
     def _motion(self, index: int, modality: int) -> Tensor:
         """How far (3, 4) a person's modality lies from where it is said to lie: the identity unless studied."""

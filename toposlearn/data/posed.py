@@ -17,7 +17,7 @@ from torch.nn import functional as F
 from toposlearn.config import TacoConfig
 from toposlearn.data.cache import Cache, prepare
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import config_for, split_people
+from toposlearn.data.manifest import config_for, split_subjects
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
 from toposlearn.data.prepared import Prepared
@@ -28,7 +28,7 @@ POSE_STREAM = 77  # keeps poses for measurement apart from those of training
 
 
 @dataclass(frozen=True, eq=False)
-class PosedPeople:
+class PosedSubjects:
     """S people on the network's grid, posed.
 
     Attributes:
@@ -73,7 +73,7 @@ class PosedPeople:
         """(S, N, 3): `places` of token centers."""
         return F.avg_pool3d(self.places, stride).flatten(2).mT
 
-    def take(self, index: Sequence[int]) -> PosedPeople:
+    def take(self, index: Sequence[int]) -> PosedSubjects:
         """Some of the people, in this order."""
 
         def rows(tensor: Tensor | None) -> Tensor | None:
@@ -122,7 +122,7 @@ class PosedPeople:
         return blocks.flatten(4).mode(dim=-1).values.flatten(1).long()
 
 
-def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedPeople:
+def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedSubjects:
     """Every person of a cache in one pose of their own, drawn by `seed`; upright when `posed` is False.
 
     Who lacks a modality, or has one that lies elsewhere, is left out: no truth is known of their places.
@@ -138,51 +138,51 @@ def pose_people(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool 
             raise ValueError(f"nobody in {cache.manifest.root} has every modality, registered, to measure on: {reason}")
         left_out = len(everybody) - len(cache)
         tell([f"{left_out} of {len(everybody)} people are left out of what is measured, such as {reason}"])
-    people = [cache[index] for index in range(len(cache))]
-    poses = [_pose(index, config, seed) for index in range(len(people))]
-    moved = [_move(person, pose if posed else None, config) for person, pose in zip(people, poses, strict=True)]
+    subjects = [cache[index] for index in range(len(cache))]
+    poses = [_pose(index, config, seed) for index in range(len(subjects))]
+    moved = [_move(subject, pose if posed else None, config) for subject, pose in zip(subjects, poses, strict=True)]
     stacked = {name: _stack([fields[name] for fields in moved]) for name in moved[0]}
-    names = tuple(person.subject for person in people)
-    info = tuple(person.info or {} for person in people)
-    return PosedPeople(names, config.volume.modalities, config.volume.spacing, **stacked, info=info)  # type: ignore[arg-type]
+    names = tuple(subject.subject for subject in subjects)
+    info = tuple(subject.info or {} for subject in subjects)
+    return PosedSubjects(names, config.volume.modalities, config.volume.spacing, **stacked, info=info)  # type: ignore[arg-type]
 
 
-def load_posed(root: str | Path, config: TacoConfig, people: int, *, seed: int = 0) -> PosedPeople:
-    """Up to `people` held-out people of a data folder, posed, in modalities that everyone has (`config_for`).
+def load_posed(root: str | Path, config: TacoConfig, subjects: int, *, seed: int = 0) -> PosedSubjects:
+    """Up to `subjects` held-out people of a data folder, posed, in modalities that everyone has (`config_for`).
 
     Raises:
         ValueError: fewer than two held-out people, or than two modalities that everyone has, or nobody who has all.
     """
     manifest = read_manifest(root)
     config = config_for(config, manifest)
-    _, held_out = split_people(manifest, test_fraction=config.train.test_fraction, least=2)
-    subjects = [record.subject for record in held_out.records]
-    cache = prepare(held_out.select(subjects[:people]), config.volume, progress=False)
-    if len(cache.registered()) < min(people, len(held_out)):  # others stand in
+    _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, least=2)
+    names = [record.subject for record in held_out.records]
+    cache = prepare(held_out.select(names[:subjects]), config.volume, progress=False)
+    if len(cache.registered()) < min(subjects, len(held_out)):  # others stand in
         cache = prepare(held_out, config.volume, progress=False, report=False)
         whole = [record.subject for record in cache.registered().manifest.records]
-        cache = cache.of(held_out.select(whole[:people]))
-    return pose_people(cache, config, seed=seed)
+        cache = cache.of(held_out.select(whole[:subjects]))
+    return pose_subjects(cache, config, seed=seed)
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:
     return draw_poses(1, config.augment, step_generator(seed, index, POSE_STREAM))
 
 
-def _move(person: Prepared, pose: Tensor | None, config: TacoConfig) -> dict[str, Tensor | None]:
+def _move(subject: Prepared, pose: Tensor | None, config: TacoConfig) -> dict[str, Tensor | None]:
     def moved(tensor: Tensor | None, nearest: bool, border: bool) -> Tensor | None:
         if tensor is None or pose is None:
             return tensor
         return apply_pose(tensor[None].float(), pose, config.volume.spacing, nearest=nearest, border=border)[0]
 
-    foreground = moved(person.foreground[None], True, False)
+    foreground = moved(subject.foreground[None], True, False)
     assert foreground is not None
-    labels = None if person.labels is None else moved(person.labels[None], True, False)
-    lesion = None if person.lesion is None else moved(person.lesion[None], True, False)
+    labels = None if subject.labels is None else moved(subject.labels[None], True, False)
+    lesion = None if subject.lesion is None else moved(subject.lesion[None], True, False)
     return {
-        "volumes": moved(person.volumes, False, False),
+        "volumes": moved(subject.volumes, False, False),
         "foreground": foreground > 0.5,
-        "to_template": moved(person.to_template, False, True),
+        "to_template": moved(subject.to_template, False, True),
         "labels": None if labels is None else labels.to(torch.int16),
         "lesion": None if lesion is None else lesion > 0.5,
     }

@@ -65,7 +65,7 @@ def pair_table(verdict: PersonVerdict, modalities: Sequence[str]) -> Tensor:
     return table
 
 
-def person_tensors(record: Record, verdict: PersonVerdict, config: VolumeConfig) -> dict[str, Tensor]:
+def subject_tensors(record: Record, verdict: PersonVerdict, config: VolumeConfig) -> dict[str, Tensor]:
     """What `Prepared` holds, on disk: the images of a group are resampled to its first one's grid, its head centered.
 
     A group are modalities that hang together by being registered. The truth goes with the first group.

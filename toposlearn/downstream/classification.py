@@ -20,8 +20,9 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from toposlearn.data import PosedPeople
-from toposlearn.intervals import DRAWS, LEVEL, Floats, bootstrap_groups
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects
+from toposlearn.intervals import DRAWS, LEVEL, bootstrap_groups
 
 FEWEST_FOR_AUC = 16  # people a class
 PENALTY = 0.1  # C of the logistic regression: few people, many features
@@ -31,15 +32,15 @@ BINS = 16  # of the intensity histogram
 Features = NDArray[np.float64]  # (S, F)
 
 
-def diagnoses(people: PosedPeople, positive: str = "atrophy") -> NDArray[np.int64]:
+def diagnoses(subjects: PosedSubjects, positive: str = "atrophy") -> NDArray[np.int64]:
     """1 for people with the diagnosis, else 0 (S,).
 
     Raises:
         ValueError: the data set tells no diagnosis, or all people have the same.
     """
-    if not people.info or any("diagnosis" not in row for row in people.info):
+    if not subjects.info or any("diagnosis" not in row for row in subjects.info):
         raise ValueError("participants.tsv has no column diagnosis: classification cannot be judged")
-    labels = np.array([int(row["diagnosis"] == positive) for row in people.info])
+    labels = np.array([int(row["diagnosis"] == positive) for row in subjects.info])
     if len(np.unique(labels)) < 2:
         raise ValueError(f"all {len(labels)} people have the same diagnosis: two classes are needed")
     return labels
@@ -64,12 +65,12 @@ def knn_classifier() -> Pipeline:
     return make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBORS, metric="cosine"))
 
 
-def scores_of(classifier: Pipeline, features: Features) -> Floats:
+def scores_of(classifier: Pipeline, features: Features) -> Float64s:
     """Probability (S,) of the diagnosis."""
     return np.asarray(classifier.predict_proba(features)[:, 1])
 
 
-def cross_validated(features: Features, labels: NDArray[np.int64], *, folds: int = 8, seed: int = 0) -> Floats:
+def cross_validated(features: Features, labels: NDArray[np.int64], *, folds: int = 8, seed: int = 0) -> Float64s:
     """Probability (S,) of the diagnosis for each person, from a classifier that has not seen this person."""
     cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
     found = cross_val_predict(linear_classifier(), features, labels, cv=cut, method="predict_proba")
@@ -77,10 +78,10 @@ def cross_validated(features: Features, labels: NDArray[np.int64], *, folds: int
 
 
 def bootstrap_auc(
-    scores: Floats,
+    scores: Float64s,
     labels: NDArray[np.int64],
     *,
-    minus: Floats | None = None,
+    minus: Float64s | None = None,
     draws: int = DRAWS,
     seed: int = 0,
     level: float = LEVEL,
@@ -99,7 +100,7 @@ def bootstrap_auc(
     return bootstrap_groups(_won(scores, labels), minus=other, draws=draws, seed=seed, level=level)
 
 
-def _won(scores: Floats, labels: NDArray[np.int64]) -> Floats:
+def _won(scores: Float64s, labels: NDArray[np.int64]) -> Float64s:
     """Whether the positive of a pair scores higher, a tie is half; the mean over them is the AUC (Mann & Whitney).
 
     Args:
@@ -114,7 +115,7 @@ def _won(scores: Floats, labels: NDArray[np.int64]) -> Floats:
     return np.asarray(won.mean(axis=1) if won.ndim == 4 else won)
 
 
-def mean_auc(scores: Floats, labels: NDArray[np.int64]) -> float:
+def mean_auc(scores: Float64s, labels: NDArray[np.int64]) -> float:
     """Area under the receiver operating characteristic of scores (..., S), mean over the leading axes.
 
     Raises:
@@ -127,9 +128,9 @@ def mean_auc(scores: Floats, labels: NDArray[np.int64]) -> float:
     return float(np.mean([roc_auc_score(labels, row) for row in rows]))
 
 
-def age_sex_site(people: PosedPeople) -> Features:
+def age_sex_site(subjects: PosedSubjects) -> Features:
     """Age, and sex and site as 0 or 1: (S, F)."""
-    table = pd.DataFrame(list(people.info))
+    table = pd.DataFrame(list(subjects.info))
     parts = [pd.get_dummies(table[name], dtype=float) for name in ("sex", "site") if name in table]
     if "age" in table:
         parts.append(table[["age"]].astype(float))
@@ -138,31 +139,33 @@ def age_sex_site(people: PosedPeople) -> Features:
     return np.asarray(pd.concat(parts, axis=1).to_numpy(dtype=float))
 
 
-def brain_size(people: PosedPeople) -> Features:
+def brain_size(subjects: PosedSubjects) -> Features:
     """Foreground volume in ml: (S, 1)."""
-    voxels = people.foreground.flatten(1).sum(dim=1, keepdim=True).double().numpy()
-    return np.asarray(voxels * people.spacing**3 / 1000)
+    voxels = subjects.foreground.flatten(1).sum(dim=1, keepdim=True).double().numpy()
+    return np.asarray(voxels * subjects.spacing**3 / 1000)
 
 
-def intensity_histogram(people: PosedPeople) -> Features:
+def intensity_histogram(subjects: PosedSubjects) -> Features:
     """Square roots of the shares of foreground voxels in each of `BINS` bins, every modality: (S, M * BINS)."""
     rows = []
-    for volumes, foreground in zip(people.volumes, people.foreground[:, 0], strict=True):
+    for volumes, foreground in zip(subjects.volumes, subjects.foreground[:, 0], strict=True):
         counts = [np.histogram(volume[foreground].numpy(), BINS, (0.0, 1.0))[0] for volume in volumes]
         rows.append(np.sqrt(np.concatenate(counts) / max(int(foreground.sum()), 1)))
     return np.array(rows)
 
 
-def region_volumes(people: PosedPeople) -> Features:
+def region_volumes(subjects: PosedSubjects) -> Features:
     """Logarithm of the true share of each structure in the brain: (S, structures). What the diagnosis is made of."""
-    if people.labels is None:
+    if subjects.labels is None:
         raise ValueError("this data set has no structure labels: region volumes are not known")
-    counts = np.array([np.bincount(one.flatten().numpy(), minlength=205)[1:205] for one in people.labels.long()], float)
+    counts = np.array(
+        [np.bincount(one.flatten().numpy(), minlength=205)[1:205] for one in subjects.labels.long()], float
+    )
     shares = counts / counts.sum(axis=1, keepdims=True)
     return np.asarray(np.log(shares + 1e-5))
 
 
-CONFOUNDERS: dict[str, Callable[[PosedPeople], Features]] = {
+CONFOUNDERS: dict[str, Callable[[PosedSubjects], Features]] = {
     "age-sex-site": age_sex_site,
     "brain-size": brain_size,
     "histogram": intensity_histogram,

@@ -17,7 +17,7 @@ from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
 from tqdm import tqdm
 
-from toposlearn.data import PosedPeople
+from toposlearn.data import PosedSubjects
 from toposlearn.data.pairs import step_generator
 from toposlearn.downstream.segmentation import class_index, draw_voxels, grid_of, read_at
 from toposlearn.models import Taco
@@ -28,7 +28,7 @@ from toposlearn.reproducibility import set_seed
 class FinetuneConfig:
     """Settings of fine-tuning."""
 
-    people: int = 8  # labeled people
+    subjects: int = 8  # labeled people
     poses: int = 4  # of each
     steps: int = 200
     people_per_step: int = 2
@@ -54,7 +54,7 @@ class Finetuned:
 
 def finetune(
     model: Taco,
-    poses: Sequence[PosedPeople],
+    poses: Sequence[PosedSubjects],
     classes: Tensor,
     config: FinetuneConfig | None = None,
     *,
@@ -81,9 +81,9 @@ def finetune(
     losses = []
     for step in tqdm(range(config.steps), desc="fine-tuning", unit="step", disable=not progress):
         generator = step_generator(config.seed, step, 0)
-        people = poses[int(torch.randint(len(poses), (1,), generator=generator))]
-        batch = people.take(
-            torch.randperm(len(people.subjects), generator=generator)[: config.people_per_step].tolist()
+        subjects = poses[int(torch.randint(len(poses), (1,), generator=generator))]
+        batch = subjects.take(
+            torch.randperm(len(subjects.subjects), generator=generator)[: config.people_per_step].tolist()
         )
         voxels = draw_voxels(batch, config.voxels, generator)
         assert voxels.labels is not None
@@ -100,13 +100,13 @@ def finetune(
     return Finetuned(model.eval(), head.eval(), tuple(torch.stack(losses).tolist()))
 
 
-def _tokens_of_a_subset(model: Taco, people: PosedPeople, stride: int, generator: torch.Generator) -> Tensor:
+def _tokens_of_a_subset(model: Taco, subjects: PosedSubjects, stride: int, generator: torch.Generator) -> Tensor:
     """Tokens (B, N, F) averaged over one or two modalities drawn for the whole batch.
 
     Two stand for every larger subset: a mean of more costs more and teaches the head nothing new.
     """
-    count = min(int(torch.randint(1, 3, (1,), generator=generator)), len(people.modalities))
-    present = torch.randperm(len(people.modalities), generator=generator)[:count]
-    volumes = people.volumes[:, present]  # (B, m, D, H, W)
+    count = min(int(torch.randint(1, 3, (1,), generator=generator)), len(subjects.modalities))
+    present = torch.randperm(len(subjects.modalities), generator=generator)[:count]
+    volumes = subjects.volumes[:, present]  # (B, m, D, H, W)
     tokens: Tensor = model(volumes.flatten(0, 1)[:, None], reconstruct=False).tokens[stride]
     return tokens.reshape(len(volumes), count, *tokens.shape[1:]).mean(dim=1)

@@ -12,7 +12,7 @@ from itertools import combinations
 import torch
 from torch import Tensor
 
-from toposlearn.data import PosedPeople
+from toposlearn.data import PosedSubjects
 from toposlearn.models import Taco
 from toposlearn.pretrain.scorecard import encode
 
@@ -30,9 +30,9 @@ def subset_name(subset: Sequence[str]) -> str:
     return "+".join(subset)
 
 
-def encode_modalities(model: Taco, people: PosedPeople, stride: int) -> Tensor:
+def encode_modalities(model: Taco, subjects: PosedSubjects, stride: int) -> Tensor:
     """Tokens (S, M, N, F) of every person in every modality, in the order of `people.modalities`."""
-    return torch.stack([encode(model, people, modality)[stride] for modality in people.modalities], dim=1)
+    return torch.stack([encode(model, subjects, modality)[stride] for modality in subjects.modalities], dim=1)
 
 
 def fuse(tokens: Tensor, modalities: Sequence[str], present: Sequence[str]) -> Tensor:

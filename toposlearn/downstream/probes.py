@@ -13,7 +13,7 @@ from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 
-from toposlearn.intervals import Floats
+from toposlearn.arrays import Float64s
 
 RIDGE = 10.0  # strength of the penalty on standardized features
 FEWEST = 30  # training tokens a structure needs to be probed
@@ -40,9 +40,9 @@ def fit_probe(tokens: Tensor, labels: Tensor, mask: Tensor) -> Pipeline:
     return probe.fit(features[kept], targets[kept])
 
 
-def probe_dice(probe: Pipeline, tokens: Tensor, labels: Tensor, mask: Tensor) -> Floats:
+def probe_dice(probe: Pipeline, tokens: Tensor, labels: Tensor, mask: Tensor) -> Float64s:
     """Mean Dice over the structures that the probe knows, for each person (S,)."""
-    return np.array([_dice(probe, *person) for person in zip(tokens, labels, mask, strict=True)])
+    return np.array([_dice(probe, *subject) for subject in zip(tokens, labels, mask, strict=True)])
 
 
 def _dice(probe: Pipeline, tokens: Tensor, labels: Tensor, mask: Tensor) -> float:

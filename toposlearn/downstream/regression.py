@@ -9,12 +9,12 @@ from sklearn.model_selection import KFold, cross_val_predict
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from toposlearn.intervals import Floats
+from toposlearn.arrays import Float64s
 
 PENALTIES = np.logspace(0, 5, 11)  # of the ridge regression, one is chosen within the people it is fitted to
 
 
-def cross_validated_r2(features: Floats, values: Floats, *, folds: int = 8, seed: int = 0) -> float:
+def cross_validated_r2(features: Float64s, values: Float64s, *, folds: int = 8, seed: int = 0) -> float:
     """R² of numbers (S,) that a ridge regression reads from the features (S, F) of people it was not fitted to.
 
     Returns:

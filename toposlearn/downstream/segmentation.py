@@ -15,9 +15,9 @@ from monai.metrics.meandice import compute_dice
 from torch import Tensor
 from torch.nn import functional as F
 
-from toposlearn.data import PosedPeople
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects
 from toposlearn.downstream.readers import Reader
-from toposlearn.intervals import Floats
 
 FIT_VOXELS, JUDGED_VOXELS = 1000, 20_000  # of each person; a head has about 75 000 at 3 mm
 THRESHOLDS = np.linspace(-4.0, 6.0, 21)  # log odds of a lesion, tried on training people
@@ -38,33 +38,33 @@ class Voxels:
     lesion: Tensor | None
 
 
-def draw_voxels(people: PosedPeople, count: int, generator: torch.Generator) -> Voxels:
+def draw_voxels(subjects: PosedSubjects, count: int, generator: torch.Generator) -> Voxels:
     """`count` foreground voxels of each person, with replacement."""
-    size = torch.tensor(people.foreground.shape[2:])
-    inside = [one.flatten().nonzero()[:, 0] for one in people.foreground[:, 0]]
+    size = torch.tensor(subjects.foreground.shape[2:])
+    inside = [one.flatten().nonzero()[:, 0] for one in subjects.foreground[:, 0]]
     flat = torch.stack([part[torch.randint(len(part), (count,), generator=generator)] for part in inside])
     index = torch.stack(torch.unravel_index(flat, tuple(size.tolist())), dim=-1)
 
     def at(volumes: Tensor | None) -> Tensor | None:
         return None if volumes is None else volumes.flatten(1).gather(1, flat).long()
 
-    return Voxels((2 * index + 1) / size - 1, at(people.labels), at(people.lesion))
+    return Voxels((2 * index + 1) / size - 1, at(subjects.labels), at(subjects.lesion))
 
 
-def judged_voxels(people: PosedPeople) -> Voxels:
+def judged_voxels(subjects: PosedSubjects) -> Voxels:
     """The voxels at which these people are judged, always the same."""
-    return draw_voxels(people, JUDGED_VOXELS, torch.Generator().manual_seed(0))
+    return draw_voxels(subjects, JUDGED_VOXELS, torch.Generator().manual_seed(0))
 
 
-def structure_classes(people: PosedPeople) -> Tensor:
+def structure_classes(subjects: PosedSubjects) -> Tensor:
     """The labels (C,) that occur in these people, 0 (no structure) first.
 
     Raises:
         ValueError: the data set has no labels.
     """
-    if people.labels is None:
+    if subjects.labels is None:
         raise ValueError("this data set has no structure labels (_dseg.nii.gz): structures cannot be judged")
-    found = torch.unique(people.labels).long()
+    found = torch.unique(subjects.labels).long()
     return torch.cat([torch.zeros(1, dtype=torch.long), found[found > 0]])
 
 
@@ -81,9 +81,9 @@ def read_at(maps: Tensor, points: Tensor, grid: tuple[int, int, int]) -> Tensor:
     return F.grid_sample(volumes, where, padding_mode="border", align_corners=False)[:, :, :, 0, 0].mT
 
 
-def grid_of(people: PosedPeople, stride: int) -> tuple[int, int, int]:
+def grid_of(subjects: PosedSubjects, stride: int) -> tuple[int, int, int]:
     """Tokens along each axis."""
-    first, second, third = people.foreground.shape[2:]
+    first, second, third = subjects.foreground.shape[2:]
     return first // stride, second // stride, third // stride
 
 
@@ -96,11 +96,11 @@ def token_shares(index: Tensor, classes: int, stride: int) -> Tensor:
     return torch.stack(parts)
 
 
-def voxel_scores(reader: Reader, tokens: Tensor, people: PosedPeople, voxels: Voxels, stride: int) -> list[Tensor]:
+def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels: Voxels, stride: int) -> list[Tensor]:
     """Scores (V, C) of each person's voxels, from tokens (S, N, F). Tokens far from the head are not read."""
-    touched = F.max_pool3d(people.foreground.float(), stride)
+    touched = F.max_pool3d(subjects.foreground.float(), stride)
     near = F.max_pool3d(touched, 3, 1, padding=1).flatten(1) > 0
-    grid, scores = grid_of(people, stride), []
+    grid, scores = grid_of(subjects, stride), []
     for part, counted, points in zip(tokens, near, voxels.points, strict=True):
         read = reader(part[counted])
         maps = read.new_zeros(len(part), read.shape[1])
@@ -110,27 +110,27 @@ def voxel_scores(reader: Reader, tokens: Tensor, people: PosedPeople, voxels: Vo
 
 
 def label_volume(
-    reader: Reader, tokens: Tensor, people: PosedPeople, person: int, classes: Tensor, stride: int
+    reader: Reader, tokens: Tensor, subjects: PosedSubjects, subject: int, classes: Tensor, stride: int
 ) -> Tensor:
     """The labels (D, H, W) that a reader gives every foreground voxel of one person, to look at.
 
     Args:
         reader: scores of tokens.
         tokens: (S, N, F).
-        people: the same S people.
-        person: which of them.
+        subjects: the same S people.
+        subject: which of them.
         classes: labels (C,) that the reader was fitted to.
         stride: voxels a token.
     """
-    foreground = people.foreground[person, 0]
+    foreground = subjects.foreground[subject, 0]
     points = (2 * foreground.nonzero() + 1) / torch.tensor(foreground.shape) - 1
-    scores = read_at(reader(tokens[person])[None], points[None], grid_of(people, stride))[0]
+    scores = read_at(reader(tokens[subject])[None], points[None], grid_of(subjects, stride))[0]
     labels = torch.zeros(foreground.shape, dtype=torch.long)
     labels[foreground] = classes[scores.argmax(dim=1)]
     return labels
 
 
-def structure_dice(scores: list[Tensor], voxels: Voxels, classes: Tensor) -> Floats:
+def structure_dice(scores: list[Tensor], voxels: Voxels, classes: Tensor) -> Float64s:
     """Dice (S, C - 1) of every structure in every person; NaN where a person has none of it."""
     assert voxels.labels is not None
     predicted = torch.stack([one.argmax(dim=1) for one in scores])[:, None]
@@ -144,7 +144,7 @@ def lesion_odds(scores: list[Tensor]) -> Tensor:
     return torch.stack([one[:, 1] - one[:, 0] for one in scores])
 
 
-def lesion_dice(odds: Tensor, voxels: Voxels, threshold: float) -> Floats:
+def lesion_dice(odds: Tensor, voxels: Voxels, threshold: float) -> Float64s:
     """Dice (S,) of voxels whose log odds (S, V) reach the threshold; NaN for people without a lesion."""
     assert voxels.lesion is not None
     dice = compute_dice((odds >= threshold)[:, None].float(), voxels.lesion[:, None].float())

@@ -33,18 +33,18 @@ def leave_one_site_out(manifest: Manifest) -> dict[str, tuple[Manifest, Manifest
     Raises:
         ValueError: participants.tsv tells fewer than two sites.
     """
-    people: dict[str, list[str]] = {}
+    subjects: dict[str, list[str]] = {}
     for record in manifest.records:
         if record.info.get("site", "n/a") not in ("", "n/a"):
-            people.setdefault(record.info["site"], []).append(record.subject)
-    if len(people) < 2:
+            subjects.setdefault(record.info["site"], []).append(record.subject)
+    if len(subjects) < 2:
         raise ValueError(
-            f"{manifest.root}/participants.tsv tells {len(people)} sites: a column site with at least two is needed"
+            f"{manifest.root}/participants.tsv tells {len(subjects)} sites: a column site with at least two is needed"
         )
     return {
         site: (
-            manifest.select([name for other in people if other != site for name in people[other]]),
+            manifest.select([name for other in subjects if other != site for name in subjects[other]]),
             manifest.select(here),
         )
-        for site, here in sorted(people.items())
+        for site, here in sorted(subjects.items())
     }

@@ -42,7 +42,7 @@ def write_inspection(inspection: Inspection, file: Path) -> Path:
         parts += [
             _pair_picture(inspection.manifest.select([name]).records[0], pair) for name, pair in suspicious[:MOST_PAIRS]
         ]
-    parts += ["<h2>Everybody</h2>", f"<p>{CAPTION}</p>", _people(inspection)]
+    parts += ["<h2>Everybody</h2>", f"<p>{CAPTION}</p>", _subjects(inspection)]
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as partial:
         partial.write_text(html_page(inspection.manifest.root.name, "\n".join(parts)))
@@ -55,11 +55,11 @@ CAPTION = (
 )
 
 
-def _people(inspection: Inspection) -> str:
+def _subjects(inspection: Inspection) -> str:
     """A row a person: an image of each modality, and what the gate says."""
     names = inspection.modalities
     rows = ["<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name in names) + "<th>verdict</th></tr>"]
-    for record, verdict in zip(inspection.manifest.records, inspection.people, strict=True):
+    for record, verdict in zip(inspection.manifest.records, inspection.subjects, strict=True):
         images = {name: _load(record, name) for name in names if name in verdict.facts}
         center = _center(images)
         cells = [_thumbnail(images.get(name), center, _why(verdict, name)) for name in names]

@@ -13,9 +13,9 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from toposlearn.data import PosedPeople, apply_pose
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects, apply_pose
 from toposlearn.explore.curves import CONTROLS
-from toposlearn.intervals import Floats
 from toposlearn.models import Taco
 from toposlearn.pretrain import controls, encode, error_matrix
 from toposlearn.topology import correspondence_error, floor_error, match_error, nearest_matches, random_matches
@@ -38,25 +38,25 @@ def places_before(places: Tensor, motion: Tensor) -> Tensor:
     return places @ motion[0, :, :3].T + motion[0, :, 3]
 
 
-def move_people(people: PosedPeople, motion: Tensor) -> PosedPeople:
+def move_subjects(subjects: PosedSubjects, motion: Tensor) -> PosedSubjects:
     """Everybody moved by one motion (1, 3, 4): images, foreground, and the map to the template; labels are dropped."""
-    poses = motion.expand(len(people.subjects), -1, -1)
+    poses = motion.expand(len(subjects.subjects), -1, -1)
 
     def moved(part: Tensor, **how: bool) -> Tensor:
-        return apply_pose(part.float(), poses, people.spacing, **how)
+        return apply_pose(part.float(), poses, subjects.spacing, **how)
 
     return dataclasses.replace(
-        people,
-        volumes=moved(people.volumes),
-        foreground=moved(people.foreground, nearest=True) > 0.5,
-        to_template=None if people.to_template is None else moved(people.to_template, border=True),
+        subjects,
+        volumes=moved(subjects.volumes),
+        foreground=moved(subjects.foreground, nearest=True) > 0.5,
+        to_template=None if subjects.to_template is None else moved(subjects.to_template, border=True),
         labels=None,
         lesion=None,
     )
 
 
 def errors_after_move(
-    networks: Mapping[str, Taco], people: PosedPeople, motion: Tensor, *, pair: tuple[str, str], stride: int
+    networks: Mapping[str, Taco], subjects: PosedSubjects, motion: Tensor, *, pair: tuple[str, str], stride: int
 ) -> dict[str, Tensor]:
     """How far off the best match is when the second volume shows the same head moved: name -> (S,), mm.
 
@@ -65,7 +65,7 @@ def errors_after_move(
 
     Args:
         networks: name -> network.
-        people: as they lie in the first volume.
+        subjects: as they lie in the first volume.
         motion: (1, 3, 4), of the second volume.
         pair: modality of the first and of the second volume.
         stride: token level in voxels.
@@ -73,13 +73,13 @@ def errors_after_move(
     Returns:
         The networks, and ``position``, ``floor`` and ``random`` (see `LABELS`).
     """
-    moved = move_people(people, motion)
-    here = people.token_positions(stride).expand(len(people.subjects), -1, -1)
+    moved = move_subjects(subjects, motion)
+    here = subjects.token_positions(stride).expand(len(subjects.subjects), -1, -1)
     before, target = places_before(here, motion), moved.token_mask(stride)
-    asked = people.token_mask(stride) & target
+    asked = subjects.token_mask(stride) & target
     errors = {
         name: correspondence_error(
-            encode(network, people, pair[0])[stride],
+            encode(network, subjects, pair[0])[stride],
             encode(network, moved, pair[1])[stride],
             here,
             before,
@@ -98,20 +98,20 @@ def errors_after_move(
 
 
 def errors_between_people(
-    networks: Mapping[str, Taco], people: PosedPeople, *, pair: tuple[str, str], stride: int
-) -> dict[str, Floats]:
+    networks: Mapping[str, Taco], subjects: PosedSubjects, *, pair: tuple[str, str], stride: int
+) -> dict[str, Float64s]:
     """Errors (S, S) of the best match of every pair of people, template mm: networks, and all controls of `LABELS`.
 
     Args:
         networks: name -> network.
-        people: with a map to the template.
+        subjects: with a map to the template.
         pair: modality of the first and of the second person.
         stride: token level in voxels.
     """
-    template, mask = people.token_template(stride), people.token_mask(stride)
-    known = controls(people, stride)
-    errors: dict[str, Floats] = {}
+    template, mask = subjects.token_template(stride), subjects.token_mask(stride)
+    known = controls(subjects, stride)
+    errors: dict[str, Float64s] = {}
     for name, network in networks.items():
-        tokens_a, tokens_b = (encode(network, people, modality)[stride] for modality in pair)
+        tokens_a, tokens_b = (encode(network, subjects, modality)[stride] for modality in pair)
         errors[name] = error_matrix(tokens_a, tokens_b, template, mask)
     return errors | {name: getattr(known, name) for name in LABELS}

@@ -13,7 +13,7 @@ from toposlearn.explore.structures import STRUCTURE_COLORS, plot_people
 
 
 def people_browser(
-    people: Mapping[str, LabelMap], structures: Sequence[str] = tuple(STRUCTURE_COLORS), at: int = 6
+    subjects: Mapping[str, LabelMap], structures: Sequence[str] = tuple(STRUCTURE_COLORS), at: int = 6
 ) -> widgets.VBox:
     """Choose the plane and its place in mm. The first picture is drawn in this call, so its errors are the caller's."""
     plane = widgets.Dropdown(options=["coronal", "axial", "sagittal"], description="plane")
@@ -21,7 +21,7 @@ def people_browser(
     picture = widgets.Image(format="png")
 
     def draw(_change: object = None) -> None:
-        figure = plot_people(people, structures, plane.value, place.value)
+        figure = plot_people(subjects, structures, plane.value, place.value)
         buffer = io.BytesIO()
         figure.savefig(buffer, format="png")
         plt.close(figure)

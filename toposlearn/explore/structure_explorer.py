@@ -30,29 +30,31 @@ _PLACES = (("left", "right"), ("back", "front"), ("down", "up"))
 _OTHER = "0.6"  # rows of structures that are neighbors in some people only
 
 
-def plot_structure(people: Mapping[str, LabelMap], chosen: Structure, k: int = 5, person: str | None = None) -> Figure:
+def plot_structure(
+    subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5, subject: str | None = None
+) -> Figure:
     """One structure: slices of one person through it, its neighbors in all people, and on which side they lie.
 
     Args:
-        people: name -> label map; they may have different structures.
+        subjects: name -> label map; they may have different structures.
         chosen: the structure, e.g. ``structure("thalamus", "left")``.
         k: neighbors, at most `MOST`.
-        person: whose slices; the first who has the structure if left out.
+        subject: whose slices; the first who has the structure if left out.
 
     Raises:
         ValueError: `k` out of range, a person who is unknown or lacks the structure, or a structure nobody has.
     """
-    layouts = {name: layout(each) for name, each in people.items()}
-    return draw_structure(people, layouts, surroundings(layouts, chosen, k), person)
+    layouts = {name: layout(each) for name, each in subjects.items()}
+    return draw_structure(subjects, layouts, surroundings(layouts, chosen, k), subject)
 
 
 def draw_structure(
-    people: Mapping[str, LabelMap], layouts: Mapping[str, Layout], found: Surroundings, person: str | None = None
+    subjects: Mapping[str, LabelMap], layouts: Mapping[str, Layout], found: Surroundings, subject: str | None = None
 ) -> Figure:
     """The figure of `plot_structure` for what is already measured."""
-    person = found.people[0] if person is None else person
-    if person not in found.people:
-        raise ValueError(f"person must be one of {', '.join(found.people)} (they have it), got {person!r}")
+    subject = found.subjects[0] if subject is None else subject
+    if subject not in found.subjects:
+        raise ValueError(f"person must be one of {', '.join(found.subjects)} (they have it), got {subject!r}")
     if found.k > MOST:
         raise ValueError(f"k must be at most {MOST} here, one color each, got {found.k}")
     height = 0.36 * len(found.neighbors) + 1.8
@@ -60,14 +62,14 @@ def draw_structure(
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(4.0, height))[:, 0]
     slices = upper.subplots(1, 3, width_ratios=(1.2, 1, 1))
     bars, *sides = lower.subplots(1, 4, sharey=True, width_ratios=(2.6, 1, 1, 1))
-    _draw_slices(slices, people[person], layouts[person], found)
+    _draw_slices(slices, subjects[subject], layouts[subject], found)
     _draw_distances(bars, found)
     for ax, offsets, ends in zip(sides, found.offsets, _ENDS, strict=True):
         _draw_offsets(ax, offsets, ends, float(np.abs(found.offsets).max()) * 1.1)
     _name_rows(bars, found)
     _name_colors(slices[0], found)
     _name_dots(lower)
-    upper.suptitle(f"The {readable(found.chosen)} of {person}", weight="bold")
+    upper.suptitle(f"The {readable(found.chosen)} of {subject}", weight="bold")
     lower.suptitle(_heading(found), weight="bold")
     return figure
 
@@ -101,7 +103,7 @@ def _paler(color: str) -> str:
 def _heading(found: Surroundings) -> str:
     return (
         f"Its {found.k} nearest of {found.shared} structures, "
-        f"in the {len(found.people)} of {found.asked} people who have it"
+        f"in the {len(found.subjects)} of {found.asked} people who have it"
     )
 
 
@@ -133,10 +135,10 @@ def _draw_distances(ax: Axes, found: Surroundings) -> None:
     rows, colors = np.arange(len(found.neighbors)), row_colors(found)
     means = found.distances.mean(axis=0)
     ax.barh(rows, means, color=colors, alpha=0.35, height=0.66)
-    ax.scatter(found.distances, np.tile(rows, (len(found.people), 1)), c=colors * len(found.people), s=12, zorder=3)
+    ax.scatter(found.distances, np.tile(rows, (len(found.subjects), 1)), c=colors * len(found.subjects), s=12, zorder=3)
     right = float(found.distances.max()) * 1.07
     for row, count in enumerate(found.among.sum(axis=0).tolist()):
-        ax.text(right, row, agreement(count, len(found.people)), va="center", size=9)
+        ax.text(right, row, agreement(count, len(found.subjects)), va="center", size=9)
     ax.set_xlim(0, right * 1.45)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("distance of centroids (mm): mean, and each person a dot")

@@ -26,7 +26,7 @@ class Surroundings:
     Attributes:
         chosen: the structure.
         k: how many neighbors count.
-        people: names of the P people who have it.
+        subjects: names of the P people who have it.
         asked: how many people were asked.
         shared: how many other structures all P have; only these are compared.
         neighbors: the `k` nearest on average, nearest first; then up to `MORE` that are so in single people.
@@ -37,7 +37,7 @@ class Surroundings:
 
     chosen: Structure
     k: int
-    people: tuple[str, ...]
+    subjects: tuple[str, ...]
     asked: int
     shared: int
     neighbors: tuple[Structure, ...]
@@ -51,43 +51,43 @@ class Surroundings:
         return self.k / self.shared
 
 
-def compared_structures(people: Mapping[str, Layout], chosen: Structure) -> list[Structure]:
+def compared_structures(subjects: Mapping[str, Layout], chosen: Structure) -> list[Structure]:
     """The other structures that all people who have the chosen one share; nothing if nobody has it."""
-    have = [person for person in people.values() if chosen in person.structures]
+    have = [subject for subject in subjects.values() if chosen in subject.structures]
     parts = have[0].structures if have else ()
-    return [part for part in parts if part != chosen and all(part in person.structures for person in have)]
+    return [part for part in parts if part != chosen and all(part in subject.structures for subject in have)]
 
 
-def surroundings(people: Mapping[str, Layout], chosen: Structure, k: int = 5) -> Surroundings:
+def surroundings(subjects: Mapping[str, Layout], chosen: Structure, k: int = 5) -> Surroundings:
     """Measure what surrounds a structure. People may have different structures: those that all share are compared.
 
     Args:
-        people: name -> layout; gaps are not needed.
+        subjects: name -> layout; gaps are not needed.
         chosen: the structure.
         k: neighbors that count.
 
     Raises:
         ValueError: nobody has the structure, or they share fewer than `k` others.
     """
-    have = {name: person for name, person in people.items() if chosen in person.structures}
+    have = {name: subject for name, subject in subjects.items() if chosen in subject.structures}
     if not have:
         raise ValueError(f"chosen must be a structure that somebody has: nobody has {chosen.full_name}")
     others = compared_structures(have, chosen)
     if not 1 <= k <= len(others):
         raise ValueError(f"k must be between 1 and {len(others)}, the other structures that all people share, got {k}")
-    rows = [[person.index(part) for part in (chosen, *others)] for person in have.values()]
+    rows = [[subject.index(part) for part in (chosen, *others)] for subject in have.values()]
     distances = np.stack(
-        [structure_distances(person)[np.ix_(r, r)] for person, r in zip(have.values(), rows, strict=True)]
+        [structure_distances(subject)[np.ix_(r, r)] for subject, r in zip(have.values(), rows, strict=True)]
     )  # (P, S + 1, S + 1), the chosen one first
     nearest = np.stack([nearest_structures(each, k)[0] - 1 for each in distances])  # (P, K) among the others
     among = (nearest[:, :, None] == np.arange(len(others))).any(axis=1)  # (P, S)
     shown = _shown(distances[:, 0, 1:].mean(axis=0), among, k)
-    offsets = np.stack([_offsets(person, r) for person, r in zip(have.values(), rows, strict=True)], axis=1)
+    offsets = np.stack([_offsets(subject, r) for subject, r in zip(have.values(), rows, strict=True)], axis=1)
     return Surroundings(
         chosen=chosen,
         k=k,
-        people=tuple(have),
-        asked=len(people),
+        subjects=tuple(have),
+        asked=len(subjects),
         shared=len(others),
         neighbors=tuple(others[i] for i in shown.tolist()),
         distances=distances[:, 0, 1:][:, shown],
@@ -103,15 +103,15 @@ def _shown(distances: Array, among: npt.NDArray[np.bool_], k: int) -> npt.NDArra
     return np.array([*order[:k].tolist(), *rest[:MORE]], dtype=np.int64)
 
 
-def _offsets(person: Layout, rows: list[int]) -> Array:
+def _offsets(subject: Layout, rows: list[int]) -> Array:
     """How much further lateral, anterior, superior the others lie than the first of `rows`: (3, S) mm."""
-    return np.stack([relation_margins(person, way)[rows[1:], rows[0]] for way in WAYS])
+    return np.stack([relation_margins(subject, way)[rows[1:], rows[0]] for way in WAYS])
 
 
-def agreement(count: int, people: int) -> str:
+def agreement(count: int, subjects: int) -> str:
     """How many people agree, with the exact 95 % interval of the fraction: ``6 of 6 [.54, 1]``."""
-    ends = ", ".join(_short(end) for end in fraction_interval(count, people))
-    return f"{count} of {people} [{ends}]"
+    ends = ", ".join(_short(end) for end in fraction_interval(count, subjects))
+    return f"{count} of {subjects} [{ends}]"
 
 
 def readable(part: Structure) -> str:
@@ -121,9 +121,9 @@ def readable(part: Structure) -> str:
 
 def describe_surroundings(found: Surroundings) -> str:
     """The neighbors in one sentence each, nearest first."""
-    have = f"{len(found.people)} of {found.asked} people have the {readable(found.chosen)}."
+    have = f"{len(found.subjects)} of {found.asked} people have the {readable(found.chosen)}."
     rows = zip(found.neighbors[: found.k], found.distances.mean(axis=0), found.among.sum(axis=0), strict=False)
-    told = [f"{readable(part)}, {mm:.0f} mm, {agreement(int(n), len(found.people))}" for part, mm, n in rows]
+    told = [f"{readable(part)}, {mm:.0f} mm, {agreement(int(n), len(found.subjects))}" for part, mm, n in rows]
     return f"{have} Its {found.k} nearest: {'; '.join(told)}. By chance {_short(found.chance)}."
 
 

@@ -35,9 +35,9 @@ class StructureExplorer(Quiet):
         box: the widget to show.
     """
 
-    def __init__(self, people: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> None:
-        self.people = people
-        self.layouts = {name: layout(person) for name, person in people.items()}
+    def __init__(self, subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> None:
+        self.subjects = subjects
+        self.layouts = {name: layout(subject) for name, subject in subjects.items()}
         self.known = [part for part in STRUCTURES if compared_structures(self.layouts, part)]
         self.controls = _controls(self.known)
         self.picture, self.words = widgets.Image(format="png"), widgets.HTML()
@@ -91,18 +91,18 @@ class StructureExplorer(Quiet):
         count.max = min(MOST, len(compared_structures(self.layouts, self.chosen)))
         found = surroundings(self.layouts, self.chosen, count.value)
         before = menu.value
-        menu.options = found.people
-        menu.value = before if before in found.people else found.people[0]
+        menu.options = found.subjects
+        menu.value = before if before in found.subjects else found.subjects[0]
         return found
 
     def _show(self, found: Surroundings) -> None:
-        person = self.controls["person"].value
-        figure, buffer = draw_structure(self.people, self.layouts, found, person), io.BytesIO()
+        subject = self.controls["person"].value
+        figure, buffer = draw_structure(self.subjects, self.layouts, found, subject), io.BytesIO()
         figure.savefig(buffer, format="png", dpi=DPI)
         plt.close(figure)
         self.picture.value, self.words.value = buffer.getvalue(), escape(describe_surroundings(found))
         if self.controls["solid"].value:
-            self._show_solid(self.people[person], label_colors(found))
+            self._show_solid(self.subjects[subject], label_colors(found))
         elif self._view is not None:
             self.space.children = ()
             self._view.close()
@@ -116,17 +116,17 @@ class StructureExplorer(Quiet):
         self.space.children = (self._view.widget,)
 
 
-def structure_explorer(people: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> widgets.VBox:
+def structure_explorer(subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> widgets.VBox:
     """Menus for structure, side, K and person over `toposlearn.explore.structure_explorer.plot_structure`.
 
     The head in 3-D is made when it is asked for.
 
     Args:
-        people: name -> label map; they may have different structures.
+        subjects: name -> label map; they may have different structures.
         chosen: the structure at first.
         k: neighbors at first.
     """
-    return StructureExplorer(people, chosen, k).box
+    return StructureExplorer(subjects, chosen, k).box
 
 
 def _controls(known: list[Structure]) -> dict[str, widgets.ValueWidget]:

@@ -67,7 +67,7 @@ def own_slice(
 
 
 def plot_people(
-    people: Mapping[str, LabelMap],
+    subjects: Mapping[str, LabelMap],
     structures: Sequence[str] = ("thalamus", "pallidum", "putamen"),
     plane: Plane = "coronal",
     at: float = 6.0,
@@ -78,7 +78,7 @@ def plot_people(
 
     The dashed line is the mid-sagittal plane. The person's left is on the left (not the radiological view).
     """
-    rows = -(-len(people) // columns)
+    rows = -(-len(subjects) // columns)
     figure, axes = plt.subplots(
         rows,
         columns,
@@ -90,11 +90,11 @@ def plot_people(
     )
     for ax in axes.flat:
         ax.set_visible(False)
-    for ax, (name, label_map) in zip(axes.flat, people.items(), strict=False):
+    for ax, (name, label_map) in zip(axes.flat, subjects.items(), strict=False):
         ax.set_visible(True)
         _draw_slice(ax, slice_colors(label_map, plane, at, extent, structures), plane, extent)
         ax.set_title(name)
-    _label_outer(list(axes.flat)[: len(people)], columns, plane)
+    _label_outer(list(axes.flat)[: len(subjects)], columns, plane)
     handles = [Line2D([], [], marker="s", ls="", color=_color(name), label=name) for name in structures]
     figure.legend(handles=handles, loc="outside lower center", ncols=columns + 1, frameon=False)
     return figure
@@ -141,14 +141,14 @@ def _color(name: str) -> str:
     return STRUCTURE_COLORS.get(name, "#444444")
 
 
-def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Plane = "axial") -> Figure:
+def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame, plane: Plane = "axial") -> Figure:
     """Neighborhood graph of all people at once, structures at their mean centroid, seen along one own axis.
 
     Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
     `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
     """
     across, up = PLANE_AXES[plane]
-    centers = {name: _centers(people, name)[:, [across, up]] for name in shared.index}  # each (people, 2)
+    centers = {name: _centers(subjects, name)[:, [across, up]] for name in shared.index}  # each (people, 2)
     figure, ax = plt.subplots(figsize=(7.8, 6.4), layout="compressed")
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
     for i, j in np.argwhere(np.triu(strength, k=1) > 0).tolist():
@@ -164,16 +164,16 @@ def plot_shared_graph(people: Sequence[Layout], shared: pd.DataFrame, plane: Pla
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]
-    labels = [f"edge in all {len(people)}", "edge in some", *nuclei]
+    labels = [f"edge in all {len(subjects)}", "edge in some", *nuclei]
     ax.margins(x=0.12)  # room for the names
     ax.legend(lines + dots, labels, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
 
 
-def _centers(people: Sequence[Layout], name: str) -> Array:
+def _centers(subjects: Sequence[Layout], name: str) -> Array:
     """Centroid (people, 3) of a structure, in each person's own frame."""
-    rows = [[structure.full_name for structure in person.structures].index(name) for person in people]
-    return np.stack([person.centers[row] for person, row in zip(people, rows, strict=True)])
+    rows = [[structure.full_name for structure in subject.structures].index(name) for subject in subjects]
+    return np.stack([subject.centers[row] for subject, row in zip(subjects, rows, strict=True)])
 
 
 def _draw_node(ax: Axes, name: str, points: Array) -> None:

@@ -15,14 +15,15 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
 from torch import Tensor
 
-from toposlearn.data import PosedPeople
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects
 from toposlearn.explore.curves import color_of
-from toposlearn.explore.match_errors import LABELS, known_motion, move_people, places_before
+from toposlearn.explore.match_errors import LABELS, known_motion, move_subjects, places_before
 from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH, Match, find_match
 from toposlearn.explore.slices import Panel, heat_overlay, plot_panels
 from toposlearn.explore.tokens_rgb import to_voxels
 from toposlearn.explore.widgets import browser
-from toposlearn.intervals import Floats, across_people, bootstrap_people
+from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import metric
@@ -30,7 +31,7 @@ from toposlearn.reproducibility import metric
 _STYLES = {"position": "--", "floor": "-", "random": ":"}
 
 
-def people_metric(values: Tensor | Floats, **known: Any) -> dict[str, Any]:
+def people_metric(values: Tensor | Float64s, **known: Any) -> dict[str, Any]:
     """A metric with its 95 % interval over people.
 
     Args:
@@ -38,8 +39,8 @@ def people_metric(values: Tensor | Floats, **known: Any) -> dict[str, Any]:
         known: `unit`, `null`, `baseline` of `toposlearn.reproducibility.metric`.
     """
     array = np.asarray(values, dtype=float)
-    low, high = bootstrap_people(array[None])
-    value = across_people(array[None]) if array.ndim == 2 else float(array.mean())
+    low, high = bootstrap_subjects(array[None])
+    value = across_subjects(array[None]) if array.ndim == 2 else float(array.mean())
     return metric(value, low=low, high=high, n=len(array), **known)
 
 
@@ -125,19 +126,19 @@ class TokenView:
 
 def follow_token(
     networks: Mapping[str, Taco],
-    person: PosedPeople,
+    subject: PosedSubjects,
     token: int,
     motion: Tensor,
     *,
     pair: tuple[str, str],
     stride: int,
 ) -> tuple[TokenView, TokenView]:
-    """One token of the first person in `person`, looked for in the second modality before and after the motion."""
-    one, here = person.take([0]), person.token_positions(stride)
+    """One token of the first person in `subject`, looked for in the second modality before and after the motion."""
+    one, here = subject.take([0]), subject.token_positions(stride)
     sources = {name: encode(network, one, pair[0])[stride][0] for name, network in networks.items()}
     views = []
     for title, pose in (("before the move", known_motion()), ("after the move", motion)):
-        volume = move_people(one, pose)
+        volume = move_subjects(one, pose)
         mask, before = volume.token_mask(stride)[0], places_before(here, pose)
         matches = {
             name: find_match(
@@ -196,7 +197,7 @@ def _similar(view: TokenView, match: Match, stride: int) -> np.ndarray:
 
 def move_browser(
     networks: Mapping[str, Taco],
-    people: PosedPeople,
+    subjects: PosedSubjects,
     token: int,
     *,
     pair: tuple[str, str],
@@ -209,7 +210,7 @@ def move_browser(
 
     def plot() -> Figure:
         motion = known_motion(slide.value, turn.value)
-        views = follow_token(networks, people, token, motion, pair=pair, stride=stride)
-        return plot_followed(views, stride=stride, spacing=people.spacing, positions=people.token_positions(stride))
+        views = follow_token(networks, subjects, token, motion, pair=pair, stride=stride)
+        return plot_followed(views, stride=stride, spacing=subjects.spacing, positions=subjects.token_positions(stride))
 
     return browser([slide, turn], plot)

@@ -32,13 +32,15 @@ def choose_token(scene: Scene, view: View, which: Literal["best", "worst", "lesi
         return _in_a_lesion(scene, view)
     cost, unit = _cost(scene, view)
     sign, edge = (1, "smallest") if which == "best" else (-1, "largest")
-    token = int((sign * cost).masked_fill(~scene.mask[view.person_a], torch.inf).argmin())
-    return Choice(view, token, f"the {edge} {unit} of {int(scene.mask[view.person_a].sum())} tokens: {cost[token]:.3g}")
+    token = int((sign * cost).masked_fill(~scene.mask[view.subject_a], torch.inf).argmin())
+    return Choice(
+        view, token, f"the {edge} {unit} of {int(scene.mask[view.subject_a].sum())} tokens: {cost[token]:.3g}"
+    )
 
 
 def _cost(scene: Scene, view: View) -> tuple[Tensor, str]:
     """How bad the match of each token of a is (N,), and in which unit."""
-    tokens, a, b = scene.tokens[view.network], view.person_a, view.person_b
+    tokens, a, b = scene.tokens[view.network], view.subject_a, view.subject_b
     first, second = tokens[view.modality_a][a], tokens[view.modality_b][b]
     found = nearest_matches(first[None], second[None], mask_b=scene.mask[b][None])[0]
     if (places := true_places(scene, a, b)) is not None:
@@ -53,11 +55,11 @@ def _in_a_lesion(scene: Scene, view: View) -> Choice:
     if share is None or float(share.max()) < LESION_SHARE:
         worst = choose_token(scene, view, "worst")
         return replace(worst, why=f"no lesion is known in these people, so {worst.why}")
-    person = int((share >= LESION_SHARE).sum(dim=1).argmax())
-    other = view.person_b if view.person_b != person else view.person_a
-    full = (share[person] >= share[person].max() - 1e-6).nonzero()[:, 0]
+    subject = int((share >= LESION_SHARE).sum(dim=1).argmax())
+    other = view.subject_b if view.subject_b != subject else view.subject_a
+    full = (share[subject] >= share[subject].max() - 1e-6).nonzero()[:, 0]
     middle = scene.positions[full].mean(dim=0)  # the one in the middle of those that lie wholly inside
     token = int(full[(scene.positions[full] - middle).norm(dim=1).argmin()])
-    many = int((share[person] >= LESION_SHARE).sum())
-    why = f"{scene.people.subjects[person]} has the largest lesion here: {many} tokens"
-    return Choice(replace(view, person_a=person, person_b=other), token, why)
+    many = int((share[subject] >= LESION_SHARE).sum())
+    why = f"{scene.subjects.subjects[subject]} has the largest lesion here: {many} tokens"
+    return Choice(replace(view, subject_a=subject, subject_b=other), token, why)

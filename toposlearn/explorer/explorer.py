@@ -32,8 +32,8 @@ class View:
     """
 
     network: str
-    person_a: int
-    person_b: int
+    subject_a: int
+    subject_b: int
     modality_a: str
     modality_b: str
     k: int = 5
@@ -81,37 +81,37 @@ class Answer:
 
 def first_view(scene: Scene, network: str | None = None) -> View:
     """The view to begin with: the most trained network, the first two people, the first two modalities."""
-    names, count = scene.people.modalities, len(scene.people.subjects)
+    names, count = scene.subjects.modalities, len(scene.subjects.subjects)
     return View(network or scene.networks[-1], 0, min(1, count - 1), names[0], names[min(1, len(names) - 1)])
 
 
 def check_view(scene: Scene, view: View) -> None:
     """Raise ValueError for a view that the scene cannot show."""
-    people = len(scene.people.subjects)
+    subjects = len(scene.subjects.subjects)
     if view.network not in scene.networks:
         raise ValueError(f"network must be one of {', '.join(scene.networks)}, got {view.network!r}")
-    for name, person in (("person_a", view.person_a), ("person_b", view.person_b)):
-        if not 0 <= person < people:
-            raise ValueError(f"{name} must be between 0 and {people - 1}, got {person}")
+    for name, subject in (("person_a", view.subject_a), ("person_b", view.subject_b)):
+        if not 0 <= subject < subjects:
+            raise ValueError(f"{name} must be between 0 and {subjects - 1}, got {subject}")
     for name, modality in (("modality_a", view.modality_a), ("modality_b", view.modality_b)):
-        if modality not in scene.people.modalities:
-            raise ValueError(f"{name} must be one of {', '.join(scene.people.modalities)}, got {modality!r}")
-    counted = int(scene.mask[view.person_a].sum())
+        if modality not in scene.subjects.modalities:
+            raise ValueError(f"{name} must be one of {', '.join(scene.subjects.modalities)}, got {modality!r}")
+    counted = int(scene.mask[view.subject_a].sum())
     if not 1 <= view.k < counted:
         raise ValueError(f"k must be between 1 and {counted - 1}, the other tokens of the head, got {view.k}")
 
 
 def token_near(scene: Scene, point: Sequence[float]) -> int:
     """The token at a point (right, front, up) in mm; a point beyond the volume is taken to its edge."""
-    edge = [size * scene.people.spacing / 2 - 1e-3 for size in scene.shape]
+    edge = [size * scene.subjects.spacing / 2 - 1e-3 for size in scene.shape]
     inside = [min(max(value, -end), end) for value, end in zip(point, edge, strict=True)]
-    return token_at(inside, scene.shape, scene.stride, scene.people.spacing)
+    return token_at(inside, scene.shape, scene.stride, scene.subjects.spacing)
 
 
-def foreground_token(scene: Scene, person: int, token: int) -> int:
+def foreground_token(scene: Scene, subject: int, token: int) -> int:
     """The token itself where it counts, else the nearest of the person's foreground."""
     away = (scene.positions - scene.positions[token]).norm(dim=1)
-    return int(away.masked_fill(~scene.mask[person], torch.inf).argmin())
+    return int(away.masked_fill(~scene.mask[subject], torch.inf).argmin())
 
 
 def answer(scene: Scene, view: View, token: int) -> Answer:
@@ -123,7 +123,7 @@ def answer(scene: Scene, view: View, token: int) -> Answer:
     check_view(scene, view)
     if not 0 <= token < len(scene.positions):
         raise ValueError(f"token must be between 0 and {len(scene.positions) - 1}, got {token}")
-    a, b = view.person_a, view.person_b
+    a, b = view.subject_a, view.subject_b
     asked, token = token, foreground_token(scene, a, token)
     tokens = scene.tokens[view.network]
     mask_b, query = scene.mask[b], tokens[view.modality_a][a, token]
@@ -165,8 +165,8 @@ def _positions(scene: Scene, view: View) -> tuple[Tensor, Tensor]:
     """Where "position alone" sees the tokens (N, 3) of both people."""
     if view.position == "grid":
         return scene.positions, scene.positions
-    people = [view.person_a, view.person_b]
-    first, second = centered_positions(scene.positions.expand(2, -1, -1), scene.mask[people])
+    subjects = [view.subject_a, view.subject_b]
+    first, second = centered_positions(scene.positions.expand(2, -1, -1), scene.mask[subjects])
     return first, second
 
 
@@ -189,24 +189,24 @@ def _neighbors(tokens: Tensor, token: int, k: int, mask: Tensor) -> tuple[int, .
 def _wrong_side(scene: Scene, view: View, token: int, found: int) -> bool | None:
     if scene.template is None:
         return None
-    here, there = float(scene.template[view.person_a, token, 0]), float(scene.template[view.person_b, found, 0])
+    here, there = float(scene.template[view.subject_a, token, 0]), float(scene.template[view.subject_b, found, 0])
     return None if min(abs(here), abs(there)) < scene.token_size / 2 else here * there < 0
 
 
-def at_border(scene: Scene, person: int) -> Tensor:
+def at_border(scene: Scene, subject: int) -> Tensor:
     """(N,) bool: foreground tokens with background, or the end of the volume, among the 26 around them."""
-    grid = scene.mask[person].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
+    grid = scene.mask[subject].float().reshape(1, 1, *(size // scene.stride for size in scene.shape))
     filled = torch.nn.functional.avg_pool3d(grid, 3, stride=1, padding=1).flatten()
-    return scene.mask[person] & (filled < 1 - 1e-4)
+    return scene.mask[subject] & (filled < 1 - 1e-4)
 
 
-def structure_name(scene: Scene, person: int, token: int) -> str:
+def structure_name(scene: Scene, subject: int, token: int) -> str:
     """Where a token lies: its most frequent structure, and whether in a lesion; empty where nothing is known."""
     parts = []
     if scene.labels is not None:
-        label = int(scene.labels[person, token])
+        label = int(scene.labels[subject, token])
         parts.append(name_of(label) if label else "mostly background")
-    if scene.lesion is not None and float(scene.lesion[person, token]) >= LESION_SHARE:
+    if scene.lesion is not None and float(scene.lesion[subject, token]) >= LESION_SHARE:
         parts.append("in a lesion")
     return ", ".join(parts)
 
@@ -221,9 +221,10 @@ def name_of(label: int) -> str:
 
 def describe(scene: Scene, view: View, found: Answer) -> list[str]:
     """The answer in words: who is compared, the errors, the neighbors, where the tokens lie."""
-    names = scene.people.subjects
+    names = scene.subjects.subjects
     sentences = [
-        f"{names[view.person_a]} {view.modality_a} to {names[view.person_b]} {view.modality_b}, {view.network} network",
+        f"{names[view.subject_a]} {view.modality_a} to {names[view.subject_b]} {view.modality_b}, "
+        f"{view.network} network",
         _match_in_words(view, found),
         _neighbors_in_words(view, found),
     ]
@@ -248,12 +249,12 @@ def _neighbors_in_words(view: View, found: Answer) -> str:
 
 
 def _places_in_words(scene: Scene, view: View, found: Answer) -> list[str]:
-    ends = {"token": (view.person_a, found.token), "match": (view.person_b, found.found)}
+    ends = {"token": (view.subject_a, found.token), "match": (view.subject_b, found.found)}
     parts = []
-    for end, (person, token) in ends.items():
+    for end, (subject, token) in ends.items():
         words = [
-            structure_name(scene, person, token),
-            "at the border of the head" * bool(at_border(scene, person)[token]),
+            structure_name(scene, subject, token),
+            "at the border of the head" * bool(at_border(scene, subject)[token]),
         ]
         if known := [word for word in words if word]:
             parts.append(f"{end}: {', '.join(known)}")

@@ -50,23 +50,23 @@ def draw_answer(scene: Scene, view: View, found: Answer) -> Figure:
     """The picture of an answer that is already there."""
     figure = plt.figure(figsize=SIZE)
     heads = (
-        (view.person_a, view.modality_a, found.token),
-        (view.person_a, view.modality_b, found.token),
-        (view.person_b, view.modality_b, found.center_b),
+        (view.subject_a, view.modality_a, found.token),
+        (view.subject_a, view.modality_b, found.token),
+        (view.subject_b, view.modality_b, found.center_b),
     )
-    for row, (person, modality, center) in enumerate(heads):
+    for row, (subject, modality, center) in enumerate(heads):
         point = scene.positions[center].tolist()
         marks = _answers(found) if row == 2 else _neighbors(found, row)
         heat = _heat(scene, view, found) if row == 2 else None
         for column, (plane, at) in enumerate(zip(PLANES, point, strict=True)):
-            image = _draw_image(figure, scene, (person, modality), (plane, at), (row, column), heat)
-            colors = _draw_colors(figure, scene, view, (person, modality), (plane, at), (row, column + 3))
+            image = _draw_image(figure, scene, (subject, modality), (plane, at), (row, column), heat)
+            colors = _draw_colors(figure, scene, view, (subject, modality), (plane, at), (row, column + 3))
             for ax in (image, colors):
                 _draw_cross(ax, plane, point)
                 _draw_marks(ax, scene, marks, plane, at)
             if row == 2:
                 _draw_letters(image, scene, found, plane)
-        _name_row(figure, scene, row, person, modality)
+        _name_row(figure, scene, row, subject, modality)
     _write_heads(figure, scene, view, found)
     _add_legend(figure, view, found)
     return figure
@@ -80,11 +80,11 @@ def _draw_image(
     place: tuple[int, int],
     heat: NDArray[np.float32] | None,
 ) -> Axes:
-    (person, modality), (plane, at) = head, cut_at
+    (subject, modality), (plane, at) = head, cut_at
     ax = add_slice(figure, *place, plane, at)
-    view: dict[str, Any] = {"extent": extent_of(scene.shape, plane, scene.people.spacing), "origin": "lower"}
-    white = float(scene.white[person, scene.people.modalities.index(modality)])
-    gray = cut(scene.volume(person, modality), plane, at, scene.people.spacing)
+    view: dict[str, Any] = {"extent": extent_of(scene.shape, plane, scene.subjects.spacing), "origin": "lower"}
+    white = float(scene.white[subject, scene.subjects.modalities.index(modality)])
+    gray = cut(scene.volume(subject, modality), plane, at, scene.subjects.spacing)
     ax.imshow(gray, cmap="gray", vmin=0, vmax=white, interpolation="nearest", **view)
     if heat is not None:
         ax.imshow(cut(heat, plane, at, scene.token_size), interpolation="nearest", **view)
@@ -106,10 +106,10 @@ def _draw_colors(
     cut_at: tuple[Plane, float],
     place: tuple[int, int],
 ) -> Axes:
-    (person, modality), (plane, at) = head, cut_at
+    (subject, modality), (plane, at) = head, cut_at
     ax = add_slice(figure, *place, plane, at)
-    colors = torch.cat([scene.colors[view.network][modality][person], scene.mask[person, :, None].double()], dim=1)
-    extent = extent_of(scene.shape, plane, scene.people.spacing)
+    colors = torch.cat([scene.colors[view.network][modality][subject], scene.mask[subject, :, None].double()], dim=1)
+    extent = extent_of(scene.shape, plane, scene.subjects.spacing)
     picture = cut(_on_grid(colors, scene), plane, at, scene.token_size)
     ax.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
     return ax
@@ -122,7 +122,7 @@ def _on_grid(values: Tensor, scene: Scene) -> NDArray[Any]:
 
 def _heat(scene: Scene, view: View, found: Answer) -> NDArray[np.float32]:
     """Similarity of b's foreground tokens as RGBA (d, h, w, 4), from their median up, so that the peak stands out."""
-    counted = scene.mask[view.person_b]
+    counted = scene.mask[view.subject_b]
     low, high = float(found.similarity[counted].median()), float(found.similarity[counted].max())
     shown = (counted & (found.similarity >= low)).numpy()
     colors = heat_overlay(found.similarity.numpy(), low, high, shown=shown, alpha=HEAT)
@@ -186,10 +186,10 @@ def _draw_cross(ax: Axes, plane: Plane, point: Sequence[float]) -> None:
     ax.axhline(point[up], color="white", lw=0.5, alpha=0.45, zorder=3)
 
 
-def _name_row(figure: Figure, scene: Scene, row: int, person: int, modality: str) -> None:
+def _name_row(figure: Figure, scene: Scene, row: int, subject: int, modality: str) -> None:
     who = ("person a", "person a", "person b")[row]
     middle = BOTTOM + (ROWS - 0.5 - row) / ROWS * (TOP - BOTTOM)
-    text = f"{who}: {scene.people.subjects[person]}\n{modality}"
+    text = f"{who}: {scene.subjects.subjects[subject]}\n{modality}"
     figure.text(LEFT - 0.008, middle, text, rotation=90, ha="right", va="center", size=10, linespacing=1.3)
 
 

@@ -14,9 +14,10 @@ import torch
 from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES, TISSUES
+from toposlearn.arrays import Float64s
 from toposlearn.explorer.explorer import LESION_SHARE, View, at_border, name_of
 from toposlearn.explorer.scene import Scene
-from toposlearn.intervals import Floats, across_people, bootstrap_people
+from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.reproducibility import metric
 from toposlearn.topology import nearest_matches, neighbor_overlap
 
@@ -38,16 +39,16 @@ def match_table(scene: Scene, method: str, modalities: tuple[str, str], seed: in
         the midline or where unknown), edge and lesion (is the token at the border of the head,
         in a lesion?), structure, and same_structure and same_tissue (of token and match, the side counts in the first).
     """
-    people = range(len(scene.people.subjects))
+    subjects = range(len(scene.subjects.subjects))
     generator = torch.Generator().manual_seed(seed)
-    parts = [_pair(scene, method, modalities, p, q, generator) for p in people for q in people if p != q]
+    parts = [_pair(scene, method, modalities, p, q, generator) for p in subjects for q in subjects if p != q]
     return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["person", "other", "error"])
 
 
 def _pair(
     scene: Scene, method: str, modalities: tuple[str, str], p: int, q: int, generator: torch.Generator
 ) -> pd.DataFrame:
-    tokens, others = (scene.mask[person].nonzero()[:, 0] for person in (p, q))  # two thirds of the tokens are air
+    tokens, others = (scene.mask[subject].nonzero()[:, 0] for subject in (p, q))  # two thirds of the tokens are air
     matches = others[_matches(scene, method, modalities, (p, tokens), (q, others), generator)]
     unknown = torch.full((len(tokens),), float("nan"))
     error, wrong = unknown, unknown
@@ -61,7 +62,7 @@ def _pair(
     columns |= {"edge": at_border(scene, p)[tokens].float(), "lesion": lesion.float()}
     table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
     structures = [""] * len(tokens) if scene.labels is None else map(_structure, scene.labels[p, tokens].tolist())
-    return table.assign(person=p, other=q, structure=list(structures))
+    return table.assign(subject=p, other=q, structure=list(structures))
 
 
 def wrong_sides(here: Tensor, there: Tensor, margin: float) -> Tensor:
@@ -101,7 +102,7 @@ def _same(scene: Scene, first: tuple[int, Tensor], second: tuple[int, Tensor]) -
     if scene.labels is None:
         unknown = torch.full((len(first[1]),), torch.nan)
         return {"same_structure": unknown, "same_tissue": unknown}
-    here, there = (scene.labels[person, tokens] for person, tokens in (first, second))
+    here, there = (scene.labels[subject, tokens] for subject, tokens in (first, second))
     outside = (here == 0) | (there == 0)
     structure = (here == there).float().masked_fill(outside, torch.nan)
     tissues = {each.label: TISSUES.index(each.tissue) for each in STRUCTURES}
@@ -115,22 +116,22 @@ def _structure(label: int) -> str:
     return name_of(label).removeprefix("left ").removeprefix("right ") if label else ""
 
 
-def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, people: int) -> dict[str, dict[str, Any]]:
+def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, subjects: int) -> dict[str, dict[str, Any]]:
     """Share of matches for which a column of the tables holds, a metric for each method, with interval over people.
 
     Args:
         tables: method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
         column: wrong_side, same_structure or same_tissue.
-        people: how many people the tables are of.
+        subjects: how many people the tables are of.
     """
-    values = {name: _matrix(table, column, people) for name, table in tables.items()}
+    values = {name: _matrix(table, column, subjects) for name, table in tables.items()}
     values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
     ends = (("null", CHANCE), ("baseline", GRID))
-    known = {key: across_people(values[name][None]) for key, name in ends if name in values}
+    known = {key: across_subjects(values[name][None]) for key, name in ends if name in values}
     return {name: _estimate(matrix, unit="share", **known) for name, matrix in values.items()}
 
 
-def structure_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[str, dict[str, dict[str, Any]]]:
+def structure_metrics(tables: Mapping[str, pd.DataFrame], subjects: int) -> dict[str, dict[str, dict[str, Any]]]:
     """Mean error in mm of the tokens of each structure: structure -> method -> metric, with the interval over people.
 
     A structure that in some head is no token's most frequent one is left out: it is too small for this token level.
@@ -139,37 +140,37 @@ def structure_metrics(tables: Mapping[str, pd.DataFrame], people: int) -> dict[s
     found: dict[str, dict[str, dict[str, Any]]] = {}
     for name in names:
         parts = {method: table[table["structure"] == name] for method, table in tables.items()}
-        values = {method: _matrix(part, "error", people) for method, part in parts.items()}
+        values = {method: _matrix(part, "error", subjects) for method, part in parts.items()}
         if all(map(_is_complete, values.values())):
-            null = {"null": across_people(values[CHANCE][None])} if CHANCE in values else {}
+            null = {"null": across_subjects(values[CHANCE][None])} if CHANCE in values else {}
             found[name] = {method: _estimate(matrix, unit="mm", **null) for method, matrix in values.items()}
     return found
 
 
 def shared_neighbors(scene: Scene, view: View) -> float:
     """Share of the K neighbors in modality a that are neighbors in modality b too, over person a's tokens."""
-    tokens, mask = scene.tokens[view.network], scene.mask[view.person_a][None]
-    ends = [tokens[modality][view.person_a][None] for modality in (view.modality_a, view.modality_b)]
+    tokens, mask = scene.tokens[view.network], scene.mask[view.subject_a][None]
+    ends = [tokens[modality][view.subject_a][None] for modality in (view.modality_a, view.modality_b)]
     return float(neighbor_overlap(ends[0], ends[1], view.k, mask).mean())
 
 
-def _matrix(table: pd.DataFrame, column: str, people: int) -> Floats:
+def _matrix(table: pd.DataFrame, column: str, subjects: int) -> Float64s:
     """Means (S, S) of a column for each pair of people; NaN on the diagonal and where nothing is known."""
-    matrix = np.full((people, people), np.nan)
+    matrix = np.full((subjects, subjects), np.nan)
     if column in table:
         means = table.groupby(["person", "other"])[column].mean().reset_index()
         matrix[means["person"], means["other"]] = means[column]
     return matrix
 
 
-def _is_complete(matrix: Floats) -> bool:
+def _is_complete(matrix: Float64s) -> bool:
     different = ~np.eye(len(matrix), dtype=bool)
     return bool(different.any() and np.isfinite(matrix[different]).all())
 
 
-def _estimate(matrix: Floats, **known: Any) -> dict[str, Any]:
-    low, high = bootstrap_people(matrix[None])
-    return metric(across_people(matrix[None]), low=low, high=high, n=len(matrix), **known)
+def _estimate(matrix: Float64s, **known: Any) -> dict[str, Any]:
+    low, high = bootstrap_subjects(matrix[None])
+    return metric(across_subjects(matrix[None]), low=low, high=high, n=len(matrix), **known)
 
 
 def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:

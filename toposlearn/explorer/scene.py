@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Manifest, PosedPeople, config_for, pose_people, prepare, read_manifest, split_people
+from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
 from toposlearn.explore.tokens_rgb import fit_basis
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
@@ -24,7 +24,7 @@ class Scene:
     """S people, M modalities, N tokens a head, under several networks.
 
     Attributes:
-        people: posed, never trained on where that can be told.
+        subjects: posed, never trained on where that can be told.
         stride: voxels a token.
         tokens: network -> modality -> (S, N, F).
         colors: network -> modality -> (S, N, 3) in [0, 1], one basis a network.
@@ -37,7 +37,7 @@ class Scene:
         white: (S, M) gray value shown as white.
     """
 
-    people: PosedPeople
+    subjects: PosedSubjects
     stride: int
     tokens: Mapping[str, Mapping[str, Tensor]]
     colors: Mapping[str, Mapping[str, Tensor]]
@@ -57,17 +57,17 @@ class Scene:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of a volume (D, H, W)."""
-        first, second, third = self.people.foreground.shape[2:]
+        first, second, third = self.subjects.foreground.shape[2:]
         return first, second, third
 
     @property
     def token_size(self) -> float:
         """Edge of a token in mm."""
-        return self.stride * self.people.spacing
+        return self.stride * self.subjects.spacing
 
-    def volume(self, person: int, modality: str) -> Tensor:
+    def volume(self, subject: int, modality: str) -> Tensor:
         """(D, H, W)."""
-        return self.people.volumes[person, self.people.modalities.index(modality)]
+        return self.subjects.volumes[subject, self.subjects.modalities.index(modality)]
 
 
 def open_scene(
@@ -75,7 +75,7 @@ def open_scene(
     data: str | Path,
     *,
     modalities: Sequence[str] | None = None,
-    people: int = 6,
+    subjects: int = 6,
     stride: int | None = None,
     seed: int = 0,
 ) -> Scene:
@@ -85,7 +85,7 @@ def open_scene(
         weights: a folder of weights, a weights file, or several; an untrained network is always added.
         data: BIDS folder.
         modalities: None takes those of the weights, or, where the data lacks one of them, all that everybody has.
-        people: how many to look at, from those held out; all of a data set too small to hold out two.
+        subjects: how many to look at, from those held out; all of a data set too small to hold out two.
         stride: token level in voxels; None takes the finest that all networks have.
         seed: of the poses and of the untrained network.
 
@@ -94,8 +94,8 @@ def open_scene(
         ValueError: networks that do not share a grid or a token level, or a modality that somebody lacks.
     """
     models, config = load_networks(weights, seed)
-    manifest, config = choose_people(data, config, modalities, people)
-    posed = pose_people(prepare(manifest, config.volume, progress=False), config, seed=seed)
+    manifest, config = choose_subjects(data, config, modalities, subjects)
+    posed = pose_subjects(prepare(manifest, config.volume, progress=False), config, seed=seed)
     return make_scene(models, posed, stride=stride)
 
 
@@ -135,7 +135,7 @@ def weight_files(weights: str | Path | Sequence[str | Path]) -> list[Path]:
     return files
 
 
-def choose_people(
+def choose_subjects(
     data: str | Path, config: TacoConfig, modalities: Sequence[str] | None = None, count: int = 6
 ) -> tuple[Manifest, TacoConfig]:
     """Whom to look at, and the configuration with modalities that all of them have.
@@ -150,13 +150,13 @@ def choose_people(
     else:
         config = config.replace(volume={"modalities": tuple(modalities)})
     manifest.require(config.volume.modalities)
-    held_out = split_people(manifest, test_fraction=config.train.test_fraction)[1] if len(manifest) > 1 else manifest
+    held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)[1] if len(manifest) > 1 else manifest
     chosen = held_out if len(held_out) > 1 else manifest
     names = [record.subject for record in chosen.records[:count]]
     return manifest.select(names), config
 
 
-def make_scene(models: Mapping[str, Taco], people: PosedPeople, *, stride: int | None = None) -> Scene:
+def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects, *, stride: int | None = None) -> Scene:
     """Encode people with each network, and color the tokens: one basis a network for all people and modalities.
 
     Raises:
@@ -166,14 +166,14 @@ def make_scene(models: Mapping[str, Taco], people: PosedPeople, *, stride: int |
     stride = min(levels, default=0) if stride is None else stride
     if stride not in levels:
         raise ValueError(f"stride must be a token level of every network ({sorted(levels)}), got {stride}")
-    mask = people.token_mask(stride)
+    mask = subjects.token_mask(stride)
     tokens = {
-        name: {modality: encode(model, people, modality)[stride] for modality in people.modalities}
+        name: {modality: encode(model, subjects, modality)[stride] for modality in subjects.modalities}
         for name, model in models.items()
     }
     bases = {name: fit_basis(*parts.values(), masks=[mask] * len(parts)) for name, parts in tokens.items()}
     return Scene(
-        people=people,
+        subjects=subjects,
         stride=stride,
         tokens=tokens,
         colors={
@@ -182,11 +182,11 @@ def make_scene(models: Mapping[str, Taco], people: PosedPeople, *, stride: int |
         },
         explained={name: basis.explained for name, basis in bases.items()},
         mask=mask,
-        positions=people.token_positions(stride),
-        template=None if people.to_template is None else people.token_template(stride),
-        labels=None if people.labels is None else people.token_labels(stride),
-        lesion=None if people.lesion is None else _share(people.lesion, stride),
-        white=people.volumes.flatten(2).quantile(0.998, dim=2).clamp(min=1e-6),
+        positions=subjects.token_positions(stride),
+        template=None if subjects.to_template is None else subjects.token_template(stride),
+        labels=None if subjects.labels is None else subjects.token_labels(stride),
+        lesion=None if subjects.lesion is None else _share(subjects.lesion, stride),
+        white=subjects.volumes.flatten(2).quantile(0.998, dim=2).clamp(min=1e-6),
     )
 
 

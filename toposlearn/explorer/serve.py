@@ -17,7 +17,7 @@ from traitlets.config import Config
 from voila.app import Voila
 
 from toposlearn.data import prepare
-from toposlearn.explorer.scene import choose_people, load_networks
+from toposlearn.explorer.scene import choose_subjects, load_networks
 
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
@@ -53,7 +53,7 @@ def serve_explorer(
         ValueError: data and weights that do not fit, or a port that is taken. All before a server starts.
     """
     _, config = load_networks(weights)
-    manifest, config = choose_people(data, config)
+    manifest, config = choose_subjects(data, config)
     prepare(manifest, config.volume)  # with a progress bar here, rather than behind an empty page
     token, port = secrets.token_urlsafe(24), free_port(port)
     address = f"http://{HOST}:{port}/?token={token}"

@@ -107,7 +107,10 @@ def explorer(scene: Scene) -> widgets.VBox:
 
 def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
     """A control for each field of `View`, by its name."""
-    view, people = first_view(scene), list(zip(scene.people.subjects, range(len(scene.people.subjects)), strict=True))
+    view, subjects = (
+        first_view(scene),
+        list(zip(scene.subjects.subjects, range(len(scene.subjects.subjects)), strict=True)),
+    )
     fewest = int(scene.mask.sum(dim=1).min())
 
     def menu(description: str, options: Any, value: Any) -> widgets.Dropdown:
@@ -115,10 +118,10 @@ def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
 
     return {
         "network": menu("network", scene.networks, view.network),
-        "person_a": menu("person a", people, view.person_a),
-        "person_b": menu("person b", people, view.person_b),
-        "modality_a": menu("modality a", scene.people.modalities, view.modality_a),
-        "modality_b": menu("modality b", scene.people.modalities, view.modality_b),
+        "person_a": menu("person a", subjects, view.subject_a),
+        "person_b": menu("person b", subjects, view.subject_b),
+        "modality_a": menu("modality a", scene.subjects.modalities, view.modality_a),
+        "modality_b": menu("modality b", scene.subjects.modalities, view.modality_b),
         "k": widgets.IntSlider(view.k, 1, min(15, fewest - 1), description="K", continuous_update=False),
         "position": menu("position is", [("grid", "grid"), ("centered, scaled", "centered")], view.position),
     }

@@ -58,11 +58,13 @@ class People(NamedTuple):
 
 
 @torch.no_grad()
-def match_people(people: People, config: LossConfig, generator: torch.Generator | None = None) -> tuple[Tensor, Tensor]:
+def match_subjects(
+    subjects: People, config: LossConfig, generator: torch.Generator | None = None
+) -> tuple[Tensor, Tensor]:
     """Matches of every ordered pair of people, as `ordered_pairs` lists them, after the gates.
 
     Args:
-        people: the tokens.
+        subjects: the tokens.
         config: ``matcher`` and its settings, the ``metric`` of nearest and mutual, and the gates ``min_similarity``,
             ``ratio`` and ``max_distance``.
         generator: source of randomness of the random matcher.
@@ -73,27 +75,27 @@ def match_people(people: People, config: LossConfig, generator: torch.Generator 
     Raises:
         ValueError: the oracle without places, or a spatial prior without positions.
     """
-    p, q = ordered_pairs(len(people.tokens_a), people.tokens_a.device)
-    there, back = _both_ways(people, config, p, q, generator)
+    p, q = ordered_pairs(len(subjects.tokens_a), subjects.tokens_a.device)
+    there, back = _both_ways(subjects, config, p, q, generator)
     turned = torch.empty_like(back)
-    turned[reverse_pairs(len(people.tokens_a), back.device)] = back  # from q to p is another ordered pair
-    return _gated(there, people, config, p, q), _gated(turned, people.swapped(), config, p, q)
+    turned[reverse_pairs(len(subjects.tokens_a), back.device)] = back  # from q to p is another ordered pair
+    return _gated(there, subjects, config, p, q), _gated(turned, subjects.swapped(), config, p, q)
 
 
 def _both_ways(
-    people: People, config: LossConfig, p: Tensor, q: Tensor, generator: torch.Generator | None
+    subjects: People, config: LossConfig, p: Tensor, q: Tensor, generator: torch.Generator | None
 ) -> tuple[Tensor, Tensor]:
     """From p's a to q's b (P, N), and from q's b to p's a (P, N)."""
-    a, b = people.tokens_a.detach(), people.tokens_b.detach()
+    a, b = subjects.tokens_a.detach(), subjects.tokens_b.detach()
     if config.matcher == "oracle":
-        if people.places is None:
+        if subjects.places is None:
             raise ValueError("loss.matcher 'oracle' needs the true places of tokens: this data set has no truth")
-        a = b = people.places
+        a = b = subjects.places
     if config.matcher in ("nearest", "mutual", "oracle"):
         metric: Metric = "euclidean" if config.matcher == "oracle" else config.metric
-        there, back = matches_both_ways(a, b, *people.masks, metric, (p, q))
+        there, back = matches_both_ways(a, b, *subjects.masks, metric, (p, q))
         return (there, back) if config.matcher == "nearest" else (keep_mutual(there, back), keep_mutual(back, there))
-    of_a, of_b = people.masks
+    of_a, of_b = subjects.masks
     mask_a, mask_b = (None if of_a is None else of_a[p]), (None if of_b is None else of_b[q])
     if config.matcher == "random":
         everyone = torch.ones(len(p), a.shape[1], dtype=torch.bool, device=a.device)
@@ -103,21 +105,21 @@ def _both_ways(
     return matches, invert_matches(matches, b.shape[1])
 
 
-def _gated(matches: Tensor, people: People, config: LossConfig, p: Tensor, q: Tensor) -> Tensor:
+def _gated(matches: Tensor, subjects: People, config: LossConfig, p: Tensor, q: Tensor) -> Tensor:
     """Matches (P, N) that pass the gates that are set."""
     gates = config.min_similarity, config.ratio
     if gates == (None, None) and config.max_distance is None:
         return matches
     prior: dict[str, Tensor | float] = {}
     if config.max_distance is not None:
-        if people.positions is None:
+        if subjects.positions is None:
             raise ValueError("loss.max_distance needs the positions of tokens")
-        everyone = torch.ones(people.positions.shape[:2], dtype=torch.bool, device=matches.device)
-        of_a, of_b = (common_frame(people.positions, everyone if mask is None else mask) for mask in people.masks)
+        everyone = torch.ones(subjects.positions.shape[:2], dtype=torch.bool, device=matches.device)
+        of_a, of_b = (common_frame(subjects.positions, everyone if mask is None else mask) for mask in subjects.masks)
         prior = {"max_distance": config.max_distance, "positions_a": of_a[p], "positions_b": of_b[q]}
-    mask_b = people.masks[1]
+    mask_b = subjects.masks[1]
     mask = None if mask_b is None else mask_b[q]
-    return gate_matches(matches, people.tokens_a[p], people.tokens_b[q], *gates, mask_b=mask, **prior)  # type: ignore[arg-type]
+    return gate_matches(matches, subjects.tokens_a[p], subjects.tokens_b[q], *gates, mask_b=mask, **prior)  # type: ignore[arg-type]
 
 
 def reverse_pairs(b: int, device: torch.device | None = None) -> Tensor:

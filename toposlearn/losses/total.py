@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from toposlearn.config import LossConfig, TacoConfig, VolumeConfig
 from toposlearn.losses.inter import SubjectIds, inter_instance_loss
 from toposlearn.losses.intra import intra_instance_loss
-from toposlearn.losses.matching import People, match_people
+from toposlearn.losses.matching import People, match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.selection import select_tokens
 from toposlearn.losses.triplets import check_enough
@@ -54,12 +54,12 @@ class TacoTerms(NamedTuple):
 class _Level(NamedTuple):
     """One token level: what is known of the people there, and both graphs (B, N, K)."""
 
-    people: People
+    subjects: People
     graphs: tuple[Tensor, Tensor]
 
     def swapped(self) -> _Level:
         """The other direction."""
-        return _Level(self.people.swapped(), self.graphs[::-1])
+        return _Level(self.subjects.swapped(), self.graphs[::-1])
 
 
 class TacoLoss(nn.Module):
@@ -134,16 +134,16 @@ class TacoLoss(nn.Module):
             raise ValueError(f"loss.token_levels {missing} are not among the model's levels {available}")
         levels = []
         for stride in strides:
-            people = self._people(output_a, output_b, stride, places.get(stride), registered, generator)
-            check_enough(people.tokens_a.shape[1], self.config.k)
+            subjects = self._subjects(output_a, output_b, stride, places.get(stride), registered, generator)
+            check_enough(subjects.tokens_a.shape[1], self.config.k)
             a, b = (
                 nearest_neighbors(tokens, self.config.k, mask, self.config.metric)
-                for tokens, mask in zip((people.tokens_a, people.tokens_b), people.masks, strict=True)
+                for tokens, mask in zip((subjects.tokens_a, subjects.tokens_b), subjects.masks, strict=True)
             )
-            levels.append(_Level(people, (a, b)))
+            levels.append(_Level(subjects, (a, b)))
         return levels
 
-    def _people(
+    def _subjects(
         self,
         output_a: TacoOutput,
         output_b: TacoOutput,
@@ -181,11 +181,11 @@ class TacoLoss(nn.Module):
         config = self.config
         directions = [
             intra_instance_loss(
-                way.people.tokens_a,
-                way.people.tokens_b,
+                way.subjects.tokens_a,
+                way.subjects.tokens_b,
                 k=config.k,
                 margin=config.margin_intra,
-                mask=_of_registered(way.people),
+                mask=_of_registered(way.subjects),
                 negatives="semi_hard" if config.negatives == "semi_hard" else None,
                 form=config.form,
                 metric=config.metric,
@@ -199,16 +199,16 @@ class TacoLoss(nn.Module):
     def _inter(self, level: _Level, subject_ids: SubjectIds | None, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
         config = self.config
-        both = match_people(level.people, config, generator)
+        both = match_subjects(level.subjects, config, generator)
         directions = [
             inter_instance_loss(
-                way.people.tokens_a,
-                way.people.tokens_b,
+                way.subjects.tokens_a,
+                way.subjects.tokens_b,
                 subject_ids=subject_ids,
                 k=config.k,
                 margin=config.margin_inter,
-                mask_a=way.people.masks[0],
-                mask_b=way.people.masks[1],
+                mask_a=way.subjects.masks[0],
+                mask_b=way.subjects.masks[1],
                 matches=matches,
                 negatives=None if config.negatives == "uniform" else config.negatives,
                 metric=config.metric,
@@ -235,9 +235,9 @@ def _common(mask_a: Tensor | None, mask_b: Tensor | None) -> Tensor | None:
     return mask_a & mask_b
 
 
-def _of_registered(people: People) -> Tensor | None:
+def _of_registered(subjects: People) -> Tensor | None:
     """Tokens (B, N) that count within a person: none of those whose modalities do not lie at the same place."""
-    if people.registered is None:
-        return people.mask
-    everywhere = torch.ones(people.tokens_a.shape[:2], dtype=torch.bool, device=people.tokens_a.device)
-    return (everywhere if people.mask is None else people.mask) & people.registered[:, None]
+    if subjects.registered is None:
+        return subjects.mask
+    everywhere = torch.ones(subjects.tokens_a.shape[:2], dtype=torch.bool, device=subjects.tokens_a.device)
+    return (everywhere if subjects.mask is None else subjects.mask) & subjects.registered[:, None]

@@ -27,12 +27,12 @@ from toposlearn.data import (
     Cache,
     Manifest,
     PairDataset,
-    PosedPeople,
+    PosedSubjects,
     augment,
-    pose_people,
+    pose_subjects,
     prepare,
     read_manifest,
-    split_people,
+    split_subjects,
 )
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
@@ -190,8 +190,10 @@ def pretrain(
     accelerator = Accelerator(mixed_precision=_precision(config, progress), kwargs_handlers=[unused])
     out = Path(out)
     check_run(config, out, resume)  # before anything is computed
-    train_people, test_people = open_data(config, data, cache, progress and accelerator.is_main_process, accelerator)
-    dataset = PairDataset(train_people, config, accelerator.process_index)
+    train_subjects, test_subjects = open_data(
+        config, data, cache, progress and accelerator.is_main_process, accelerator
+    )
+    dataset = PairDataset(train_subjects, config, accelerator.process_index)
     accelerator.wait_for_everyone()  # everybody has checked: now the folder may change
     trainer = Trainer(config, accelerator, out)
     if resume:
@@ -200,7 +202,7 @@ def pretrain(
         out.mkdir(parents=True, exist_ok=True)
         trainer.checkpoint()  # from here on the run can be resumed
         config.save(out / CONFIG)
-    judge = _judge(config, test_people) if accelerator.is_main_process else None
+    judge = _judge(config, test_subjects) if accelerator.is_main_process else None
     started, first = time.perf_counter(), trainer.step
     bar = tqdm(
         _batches(dataset, trainer.step),
@@ -223,7 +225,7 @@ def pretrain(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         seconds = (time.perf_counter() - started) / max(trainer.step - first, 1)
-        write_weights(out, trainer.network, config, train_people.manifest, trainer.untrained, seconds)
+        write_weights(out, trainer.network, config, train_subjects.manifest, trainer.untrained, seconds)
     return out / WEIGHTS
 
 
@@ -247,7 +249,7 @@ def open_data(
     manifest: Manifest = read_manifest(data)
     with accelerator.main_process_first():
         prepared = prepare(manifest, config.volume, folder=cache, progress=progress, report=accelerator.is_main_process)
-    train, test = split_people(manifest, test_fraction=config.train.test_fraction)
+    train, test = split_subjects(manifest, test_fraction=config.train.test_fraction)
     return prepared.of(train), prepared.of(test)
 
 
@@ -256,7 +258,7 @@ def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
     return iter(DataLoader(dataset, batch_size=None, sampler=range(start, len(dataset))))
 
 
-def _judge(config: TacoConfig, test: Cache) -> tuple[PosedPeople, dict[int, Controls]] | None:
+def _judge(config: TacoConfig, test: Cache) -> tuple[PosedSubjects, dict[int, Controls]] | None:
     """Held-out people and their controls, computed once; None when the truth is not known or too few people."""
     if not config.train.score_every:
         return None
@@ -265,12 +267,12 @@ def _judge(config: TacoConfig, test: Cache) -> tuple[PosedPeople, dict[int, Cont
     known = len(few) > 1 and all(record.to_template for record in few)
     if not known or len(config.volume.modalities) < 2:
         return None
-    people = pose_people(Cache(Manifest(test.manifest.root, few), test.folder), config)
-    return people, {stride: controls(people, stride) for stride in config.model.token_strides}
+    subjects = pose_subjects(Cache(Manifest(test.manifest.root, few), test.folder), config)
+    return subjects, {stride: controls(subjects, stride) for stride in config.model.token_strides}
 
 
-def _write_score(trainer: Trainer, people: PosedPeople, reference: dict[int, Controls]) -> None:
-    metrics = scorecard(trainer.network, people, reference=reference)
+def _write_score(trainer: Trainer, subjects: PosedSubjects, reference: dict[int, Controls]) -> None:
+    metrics = scorecard(trainer.network, subjects, reference=reference)
     with (trainer.out / SCORES).open("a") as file:
         file.write(json.dumps({"step": trainer.step, "metrics": metrics}) + "\n")
     trainer.written = time.perf_counter()

@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.data.posed import PosedPeople
-from toposlearn.intervals import Floats, bootstrap_people
+from toposlearn.arrays import Float64s
+from toposlearn.data.posed import PosedSubjects
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.models.taco import Taco
 from toposlearn.pretrain.scorecard import encode, foreground_only, permuted
 from toposlearn.reproducibility import metric
@@ -65,8 +66,8 @@ MEASURES: dict[str, tuple[Better, str]] = {
 class Measure:
     """One number per person (S,), NaN where undefined, and its null on the same data."""
 
-    values: Floats
-    null: Floats
+    values: Float64s
+    null: Float64s
     better: Better
     unit: str
 
@@ -76,7 +77,7 @@ Profile = Mapping[str, Measure]
 
 def network_profiles(
     model: Taco,
-    people: PosedPeople,
+    subjects: PosedSubjects,
     *,
     modalities: tuple[str, str] | None = None,
     strides: Sequence[int] | None = None,
@@ -87,7 +88,7 @@ def network_profiles(
 
     Args:
         model: the network.
-        people: posed people never trained on. Without a map to the template two people are not compared.
+        subjects: posed people never trained on. Without a map to the template two people are not compared.
         modalities: from which to which; None takes the first two.
         strides: token levels to profile; None takes all. The finest takes most of the time.
         k: neighbors K.
@@ -99,16 +100,16 @@ def network_profiles(
     levels = model.config.token_strides if strides is None else tuple(strides)
     if not set(levels) <= set(model.config.token_strides):
         raise ValueError(f"strides must be among the network's {model.config.token_strides}, got {levels}")
-    first, second = modalities or (people.modalities[0], people.modalities[1])
-    tokens_a, tokens_b = encode(model, people, first), encode(model, people, second)
+    first, second = modalities or (subjects.modalities[0], subjects.modalities[1])
+    tokens_a, tokens_b = encode(model, subjects, first), encode(model, subjects, second)
     return {
         stride: topology_profile(
             tokens_a[stride],
             tokens_b[stride],
-            people.token_positions(stride),
-            people.token_places(stride),
-            people.token_mask(stride),
-            across=people.known,
+            subjects.token_positions(stride),
+            subjects.token_places(stride),
+            subjects.token_mask(stride),
+            across=subjects.known,
             k=k,
             within_mm=within_mm,
         )
@@ -152,7 +153,7 @@ def topology_profile(
     Raises:
         ValueError: shapes that do not fit, fewer than two people, or no person with more than 2 K foreground tokens.
     """
-    _check_people(tokens_a, tokens_b, positions, places, mask)
+    _check_subjects(tokens_a, tokens_b, positions, places, mask)
     positions = positions.expand_as(places)
     tokens_a, tokens_b, positions, places, mask = foreground_only(mask, tokens_a, tokens_b, positions, places)
     here, there = _Side(tokens_a, places, mask), _Side(tokens_b, places, mask)
@@ -170,7 +171,7 @@ def topology_profile(
     return {name: _measure(name, *pairs[name], within_mm) for name in in_order}
 
 
-def _check_people(tokens_a: Tensor, tokens_b: Tensor, positions: Tensor, places: Tensor, mask: Tensor) -> None:
+def _check_subjects(tokens_a: Tensor, tokens_b: Tensor, positions: Tensor, places: Tensor, mask: Tensor) -> None:
     """Raise ValueError unless all describe the same S people and N tokens, S at least two."""
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     check_mask("mask", mask, tokens_a)
@@ -266,6 +267,6 @@ def profile_metrics(profile: Profile, prefix: str = "") -> dict[str, dict[str, A
 
 def _metric(measure: Measure) -> dict[str, Any]:
     values, null = (each[np.isfinite(each)] for each in (measure.values, measure.null))
-    low, high = bootstrap_people(values[None]) if len(values) > 1 else (None, None)
+    low, high = bootstrap_subjects(values[None]) if len(values) > 1 else (None, None)
     chance = float(null.mean()) if len(null) else None
     return metric(float(values.mean()), low=low, high=high, unit=measure.unit, n=len(values), null=chance)

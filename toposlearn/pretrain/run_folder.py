@@ -43,7 +43,7 @@ def truncate(out: Path, step: int) -> None:
 
 
 def write_weights(
-    out: Path, model: Taco, config: TacoConfig, people: Manifest, untrained: Iterable[str], seconds: float
+    out: Path, model: Taco, config: TacoConfig, subjects: Manifest, untrained: Iterable[str], seconds: float
 ) -> None:
     """Write the weights and their card.
 
@@ -51,13 +51,13 @@ def write_weights(
         out: the run's folder.
         model: the trained network.
         config: settings of the run.
-        people: who was trained on.
+        subjects: who was trained on.
         untrained: names of weights that got no gradient.
         seconds: wall time of a step.
     """
     report = environment_report()
     facts = {
-        "people trained on": len(people),
+        "people trained on": len(subjects),
         "seconds a step": f"{seconds:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],
@@ -65,4 +65,4 @@ def write_weights(
     }
     save_weights(out / WEIGHTS, model, config)
     title = f"TACO {config.preset}, {config.variant}"
-    (out / CARD).write_text(model_card(title, config, facts, origin_of(people.root), untrained))
+    (out / CARD).write_text(model_card(title, config, facts, origin_of(subjects.root), untrained))

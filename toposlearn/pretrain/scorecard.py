@@ -15,8 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.data.posed import PosedPeople
-from toposlearn.intervals import Floats, across_people, bootstrap_people, same_person
+from toposlearn.arrays import Float64s
+from toposlearn.data.posed import PosedSubjects
+from toposlearn.intervals import across_subjects, bootstrap_subjects, same_person
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import metric
 from toposlearn.topology import (
@@ -31,10 +32,10 @@ from toposlearn.topology.distances import Metric
 
 
 @torch.no_grad()
-def encode(model: Taco, people: PosedPeople, modality: str, batch: int = 4) -> dict[int, Tensor]:
+def encode(model: Taco, subjects: PosedSubjects, modality: str, batch: int = 4) -> dict[int, Tensor]:
     """Tokens of every person in one modality: stride -> (S, N, F), on the CPU."""
     device = next(model.parameters()).device
-    volumes = torch.split(people.volumes[:, people.modalities.index(modality), None], batch)
+    volumes = torch.split(subjects.volumes[:, subjects.modalities.index(modality), None], batch)
     model.eval()
     outputs = [model(part.to(device), reconstruct=False).tokens for part in volumes]
     return {stride: torch.cat([tokens[stride].float().cpu() for tokens in outputs]) for stride in outputs[0]}
@@ -48,7 +49,7 @@ def error_matrix(
     kind: Metric = "cosine",
     *,
     across: bool = True,
-) -> Floats:
+) -> Float64s:
     """Mean error (S, S) in template mm of the best match of each foreground token of p (row) in q (column).
 
     Args:
@@ -86,18 +87,18 @@ def foreground_only(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
 class Controls:
     """Error matrices (S, S) that need no network, on the same people and tokens."""
 
-    position: Floats  # nearest grid position
-    centered: Floats  # nearest position after centering and scaling each head
-    floor: Floats  # the best token there is
-    random: Floats  # independent random features
-    permuted: Floats  # perfect features, the second modality's tokens in random order
+    position: Float64s  # nearest grid position
+    centered: Float64s  # nearest position after centering and scaling each head
+    floor: Float64s  # the best token there is
+    random: Float64s  # independent random features
+    permuted: Float64s  # perfect features, the second modality's tokens in random order
 
 
-def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
+def controls(subjects: PosedSubjects, stride: int, seed: int = 0) -> Controls:
     """The baselines, the ceiling and the null for one token level; NaN between people where no truth is known."""
-    template, mask = people.token_places(stride), people.token_mask(stride)
-    errors = partial(error_matrix, template=template, mask=mask, across=people.known)
-    place = people.token_positions(stride).expand_as(template)
+    template, mask = subjects.token_places(stride), subjects.token_mask(stride)
+    errors = partial(error_matrix, template=template, mask=mask, across=subjects.known)
+    place = subjects.token_positions(stride).expand_as(template)
     centered = centered_positions(place, mask)
     noise = torch.randn(2, *template.shape[:2], 48, generator=torch.Generator().manual_seed(seed))
     return Controls(
@@ -109,49 +110,49 @@ def controls(people: PosedPeople, stride: int, seed: int = 0) -> Controls:
     )
 
 
-def relative_error(errors: Floats, reference: Controls) -> float:
+def relative_error(errors: Float64s, reference: Controls) -> float:
     """(error - floor) / (position - floor) across people: 0 is the best token there is, 1 is grid position."""
-    floor = across_people(reference.floor[None])
-    return (across_people(errors) - floor) / (across_people(reference.position[None]) - floor)
+    floor = across_subjects(reference.floor[None])
+    return (across_subjects(errors) - floor) / (across_subjects(reference.position[None]) - floor)
 
 
-def mean_errors(errors: Floats, *, interval: bool = False) -> dict[str, float]:
+def mean_errors(errors: Float64s, *, interval: bool = False) -> dict[str, float]:
     """``same person`` and, where it is known, ``other person`` of an error matrix (R, S, S), with its interval."""
     result = {"same person": float(same_person(errors).mean())}
-    if np.isnan(across_people(errors)):
+    if np.isnan(across_subjects(errors)):
         return result
-    result["other person"] = across_people(errors)
-    return result | (dict(zip(("low", "high"), bootstrap_people(errors), strict=True)) if interval else {})
+    result["other person"] = across_subjects(errors)
+    return result | (dict(zip(("low", "high"), bootstrap_subjects(errors), strict=True)) if interval else {})
 
 
-def correspondence_metrics(errors: Floats, reference: Controls, prefix: str) -> dict[str, dict[str, Any]]:
+def correspondence_metrics(errors: Float64s, reference: Controls, prefix: str) -> dict[str, dict[str, Any]]:
     """Metric objects of error matrices (R, S, S) over R seeds, with intervals, null and baseline.
 
     Where no truth between people is known, the same person's error only.
     """
-    low, high = bootstrap_people(same_person(errors))
+    low, high = bootstrap_subjects(same_person(errors))
     own = {
         "null": float(same_person(reference.random[None]).mean()),
         "baseline": float(same_person(reference.position[None]).mean()),
     }
-    other = {"null": across_people(reference.random[None]), "baseline": across_people(reference.position[None])}
-    people = errors.shape[-1]
+    other = {"null": across_subjects(reference.random[None]), "baseline": across_subjects(reference.position[None])}
+    subjects = errors.shape[-1]
     result = {
         f"{prefix}/same_person_error": metric(
-            float(same_person(errors).mean()), low=low, high=high, unit="mm", n=people, **own
+            float(same_person(errors).mean()), low=low, high=high, unit="mm", n=subjects, **own
         )
     }
-    if np.isnan(across_people(errors)):
+    if np.isnan(across_subjects(errors)):
         return result
-    low, high = bootstrap_people(errors)
+    low, high = bootstrap_subjects(errors)
     result[f"{prefix}/across_people_error"] = metric(
-        across_people(errors), low=low, high=high, unit="mm", n=people, **other
+        across_subjects(errors), low=low, high=high, unit="mm", n=subjects, **other
     )
-    result[f"{prefix}/across_people_relative"] = metric(relative_error(errors, reference), n=people, baseline=1.0)
+    result[f"{prefix}/across_people_relative"] = metric(relative_error(errors, reference), n=subjects, baseline=1.0)
     return result
 
 
-def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, k: int = 5) -> dict[str, Floats]:
+def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor, k: int = 5) -> dict[str, Float64s]:
     """One number per person (S,): neighbor overlap of two modalities, its null, and matches with the next person.
 
     ``overlap``: share of a token's K neighbors in one modality that are its neighbors in the other; ``overlap_null``:
@@ -172,20 +173,20 @@ def permuted(tokens: Tensor, mask: Tensor, seed: int = 0) -> Tensor:
     """Each person's foreground tokens (S, N, F) in random order: the null of every measure of place."""
     generator = torch.Generator().manual_seed(seed)
     shuffled = tokens.clone()
-    for person, counted in enumerate(mask):
+    for subject, counted in enumerate(mask):
         index = counted.nonzero()[:, 0]
-        shuffled[person, index] = tokens[person, index[torch.randperm(len(index), generator=generator)]]
+        shuffled[subject, index] = tokens[subject, index[torch.randperm(len(index), generator=generator)]]
     return shuffled
 
 
-def _per_person(values: Floats, null: float) -> dict[str, Any]:
-    low, high = bootstrap_people(values[None])
+def _per_subject(values: Float64s, null: float) -> dict[str, Any]:
+    low, high = bootstrap_subjects(values[None])
     return metric(float(values.mean()), low=low, high=high, n=len(values), null=null)
 
 
 def scorecard(
     model: Taco,
-    people: PosedPeople,
+    subjects: PosedSubjects,
     *,
     modalities: tuple[str, str] | None = None,
     reference: Mapping[int, Controls] | None = None,
@@ -194,20 +195,20 @@ def scorecard(
 
     Args:
         model: the network.
-        people: posed people never trained on. Without a map to the template nothing is said across people.
+        subjects: posed people never trained on. Without a map to the template nothing is said across people.
         modalities: from which to which; None takes the first two.
         reference: stride -> `controls`, when already computed.
     """
-    first, second = modalities or (people.modalities[0], people.modalities[1])
-    tokens_a, tokens_b = encode(model, people, first), encode(model, people, second)
+    first, second = modalities or (subjects.modalities[0], subjects.modalities[1])
+    tokens_a, tokens_b = encode(model, subjects, first), encode(model, subjects, second)
     result: dict[str, dict[str, Any]] = {}
     for stride in tokens_a:
-        places, mask = people.token_places(stride), people.token_mask(stride)
-        known = reference[stride] if reference else controls(people, stride)
-        errors = error_matrix(tokens_a[stride], tokens_b[stride], places, mask, across=people.known)[None]
+        places, mask = subjects.token_places(stride), subjects.token_mask(stride)
+        known = reference[stride] if reference else controls(subjects, stride)
+        errors = error_matrix(tokens_a[stride], tokens_b[stride], places, mask, across=subjects.known)[None]
         prefix = f"stride{stride}"
         result |= correspondence_metrics(np.asarray(errors), known, prefix)
         values = neighborhood_values(tokens_a[stride], tokens_b[stride], mask)
-        result[f"{prefix}/overlap"] = _per_person(values["overlap"], float(values["overlap_null"].mean()))
-        result[f"{prefix}/matched"] = _per_person(values["matched"], 0.5)
+        result[f"{prefix}/overlap"] = _per_subject(values["overlap"], float(values["overlap_null"].mean()))
+        result[f"{prefix}/matched"] = _per_subject(values["matched"], 0.5)
     return result

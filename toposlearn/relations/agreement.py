@@ -11,7 +11,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from toposlearn.anatomy import Structure
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.frame import Array
 from toposlearn.relations.graphs import nearest_structures, shared_structures, structure_distances
 from toposlearn.relations.layout import Layout
@@ -24,7 +24,7 @@ DRAWS = 20_000  # of people: among six, the ends of the interval are values that
 
 
 def neighborhood_agreement(
-    people: Sequence[Layout], k: int = 5, *, permutations: int = 200, seed: int = 0, null: Null = "side"
+    subjects: Sequence[Layout], k: int = 5, *, permutations: int = 200, seed: int = 0, null: Null = "side"
 ) -> pd.DataFrame:
     """How well people agree on who is next to whom, averaged over pairs of people.
 
@@ -39,37 +39,37 @@ def neighborhood_agreement(
     * ``medial``, ``anterior``, ``superior``: Kendall's tau of the structures along the person's own axes.
 
     Columns: `measure, value, low, high` (95 % bootstrap over people, expanded for few; NaN where there are only two),
-    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null
+    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `subjects`, `structures`. The null
     ``"side"`` permutes structure names within a side, so that knowing left from right earns nothing; ``"all"`` permutes
     them freely.
 
     Raises:
         ValueError: fewer than two people, no structures that all have, `k` too large, or an unknown null.
     """
-    if len(people) < 2:
-        raise ValueError(f"people must be at least two to agree or not, got {len(people)}")
+    if len(subjects) < 2:
+        raise ValueError(f"people must be at least two to agree or not, got {len(subjects)}")
     if null not in ("side", "all"):
         raise ValueError(f"null must be 'side' or 'all', got {null!r}")
-    shared = shared_structures(people)
+    shared = shared_structures(subjects)
     if len(shared) < 3:
-        names = ", ".join(person.name for person in people)
+        names = ", ".join(subject.name for subject in subjects)
         raise ValueError(f"people have {len(shared)} structures in common, three are needed: {names}")
     rng = np.random.default_rng(seed)
-    places = _places(people, shared)
+    places = _places(subjects, shared)
     observed = _agreements(places, k)
     nulls = [_agreements(_permuted(places, null, rng), k) for _ in range(permutations)]
     rows = [
-        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(people), seed)}
+        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(subjects), seed)}
         for measure in observed
     ]
-    return pd.DataFrame(rows).assign(people=len(people), structures=len(shared))
+    return pd.DataFrame(rows).assign(subjects=len(subjects), structures=len(shared))
 
 
 def neighborhood_sweep(
-    people: Sequence[Layout], ks: Sequence[int], *, permutations: int = 50, seed: int = 0
+    subjects: Sequence[Layout], ks: Sequence[int], *, permutations: int = 50, seed: int = 0
 ) -> pd.DataFrame:
     """The ``neighbors`` row of `neighborhood_agreement` for each number of neighbors, with a column `k`."""
-    tables = (neighborhood_agreement(people, k, permutations=permutations, seed=seed).assign(k=k) for k in ks)
+    tables = (neighborhood_agreement(subjects, k, permutations=permutations, seed=seed).assign(k=k) for k in ks)
     return pd.concat([table[table["measure"] == "neighbors"] for table in tables], ignore_index=True)
 
 
@@ -84,16 +84,16 @@ class _Places:
     least: Array  # (P,) mm, a margin below decides nothing
 
 
-def _places(people: Sequence[Layout], shared: Sequence[str]) -> _Places:
+def _places(subjects: Sequence[Layout], shared: Sequence[str]) -> _Places:
     distances, positions, touching = [], [], []
-    for person in people:
-        row_of = {each.full_name: row for row, each in enumerate(person.structures)}
+    for subject in subjects:
+        row_of = {each.full_name: row for row, each in enumerate(subject.structures)}
         rows = [row_of[name] for name in shared]
-        distances.append(structure_distances(person)[np.ix_(rows, rows)])
-        positions.append(np.stack([-person.depth, person.centers[:, 1], person.centers[:, 2]])[:, rows])
-        touching.append(person.shared[np.ix_(rows, rows)] > 0)
-    least = UNDECIDED * np.array([person.size for person in people])
-    structures = tuple(each for each in people[0].structures if each.full_name in shared)
+        distances.append(structure_distances(subject)[np.ix_(rows, rows)])
+        positions.append(np.stack([-subject.depth, subject.centers[:, 1], subject.centers[:, 2]])[:, rows])
+        touching.append(subject.shared[np.ix_(rows, rows)] > 0)
+    least = UNDECIDED * np.array([subject.size for subject in subjects])
+    structures = tuple(each for each in subjects[0].structures if each.full_name in shared)
     return _Places(structures, np.stack(distances), np.stack(positions), np.stack(touching), least)
 
 
@@ -163,9 +163,9 @@ def _concordance(values: Array, *, least: Array | None = None, without_anchor: b
     return np.asarray(concordant / np.maximum(counted, 1))
 
 
-def _summary(pairs: Array, nulls: Array, people: int, seed: int) -> dict[str, float]:
+def _summary(pairs: Array, nulls: Array, subjects: int, seed: int) -> dict[str, float]:
     """Mean over pairs of people, its bootstrap interval over people, and where the null lies."""
-    low, high = _interval(pairs, people, seed)
+    low, high = _interval(pairs, subjects, seed)
     null = nulls.mean(axis=1)
     value = float(pairs.mean())
     return {
@@ -178,11 +178,11 @@ def _summary(pairs: Array, nulls: Array, people: int, seed: int) -> dict[str, fl
     }
 
 
-def _interval(pairs: Array, people: int, seed: int) -> tuple[float, float]:
+def _interval(pairs: Array, subjects: int, seed: int) -> tuple[float, float]:
     """95 % interval of the mean over pairs when people, not pairs, are drawn again; NaN for one pair."""
-    if people < 3:
+    if subjects < 3:
         return float("nan"), float("nan")
-    matrix = np.zeros((people, people))
-    first, second = np.triu_indices(people, k=1)
+    matrix = np.zeros((subjects, subjects))
+    first, second = np.triu_indices(subjects, k=1)
     matrix[first, second] = matrix[second, first] = pairs
-    return bootstrap_people(matrix[None], draws=DRAWS, seed=seed)
+    return bootstrap_subjects(matrix[None], draws=DRAWS, seed=seed)

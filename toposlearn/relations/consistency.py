@@ -32,11 +32,11 @@ def fraction_interval(successes: int, n: int, confidence: float = 0.95) -> tuple
 def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
     """In what fraction of people each relation of a topology table holds, with its exact 95 % interval.
 
-    One row a relation: `people`, `holds` (in how many the margin is positive), how many verdicts are `clearly_holds`,
+    One row a relation: `subjects`, `holds` (in how many the margin is positive), how many verdicts are `clearly_holds`,
     `undecided`, `clearly_not`, then `fraction`, `low`, `high` of `holds`, and the smallest, mean and largest margin.
     """
     verdict_is = dict(zip(("clearly_not", "undecided", "clearly_holds"), VERDICTS, strict=True))
-    told = table.assign(people=1, **{name: table["verdict"] == verdict for name, verdict in verdict_is.items()})
+    told = table.assign(subjects=1, **{name: table["verdict"] == verdict for name, verdict in verdict_is.items()})
     groups = told.groupby(PAIR, sort=False)
     result = groups[["people", "holds", *reversed(verdict_is)]].sum().reset_index()
     distinct = result[["holds", "people"]].drop_duplicates()
@@ -75,14 +75,14 @@ def _joined(names: pd.Series[str]) -> str:
 
 
 def medial_table(
-    people: Mapping[str, LabelMap] | Mapping[str, Layout],
+    subjects: Mapping[str, LabelMap] | Mapping[str, Layout],
     inner: str = "thalamus",
     outer: Sequence[str] = BASAL_GANGLIA,
 ) -> pd.DataFrame:
     """Is `inner` medial to each of `outer`? One row per person, side and pair, margins in mm."""
     rows = []
-    for name, person in people.items():
-        measured = as_layout(person)
+    for name, subject in subjects.items():
+        measured = as_layout(subject)
         told = verdicts(measured, "medial")
         for other in outer:
             for side in SIDES:

@@ -16,19 +16,19 @@ from toposlearn.relations.layout import Layout
 Distance = Literal["center", "gap"]
 
 
-def structure_distances(person: Layout, by: Distance = "center") -> Array:
+def structure_distances(subject: Layout, by: Distance = "center") -> Array:
     """Distances (S, S) in mm between structures: of their centroids, or the gap between their boundaries.
 
     Raises:
         ValueError: unknown kind of distance, or gaps that were not measured.
     """
     if by == "center":
-        return np.asarray(np.linalg.norm(person.centers[:, None] - person.centers[None], axis=-1), dtype=np.float64)
+        return np.asarray(np.linalg.norm(subject.centers[:, None] - subject.centers[None], axis=-1), dtype=np.float64)
     if by != "gap":
         raise ValueError(f"by must be 'center' or 'gap', got {by!r}")
-    if person.gaps is None:
-        raise ValueError(f"the gaps of {person.name} were not measured: give layout(..., within=…) a length in mm")
-    return person.gaps
+    if subject.gaps is None:
+        raise ValueError(f"the gaps of {subject.name} were not measured: give layout(..., within=…) a length in mm")
+    return subject.gaps
 
 
 def nearest_structures(distances: Array, k: int) -> npt.NDArray[np.int64]:
@@ -43,26 +43,26 @@ def nearest_structures(distances: Array, k: int) -> npt.NDArray[np.int64]:
     return np.asarray(order[:, :k], dtype=np.int64)
 
 
-def nearest_graph(person: Layout, k: int = 5, by: Distance = "center") -> nx.DiGraph:
+def nearest_graph(subject: Layout, k: int = 5, by: Distance = "center") -> nx.DiGraph:
     """A graph with an edge from each structure to its k nearest, with `distance` in mm and `rank` from 1.
 
     Being nearest is not mutual, so it is directed.
     """
-    graph = nx.DiGraph(name=person.name)
-    _add_nodes(graph, person)
-    distances = structure_distances(person, by)
+    graph = nx.DiGraph(name=subject.name)
+    _add_nodes(graph, subject)
+    distances = structure_distances(subject, by)
     for i, row in enumerate(nearest_structures(distances, k).tolist()):
         for rank, j in enumerate(row, start=1):
-            graph.add_edge(_name(person, i), _name(person, j), distance=float(distances[i, j]), rank=rank)
+            graph.add_edge(_name(subject, i), _name(subject, j), distance=float(distances[i, j]), rank=rank)
     return graph
 
 
-def adjacency_graph(person: Layout, at_least: float = 0.0) -> nx.Graph:
+def adjacency_graph(subject: Layout, at_least: float = 0.0) -> nx.Graph:
     """A graph with an edge between structures that share a boundary of more than `at_least` mm², its `boundary`."""
-    graph = nx.Graph(name=person.name)
-    _add_nodes(graph, person)
-    for i, j in np.argwhere(np.triu(person.shared > at_least, k=1)).tolist():
-        graph.add_edge(_name(person, i), _name(person, j), boundary=float(person.shared[i, j]))
+    graph = nx.Graph(name=subject.name)
+    _add_nodes(graph, subject)
+    for i, j in np.argwhere(np.triu(subject.shared > at_least, k=1)).tolist():
+        graph.add_edge(_name(subject, i), _name(subject, j), boundary=float(subject.shared[i, j]))
     return graph
 
 
@@ -74,10 +74,10 @@ def write_graph(graph: nx.Graph, file: str) -> None:
     nx.write_graphml(flat, file)
 
 
-def shared_structures(people: Sequence[Layout]) -> list[str]:
+def shared_structures(subjects: Sequence[Layout]) -> list[str]:
     """Full names of the structures that everybody has, in the order of the first person."""
-    names = [{structure.full_name for structure in person.structures} for person in people]
-    return [each.full_name for each in people[0].structures if all(each.full_name in has for has in names)]
+    names = [{structure.full_name for structure in subject.structures} for subject in subjects]
+    return [each.full_name for each in subjects[0].structures if all(each.full_name in has for has in names)]
 
 
 def shared_edges(graphs: Sequence[nx.Graph]) -> pd.DataFrame:
@@ -93,10 +93,10 @@ def shared_edges(graphs: Sequence[nx.Graph]) -> pd.DataFrame:
     return pd.DataFrame(np.mean(present, axis=0), index=names, columns=names)
 
 
-def _name(person: Layout, index: int) -> str:
-    return person.structures[index].full_name
+def _name(subject: Layout, index: int) -> str:
+    return subject.structures[index].full_name
 
 
-def _add_nodes(graph: nx.Graph, person: Layout) -> None:
-    for structure, center in zip(person.structures, person.centers, strict=True):
+def _add_nodes(graph: nx.Graph, subject: Layout) -> None:
+    for structure, center in zip(subject.structures, subject.centers, strict=True):
         graph.add_node(structure.full_name, label=structure.label, side=structure.side, center=tuple(center.tolist()))

@@ -96,9 +96,9 @@ def layout(label_map: LabelMap, within: float | None = None) -> Layout:
     )
 
 
-def as_layout(person: LabelMap | Layout) -> Layout:
+def as_layout(subject: LabelMap | Layout) -> Layout:
     """A layout as it is, a label map measured."""
-    return person if isinstance(person, Layout) else layout(person)
+    return subject if isinstance(subject, Layout) else layout(subject)
 
 
 def _depth_and_size(label_map: LabelMap, frame: Frame, labels: npt.NDArray[np.int64]) -> tuple[Array, float]:

@@ -38,15 +38,15 @@ def position_r2(tokens: Tensor, positions: Tensor, mask: Tensor | None = None) -
         raise ValueError(f"positions must have shape {(*tokens.shape[:2], 3)} (S, N, 3), got {tuple(positions.shape)}")
     counts = (torch.ones_like(tokens[..., 0], dtype=torch.bool) if mask is None else mask).cpu()
     features, places = (as_float(each.detach()).cpu()[counts].double().numpy() for each in (tokens, positions))
-    people = counts.nonzero()[:, 0].numpy()
-    if len(np.unique(people)) < 2:
-        raise ValueError(f"mask leaves tokens of {len(np.unique(people))} people: two are needed, one to be held out")
+    subjects = counts.nonzero()[:, 0].numpy()
+    if len(np.unique(subjects)) < 2:
+        raise ValueError(f"mask leaves tokens of {len(np.unique(subjects))} people: two are needed, one to be held out")
     if not (np.isfinite(features).all() and np.isfinite(places).all()):
         raise ValueError("tokens and positions must be finite where the mask counts")
-    return torch.tensor(_held_out_r2(features, places, people, len(tokens)), device=tokens.device)
+    return torch.tensor(_held_out_r2(features, places, subjects, len(tokens)), device=tokens.device)
 
 
-def _held_out_r2(features: np.ndarray, places: np.ndarray, people: np.ndarray, count: int) -> list[float]:
+def _held_out_r2(features: np.ndarray, places: np.ndarray, subjects: np.ndarray, count: int) -> list[float]:
     """R^2 of each of `count` people, from rows of all of them: features (R, F), places (R, 3), whose row it is (R,)."""
     from sklearn.linear_model import Ridge  # takes a second, and losses import this package too
     from sklearn.metrics import r2_score
@@ -54,8 +54,8 @@ def _held_out_r2(features: np.ndarray, places: np.ndarray, people: np.ndarray, c
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    folds = GroupKFold(min(FOLDS, len(np.unique(people))))
+    folds = GroupKFold(min(FOLDS, len(np.unique(subjects))))
     reader = make_pipeline(StandardScaler(), Ridge(alpha=PENALTY))
-    read = cross_val_predict(reader, features, places, groups=people, cv=folds)
-    own = [people == person for person in range(count)]
+    read = cross_val_predict(reader, features, places, groups=subjects, cv=folds)
+    own = [subjects == subject for subject in range(count)]
     return [float(r2_score(places[rows], read[rows])) if rows.sum() > 1 else float("nan") for rows in own]

@@ -16,7 +16,7 @@ from scipy.spatial.distance import pdist
 from scipy.stats import spearmanr
 from torch import Tensor
 
-from toposlearn.intervals import Floats
+from toposlearn.arrays import Float64s
 from toposlearn.topology.distances import Metric, check_mask, check_tokens, embed, full_precision
 from toposlearn.topology.neighbors import nearest_neighbors
 
@@ -95,7 +95,7 @@ def trustworthiness(
         raise ValueError(f"k must be at least 1 and below N / 2 = {tokens.shape[1] / 2:g}, got {k}")
     from sklearn.manifold import trustworthiness as of_one  # takes a second, and losses import this package too
 
-    def judge(judged: Floats, known: Floats) -> float:
+    def judge(judged: Float64s, known: Float64s) -> float:
         return float(of_one(known, judged, n_neighbors=k)) if len(judged) > 2 * k else float("nan")
 
     return _each_subject(judge, embed(tokens, metric), embed(reference, reference_metric), mask)
@@ -141,7 +141,7 @@ def rank_correlation(
     """
     _check_paired(tokens, reference, mask)
 
-    def correlate(a: Floats, b: Floats) -> float:
+    def correlate(a: Float64s, b: Float64s) -> float:
         drawn = np.random.default_rng(seed).permutation(len(a))[:PAIRED_TOKENS]
         if len(drawn) < 3:
             return float("nan")
@@ -189,7 +189,7 @@ def _centered(tokens: Tensor, mask: Tensor | None) -> Tensor:
     return centered.masked_fill(spread <= _NO_SPREAD * length, 0)
 
 
-def _each_subject(measure: Callable[[Floats, Floats], float], a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
+def _each_subject(measure: Callable[[Float64s, Float64s], float], a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
     """A measure (B,) of the tokens that count; NaN where one of them is not finite.
 
     Unit vectors stand for cosine: the order of their Euclidean distances is the same.

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from toposlearn.course.toys.short_run import coarse_mask, coarse_tokens, draw_batches, judge_tokens, short_run
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.topology import tokens_from_map
 
 STRIDE = 4
@@ -21,7 +21,7 @@ def config(smoke):
 
 
 @pytest.fixture(scope="module")
-def batches(config, cohort, people):
+def batches(config, cohort, subjects):
     return draw_batches(config, cohort, 3)
 
 
@@ -29,7 +29,7 @@ def size_of(network):
     return {"weight": float(sum(weight.detach().abs().sum() for weight in network.parameters()))}
 
 
-def test_a_batch_is_drawn_from_seed_and_step_alone(config, cohort, people, batches):
+def test_a_batch_is_drawn_from_seed_and_step_alone(config, cohort, subjects, batches):
     again = draw_batches(config, cohort, 3)
     assert len(batches) == 3
     for one, other in zip(batches, again, strict=True):
@@ -38,7 +38,7 @@ def test_a_batch_is_drawn_from_seed_and_step_alone(config, cohort, people, batch
     assert not torch.equal(batches[0].volumes, batches[1].volumes)
 
 
-def test_the_truth_is_kept_only_where_it_is_asked_for(config, cohort, people, batches):
+def test_the_truth_is_kept_only_where_it_is_asked_for(config, cohort, subjects, batches):
     told = draw_batches(config, cohort, 3, truth=True)
     assert torch.equal(told[0].volumes, batches[0].volumes)
     assert told[0].token_places((STRIDE,))[STRIDE].shape == (2, 512, 3)
@@ -83,9 +83,9 @@ def test_refuses_a_grid_that_is_no_cube_or_too_fine():
         coarse_tokens(torch.rand(1, 64, 4), 5)
 
 
-def test_the_judge_knows_its_measures_and_what_it_does_not_know(config, people):
-    posed = pose_people(people, config)
-    run = short_run(config, [], partial(judge_tokens, people=posed, stride=STRIDE))
+def test_the_judge_knows_its_measures_and_what_it_does_not_know(config, subjects):
+    posed = pose_subjects(subjects, config)
+    run = short_run(config, [], partial(judge_tokens, subjects=posed, stride=STRIDE))
     values = {name: value for name, (value,) in run.measures.items()}
     assert set(values) == {"same person", "two people", "neighbors apart", "real neighbors"}
     assert values["neighbors apart"] > 24

@@ -52,19 +52,19 @@ def test_the_peak_of_a_parabola():
 
 
 @pytest.fixture(scope="module")
-def person(manifest):
+def subject(manifest):
     return manifest.records[0]
 
 
 @pytest.fixture(scope="module")
-def head(person):
-    return look_at(person, ("T1w", "T2w", "FLAIR")).head
+def head(subject):
+    return look_at(subject, ("T1w", "T2w", "FLAIR")).head
 
 
-def test_a_person_on_the_coarse_grid(head, person):
+def test_a_person_on_the_coarse_grid(head, subject):
     assert head.volumes.shape == head.inside.shape == head.foreground.shape == (3, SIDE, SIDE, SIDE)
-    brain = np.asarray(nib.load(person.images["T1w"]).dataobj) > 100
-    voxel = np.prod(nib.load(person.images["T1w"]).header.get_zooms())
+    brain = np.asarray(nib.load(subject.images["T1w"]).dataobj) > 100
+    voxel = np.prod(nib.load(subject.images["T1w"]).header.get_zooms())
     assert 1 < head.foreground[0].sum() * SPACING**3 / (brain.sum() * voxel) < 1.3  # its rim is part air
     middle = np.argwhere(head.foreground[0]).mean(0)
     np.testing.assert_allclose(middle, [(SIDE - 1) / 2] * 3, atol=1)
@@ -87,9 +87,9 @@ def test_registered_images_have_their_maximum_where_they_lie(head):
     ("shift", "turn"),
     [((3, 0, 0), (0, 0, 0)), ((0, -8, 6), (0, 0, 0)), ((0, 0, 0), (0, 5, 0)), ((-12, 9, 15), (9, -12, 8))],
 )
-def test_a_known_offset_is_found(person, shift, turn):
+def test_a_known_offset_is_found(subject, shift, turn):
     """The second image's affine lies by a rigid motion about the head's center."""
-    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(person).items()}
+    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(subject).items()}
     center = nib.affines.apply_affine(images["T1w"][1], np.argwhere(images["T1w"][0] > 100).mean(0))
     linear = Rotation.from_rotvec(turn, degrees=True).as_matrix()
     lie = nib.affines.from_matvec(linear, center + shift - linear @ center)
@@ -102,12 +102,12 @@ def test_a_known_offset_is_found(person, shift, turn):
     assert middle[1] > middle[0]
 
 
-def loaded(person):
-    return {name: nib.load(person.images[name]) for name in ("T1w", "T2w")}
+def loaded(subject):
+    return {name: nib.load(subject.images[name]) for name in ("T1w", "T2w")}
 
 
-def test_a_crop_is_no_offset(person):
-    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(person).items()}
+def test_a_crop_is_no_offset(subject):
+    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(subject).items()}
     data, affine = images["T2w"]
     cut = nib.affines.from_matvec(np.eye(3), (0, 0, 25))
     images["T2w"] = (data[:, :, 25:70], affine @ cut)
@@ -117,8 +117,8 @@ def test_a_crop_is_no_offset(person):
     assert evidence.overlap > 0.9
 
 
-def test_thick_slices_and_other_axes_are_no_offset(person):
-    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(person).items()}
+def test_thick_slices_and_other_axes_are_no_offset(subject):
+    images = {name: (image.get_fdata(), image.affine) for name, image in loaded(subject).items()}
     data, affine = images["T2w"]
     thick = ndimage.zoom(data, (1, 1, 0.4), order=1, grid_mode=True, mode="nearest")
     scale = np.diag([1, 1, data.shape[2] / thick.shape[2], 1])

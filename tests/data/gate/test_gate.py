@@ -20,8 +20,8 @@ def folder(cohort, tmp_path):
     return tmp_path
 
 
-def image(folder, modality="T2w", person="sub-001"):
-    return folder / person / "anat" / f"{person}_{modality}.nii.gz"
+def image(folder, modality="T2w", subject="sub-001"):
+    return folder / subject / "anat" / f"{subject}_{modality}.nii.gz"
 
 
 def rewrite(path, affine=lambda affine: affine, data=lambda data: data):
@@ -35,35 +35,35 @@ def judged(folder, modalities=("T1w", "T2w", "FLAIR")):
 
 
 def test_every_pair_of_the_cohort_is_registered(manifest):
-    people = judge_people(manifest)
-    assert [person.subject for person in people] == [record.subject for record in manifest.records]
-    for person in people:
-        assert person.complete
-        assert len(person.pairs) == 6
-        assert {pair.verdict for pair in person.pairs} == {REGISTERED}
-        assert all(pair.evidence.displacement < MAX_DISPLACEMENT / 2 for pair in person.pairs)
-        assert all(pair.evidence.nmi > pair.evidence.null for pair in person.pairs)
+    subjects = judge_people(manifest)
+    assert [subject.subject for subject in subjects] == [record.subject for record in manifest.records]
+    for subject in subjects:
+        assert subject.complete
+        assert len(subject.pairs) == 6
+        assert {pair.verdict for pair in subject.pairs} == {REGISTERED}
+        assert all(pair.evidence.displacement < MAX_DISPLACEMENT / 2 for pair in subject.pairs)
+        assert all(pair.evidence.nmi > pair.evidence.null for pair in subject.pairs)
 
 
 def test_an_image_moved_by_its_header_alone_is_found(folder):
     rewrite(image(folder), affine=lambda affine: nib.affines.from_matvec(np.eye(3), (0, 6, 8)) @ affine)
-    person = judged(folder)[0]
-    pair = person.pair("T2w", "T1w")
+    subject = judged(folder)[0]
+    pair = subject.pair("T2w", "T1w")
     assert pair.verdict == INTER_ONLY
     assert "about 10 mm apart (10 mm and 0 degrees), whatever their headers say" in pair.reason
     assert pair.evidence.shift == pytest.approx(10, abs=1)
-    assert person.pair("T1w", "FLAIR").verdict == REGISTERED
-    assert not person.complete
+    assert subject.pair("T1w", "FLAIR").verdict == REGISTERED
+    assert not subject.complete
     assert judged(folder)[1].complete
 
 
 def test_other_grids_are_resampled_where_the_headers_say_how(folder):
     crop = nib.affines.from_matvec(np.eye(3), (0, 0, 20))
     rewrite(image(folder), affine=lambda affine: affine @ crop, data=lambda data: data[:, :, 20:])
-    person = judged(folder)[0]
-    assert person.pair("T1w", "T2w").verdict == RESAMPLED
-    assert person.pair("T1w", "T2w").aligned
-    assert person.complete
+    subject = judged(folder)[0]
+    assert subject.pair("T1w", "T2w").verdict == RESAMPLED
+    assert subject.pair("T1w", "T2w").aligned
+    assert subject.complete
 
 
 def test_a_header_that_does_not_say_where_the_image_lies(folder):
@@ -78,21 +78,21 @@ def test_a_header_that_does_not_say_where_the_image_lies(folder):
 
 def test_a_broken_image_leaves_its_pairs_out_and_the_others_in(folder):
     image(folder).write_bytes(b"no image")
-    person = judged(folder)[0]
-    assert set(person.broken) == {"T2w"}
-    assert person.pair("T1w", "T2w").verdict == person.pair("FLAIR", "T2w").verdict == LEFT_OUT
-    assert person.pair("T1w", "T2w").reason == person.broken["T2w"]
-    assert str(image(folder)) in person.broken["T2w"]
-    assert person.pair("T1w", "T2w").evidence is None
-    assert person.pair("T1w", "FLAIR").verdict == REGISTERED
+    subject = judged(folder)[0]
+    assert set(subject.broken) == {"T2w"}
+    assert subject.pair("T1w", "T2w").verdict == subject.pair("FLAIR", "T2w").verdict == LEFT_OUT
+    assert subject.pair("T1w", "T2w").reason == subject.broken["T2w"]
+    assert str(image(folder)) in subject.broken["T2w"]
+    assert subject.pair("T1w", "T2w").evidence is None
+    assert subject.pair("T1w", "FLAIR").verdict == REGISTERED
 
 
 def test_a_missing_modality_is_named(folder):
     image(folder).unlink()
-    person = judged(folder)[0]
-    assert person.missing == ("T2w",)
-    assert person.pair("T1w", "T2w") is None
-    assert [(pair.first, pair.second) for pair in person.pairs] == [("T1w", "FLAIR")]
+    subject = judged(folder)[0]
+    assert subject.missing == ("T2w",)
+    assert subject.pair("T1w", "T2w") is None
+    assert [(pair.first, pair.second) for pair in subject.pairs] == [("T1w", "FLAIR")]
 
 
 def test_one_image_under_two_names_is_left_out(folder):
@@ -102,7 +102,7 @@ def test_one_image_under_two_names_is_left_out(folder):
 
 
 def test_the_image_of_another_person_is_found(folder):
-    shutil.copy(image(folder, person="sub-002"), image(folder))
+    shutil.copy(image(folder, subject="sub-002"), image(folder))
     assert judged(folder)[0].pair("T1w", "T2w").verdict == INTER_ONLY
 
 
@@ -117,8 +117,8 @@ def test_an_image_that_shows_too_little_of_the_head(folder):
 def test_two_people_are_too_few_for_a_null_and_still_judged(folder):
     manifest = read_manifest(folder)
     few = judge_people(Manifest(folder, manifest.records[:2]), ("T1w", "T2w"))
-    assert [person.pairs[0].evidence.null for person in few] == [None, None]
-    assert all(person.complete for person in few)
+    assert [subject.pairs[0].evidence.null for subject in few] == [None, None]
+    assert all(subject.complete for subject in few)
 
 
 def test_some_of_the_people_are_judged_as_they_are_among_all(folder):
@@ -144,6 +144,6 @@ def test_an_affine_no_head_was_scanned_with(tmp_path, affine, told):
     save(path, head())
     nib.save(nib.Nifti1Image(head(), affine), path)
     save(tmp_path / "sub-01" / "anat" / "sub-01_T2w.nii.gz", head(), AFFINE)
-    (person,) = judge_people(read_manifest(tmp_path))
-    assert told in person.broken["T1w"]
-    assert person.pairs[0].verdict == LEFT_OUT
+    (subject,) = judge_people(read_manifest(tmp_path))
+    assert told in subject.broken["T1w"]
+    assert subject.pairs[0].verdict == LEFT_OUT

@@ -53,11 +53,11 @@ def test_the_table_shows_networks_nulls_and_changes(study):
 
 
 def test_differences_are_paired_by_person_and_seed():
-    people = np.arange(6.0)
-    errors = np.add.outer(people, people)[None].repeat(2, 0)
+    subjects = np.arange(6.0)
+    errors = np.add.outer(subjects, subjects)[None].repeat(2, 0)
     measured = {
-        "inter": {"A/stride8/errors": errors, "A/stride8/probe_T1w_T1w": people[None].repeat(2, 0)},
-        "inter-random": {"A/stride8/errors": errors + 7, "A/stride8/probe_T1w_T1w": people[None].repeat(2, 0) - 1},
+        "inter": {"A/stride8/errors": errors, "A/stride8/probe_T1w_T1w": subjects[None].repeat(2, 0)},
+        "inter-random": {"A/stride8/errors": errors + 7, "A/stride8/probe_T1w_T1w": subjects[None].repeat(2, 0) - 1},
     }
     name = "stride8/effective_rank/first_modality"
     profiles = {variant: {name: np.full((2, 6), rank)} for variant, rank in (("inter", 5.0), ("inter-random", 4.0))}

@@ -2,16 +2,16 @@
 
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.explore.tokens_rgb import fit_basis, share_in_words
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.studies.ablation.overview import REFERENCES, plot_overview
 
 
-def test_each_row_states_what_its_colors_hold(people, smoke):
+def test_each_row_states_what_its_colors_hold(subjects, smoke):
     torch.manual_seed(0)
-    posed, models = pose_people(people, smoke), {name: Taco(smoke.model).eval() for name in ("untrained", "full")}
+    posed, models = pose_subjects(subjects, smoke), {name: Taco(smoke.model).eval() for name in ("untrained", "full")}
     value = {"value": 20.0, "low": 18.0, "high": 23.0}
     names = (*models, *REFERENCES)
     figure = plot_overview(models, posed, {f"A/{name}/stride4/across_people_error": value for name in names})

@@ -42,7 +42,7 @@ FREESURFER_PARTS = {
 
 
 def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp_path, capsys):
-    people = [
+    subjects = [
         segmentation(tmp_path / name / "mri" / "aseg.nii.gz", parts=FREESURFER_PARTS) for name in ("bert", "ernie")
     ]
     (tmp_path / "out" / "graphs").mkdir(parents=True)
@@ -52,7 +52,7 @@ def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp
     nib.save(nib.Nifti1Image(loaded.get_fdata(dtype=np.float32) * 0.05, np.eye(4)), image)
     one = segmentation(tmp_path / "one" / "mri" / "aseg.nii.gz", parts={10: (22, 30, 30)})
     out = tmp_path / "out"
-    arguments = ["topology", *people, image, one, "--labels", "freesurfer", "--out", str(out)]
+    arguments = ["topology", *subjects, image, one, "--labels", "freesurfer", "--out", str(out)]
     assert cli.execute(arguments) == 0
     told = capsys.readouterr().err
     assert "left out: image: " in told
@@ -127,8 +127,8 @@ def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
     sheared = coarse[1].copy()
     sheared[0, 1] = 0.3
     nib.save(nib.Nifti1Image(coarse[0], sheared), tmp_path / "sheared.nii.gz")
-    people = [str(tmp_path / f"{name}.nii.gz") for name in ("good", "mirror", "sheared")]
-    arguments = ["topology", *people, "--within", "0", "--out", str(tmp_path / "out")]
+    subjects = [str(tmp_path / f"{name}.nii.gz") for name in ("good", "mirror", "sheared")]
+    arguments = ["topology", *subjects, "--within", "0", "--out", str(tmp_path / "out")]
     assert cli.execute([*arguments, "--labels", "freesurfer"]) == 0
     told = capsys.readouterr().err
     assert "doubtful: good" not in told
@@ -142,8 +142,8 @@ def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
 def test_who_costs_the_others_their_comparison_is_named(tmp_path, capsys):
     few = {label: FREESURFER_PARTS[label] for label in (10, 49, 12, 51)}
     parts = {"one": FREESURFER_PARTS, "two": FREESURFER_PARTS, "few": few}
-    people = [segmentation(tmp_path / f"{name}.nii.gz", parts=of) for name, of in parts.items()]
-    assert cli.execute(["topology", *people, "--labels", "freesurfer", "--within", "0", "--out", str(tmp_path)]) == 0
+    subjects = [segmentation(tmp_path / f"{name}.nii.gz", parts=of) for name, of in parts.items()]
+    assert cli.execute(["topology", *subjects, "--labels", "freesurfer", "--within", "0", "--out", str(tmp_path)]) == 0
     told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("doubtful:")]
     assert told == ["doubtful: few: lacks 5 of 9 structures that most people have: all are compared without these"]
     assert "lacks 5 of 9 structures" in (tmp_path / "index.html").read_text()

@@ -10,7 +10,7 @@ from small_head import small_scene
 from toposlearn.anatomy import LabelMap, structure
 from toposlearn.anatomy.vocabulary import RIGHT_OFFSET
 from toposlearn.cohort.deformation import bulge_velocity
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.layout import layout
 from toposlearn.studies.bending import changes
 from toposlearn.studies.bending.breaking import (
@@ -81,7 +81,7 @@ def test_intervals_contain_the_mean_and_chance_is_lower(found):
         (row,) = curves[
             (curves["change"] == change) & (curves["relation"] == relation) & (curves["amount"] == 1)
         ].to_dict("records")
-        expected = (kept.mean(), *bootstrap_people(kept[None]), 2)
+        expected = (kept.mean(), *bootstrap_subjects(kept[None]), 2)
         assert [row[name] for name in ("share", "low", "high", "draws")] == pytest.approx(expected)
     assert curves.loc[curves["amount"] == 1, "share"].min() > curves["chance"].max()
     assert 0.45 < found.chance["anterior"] < 0.6

@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from toposlearn import cli
 from toposlearn.commands import app
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.realism import write
 from toposlearn.studies.realism.image_rows import image_rows
 from toposlearn.studies.realism.page import counts, number
@@ -180,7 +180,7 @@ def test_a_row_has_the_mean_the_people_and_an_interval():
     (row,) = row_of("group", "name", [1.0, 2.0, 3.0, np.nan], "ml")
     assert (row.value, row.n, row.verdict) == (2.0, 3, NOT_JUDGED)
     assert row.people == pytest.approx((1.1, 2.9))
-    assert row.interval == bootstrap_people(np.array([[1.0, 2.0, 3.0]]))
+    assert row.interval == bootstrap_subjects(np.array([[1.0, 2.0, 3.0]]))
     assert list(row_of("group", "name", [np.nan])) == []
 
 
@@ -210,7 +210,7 @@ def test_neighbors_that_two_people_share_have_an_interval_over_people(measured):
     (row,) = [row for row in rows if row.name == "neighbors that two people share"]
     pairs = np.array([[shared_pairs(one, other) for other in shares] for one in shares])
     assert row.value == pytest.approx(pairs[np.triu_indices(4, k=1)].mean())
-    assert row.interval == pytest.approx(bootstrap_people(pairs[None]))
+    assert row.interval == pytest.approx(bootstrap_subjects(pairs[None]))
 
 
 def test_verdicts_are_counted_and_numbers_are_short():

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.data import pose_people
+from toposlearn.data import pose_subjects
 from toposlearn.models import Taco
 from toposlearn.reproducibility import set_seed
 from toposlearn.studies.resolution import structure_features as features
@@ -15,8 +15,8 @@ STRIDE = 4
 
 
 @pytest.fixture(scope="module")
-def posed(people, smoke):
-    return pose_people(people, smoke).take([0, 1, 2])
+def posed(subjects, smoke):
+    return pose_subjects(subjects, smoke).take([0, 1, 2])
 
 
 def test_places_read_by_true_shares_keep_most_of_the_order_and_noise_little(posed):
@@ -31,8 +31,8 @@ def test_places_read_by_true_shares_keep_most_of_the_order_and_noise_little(pose
     assert (known["neighbors"] > known["neighbors_null"]).all()
 
 
-def test_true_distances_turn_with_the_head(posed, people, smoke):
-    upright = pose_people(people, smoke, posed=False).take([0])
+def test_true_distances_turn_with_the_head(posed, subjects, smoke):
+    upright = pose_subjects(subjects, smoke, posed=False).take([0])
     own = features.token_structures(posed, 1)[0].structures
     shared = [each for each in own if each in features.token_structures(upright, 1)[0].structures]
     turned, straight = (features.true_distances(head.take([0]), shared)[0] for head in (posed, upright))

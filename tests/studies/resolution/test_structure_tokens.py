@@ -8,12 +8,12 @@ from toposlearn.studies.resolution import token_resolution as resolution
 
 
 @pytest.fixture(scope="module")
-def people():
+def subjects():
     return {name: load_donor_map(name) for name in ("9861", "10021")}
 
 
-def test_the_slice_and_each_grid_have_a_panel_with_left_on_the_left(people):
-    figure = structure_tokens.plot_token_grids(people["9861"], (3, 16))
+def test_the_slice_and_each_grid_have_a_panel_with_left_on_the_left(subjects):
+    figure = structure_tokens.plot_token_grids(subjects["9861"], (3, 16))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     titles = [ax.get_title() for ax in shown]
     assert titles == ["the labels, 1 mm", "3³ tokens of 64 mm", "16³ tokens of 12 mm"]
@@ -34,9 +34,9 @@ def is_atlas(line):
     return line.get_marker() == "D"
 
 
-def test_agreement_is_drawn_with_its_interval_null_and_atlases(people):
-    table = resolution.resolution_table(people, resolution.UPRIGHT, (3, 8))
-    summary, atlas = resolution.resolution_summary(table, list(people)), table[table["person"] == "9861"]
+def test_agreement_is_drawn_with_its_interval_null_and_atlases(subjects):
+    table = resolution.resolution_table(subjects, resolution.UPRIGHT, (3, 8))
+    summary, atlas = resolution.resolution_summary(table, list(subjects)), table[table["person"] == "9861"]
     figure = structure_tokens.plot_resolution(summary, atlas)
     assert len(figure.axes) == 3
     order = summary[(summary["measure"] == "order") & (summary["how"] == "home")].sort_values("cells")
@@ -58,8 +58,8 @@ def test_agreement_is_drawn_with_its_interval_null_and_atlases(people):
     figure.canvas.draw()
 
 
-def test_parting_has_a_line_a_pair_beside_two_points(people):
-    table = resolution.parting_table(people, resolution.UPRIGHT, (3, 8))
+def test_parting_has_a_line_a_pair_beside_two_points(subjects):
+    table = resolution.parting_table(subjects, resolution.UPRIGHT, (3, 8))
     (ax,) = structure_tokens.plot_parting(table).axes
     drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
     assert {"thalamus – putamen", "thalamus – pallidum", "pallidum – putamen", "two points as far apart"} <= set(drawn)

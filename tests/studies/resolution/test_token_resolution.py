@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from toposlearn.anatomy import LabelMap, load_donor_map, structure
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.graphs import structure_distances
 from toposlearn.relations.layout import layout
 from toposlearn.studies.resolution import token_resolution as resolution
@@ -17,24 +17,24 @@ SHIFTS = np.stack([np.column_stack([np.eye(3), np.full(3, float(mm))]) for mm in
 
 
 @pytest.fixture(scope="module")
-def people() -> dict[str, LabelMap]:
+def subjects() -> dict[str, LabelMap]:
     return {name: load_donor_map(name) for name in IDS}
 
 
-def centers(person: LabelMap, name: str) -> list[np.ndarray]:
+def centers(subject: LabelMap, name: str) -> list[np.ndarray]:
     """Of the left and the right one, mm."""
-    head = head_points(person)
+    head = head_points(subject)
     return [head.centers[head.structures.index(structure(name, side))] for side in ("left", "right")]
 
 
 @pytest.fixture(scope="module")
-def table(people: dict[str, LabelMap]) -> pd.DataFrame:
-    return resolution.resolution_table(people, SHIFTS, (3, 12))
+def table(subjects: dict[str, LabelMap]) -> pd.DataFrame:
+    return resolution.resolution_table(subjects, SHIFTS, (3, 12))
 
 
-def test_true_distances_are_those_between_structures(people: dict[str, LabelMap]) -> None:
-    known = layout(people["10021"])
-    head = head_points(people["10021"], step=1.0)
+def test_true_distances_are_those_between_structures(subjects: dict[str, LabelMap]) -> None:
+    known = layout(subjects["10021"])
+    head = head_points(subjects["10021"], step=1.0)
     assert head.structures == known.structures
     np.testing.assert_allclose(distances_between(head.centers), structure_distances(known), atol=1e-6)
 
@@ -61,24 +61,24 @@ def test_the_summary_has_intervals_and_a_null_below(table: pd.DataFrame) -> None
     assert len(summary) == 2 * 2 * 3
     for row in summary.to_dict("records"):
         part = table[(table["cells"] == row["cells"]) & (table["how"] == row["how"])]
-        people = np.array([part[part["person"] == name][row["measure"]].mean() for name in IDS])
+        subjects = np.array([part[part["person"] == name][row["measure"]].mean() for name in IDS])
         null = part.groupby("pose")[f"{row['measure']}_null"].mean()
-        expected = (people.mean(), *bootstrap_people(people[None]), null.mean(), null.quantile(0.95), 2)
+        expected = (subjects.mean(), *bootstrap_subjects(subjects[None]), null.mean(), null.quantile(0.95), 2)
         found = [row[name] for name in ("value", "low", "high", "null", "null_high", "people")]
         assert found == pytest.approx(expected, nan_ok=True), row
     order = summary[(summary["measure"] == "order") & (summary["cells"] == 12)]
     assert (order["value"] > order["null_high"]).all()
 
 
-def test_poses_part_nuclei_more_often_on_finer_grids(people: dict[str, LabelMap]) -> None:
-    parting = resolution.parting_table(people, SHIFTS, (2, 24))
+def test_poses_part_nuclei_more_often_on_finer_grids(subjects: dict[str, LabelMap]) -> None:
+    parting = resolution.parting_table(subjects, SHIFTS, (2, 24))
     assert set(parting["pair"]) == {"thalamus – putamen", "thalamus – pallidum", "pallidum – putamen"}
     assert (parting[parting["cells"] == 24]["parted"] == 1).all()
     for row in parting.to_dict("records"):
-        ends = [centers(people[row["person"]], name) for name in row["pair"].split(" – ")]
+        ends = [centers(subjects[row["person"]], name) for name in row["pair"].split(" – ")]
         expected = np.mean([resolution.parted_points(a - b, row["mm"]) for a, b in zip(*ends, strict=True)])
         assert row["points"] == pytest.approx(expected, abs=1e-6), row  # poses that only shift keep what is apart
-    upright = resolution.parting_table(people, resolution.UPRIGHT, (3,))
+    upright = resolution.parting_table(subjects, resolution.UPRIGHT, (3,))
     assert (upright["parted"] == 0).all()  # the middle token of 64 mm holds all three nuclei of both sides
 
 

@@ -51,9 +51,9 @@ def test_parts_of_one_another_and_what_is_unknown_or_the_same_are_not_asked(tabl
 
 
 def test_no_property_of_the_full_cohort_tells_another():
-    people = [draw_person(number, recipe="full") for number in range(200)]
+    subjects = [draw_person(number, recipe="full") for number in range(200)]
     names = ("age", "sex", "site", "diagnosis", "degree", "lesion", "lesion_type")
-    table = pd.DataFrame([{name: str(getattr(one, name)) for name in names} for one in people]).replace("None", "n/a")
+    table = pd.DataFrame([{name: str(getattr(one, name)) for name in names} for one in subjects]).replace("None", "n/a")
     found = association(table, orders=199)
     assert len(found) == 19
     assert (found["p"] > 0.05 / len(found)).all()

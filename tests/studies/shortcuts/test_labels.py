@@ -26,29 +26,29 @@ def test_each_diagnosis_and_each_degree_is_set_against_control():
         "degree atrophy severe",
     }
     mild = found["degree atrophy mild"]
-    np.testing.assert_array_equal(mild.people, [True, True, False, False, True])
+    np.testing.assert_array_equal(mild.subjects, [True, True, False, False, True])
     np.testing.assert_array_equal(mild.positive, [False, True, False, False, False])
-    np.testing.assert_array_equal(found["diagnosis developmental"].people, [True, False, False, True, True])
+    np.testing.assert_array_equal(found["diagnosis developmental"].subjects, [True, False, False, True, True])
     assert mild.fewest == 1
 
 
 def test_a_type_of_lesion_is_set_against_none():
     found = named(lesion=["true", "false", "true"], lesion_type=["stroke", "n/a", "metastases"])
     assert set(found) == {"lesion true", "lesion_type stroke", "lesion_type metastases"}
-    np.testing.assert_array_equal(found["lesion_type stroke"].people, [True, True, False])
+    np.testing.assert_array_equal(found["lesion_type stroke"].subjects, [True, True, False])
 
 
 def test_several_sites_are_each_set_against_the_others_and_two_are_one_question():
     three = named(site=["a", "b", "c", "a"])
     assert set(three) == {"site a", "site b", "site c"}
-    assert three["site a"].people.all()
+    assert three["site a"].subjects.all()
     assert set(named(site=["a", "b", "n/a"])) == {"site b"}
 
 
 def test_unknown_values_do_not_count():
     found = named(sex=["F", "M", "n/a", ""], age=["20", "40", "60", "n/a"])
-    np.testing.assert_array_equal(found["sex M"].people, [True, True, False, False])
-    np.testing.assert_array_equal(found["age over 40"].people, [True, True, True, False])
+    np.testing.assert_array_equal(found["sex M"].subjects, [True, True, False, False])
+    np.testing.assert_array_equal(found["age over 40"].subjects, [True, True, True, False])
     np.testing.assert_array_equal(found["age over 40"].positive, [False, False, True, False])
 
 

@@ -194,7 +194,7 @@ def test_too_few_people_are_said_to_be_too_few():
         pd.DataFrame([{"label": "sex M", "shortcut": "headers", "split": "people left out"}]), simulated=True
     )
     assert list(few["verdict"]) == ["too few people"]
-    assert "| sex M (3, 2) | too few people |" in shortcuts_table(few.assign(positive=3, people=5).to_dict("records"))
+    assert "| sex M (3, 2) | too few people |" in shortcuts_table(few.assign(positive=3, subjects=5).to_dict("records"))
 
 
 def test_one_high_number_among_many_is_an_accident():

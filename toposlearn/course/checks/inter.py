@@ -14,16 +14,16 @@ from toposlearn.course.draw import apart, normal, uniform
 from toposlearn.topology import mutual_matches, nearest_matches, pairwise_distance
 
 
-def _two_people() -> dict[str, Inputs]:
+def _two_subjects() -> dict[str, Inputs]:
     a, b = (torch.randn(2, 15, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
     return {"": (a, b)}
 
 
 def _any_people(rng: np.random.Generator) -> Inputs:
     """Two people of B, with different numbers of tokens, without ties of distance either way."""
-    people, first, second, features = rng.integers((1, 4, 4, 3), (4, 9, 9, 6))
+    subjects, first, second, features = rng.integers((1, 4, 4, 3), (4, 9, 9, 6))
     both = apart(
-        lambda: normal(rng, people, first + second, features),
+        lambda: normal(rng, subjects, first + second, features),
         lambda both: pairwise_distance(both[:, :first], both[:, first:]),
         lambda both: pairwise_distance(both[:, first:], both[:, :first]),
     )
@@ -46,7 +46,7 @@ def _where_equal(a: Tensor, b: Tensor) -> Tensor:
 check_mutual_matches = Check(
     "matches",
     right=lambda tokens_a, tokens_b: mutual_matches(tokens_a, tokens_b),
-    cases=_two_people,
+    cases=_two_subjects,
     draw=_any_people,
     mistakes={
         "this is the nearest token one way: keep it only if you are *its* nearest too, else -1.": nearest_matches,

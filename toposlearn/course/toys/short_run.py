@@ -18,8 +18,8 @@ from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
 from toposlearn.course.toys.ideal_tokens import ideal_tokens
-from toposlearn.data import PairBatch, PairDataset, PosedPeople, augment, prepare, read_manifest, split_people
-from toposlearn.intervals import across_people, same_person
+from toposlearn.data import PairBatch, PairDataset, PosedSubjects, augment, prepare, read_manifest, split_subjects
+from toposlearn.intervals import across_subjects, same_person
 from toposlearn.losses import TacoLoss
 from toposlearn.models import Taco, TacoOutput
 from toposlearn.pretrain import encode, error_matrix
@@ -39,17 +39,17 @@ class ShortRun(NamedTuple):
     measures: dict[str, list[float]]  # each measure then
 
 
-def draw_batches(config: TacoConfig, root: str | Path, people: int, *, truth: bool = False) -> list[PairBatch]:
+def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: bool = False) -> list[PairBatch]:
     """Training batches of all ``config.train.steps``, posed and changed in brightness, of the first training people.
 
     Args:
         config: modalities, poses, steps and seed.
         root: a data folder.
-        people: how many of its training people.
+        subjects: how many of its training people.
         truth: keep the true places, which only the oracle matcher reads.
     """
-    train, _ = split_people(read_manifest(root), test_fraction=config.train.test_fraction, least=2)
-    chosen = train.select([record.subject for record in train.records[:people]])
+    train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, least=2)
+    chosen = train.select([record.subject for record in train.records[:subjects]])
     if truth:
         config = config.replace(loss={"matcher": "oracle"})
     dataset = PairDataset(prepare(chosen, config.volume, progress=False), config)
@@ -138,7 +138,7 @@ def coarse_mask(mask: Tensor, side: int) -> Tensor:
     return coarse_tokens(mask[..., None].float(), side)[..., 0] >= COARSE_SHARE
 
 
-def judge_tokens(network: Taco, people: PosedPeople, *, stride: int, k: int = 5) -> dict[str, float]:
+def judge_tokens(network: Taco, subjects: PosedSubjects, *, stride: int, k: int = 5) -> dict[str, float]:
     """Measure a network's tokens on held-out people against the ground truth, first modality against second.
 
     Returns:
@@ -146,13 +146,13 @@ def judge_tokens(network: Taco, people: PosedPeople, *, stride: int, k: int = 5)
         match. ``neighbors apart``: mm in the head between neighbors of feature space. ``real neighbors``: share of a
         token's K neighbors in the head that are its neighbors in feature space.
     """
-    tokens_a, tokens_b = (encode(network, people, modality)[stride] for modality in people.modalities[:2])
-    places, mask = people.token_places(stride), people.token_mask(stride)
-    errors = error_matrix(tokens_a, tokens_b, places, mask, across=people.known)[None]
+    tokens_a, tokens_b = (encode(network, subjects, modality)[stride] for modality in subjects.modalities[:2])
+    places, mask = subjects.token_places(stride), subjects.token_mask(stride)
+    errors = error_matrix(tokens_a, tokens_b, places, mask, across=subjects.known)[None]
     result = {"same person": float(same_person(errors).mean())}
-    if people.known:
-        result["two people"] = across_people(errors)
-    grid = people.token_positions(stride).expand_as(places)
+    if subjects.known:
+        result["two people"] = across_subjects(errors)
+    grid = subjects.token_positions(stride).expand_as(places)
     knowing = ideal_tokens(places, features=tokens_a.shape[-1])
     measures = {
         "neighbors apart": partial(neighbor_distance, positions=grid),

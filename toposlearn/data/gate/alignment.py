@@ -17,6 +17,7 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
+from toposlearn.arrays import Float64s
 from toposlearn.data.gate.coarse import SIDE, SPACING, CoarseHead
 
 BINS = 32
@@ -26,7 +27,6 @@ STEP = 6.0  # mm and degrees of the first look; 6 degrees move the scalp by abou
 SEARCH = (10.0, 8.0, 6.0, 4.0, 4.0, 2.0)  # steps of the search for the offset of a suspicious pair
 SUSPICIOUS_MM = 1.0  # where the first look finds a pair this far apart, the offset is searched for
 
-Floats = NDArray[np.float64]
 Levels = NDArray[np.int64]  # bins of intensity
 
 
@@ -53,7 +53,7 @@ class PairEvidence:
     null: float | None = None
 
 
-def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> Floats:
+def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> Float64s:
     """How often intensity i of one image meets intensity j of the other: (bins, bins), sums to 1.
 
     Bins are of equal width between an image's least and largest intensity in the mask.
@@ -77,12 +77,12 @@ def normalized_mutual_information(a: ArrayLike, b: ArrayLike, mask: ArrayLike | 
     return _nmi(joint_histogram(a, b, mask, bins))
 
 
-def _nmi(joint: Floats) -> float:
+def _nmi(joint: Float64s) -> float:
     total = _entropy(joint)
     return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / total if total > 0 else 1.0
 
 
-def _entropy(shares: Floats) -> float:
+def _entropy(shares: Float64s) -> float:
     shares = shares[shares > 0]
     return float(-(shares * np.log(shares)).sum())
 
@@ -91,7 +91,7 @@ def _entropy(shares: Floats) -> float:
 class _Places:
     """Places on and around the head, off the grid: there every motion interpolates alike, and none is favored."""
 
-    points: Floats  # (P, 3) mm from the head's center
+    points: Float64s  # (P, 3) mm from the head's center
     inside: NDArray[np.bool_]  # (M, P): so deep in the field of view that the first look stays there
     foreground: NDArray[np.bool_]  # (M, P)
 
@@ -151,13 +151,13 @@ def _evidence(head: CoarseHead, places: _Places, levels: Levels, i: int, j: int)
     return PairEvidence(coverage, overlap, float(values[0]), shift, turn, _displacement(places.points[both], motion))
 
 
-def around(motion: Floats, step: float) -> Floats:
+def around(motion: Float64s, step: float) -> Float64s:
     """A motion (6,), mm along and degrees about three axes, and one step more and less in each: (13, 6)."""
     steps = step * np.eye(6)
     return np.concatenate([motion[None], motion + steps, motion - steps])
 
 
-def peak(values: Floats, step: float) -> Floats:
+def peak(values: Float64s, step: float) -> Float64s:
     """From values (13,) at `around` to the way (6,) to the maximum: of a parabola along each axis, a step at most."""
     middle, up, down = values[0], values[1:7], values[7:]
     curvature = 2 * middle - up - down
@@ -166,7 +166,7 @@ def peak(values: Floats, step: float) -> Floats:
     return step * np.clip(way, -1, 1)
 
 
-def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Floats:
+def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Float64s:
     """The motion (6,) at which image j shares most with image i, climbed to from here and from the other's center."""
     centers = [places.points[places.foreground[one]].mean(0) for one in (i, j)]
     starts = [np.zeros(6), np.concatenate([centers[1] - centers[0], np.zeros(3)])]
@@ -175,14 +175,14 @@ def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Floats:
     return ends[best][1]
 
 
-def _climb(head: CoarseHead, places: _Places, i: int, j: int, motion: Floats) -> tuple[float, Floats]:
+def _climb(head: CoarseHead, places: _Places, i: int, j: int, motion: Float64s) -> tuple[float, Float64s]:
     for step in SEARCH:
         values = _nmi_at(head, places, i, j, around(motion, step))
         motion = motion + peak(values, step)
     return float(_nmi_at(head, places, i, j, motion[None])[0]), motion
 
 
-def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Floats:
+def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Float64s:
     """NMI (T,) of two modalities with the second moved by each of `motions` (T, 6).
 
     A motion is mm to the right, front and top, then degrees about these axes, at the head's center.
@@ -191,7 +191,7 @@ def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Flo
     return _nmi_at(head, _places(head), i, j, np.atleast_2d(np.asarray(motions, dtype=float)))
 
 
-def _nmi_at(head: CoarseHead, places: _Places, i: int, j: int, motions: Floats) -> Floats:
+def _nmi_at(head: CoarseHead, places: _Places, i: int, j: int, motions: Float64s) -> Float64s:
     """What leaves the second field of view is not counted."""
     points = places.points[places.inside[i]]
     moved = np.stack([_moved(points, motion) for motion in motions])
@@ -201,16 +201,16 @@ def _nmi_at(head: CoarseHead, places: _Places, i: int, j: int, motions: Floats) 
     return np.array([_nmi_of(still[one], there[one]) for there, one in zip(levels, seen, strict=True)])
 
 
-def _moved(points: Floats, motion: Floats) -> Floats:
-    turn: Floats = Rotation.from_rotvec(motion[3:], degrees=True).as_matrix()
+def _moved(points: Float64s, motion: Float64s) -> Float64s:
+    turn: Float64s = Rotation.from_rotvec(motion[3:], degrees=True).as_matrix()
     return points @ turn.T + motion[:3]
 
 
-def _displacement(points: Floats, motion: Floats) -> float:
+def _displacement(points: Float64s, motion: Float64s) -> float:
     return float(np.linalg.norm(_moved(points, motion) - points, axis=1).mean())
 
 
-def _levels(volumes: NDArray[np.uint8], points: Floats) -> Levels:
+def _levels(volumes: NDArray[np.uint8], points: Float64s) -> Levels:
     """Bins (M, T, P) of intensity of bytes (M, n, n, n) at points (T, P, 3), mm from the center; linear."""
     grid = torch.as_tensor(points / (SIDE * SPACING / 2), dtype=torch.float32).flip(-1)[None, :, :, None]
     bytes_ = torch.as_tensor(volumes).float()[None]
@@ -219,7 +219,7 @@ def _levels(volumes: NDArray[np.uint8], points: Floats) -> Levels:
     return levels
 
 
-def _seen(inside: NDArray[np.bool_], points: Floats) -> NDArray[np.bool_]:
+def _seen(inside: NDArray[np.bool_], points: Float64s) -> NDArray[np.bool_]:
     """Which points (T, P, 3) lie in fields of view (M, n, n, n): (M, T, P)."""
     return np.asarray(_levels(255 * inside.astype(np.uint8), points) == BINS - 1)
 

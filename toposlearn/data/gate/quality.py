@@ -132,10 +132,10 @@ def check_record(record: Record) -> dict[str, ImageFacts]:
     return facts
 
 
-def _check_same_grid(path: Path, first: Path, person: str) -> None:
+def _check_same_grid(path: Path, first: Path, subject: str) -> None:
     """By the headers alone."""
     one, other = load_image(first), load_image(path)
-    remedy = f"register and resample the modalities of {person} to one grid"
+    remedy = f"register and resample the modalities of {subject} to one grid"
     if other.shape != one.shape:
         raise BadImageError(f"{path} has shape {other.shape} but {first.name} has {one.shape}: {remedy}")
     if not np.allclose(other.affine, one.affine, atol=SAME_AFFINE_MM):

@@ -16,9 +16,10 @@ from typing import Any
 
 import numpy as np
 
+from toposlearn.arrays import Float64s
 from toposlearn.config import MATCHERS, TacoConfig
-from toposlearn.data import PosedPeople
-from toposlearn.intervals import Floats, across_people, bootstrap_people
+from toposlearn.data import PosedSubjects
+from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain.profile import MEASURES, WITHIN_MM, network_profiles
 from toposlearn.reproducibility import metric, write_result
@@ -73,7 +74,7 @@ def run_matchers(
     weights = train_all(config, variants, seeds, data, out, progress)
     judges = gather_judges(config, data, held_out)
     measured = measure_all(config, weights, seeds, partial(measure, judges=judges), MEASURED, progress)
-    profiled = partial(raw_profile, people=judges.people[FAMILY])
+    profiled = partial(raw_profile, subjects=judges.subjects[FAMILY])
     profiles = measure_all(config, weights, seeds, profiled, PROFILE, progress)
     metrics = _metrics(measured, profiles, judges)
     for folder in (out, *([] if shipped is None else [Path(shipped)])):
@@ -88,10 +89,10 @@ def run_matchers(
     return path
 
 
-def raw_profile(model: Taco, people: PosedPeople) -> dict[str, Floats]:
+def raw_profile(model: Taco, subjects: PosedSubjects) -> dict[str, Float64s]:
     """Values and nulls per person (S,), by names ``stride8/match_error/next_person`` and, of nulls, with ``/null``."""
-    raw: dict[str, Floats] = {}
-    for stride, profile in network_profiles(model, people).items():
+    raw: dict[str, Float64s] = {}
+    for stride, profile in network_profiles(model, subjects).items():
         for name, one in profile.items():
             raw[f"stride{stride}/{name}"] = one.values
             raw[f"stride{stride}/{name}/null"] = one.null
@@ -99,7 +100,7 @@ def raw_profile(model: Taco, people: PosedPeople) -> dict[str, Floats]:
 
 
 def _metrics(
-    measured: Mapping[str, Mapping[str, Floats]], profiles: Mapping[str, Mapping[str, Floats]], judges: Judges
+    measured: Mapping[str, Mapping[str, Float64s]], profiles: Mapping[str, Mapping[str, Float64s]], judges: Judges
 ) -> dict[str, dict[str, Any]]:
     """Metric objects: each variant by itself, and each matcher minus the usual one, paired by person and seed."""
     found = variant_metrics(measured, judges)
@@ -116,18 +117,18 @@ def _metrics(
     return found
 
 
-def _metric(values: Floats, null: Floats, name: str) -> dict[str, Any]:
+def _metric(values: Float64s, null: Float64s, name: str) -> dict[str, Any]:
     """Mean over people and seeds (R, S) with interval and null; people without a value in some seed are left out."""
     kept = np.isfinite(values).all(0)
-    low, high = bootstrap_people(values[:, kept])
+    low, high = bootstrap_subjects(values[:, kept])
     unit = MEASURES[name.split("/")[1]][1].format(within_mm=WITHIN_MM)
     chance = float(np.nanmean(null))
     return metric(float(values[:, kept].mean()), low=low, high=high, unit=unit, n=int(kept.sum()), null=chance)
 
 
 def _differences(
-    measured: Mapping[str, Mapping[str, Floats]],
-    profiles: Mapping[str, Mapping[str, Floats]],
+    measured: Mapping[str, Mapping[str, Float64s]],
+    profiles: Mapping[str, Mapping[str, Float64s]],
     variant: str,
     usual: str,
 ) -> dict[str, dict[str, Any]]:
@@ -137,7 +138,7 @@ def _differences(
         family, stride, kind = name.split("/")
         if kind == "errors" or kind.startswith("probe"):
             difference = values - measured[usual][name]
-            mean = across_people(difference) if kind == "errors" else float(difference.mean())
+            mean = across_subjects(difference) if kind == "errors" else float(difference.mean())
             label = "across_people_error" if kind == "errors" else kind
             found[f"{family}/{variant}-{usual}/{stride}/{label}"] = _change(difference, mean)
     for name, values in profiles[variant].items():
@@ -147,6 +148,6 @@ def _differences(
     return found
 
 
-def _change(difference: Floats, mean: float) -> dict[str, Any]:
-    low, high = bootstrap_people(difference)
+def _change(difference: Float64s, mean: float) -> dict[str, Any]:
+    low, high = bootstrap_subjects(difference)
     return metric(mean, low=low, high=high, n=difference.shape[-1], null=0.0)

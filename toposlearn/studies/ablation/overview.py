@@ -11,7 +11,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
-from toposlearn.data import PosedPeople, load_posed
+from toposlearn.data import PosedSubjects, load_posed
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.tokens_rgb import fit_basis, share_in_words, to_voxels
 from toposlearn.models import Taco, load_weights
@@ -46,7 +46,7 @@ def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, 
 
 def plot_overview(
     models: Mapping[str, Taco],
-    people: PosedPeople,
+    subjects: PosedSubjects,
     metrics: Mapping[str, Mapping[str, Any]],
     *,
     pair: tuple[int, int] = (0, 1),
@@ -59,7 +59,7 @@ def plot_overview(
 
     Args:
         models: name -> network.
-        people: posed people never trained on.
+        subjects: posed people never trained on.
         metrics: of a comparison (``A/VARIANT/strideN/across_people_error``).
         pair: which two people.
         modalities: which two.
@@ -67,16 +67,16 @@ def plot_overview(
     """
     figure = plt.figure(figsize=(8.4, 2.05 * (len(models) + 1) + 2.9), layout="constrained")
     grid = GridSpec(len(models) + 2, 4, figure=figure, height_ratios=[1] * (len(models) + 1) + [1.25])
-    columns = [(person, modality) for person in pair for modality in modalities]
-    slices = {person: _middle(people, person) for person in pair}
-    for place, (person, modality) in enumerate(columns):
-        volume = people.volumes[person, people.modalities.index(modality)].numpy()
+    columns = [(subject, modality) for subject in pair for modality in modalities]
+    slices = {subject: _middle(subjects, subject) for subject in pair}
+    for place, (subject, modality) in enumerate(columns):
+        volume = subjects.volumes[subject, subjects.modalities.index(modality)].numpy()
         ax = figure.add_subplot(grid[0, place])
-        ax.imshow(volume[:, :, slices[person]].T, cmap="gray", origin="lower")
-        ax.set_title(f"person {pair.index(person) + 1}, {modality}", size=10)
+        ax.imshow(volume[:, :, slices[subject]].T, cmap="gray", origin="lower")
+        ax.set_title(f"person {pair.index(subject) + 1}, {modality}", size=10)
         _bare(ax, "image" if place == 0 else "")
     for row, (name, model) in enumerate(models.items(), start=1):
-        pictures, explained = _colors(model, people, columns, slices, stride)
+        pictures, explained = _colors(model, subjects, columns, slices, stride)
         for place, colors in enumerate(pictures):
             ax = figure.add_subplot(grid[row, place])
             ax.imshow(colors, origin="lower")
@@ -85,24 +85,24 @@ def plot_overview(
     return figure
 
 
-def _middle(people: PosedPeople, person: int) -> int:
+def _middle(subjects: PosedSubjects, subject: int) -> int:
     """The axial slice through the middle of a head."""
-    return int(people.foreground[person, 0].nonzero()[:, 2].float().mean())
+    return int(subjects.foreground[subject, 0].nonzero()[:, 2].float().mean())
 
 
 def _colors(
-    model: Taco, people: PosedPeople, columns: list[tuple[int, str]], slices: Mapping[int, int], stride: int
+    model: Taco, subjects: PosedSubjects, columns: list[tuple[int, str]], slices: Mapping[int, int], stride: int
 ) -> tuple[list[np.ndarray], float]:
     """Token colors of one slice per column, (H, D, 3), in one basis for all, and the share of variance they hold."""
-    tokens = {modality: encode(model, people, modality)[stride] for modality in {name for _, name in columns}}
-    mask = people.token_mask(stride)
-    chosen = [(tokens[modality][person], mask[person]) for person, modality in columns]
+    tokens = {modality: encode(model, subjects, modality)[stride] for modality in {name for _, name in columns}}
+    mask = subjects.token_mask(stride)
+    chosen = [(tokens[modality][subject], mask[subject]) for subject, modality in columns]
     basis = fit_basis(*[part for part, _ in chosen], masks=[counted for _, counted in chosen])
     pictures = []
-    for (person, _), (part, counted) in zip(columns, chosen, strict=True):
+    for (subject, _), (part, counted) in zip(columns, chosen, strict=True):
         colors = np.where(counted.numpy()[:, None], basis.colors(part), 0.0)
-        volume = to_voxels(colors, stride, people.foreground.shape[2:])
-        pictures.append(np.swapaxes(volume[:, :, slices[person]], 0, 1))
+        volume = to_voxels(colors, stride, subjects.foreground.shape[2:])
+        pictures.append(np.swapaxes(volume[:, :, slices[subject]], 0, 1))
     return pictures, basis.explained
 
 

@@ -20,8 +20,8 @@ def result_section(result: Mapping[str, Any]) -> str:
     families = [family for family in ("A", "B") if any(name.startswith(f"{family}/") for name in metrics)]
     parts = []
     for family in families:
-        people = metrics[f"{family}/full/stride8/across_people_error"]["n"]
-        parts += [f"**Anatomy {family}** ({people} held-out people)", comparison_table(metrics, family)]
+        subjects = metrics[f"{family}/full/stride8/across_people_error"]["n"]
+        parts += [f"**Anatomy {family}** ({subjects} held-out people)", comparison_table(metrics, family)]
     for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
         parts += [f"**Two people, /{stride}: what each part is worth**", difference_table(metrics, stride)]
     seeds, versions = ", ".join(map(str, result["seeds"])), result["versions"]

@@ -30,7 +30,7 @@ MOST_NAMED = 40  # nodes whose names can still be read
 FADED = 0.55  # share of white in the anatomy behind the graph
 
 
-def plot_graph_over_anatomy(head: LabelMap, person: Layout, graph: nx.Graph, extent: float = 85.0) -> Figure:
+def plot_graph_over_anatomy(head: LabelMap, subject: Layout, graph: nx.Graph, extent: float = 85.0) -> Figure:
     """The graph from the front, from above and from the side, over the slice through the middle of its structures.
 
     Structures stand at their centroids, all depths in one picture. The wider a line, the more it tells: the boundary
@@ -48,7 +48,7 @@ def plot_graph_over_anatomy(head: LabelMap, person: Layout, graph: nx.Graph, ext
         ax.set_xlabel(AXIS_NAMES[PLANE_AXES[plane][0]])
         ax.set_ylabel(AXIS_NAMES[PLANE_AXES[plane][1]])
         ax.spines[:].set_visible(False)
-    figure.suptitle(person.name)
+    figure.suptitle(subject.name)
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name], label=name) for name in nuclei]
     figure.legend(handles=dots, loc="outside lower center", ncols=len(nuclei) or 1, frameon=False)

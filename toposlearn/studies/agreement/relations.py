@@ -36,34 +36,34 @@ def plot_margins(table: pd.DataFrame) -> Figure:
     `toposlearn.relations.relations.COLUMNS`.
     """
     pairs = list(table.groupby(["structure_a", "relation", "structure_b"], sort=False))
-    people = list(dict.fromkeys(table["person"]))
+    subjects = list(dict.fromkeys(table["person"]))
     columns = min(len(pairs), 2)
     rows = -(-len(pairs) // columns)
     figure, axes = plt.subplots(
-        rows, columns, figsize=(4.6 * columns, (0.36 * len(people) + 1.1) * rows + 0.4), squeeze=False, sharey=True,
+        rows, columns, figsize=(4.6 * columns, (0.36 * len(subjects) + 1.1) * rows + 0.4), squeeze=False, sharey=True,
         sharex=True, layout="constrained",
     )  # fmt: skip
     limits = min(-3.0, float(table["margin"].min()) - 2), max(20.0, float(table["margin"].max()) + 2)
     for ax in axes.flat[len(pairs) :]:
         ax.set_visible(False)
     for ax, ((a, relation, b), part) in zip(axes.flat, pairs, strict=False):
-        _draw_margins(ax, part, people, STRUCTURE_COLORS.get(str(b), _VALUE))
+        _draw_margins(ax, part, subjects, STRUCTURE_COLORS.get(str(b), _VALUE))
         ax.axvspan(limits[0], 0, color="0.95", zorder=0)
         ax.set(title=f"{a} is {relation} to {b}", xlim=limits)
     for ax in axes[-1]:
         ax.set_xlabel("margin (mm)")
     for ax in axes[:, 0]:
-        ax.set_yticks(range(len(people)), people)
+        ax.set_yticks(range(len(subjects)), subjects)
     axes[0, 0].invert_yaxis()
     figure.legend(handles=_margin_legend(), loc="outside lower center", ncols=4, frameon=False)
     return figure
 
 
-def _draw_margins(ax: Axes, rows: pd.DataFrame, people: list[str], color: str) -> None:
+def _draw_margins(ax: Axes, rows: pd.DataFrame, subjects: list[str], color: str) -> None:
     for side, marker, shift in (("left", "<", -0.14), ("right", ">", 0.14)):
         for undecided, shade in ((False, color), (True, _NULL)):
             part = rows[(rows["side_a"] == side) & ((rows["verdict"] == "undecided") == undecided)]
-            heights = np.array([people.index(person) for person in part["person"]]) + shift
+            heights = np.array([subjects.index(subject) for subject in part["person"]]) + shift
             ax.plot(part["margin"], heights, marker, color=shade, mfc=shade if side == "left" else "white", ms=8)
     ax.axvline(0, color="0.2", lw=1)
     ax.grid(axis="x", color="0.9")

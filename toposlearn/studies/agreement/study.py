@@ -35,14 +35,14 @@ class Study:
     """People measured, and those who could not be.
 
     Attributes:
-        people: name -> where the structures lie.
+        subjects: name -> where the structures lie.
         heads: the label maps of the first few.
         unknown: name -> voxels of each label that the table does not name, for those who have any.
         doubtful: name -> why the table or the affine may be wrong, or what the person costs the others.
         failed: name -> why.
     """
 
-    people: Mapping[str, Layout]
+    subjects: Mapping[str, Layout]
     heads: Mapping[str, LabelMap]
     unknown: Mapping[str, Mapping[int, int]]
     doubtful: Mapping[str, str]
@@ -51,7 +51,7 @@ class Study:
     @cached_property
     def relations(self) -> pd.DataFrame:
         """Every relation of everybody, within a side and across (`topology_table`)."""
-        return topology_table(self.people, sides="all")
+        return topology_table(self.subjects, sides="all")
 
     @cached_property
     def consistency(self) -> pd.DataFrame:
@@ -71,18 +71,18 @@ class Study:
     @cached_property
     def agreement(self) -> pd.DataFrame | None:
         """`neighborhood_agreement`; None for one person, or for people with less than three structures in common."""
-        if len(self.people) < 2 or len(self.shared) < 3:
+        if len(self.subjects) < 2 or len(self.shared) < 3:
             return None
         k = min(NEIGHBORS, len(self.shared) - 1)
-        return neighborhood_agreement(list(self.people.values()), k, permutations=100)
+        return neighborhood_agreement(list(self.subjects.values()), k, permutations=100)
 
     @cached_property
     def shared(self) -> list[str]:
         """Full names of the structures that everybody has."""
-        return shared_structures(list(self.people.values()))
+        return shared_structures(list(self.subjects.values()))
 
 
-def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN, progress: bool = False) -> Study:
+def measure_subjects(readers: Mapping[str, Reader], within: float | None = WITHIN, progress: bool = False) -> Study:
     """Measure everybody who can be; the others are told, with the reason.
 
     Args:
@@ -93,47 +93,47 @@ def measure_people(readers: Mapping[str, Reader], within: float | None = WITHIN,
     Raises:
         ValueError: nobody could be measured.
     """
-    people: dict[str, Layout] = {}
+    subjects: dict[str, Layout] = {}
     heads: dict[str, LabelMap] = {}
     unknown, doubtful, failed = {}, {}, {}
     for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None if progress else True):
         try:
             segmentation = read()
-            people[name] = layout(segmentation.label_map, within)
+            subjects[name] = layout(segmentation.label_map, within)
         except ValueError as error:
             failed[name] = str(error)
             continue
         if segmentation.unknown:
             unknown[name] = segmentation.unknown
-        if doubts := _doubts(segmentation, people[name]):
+        if doubts := _doubts(segmentation, subjects[name]):
             doubtful[name] = doubts
         if len(heads) < SHOWN:
             heads[name] = segmentation.label_map
-    if not people:
+    if not subjects:
         name, why = next(iter(failed.items()), ("nobody", "no segmentation was given"))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
-    for name, lacking in _lacking(people).items():
+    for name, lacking in _lacking(subjects).items():
         doubtful[name] = f"{doubtful[name]}; {lacking}" if name in doubtful else lacking
-    return Study(people, heads, unknown, doubtful, failed)
+    return Study(subjects, heads, unknown, doubtful, failed)
 
 
-def _doubts(segmentation: Segmentation, person: Layout) -> str:
+def _doubts(segmentation: Segmentation, subject: Layout) -> str:
     """What makes one doubt the table or the affine, in words; empty where nothing does."""
     found = []
     if segmentation.unknown_share > MOST_UNKNOWN:
         found.append(f"{segmentation.unknown_share:.0%} of the labeled voxels have labels that the table does not name")
-    if person.mirrored:
+    if subject.mirrored:
         found.append("left and right lie as in a mirror: the affine lies, or the table exchanges the sides")
     if segmentation.label_map.shear > MOST_SHEAR:
         found.append("the voxels' axes are not at right angles")
     return "; ".join(found)
 
 
-def _lacking(people: Mapping[str, Layout]) -> dict[str, str]:
+def _lacking(subjects: Mapping[str, Layout]) -> dict[str, str]:
     """Name -> what is said of those who lack much of what most have: nobody is compared there."""
-    has = {name: {each.full_name for each in person.structures} for name, person in people.items()}
+    has = {name: {each.full_name for each in subject.structures} for name, subject in subjects.items()}
     counts = Counter(structure for names in has.values() for structure in names)
-    usual = {structure for structure, count in counts.items() if 2 * count > len(people)}
+    usual = {structure for structure, count in counts.items() if 2 * count > len(subjects)}
     lacks = {name: len(usual - names) for name, names in has.items()}
     return {
         name: f"lacks {count} of {len(usual)} structures that most people have: all are compared without these"
@@ -149,7 +149,7 @@ def write_study(study: Study, out: Path) -> list[Path]:
     """
     tables = {
         "relations": study.relations,
-        "distances": distance_table(study.people),
+        "distances": distance_table(study.subjects),
         "consistency": study.consistency,
         "disputed": study.disputed,
     }
@@ -164,9 +164,9 @@ def write_study(study: Study, out: Path) -> list[Path]:
         files.append(out / f"{name}.csv")
         with atomic_path(files[-1]) as partial:
             table.to_csv(partial, index=False, float_format="%.6g")
-    for name, person in study.people.items():
-        nearest = nearest_graph(person, min(NEIGHBORS, len(person.structures) - 1))
-        for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(person)}.items():
+    for name, subject in study.subjects.items():
+        nearest = nearest_graph(subject, min(NEIGHBORS, len(subject.structures) - 1))
+        for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(subject)}.items():
             files.append(out / "graphs" / f"{name}_{kind}.graphml")
             with atomic_path(files[-1]) as partial:
                 write_graph(graph, str(partial))

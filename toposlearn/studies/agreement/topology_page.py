@@ -27,8 +27,8 @@ MOST_IN_A_PICTURE = 45  # structures of the graph of all people; more cannot be 
 
 def write_topology_page(study: Study, file: Path) -> Path:
     """Write the page: one HTML file that needs nothing else."""
-    title = f"Topology of {len(study.people)} people"
-    parts = [f"<h1>{title}</h1>", *_people(study), *_agreement(study), *_example(study)]
+    title = f"Topology of {len(study.subjects)} people"
+    parts = [f"<h1>{title}</h1>", *_subjects(study), *_agreement(study), *_example(study)]
     parts += [*_relations(study), *_graphs(study), _files()]
     file.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(file) as partial:
@@ -36,10 +36,10 @@ def write_topology_page(study: Study, file: Path) -> Path:
     return file
 
 
-def _people(study: Study) -> Iterator[str]:
+def _subjects(study: Study) -> Iterator[str]:
     """Who is in, who is not, and what was left out of their label maps."""
-    yield f"<p>{len(study.people)} people, {len(study.shared)} structures that all of them have.</p>"
-    pitch = [name for name, person in study.people.items() if person.scanner_pitch]
+    yield f"<p>{len(study.subjects)} people, {len(study.shared)} structures that all of them have.</p>"
+    pitch = [name for name, subject in study.subjects.items() if subject.scanner_pitch]
     if pitch:
         who = escape(", ".join(pitch))
         yield f"<p class=open>Too few known structures, so front and top are the scanner's: {who}.</p>"
@@ -78,9 +78,9 @@ def _example(study: Study) -> Iterator[str]:
     """The paper's example, where the structures are there to answer it."""
     wanted = {structure(name, side).full_name for name in ("thalamus", *BASAL_GANGLIA) for side in SIDES}
     answering = {
-        name: person
-        for name, person in study.people.items()
-        if wanted <= {each.full_name for each in person.structures}
+        name: subject
+        for name, subject in study.subjects.items()
+        if wanted <= {each.full_name for each in subject.structures}
     }
     if not answering:
         return
@@ -96,9 +96,10 @@ def _example(study: Study) -> Iterator[str]:
 def _relations(study: Study) -> Iterator[str]:
     yield "<h2>Which relations hold?</h2>"
     yield _table(_counts(study))
-    low = fraction_interval(len(study.people), len(study.people))[0]
+    count = len(study.subjects)
+    low = fraction_interval(count, count)[0]
     yield (
-        f"<p>Even a relation that holds in {len(study.people)} of {len(study.people)} people may, by the exact 95 % "
+        f"<p>Even a relation that holds in {count} of {count} people may, by the exact 95 % "
         f"interval, hold in as few as {low:.0%} of all. Every relation is in <code>consistency.csv</code>.</p>"
     )
     if len(study.disputed):
@@ -111,9 +112,9 @@ def _counts(study: Study) -> pd.DataFrame:
     """A row a relation: of the pairs that everybody has, each counted once, how many are decided, disputed, open."""
     ends = study.consistency[["structure_a", "side_a", "structure_b", "side_b"]].itertuples(index=False, name=None)
     once = np.array([end[:2] < end[2:] for end in ends], dtype=bool)
-    rows = study.consistency[once & (study.consistency["people"] == len(study.people))]
+    rows = study.consistency[once & (study.consistency["people"] == len(study.subjects))]
     most, fewest = (rows[["clearly_holds", "clearly_not"]].agg(how, axis=1) for how in ("max", "min"))
-    told = {"pairs": 1, "all decide alike": most == len(study.people), "some disagree": fewest > 0}
+    told = {"pairs": 1, "all decide alike": most == len(study.subjects), "some disagree": fewest > 0}
     table = pd.DataFrame(told, index=rows.index).groupby(rows["relation"], sort=False).sum()
     table["undecided in someone"] = table["pairs"] - table["all decide alike"] - table["some disagree"]
     return table.reset_index()
@@ -130,15 +131,15 @@ def _disputes(disputed: pd.DataFrame) -> pd.DataFrame:
 
 def _graphs(study: Study) -> Iterator[str]:
     yield "<h2>Who is next to whom</h2>"
-    if len(study.people) > 1 and NEIGHBORS < len(study.shared) <= MOST_IN_A_PICTURE:
-        people = list(study.people.values())
-        graphs = [nearest_graph(person, NEIGHBORS) for person in people]
+    if len(study.subjects) > 1 and NEIGHBORS < len(study.shared) <= MOST_IN_A_PICTURE:
+        subjects = list(study.subjects.values())
+        graphs = [nearest_graph(subject, NEIGHBORS) for subject in subjects]
         caption = f"The {NEIGHBORS} nearest of each structure, all people in one picture, from above."
-        yield figure_element(plot_shared_graph(people, shared_edges(graphs)), caption)
+        yield figure_element(plot_shared_graph(subjects, shared_edges(graphs)), caption)
     for name, head in study.heads.items():
         caption = f"{name}: who touches whom; wider lines for larger boundaries (thirds)."
         yield figure_element(
-            plot_graph_over_anatomy(head, study.people[name], adjacency_graph(study.people[name])), caption
+            plot_graph_over_anatomy(head, study.subjects[name], adjacency_graph(study.subjects[name])), caption
         )
     if any(each.name in STRUCTURE_COLORS for head in study.heads.values() for each in head.structures.values()):
         yield figure_element(plot_people(study.heads, tuple(STRUCTURE_COLORS)), "A slice from ear to ear of each head.")

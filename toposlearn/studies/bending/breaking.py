@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 from scipy.stats import rankdata, spearmanr
 
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.bending.changes import CHANGES, Array
 from toposlearn.studies.bending.relations_kept import KINDS, Kept
 
@@ -42,7 +42,7 @@ def _table(found: Kept, amounts_of: Callable[[str], Array]) -> pd.DataFrame:
             reached = np.array([np.interp(wanted, tried, path) for path in shares])  # (draws, wanted)
             known = {"change": change, "relation": kind, "chance": chance, "draws": len(reached)}
             for amount, place, share in zip(wanted.tolist(), places.tolist(), reached.T, strict=True):
-                low, high = bootstrap_people(share[None])
+                low, high = bootstrap_subjects(share[None])
                 rows.append({**known, "amount": amount, "at": place, "share": share.mean(), "low": low, "high": high})
     return pd.DataFrame(rows)
 
@@ -132,7 +132,7 @@ def what_predicts(found: Kept, change: str) -> pd.DataFrame:
     for predictor, values in predictors.items():
         for measure, function in measures.items():
             each = np.array([function(values, path) for path in points])
-            low, high = bootstrap_people(each[None])
+            low, high = bootstrap_subjects(each[None])
             rows.append((predictor, measure, each.mean(), low, high, len(each)))
     return pd.DataFrame(rows, columns=["predictor", "measure", "value", "low", "high", "draws"])
 

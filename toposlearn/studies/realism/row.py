@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from toposlearn.intervals import bootstrap_number, bootstrap_people
+from toposlearn.intervals import bootstrap_number, bootstrap_subjects
 from toposlearn.studies.realism.published import Published, verdict
 
 Floats = NDArray[np.float64]
@@ -65,7 +65,7 @@ def row_of(group: str, name: str, values: object, unit: str = "", reference: Pub
     numbers = numbers[np.isfinite(numbers)]
     if not len(numbers):
         return
-    interval = bootstrap_people(numbers[None]) if len(numbers) > 1 else None
+    interval = bootstrap_subjects(numbers[None]) if len(numbers) > 1 else None
     low, high = np.percentile(numbers, [5, 95]).tolist()
     yield judged(Row(group, name, float(numbers.mean()), (low, high), interval, len(numbers), unit), reference)
 

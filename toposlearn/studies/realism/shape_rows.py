@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.realism import published
 from toposlearn.studies.realism.people import Measured
 from toposlearn.studies.realism.person import RINGS
@@ -135,7 +135,7 @@ def _sameness(measured: Measured, donors: Mapping[str, set[tuple[int, int]]]) ->
         both[a, b] = both[b, a] = shared_pairs(mine, other)
     text = f"{min(real):.2f} to {max(real):.2f} (pairs of six donors)"
     reference = Published(min(real), max(real), text, ("donors",))
-    interval = bootstrap_people(both[None]) if len(ours) > 2 else None  # pairs are not independent: people are
+    interval = bootstrap_subjects(both[None]) if len(ours) > 2 else None  # pairs are not independent: people are
     for row in row_of("one brain, bent", "neighbors that two people share", both[np.triu_indices_from(both, k=1)]):
         yield judged(replace(row, interval=interval), reference)
 

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor
 
 from toposlearn.anatomy import LabelMap, Structure
-from toposlearn.data import PosedPeople
-from toposlearn.intervals import Floats
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
 from toposlearn.relations.null import permuted_within_sides
@@ -29,26 +29,26 @@ READINGS: tuple[Read, Read] = ("home", "mean")
 
 
 def token_structures(
-    people: PosedPeople, stride: int, structures: Sequence[Structure] | None = None
+    subjects: PosedSubjects, stride: int, structures: Sequence[Structure] | None = None
 ) -> list[TokenStructures]:
     """What the tokens of each person hold.
 
     Raises:
         ValueError: the data set has no structure labels.
     """
-    return [tokens_of_blocks(one[0], stride, people.spacing, structures) for one in _labels(people)]
+    return [tokens_of_blocks(one[0], stride, subjects.spacing, structures) for one in _labels(subjects)]
 
 
 def structure_agreement(
     tokens: Tensor,
     held: Sequence[TokenStructures],
-    true: Sequence[Floats],
+    true: Sequence[Float64s],
     *,
     metric: Metric = "cosine",
     how: Read = "mean",
     k: int = 5,
     seed: int = 0,
-) -> dict[str, Floats]:
+) -> dict[str, Float64s]:
     """Agreement (S,) of the neighbor order of features with the true one, and with names permuted within a side.
 
     Args:
@@ -80,35 +80,35 @@ def structure_agreement(
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def true_distances(people: PosedPeople, structures: Sequence[Structure] | None = None) -> list[Floats]:
+def true_distances(subjects: PosedSubjects, structures: Sequence[Structure] | None = None) -> list[Float64s]:
     """Distances (S, S) in mm between the centroids of each person's structures, at the size they have in the volume."""
-    affine = np.diag([people.spacing] * 3 + [1.0])
+    affine = np.diag([subjects.spacing] * 3 + [1.0])
     found = []
-    for name, labels in zip(people.subjects, _labels(people), strict=True):
-        head = head_points(LabelMap(labels[0].numpy(), affine, name, "posed"), step=people.spacing)
+    for name, labels in zip(subjects.subjects, _labels(subjects), strict=True):
+        head = head_points(LabelMap(labels[0].numpy(), affine, name, "posed"), step=subjects.spacing)
         found.append(distances_between(head.of(structures or head.structures).centers))
     return found
 
 
 def networks_agreement(
     networks: Mapping[str, Taco],
-    people: PosedPeople,
+    subjects: PosedSubjects,
     modality: str,
     strides: Iterable[int],
     *,
     structures: Sequence[Structure] | None = None,
-) -> dict[tuple[int, Read], dict[str, dict[str, Floats]]]:
+) -> dict[tuple[int, Read], dict[str, dict[str, Float64s]]]:
     """(stride, how structures are read) -> name -> `structure_agreement`: each network, and two controls.
 
     ``position`` is what the places of tokens alone give: the most that tokens of this size can say. ``noise`` gives
     each token a random feature: two structures that share tokens then look alike, and nothing else does.
     """
-    true = true_distances(people, structures)
-    encoded = {name: encode(network, people, modality) for name, network in networks.items()}
+    true = true_distances(subjects, structures)
+    encoded = {name: encode(network, subjects, modality) for name, network in networks.items()}
     found = {}
     for stride in strides:
-        held = token_structures(people, stride, structures)
-        places = people.token_positions(stride).expand(len(held), -1, -1)
+        held = token_structures(subjects, stride, structures)
+        places = subjects.token_positions(stride).expand(len(held), -1, -1)
         noise = torch.randn(*places.shape[:2], NOISE_FEATURES, generator=torch.Generator().manual_seed(0))
         features = {name: tokens[stride] for name, tokens in encoded.items()} | {"noise": noise}
         for how in READINGS:
@@ -118,8 +118,8 @@ def networks_agreement(
     return found
 
 
-def _labels(people: PosedPeople) -> Tensor:
+def _labels(subjects: PosedSubjects) -> Tensor:
     """Structure labels (S, 1, D, H, W)."""
-    if people.labels is None:
+    if subjects.labels is None:
         raise ValueError("people have no structure labels (_dseg.nii.gz): take simulated people, `toposlearn cohort`")
-    return people.labels
+    return subjects.labels

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from toposlearn.anatomy import LabelMap, Structure, structure
-from toposlearn.intervals import bootstrap_people
+from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.frame import SIDES, Array, Frame, frame_of
 from toposlearn.relations.null import permuted_within_sides
 from toposlearn.studies.resolution.token_order import (
@@ -39,14 +39,14 @@ MEASURES = ("order", "neighbors", "medial")
 Poses = Array | Mapping[str, Array]
 
 
-def shared_structures(people: Mapping[str, LabelMap]) -> list[Structure]:
+def shared_structures(subjects: Mapping[str, LabelMap]) -> list[Structure]:
     """The structures that all of these people have, in order of their labels."""
-    found = [head_points(person).structures for person in people.values()]
+    found = [head_points(subject).structures for subject in subjects.values()]
     return [each for each in found[0] if all(each in other for other in found)]
 
 
 def resolution_table(
-    people: Mapping[str, LabelMap],
+    subjects: Mapping[str, LabelMap],
     poses: Poses,
     cells: Sequence[int] = CELLS,
     *,
@@ -58,7 +58,7 @@ def resolution_table(
     """Agreement of the order among tokens with the order among structures, one row a person, pose, grid and reading.
 
     Args:
-        people: name -> label map.
+        subjects: name -> label map.
         poses: (P, 3, 4), posed mm -> original mm, for everybody; or name -> poses. With poses of their own, an interval
             over people also covers the luck of where the grid falls.
         cells: G of each grid.
@@ -73,10 +73,10 @@ def resolution_table(
         `merged`, the share of pairs that have one home; `dominant`, how many structures fill most of any token;
         `lost`, how many the grid does not reach; `mixing`, the mean over tokens that hold any structure.
     """
-    chosen, rng = structures or shared_structures(people), np.random.default_rng(seed)
+    chosen, rng = structures or shared_structures(subjects), np.random.default_rng(seed)
     rows = []
-    for name, person in people.items():
-        head, frame = head_points(person).of(chosen), frame_of(person)
+    for name, subject in subjects.items():
+        head, frame = head_points(subject).of(chosen), frame_of(subject)
         for number, pose in enumerate(_poses_of(poses, name)):
             turned = head.posed(pose)
             for count in cells:
@@ -118,20 +118,20 @@ def _agreements(
         yield found
 
 
-def resolution_summary(table: pd.DataFrame, people: Sequence[str]) -> pd.DataFrame:
+def resolution_summary(table: pd.DataFrame, subjects: Sequence[str]) -> pd.DataFrame:
     """Mean over poses and people of each measure, a row a grid and reading.
 
     Columns: `cells, mm, how, measure, value, low, high` (95 %, people drawn again), `null`, `null_high` (95th
-    percentile over draws of names of the mean over people), `people`.
+    percentile over draws of names of the mean over people), `subjects`.
 
     Raises:
         ValueError: fewer than two people.
     """
     rows = []
-    for (cells, mm, how), part in table[table["person"].isin(people)].groupby(["cells", "mm", "how"]):
+    for (cells, mm, how), part in table[table["person"].isin(subjects)].groupby(["cells", "mm", "how"]):
         for measure in MEASURES:
             each = part.groupby("person")[measure].mean().to_numpy()
-            low, high = bootstrap_people(each[None])
+            low, high = bootstrap_subjects(each[None])
             null = part.groupby("pose")[f"{measure}_null"].mean()
             rows.append((cells, mm, how, measure, each.mean(), low, high, null.mean(), null.quantile(0.95), len(each)))
     names = ["cells", "mm", "how", "measure", "value", "low", "high", "null", "null_high", "people"]
@@ -139,7 +139,7 @@ def resolution_summary(table: pd.DataFrame, people: Sequence[str]) -> pd.DataFra
 
 
 def parting_table(
-    people: Mapping[str, LabelMap], poses: Poses, cells: Sequence[int], *, box: float = BOX
+    subjects: Mapping[str, LabelMap], poses: Poses, cells: Sequence[int], *, box: float = BOX
 ) -> pd.DataFrame:
     """In what share of poses do two nuclei have homes of their own? A row a person, pair of `PAIRS`, and grid.
 
@@ -150,8 +150,8 @@ def parting_table(
     """
     chosen = [structure(name, side) for side in SIDES for name in NUCLEI]
     rows = []
-    for name, person in people.items():
-        head = head_points(person).of(chosen)
+    for name, subject in subjects.items():
+        head = head_points(subject).of(chosen)
         turned = [head.posed(pose) for pose in _poses_of(poses, name)]
         apart = np.stack([each.centers[:, None] - each.centers[None] for each in turned])  # (P, 6, 6, 3)
         for count in cells:

@@ -18,7 +18,8 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from toposlearn.intervals import Floats, bootstrap_groups, central_range
+from toposlearn.arrays import Float64s
+from toposlearn.intervals import bootstrap_groups, central_range
 
 FOLDS, REPEATS = 5, 4
 PERMUTATIONS = 500
@@ -64,7 +65,7 @@ def site_folds(sites: NDArray[np.str_]) -> list[Fold]:
 
 
 def judge(
-    features: Floats,
+    features: Float64s,
     positive: Bools,
     folds: Iterable[Fold],
     *,
@@ -99,7 +100,7 @@ def judge(
     return Judged(value, low, high, float(np.mean(null)), null_low, null_high, p)
 
 
-def _orders(positive: Bools, blocks: NDArray[np.str_] | None, count: int, generator: np.random.Generator) -> Floats:
+def _orders(positive: Bools, blocks: NDArray[np.str_] | None, count: int, generator: np.random.Generator) -> Float64s:
     """The label, and random orders of it: (S, 1 + count) of 0 and 1."""
     labels = np.repeat(positive[:, None].astype(float), 1 + count, axis=1)
     for block in [None] if blocks is None else np.unique(blocks):
@@ -108,14 +109,14 @@ def _orders(positive: Bools, blocks: NDArray[np.str_] | None, count: int, genera
     return labels
 
 
-def _scores(features: Floats, labels: Floats, fold: Fold) -> Floats:
+def _scores(features: Float64s, labels: Float64s, fold: Fold) -> Float64s:
     """Scores (people of the fold, 1 + permutations)."""
     fitted, tested = fold
     discriminant = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
     return np.asarray(discriminant.fit(features[fitted], labels[fitted]).predict(features[tested]))
 
 
-def _interval(scores: Iterable[Floats], folds: Iterable[Fold], positive: Bools, seed: int) -> tuple[float, float]:
+def _interval(scores: Iterable[Float64s], folds: Iterable[Fold], positive: Bools, seed: int) -> tuple[float, float]:
     """Expanded percentile interval: people drawn again within each class, their scores as they are."""
     won, pairs = np.zeros((2, len(positive), len(positive)))
     judged = np.zeros(len(positive), bool)

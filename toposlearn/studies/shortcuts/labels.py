@@ -25,19 +25,19 @@ class Label:
     Attributes:
         name: column and value, such as ``diagnosis atrophy``.
         column: of participants.tsv.
-        people: (S,) bool, who counts.
+        subjects: (S,) bool, who counts.
         positive: (S,) bool, who has the value.
     """
 
     name: str
     column: str
-    people: NDArray[np.bool_]
+    subjects: NDArray[np.bool_]
     positive: NDArray[np.bool_]
 
     @property
     def fewest(self) -> int:
         """People in the smaller of the two classes."""
-        return int(min(self.positive[self.people].sum(), (~self.positive[self.people]).sum()))
+        return int(min(self.positive[self.subjects].sum(), (~self.positive[self.subjects]).sum()))
 
 
 def people_table(manifest: Manifest) -> pd.DataFrame:
@@ -89,8 +89,8 @@ def _classes(column: str, values: pd.Series[str]) -> list[Label]:
     found = []
     for value in classes:
         positive = np.asarray(values == value)
-        people = positive | np.asarray(values == reference) if reference else known
-        found.append(Label(f"{column} {value}", column, people, positive))
+        subjects = positive | np.asarray(values == reference) if reference else known
+        found.append(Label(f"{column} {value}", column, subjects, positive))
     return found
 
 

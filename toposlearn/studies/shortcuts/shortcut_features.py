@@ -17,12 +17,12 @@ from tqdm import tqdm
 from toposlearn.anatomy import STRUCTURES
 from toposlearn.anatomy.segmentations import load_segmentation
 from toposlearn.anatomy.vocabulary import BY_LABEL
+from toposlearn.arrays import Float64s
 from toposlearn.config import VolumeConfig
 from toposlearn.data import Manifest, Record
 from toposlearn.data.gate.quality import check_image
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.downstream.classification import BINS
-from toposlearn.intervals import Floats
 from toposlearn.reproducibility import atomic_path
 from toposlearn.studies.shortcuts.labels import Label
 
@@ -53,7 +53,7 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: str | Path, *, 
         name: volume_transforms(dataclasses.replace(config, modalities=(name,))) for name in manifest.modalities
     }
     with tqdm(manifest.records, desc="reading", unit="person", disable=not progress) as records:
-        rows = [_read_person(record, transforms, config.spacing) for record in records]
+        rows = [_read_subject(record, transforms, config.spacing) for record in records]
     features = pd.DataFrame(rows, index=pd.Index(subjects, name="participant_id")).fillna(0.0)
     out.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(out) as partial:
@@ -68,7 +68,7 @@ def _is_fresh(manifest: Manifest, out: Path) -> bool:
     return all(path.stat().st_mtime <= out.stat().st_mtime for path in inputs)
 
 
-def _read_person(record: Record, transforms: dict[str, Compose], spacing: float) -> dict[str, float]:
+def _read_subject(record: Record, transforms: dict[str, Compose], spacing: float) -> dict[str, float]:
     row: dict[str, float] = {}
     for name, path in record.images.items():
         facts = check_image(path)
@@ -79,7 +79,7 @@ def _read_person(record: Record, transforms: dict[str, Compose], spacing: float)
     return row if record.labels is None else row | _read_volumes(record.labels)
 
 
-def _read_voxels(name: str, data: dict[str, Floats], spacing: float) -> dict[str, float]:
+def _read_voxels(name: str, data: dict[str, Float64s], spacing: float) -> dict[str, float]:
     """Foreground in ml, and square roots of the shares of its voxels in each of `BINS` bins of brightness."""
     inside = np.asarray(data["foreground"]) > 0.5
     counts, _ = np.histogram(np.asarray(data[name])[inside], BINS, (0.0, 1.0))
@@ -94,7 +94,7 @@ def _read_volumes(path: Path) -> dict[str, float]:
     return {f"ml/{structure.full_name}": volumes.get(structure.label, 0.0) for structure in STRUCTURES}
 
 
-def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: Label) -> dict[str, Floats]:
+def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: Label) -> dict[str, Float64s]:
     """Shortcut -> (S, F): every baseline that these data allow, for one label; what is the same in everybody is none.
 
     Args:
@@ -113,14 +113,14 @@ def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: Label)
     }
     if known:
         found |= {"volumes, ml": volumes, "volumes, shares": volumes - size}
-    return {name: part for name, part in found.items() if part.size and np.ptp(part[label.people], axis=0).any()}
+    return {name: part for name, part in found.items() if part.size and np.ptp(part[label.subjects], axis=0).any()}
 
 
-def _part(features: pd.DataFrame, kind: str) -> Floats:
+def _part(features: pd.DataFrame, kind: str) -> Float64s:
     return features.filter(regex=f"^{kind}/").to_numpy(dtype=float)
 
 
-def _beside(table: pd.DataFrame, but: str) -> Floats:
+def _beside(table: pd.DataFrame, but: str) -> Float64s:
     """Age, and sex and site as 0 or 1, without one of them: (S, F)."""
     known = [name for name in BESIDE if name in table and name != but]
     parts = [pd.get_dummies(table[name], dtype=float) for name in known if name != "age"]

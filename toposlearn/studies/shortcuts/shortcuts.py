@@ -15,11 +15,11 @@ import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
+from toposlearn.arrays import Float64s
 from toposlearn.config import VolumeConfig
 from toposlearn.data import Manifest, read_manifest
 from toposlearn.downstream.classification import FEWEST_FOR_AUC
 from toposlearn.downstream.splits import identity
-from toposlearn.intervals import Floats
 from toposlearn.reproducibility import atomic_path, metric, write_result
 from toposlearn.studies.shortcuts import chance
 from toposlearn.studies.shortcuts.association import association
@@ -117,19 +117,19 @@ def _simulated(manifest: Manifest) -> bool:
 
 
 def _judge_label(
-    label: Label, shortcut: str, values: Floats, table: pd.DataFrame, permutations: int, seed: int
+    label: Label, shortcut: str, values: Float64s, table: pd.DataFrame, permutations: int, seed: int
 ) -> list[dict[str, Any]]:
     """A row for people left out, one for sites left out, and one for each site that has people enough."""
     about = {"label": label.name, "column": label.column, "shortcut": shortcut}
-    positive = label.positive[label.people]
+    positive = label.positive[label.subjects]
     facts = {**about, "people": len(positive), "positive": int(positive.sum())}
     if label.fewest < FEWEST_FOR_AUC:
         return [{**facts, "split": PEOPLE}]
     settings: dict[str, Any] = {"permutations": permutations, "seed": seed}
-    known = values[label.people]
+    known = values[label.subjects]
     folds = chance.random_folds(positive, seed)
     rows = [{**facts, "split": PEOPLE, **asdict(chance.judge(known, positive, folds, **settings))}]
-    sites = np.asarray(table["site"][label.people] if "site" in table else [""] * len(positive), dtype=str)
+    sites = np.asarray(table["site"][label.subjects] if "site" in table else [""] * len(positive), dtype=str)
     if label.column == "site" or len(set(sites)) < 2 or set(sites) & set(UNKNOWN):
         return rows
     left_out = dict(zip(np.unique(sites), chance.site_folds(sites), strict=True))

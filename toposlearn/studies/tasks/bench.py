@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toposlearn.config import VARIANTS, TacoConfig
-from toposlearn.data import Manifest, PosedPeople, config_for, pose_people, prepare, read_manifest, split_people
+from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
 from toposlearn.downstream import classification, readers, segmentation
 from toposlearn.downstream.finetune import FinetuneConfig
 from toposlearn.downstream.splits import check_splits
@@ -32,23 +32,23 @@ FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people stand in other pose
 class Bench:
     """The people that every set of features is fitted and judged on."""
 
-    train: PosedPeople
-    few: Sequence[PosedPeople]  # the few labeled people of fine-tuning, in several poses
-    tests: Mapping[str, PosedPeople]  # group -> people never trained on
+    train: PosedSubjects
+    few: Sequence[PosedSubjects]  # the few labeled people of fine-tuning, in several poses
+    tests: Mapping[str, PosedSubjects]  # group -> people never trained on
 
     def stamp(self) -> str:
         """A digest of images and settings: numbers kept from other people or readers are not taken for these."""
         digest = hashlib.sha256(repr((FinetuneConfig(), *READER_SETTINGS)).encode())
-        for name, people in {"train": self.train, **self.tests}.items():
+        for name, subjects in {"train": self.train, **self.tests}.items():
             facts = (
                 name,
-                people.subjects,
-                people.modalities,
-                people.spacing,
-                [sorted(row.items()) for row in people.info],
+                subjects.subjects,
+                subjects.modalities,
+                subjects.spacing,
+                [sorted(row.items()) for row in subjects.info],
             )
             digest.update(repr(facts).encode())
-            digest.update(people.volumes.numpy().tobytes())
+            digest.update(subjects.volumes.numpy().tobytes())
         return digest.hexdigest()
 
 
@@ -90,7 +90,7 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
     """
     manifest = read_manifest(data)
     config = config_for(config, manifest)
-    train, held_out = split_people(manifest, test_fraction=config.train.test_fraction)
+    train, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)
     manifests = [read_manifest(folder) for folder in tests] or [held_out]
     groups = {_group(one): one for one in manifests}
     if len(groups) < len(manifests) or "train" in groups:
@@ -100,12 +100,12 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
         )
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
-    few = train.select([record.subject for record in train.records[: settings.people]])
+    few = train.select([record.subject for record in train.records[: settings.subjects]])
     seeds = range(FINETUNE_POSE_SEED, FINETUNE_POSE_SEED + settings.poses)
     bench = Bench(
-        pose_people(prepare(train, config.volume), config, seed=FIT_POSE_SEED),
-        [pose_people(prepare(few, config.volume), config, seed=seed) for seed in seeds],
-        {name: pose_people(prepare(manifest, config.volume), config) for name, manifest in groups.items()},
+        pose_subjects(prepare(train, config.volume), config, seed=FIT_POSE_SEED),
+        [pose_subjects(prepare(few, config.volume), config, seed=seed) for seed in seeds],
+        {name: pose_subjects(prepare(manifest, config.volume), config) for name, manifest in groups.items()},
     )
     if not tasks_of(bench.train):
         raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be judged")

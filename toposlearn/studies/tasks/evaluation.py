@@ -17,8 +17,9 @@ from safetensors import safe_open
 from safetensors.numpy import load_file, save_file
 from tqdm import tqdm
 
+from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
-from toposlearn.data import PosedPeople
+from toposlearn.data import PosedSubjects
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.missing import encode_modalities
 from toposlearn.downstream.segmentation import structure_classes
@@ -34,7 +35,6 @@ from toposlearn.downstream.tasks import (
     position_features,
     tasks_of,
 )
-from toposlearn.intervals import Floats
 from toposlearn.models import Taco, load_weights
 from toposlearn.reproducibility import atomic_path, set_seed, write_result
 from toposlearn.studies.tasks.bench import Bench, find_checkpoints, gather
@@ -45,19 +45,19 @@ FINETUNED = ("reconstruction", "intra", "full")  # and untrained networks
 SHUFFLES = 3  # random orders of the truth, for the null
 
 
-def features_of(model: Taco, people: PosedPeople) -> Features:
+def features_of(model: Taco, subjects: PosedSubjects) -> Features:
     """Tokens of the finest level."""
     stride = min(model.config.token_strides)
-    return Features(encode_modalities(model, people, stride), people, people.modalities, stride)
+    return Features(encode_modalities(model, subjects, stride), subjects, subjects.modalities, stride)
 
 
-def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) -> dict[str, Floats]:
+def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) -> dict[str, Float64s]:
     """Raw numbers (S,) of one network by name ``GROUP/TASK/READER/MEASURE[/SUBSET]``."""
     train = features_of(model, bench.train)
     linear, nearest = fit_readers(train), fit_readers(train, "knn")
-    raw: dict[str, Floats] = {}
-    for group, people in bench.tests.items():
-        test = features_of(model, people)
+    raw: dict[str, Float64s] = {}
+    for group, subjects in bench.tests.items():
+        test = features_of(model, subjects)
         raw |= _named(measure_tasks(linear, test), group, "linear")
         raw |= _named(measure_tasks(nearest, test, each_subset=False), group, "knn")
     if tuned and STRUCTURES in tasks_of(bench.train):
@@ -65,7 +65,7 @@ def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) ->
     return raw
 
 
-def transfer_table(train: Features, test: Features) -> Floats:
+def transfer_table(train: Features, test: Features) -> Float64s:
     """Mean Dice of structures (M, M): a linear reader fitted on one modality (row), read on another (column)."""
     rows = []
     for fitted in train.modalities:
@@ -79,44 +79,44 @@ def _only(features: Features, modality: str) -> Features:
     return replace(features, tokens=features.fused((modality,))[:, None], modalities=(modality,))
 
 
-def _measure_tuned(model: Taco, bench: Bench, seed: int) -> dict[str, Floats]:
+def _measure_tuned(model: Taco, bench: Bench, seed: int) -> dict[str, Float64s]:
     classes = structure_classes(bench.train)
     tuned = finetune(model, bench.few, classes, FinetuneConfig(seed=seed))
     readers = TaskReaders(classes, tuned, None, 0.0, None)
-    raw: dict[str, Floats] = {}
-    for group, people in bench.tests.items():
-        raw |= _named(measure_tasks(readers, features_of(tuned.model, people)), group, "finetuned")
+    raw: dict[str, Float64s] = {}
+    for group, subjects in bench.tests.items():
+        raw |= _named(measure_tasks(readers, features_of(tuned.model, subjects)), group, "finetuned")
     return raw
 
 
-def _named(raw: Mapping[str, Floats], group: str, reader: str) -> dict[str, Floats]:
+def _named(raw: Mapping[str, Float64s], group: str, reader: str) -> dict[str, Float64s]:
     """``structures/dice/T1w`` as ``GROUP/structures/READER/dice/T1w``."""
     parts = {name: name.split("/", 1) for name in raw}
     return {f"{group}/{task}/{reader}/{rest}": raw[name] for name, (task, rest) in parts.items()}
 
 
-def measure_baselines(bench: Bench, stride: int) -> dict[str, dict[str, Floats]]:
+def measure_baselines(bench: Bench, stride: int) -> dict[str, dict[str, Float64s]]:
     """Variant -> raw numbers: position votes, the ceiling of tokens so large, and what explains a diagnosis without."""
-    found: dict[str, dict[str, Floats]] = {}
+    found: dict[str, dict[str, Float64s]] = {}
     for name, centered in (("position", False), ("centered", True)):
         readers = fit_readers(position_features(bench.train, stride, centered=centered), "knn")
         found[name] = {}
-        for group, people in bench.tests.items():
-            raw = measure_tasks(readers, position_features(people, stride, centered=centered), each_subset=False)
+        for group, subjects in bench.tests.items():
+            raw = measure_tasks(readers, position_features(subjects, stride, centered=centered), each_subset=False)
             found[name] |= {key: value for key, value in _named(raw, group, "knn").items() if DIAGNOSIS not in key}
-    for group, people in bench.tests.items():
-        if STRUCTURES in tasks_of(people):
-            found.setdefault("oracle", {})[f"{group}/{STRUCTURES}/linear/dice"] = oracle_dice(people, stride)
-        if DIAGNOSIS in tasks_of(people) and DIAGNOSIS in tasks_of(bench.train):
-            for name, score in measure_confounders(bench.train, people).items():
+    for group, subjects in bench.tests.items():
+        if STRUCTURES in tasks_of(subjects):
+            found.setdefault("oracle", {})[f"{group}/{STRUCTURES}/linear/dice"] = oracle_dice(subjects, stride)
+        if DIAGNOSIS in tasks_of(subjects) and DIAGNOSIS in tasks_of(bench.train):
+            for name, score in measure_confounders(bench.train, subjects).items():
                 found.setdefault(name, {})[f"{group}/{DIAGNOSIS}/linear/score"] = score
     return found
 
 
-def measure_shuffled(model: Taco, bench: Bench) -> dict[str, Floats]:
+def measure_shuffled(model: Taco, bench: Bench) -> dict[str, Float64s]:
     """Raw numbers (SHUFFLES, S) of readers fitted to the truth in random order: chance, with this very network."""
     train = features_of(model, bench.train)
-    tests = {group: features_of(model, people) for group, people in bench.tests.items()}
+    tests = {group: features_of(model, subjects) for group, subjects in bench.tests.items()}
     runs = []
     for seed in range(SHUFFLES):
         readers = fit_readers(train, shuffle=seed)
@@ -127,7 +127,7 @@ def measure_shuffled(model: Taco, bench: Bench) -> dict[str, Floats]:
     return stack(runs)
 
 
-def stack(runs: Sequence[Mapping[str, Floats]]) -> dict[str, Floats]:
+def stack(runs: Sequence[Mapping[str, Float64s]]) -> dict[str, Float64s]:
     """Runs of raw numbers (S,) as (R, S)."""
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
@@ -160,7 +160,7 @@ def evaluate(
     (out / "raw").mkdir(parents=True, exist_ok=True)
     jobs = _jobs(config, files, bench, seeds)
     fresh, stamp = True, bench.stamp()
-    raw: dict[str, dict[str, dict[str, Floats]]] = {}
+    raw: dict[str, dict[str, dict[str, Float64s]]] = {}
     for (variant, run), (origin, job) in tqdm(jobs.items(), desc="evaluating", unit="run", disable=not progress):
         kept = out / "raw" / f"{variant}-{run}.safetensors"
         values = _kept(kept, origin, stamp)
@@ -181,7 +181,7 @@ def evaluate(
     )
 
 
-Job = Callable[[], dict[str, Floats]]
+Job = Callable[[], dict[str, Float64s]]
 
 
 def _jobs(
@@ -203,12 +203,12 @@ def _jobs(
     return jobs
 
 
-def _measure_untrained(config: TacoConfig, bench: Bench, seed: int) -> dict[str, Floats]:
+def _measure_untrained(config: TacoConfig, bench: Bench, seed: int) -> dict[str, Float64s]:
     set_seed(seed)
     return measure_network(Taco(config.model).eval(), bench, tuned=True, seed=seed)
 
 
-def _measure_trained(path: Path, bench: Bench, seed: int, *, tuned: bool) -> dict[str, Floats]:
+def _measure_trained(path: Path, bench: Bench, seed: int, *, tuned: bool) -> dict[str, Float64s]:
     return measure_network(load_weights(path)[0], bench, tuned=tuned, seed=seed)
 
 
@@ -216,7 +216,7 @@ def _origin(path: Path) -> str:
     return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
 
 
-def _kept(path: Path, origin: str, stamp: str) -> dict[str, Floats] | None:
+def _kept(path: Path, origin: str, stamp: str) -> dict[str, Float64s] | None:
     """Numbers kept from an earlier run on the same weights and people, or None."""
     if not path.exists():
         return None
@@ -225,7 +225,7 @@ def _kept(path: Path, origin: str, stamp: str) -> dict[str, Floats] | None:
     return dict(load_file(path)) if same else None
 
 
-def _keep(path: Path, raw: dict[str, Floats], origin: str, stamp: str) -> dict[str, Floats]:
+def _keep(path: Path, raw: dict[str, Float64s], origin: str, stamp: str) -> dict[str, Float64s]:
     with atomic_path(path) as partial:
         save_file(
             {name: np.ascontiguousarray(value) for name, value in raw.items()},

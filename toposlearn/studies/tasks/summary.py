@@ -12,18 +12,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from toposlearn.data import PosedPeople
+from toposlearn.arrays import Float64s
+from toposlearn.data import PosedSubjects
 from toposlearn.downstream import classification
 from toposlearn.downstream.tasks import DIAGNOSIS, tasks_of
-from toposlearn.intervals import Floats, bootstrap_people, bootstrap_ratio
+from toposlearn.intervals import bootstrap_ratio, bootstrap_subjects
 from toposlearn.reproducibility import metric
 
 MEAN, KEPT = "mean-of-subsets", "kept"
 Metrics = dict[str, dict[str, Any]]
-Raw = Mapping[str, Floats]  # name -> (R, S)
+Raw = Mapping[str, Float64s]  # name -> (R, S)
 
 
-def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedPeople]) -> Metrics:
+def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Metrics:
     """Metric objects of every variant, and of full minus every other.
 
     Args:
@@ -31,7 +32,9 @@ def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedPeople]) -> Metri
         tests: group -> its people.
     """
     labels = {
-        group: classification.diagnoses(people) for group, people in tests.items() if DIAGNOSIS in tasks_of(people)
+        group: classification.diagnoses(subjects)
+        for group, subjects in tests.items()
+        if DIAGNOSIS in tasks_of(subjects)
     }
     metrics: Metrics = {}
     for variant, values in raw.items():
@@ -43,7 +46,7 @@ def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedPeople]) -> Metri
     return metrics
 
 
-def with_subset_means(raw: Raw) -> dict[str, Floats]:
+def with_subset_means(raw: Raw) -> dict[str, Float64s]:
     """Adds the mean over subsets: of Dice (R, S); of scores all of them, (R, K, S), whose AUC are averaged."""
     found = dict(raw)
     for name in [name for name in raw if name.count("/") == 3]:
@@ -70,7 +73,7 @@ def _metrics_of(variant: str, values: Raw, labels: Mapping[str, NDArray[np.int64
         known = _known(value)
         if known.shape[1] < 2:  # no interval over one person
             continue
-        low, high = bootstrap_people(known)
+        low, high = bootstrap_subjects(known)
         null, baseline = (_mean(raw, other, name) for other in ("shuffled", "untrained"))
         found[full_name] = metric(
             float(known.mean()), low=low, high=high, n=known.shape[1], null=null, baseline=baseline
@@ -80,7 +83,7 @@ def _metrics_of(variant: str, values: Raw, labels: Mapping[str, NDArray[np.int64
     return found
 
 
-def _known(value: Floats) -> Floats:
+def _known(value: Float64s) -> Float64s:
     """(R, S) without the people for whom the number is not defined."""
     return value[:, ~np.isnan(value).any(axis=0)]
 
@@ -91,12 +94,12 @@ def _mean(raw: Mapping[str, Raw], variant: str, name: str) -> float | None:
     return float(_known(raw[variant][name]).mean())
 
 
-def _kept_share(some: Floats, all_present: Floats) -> dict[str, Any]:
+def _kept_share(some: Float64s, all_present: Float64s) -> dict[str, Any]:
     low, high = bootstrap_ratio(some, all_present)
     return metric(float(some.mean() / all_present.mean()), low=low, high=high, n=some.shape[1])
 
 
-def _auc_metrics(name: str, scores: Floats, labels: NDArray[np.int64]) -> Metrics:
+def _auc_metrics(name: str, scores: Float64s, labels: NDArray[np.int64]) -> Metrics:
     """AUC where each class has people enough, and none where not."""
     try:
         value = classification.mean_auc(scores, labels)
@@ -116,18 +119,18 @@ def _differences(name: str, full: Raw, other: Raw, labels: Mapping[str, NDArray[
                 continue
             low, high = classification.bootstrap_auc(first, labels[group], minus=second)
             value = classification.mean_auc(first, labels[group]) - classification.mean_auc(second, labels[group])
-            full_name, people = full_name.replace("/score", "/auc"), len(labels[group])
+            full_name, subjects = full_name.replace("/score", "/auc"), len(labels[group])
         else:
             paired = second if len(second) == len(first) else second.mean(axis=0, keepdims=True)
             difference = _known(first - paired)
             if difference.shape[1] < 2:
                 continue
-            (low, high), value, people = bootstrap_people(difference), float(difference.mean()), difference.shape[1]
-        found[full_name] = metric(value, low=low, high=high, n=people, null=0.0)
+            (low, high), value, subjects = bootstrap_subjects(difference), float(difference.mean()), difference.shape[1]
+        found[full_name] = metric(value, low=low, high=high, n=subjects, null=0.0)
     return found
 
 
-def _shared(full: Raw, other: Raw) -> Iterator[tuple[str, Floats, Floats]]:
+def _shared(full: Raw, other: Raw) -> Iterator[tuple[str, Float64s, Float64s]]:
     """Only equal names meet: a position vote meets full's nearest neighbors, a confounder its linear reader."""
     for key, value in other.items():
         if key in full and key.count("/") in (3, 4) and (key.count("/") == 3 or key.endswith(MEAN)):

@@ -10,14 +10,13 @@ import numpy as np
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 
 from toposlearn.anatomy import STRUCTURES
+from toposlearn.arrays import Float64s
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
 from toposlearn.explore.structures import Plane
 
-Floats = NDArray[np.float64]
 LEGEND = 12  # structures named below a segmentation, the largest first
 
 
@@ -53,7 +52,7 @@ def plot_segmentations(
     return figure
 
 
-def _add_legend(figure: Figure, slices: Sequence[Floats]) -> None:
+def _add_legend(figure: Figure, slices: Sequence[Float64s]) -> None:
     """Colors of the structures with the largest area on slices of labels; one entry for both sides."""
     area: Counter[str] = Counter()
     colors = {}
@@ -75,7 +74,7 @@ def structure_name(label: int) -> str:
 
 
 def plot_structure_dice(
-    dice: Mapping[str, Floats], classes: Sequence[int], *, ceiling: Floats | None = None, title: str = ""
+    dice: Mapping[str, Float64s], classes: Sequence[int], *, ceiling: Float64s | None = None, title: str = ""
 ) -> Figure:
     """Mean Dice of each structure, a dot a network; the bar is the ceiling of tokens so large.
 
@@ -100,7 +99,7 @@ def plot_structure_dice(
     return figure
 
 
-def plot_subsets(values: Mapping[str, Mapping[str, Floats]], *, ylabel: str = "Dice", title: str = "") -> Figure:
+def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = "Dice", title: str = "") -> Figure:
     """A number for every subset of the modalities: above, a line a network; below, which modalities are present.
 
     Args:
@@ -134,7 +133,7 @@ def plot_subsets(values: Mapping[str, Mapping[str, Floats]], *, ylabel: str = "D
     return figure
 
 
-def plot_transfer(tables: Mapping[str, Floats], modalities: Sequence[str], *, title: str = "") -> Figure:
+def plot_transfer(tables: Mapping[str, Float64s], modalities: Sequence[str], *, title: str = "") -> Figure:
     """Fitted on one modality, read on another: a table (M, M) of Dice for each network, rows fitted, columns read."""
     figure, axes = plt.subplots(
         1, len(tables), figsize=(3.1 * len(tables) + 0.6, 3.4), squeeze=False, layout="constrained"
