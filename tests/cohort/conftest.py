@@ -5,7 +5,7 @@ import pytest
 
 from toposlearn.cohort import PLAIN, Subject, writing
 from toposlearn.cohort.acquisition import Scan
-from toposlearn.cohort.contrast import Sequence
+from toposlearn.cohort.contrast import PulseSequence
 
 
 @pytest.fixture
@@ -13,15 +13,15 @@ def small(monkeypatch):
     """Simulate tiny subjects at once; returns the numbers of those simulated."""
     simulated = []
 
-    def simulate_small(person, pose=None, recipe=PLAIN):
-        simulated.append(person.number)
-        generator = np.random.default_rng(person.number)
+    def simulate_small(traits, pose=None, recipe=PLAIN):
+        simulated.append(traits.number)
+        generator = np.random.default_rng(traits.number)
         image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)
         places = generator.normal(0, 50, (4, 5, 6, 3)).astype(np.float32)
         return Subject(
-            person=person,
+            traits=traits,
             scans={
-                name: Scan(image + number, np.eye(4), Sequence(2000.0, 20.0, b_value=1000.0 * (name == "dwi")))
+                name: Scan(image + number, np.eye(4), PulseSequence(2000.0, 20.0, b_value=1000.0 * (name == "dwi")))
                 for number, name in enumerate(recipe.modalities)
             },
             labels=image,

@@ -7,7 +7,7 @@ from toposlearn.cohort.contrast import (
     AGENT_T1,
     ALL_TISSUES,
     SEQUENCES,
-    Sequence,
+    PulseSequence,
     draw_diffusivity,
     draw_sequence,
     draw_tissues,
@@ -64,7 +64,7 @@ def test_air_gives_no_signal():
 def test_a_spin_echo_is_the_textbook_product():
     t1, t2, density = np.array([1000.0]), np.array([100.0]), np.array([0.8])
     expected = 0.8 * (1 - np.exp(-2.0)) * np.exp(-0.5)
-    np.testing.assert_allclose(signal(Sequence(2000.0, 50.0), t1, t2, density), expected)
+    np.testing.assert_allclose(signal(PulseSequence(2000.0, 50.0), t1, t2, density), expected)
 
 
 def test_an_agent_changes_what_leaks_and_nothing_else():
@@ -83,15 +83,15 @@ def test_diffusion_takes_the_exponential_of_b_times_d():
 def test_an_inversion_nulls_the_tissue_it_was_timed_for():
     t1 = np.array([1000.0])
     inversion = 1000 * np.log(2 / (1 + np.exp(-9.0)))  # solves 1 - 2 exp(-TI/T1) + exp(-TR/T1) = 0
-    null = signal(Sequence(9000.0, 0.0, inversion), t1, t1, np.ones(1))
+    null = signal(PulseSequence(9000.0, 0.0, inversion), t1, t1, np.ones(1))
     np.testing.assert_allclose(null, 0, atol=1e-12)
-    assert signal(Sequence(9000.0, 0.0, inversion / 2), t1, t1, np.ones(1)) > 0  # magnitude, never negative
+    assert signal(PulseSequence(9000.0, 0.0, inversion / 2), t1, t1, np.ones(1)) > 0  # magnitude, never negative
 
 
 @pytest.mark.parametrize("repetition", [6000.0, 9000.0, 12000.0])
 def test_fluid_is_nulled_at_its_own_inversion_time(repetition):
     t1, t2, density = ALL_TISSUES["csf"]
-    sequence = Sequence(repetition, 110.0, fluid_null(repetition))
+    sequence = PulseSequence(repetition, 110.0, fluid_null(repetition))
     null = signal(sequence, np.array([t1]), np.array([t2]), np.array([density]))
     np.testing.assert_allclose(null, 0, atol=1e-9)
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.cohort import PoseRange, draw_person
+from toposlearn.cohort import PoseRange, draw_traits
 from toposlearn.cohort.deformation import (
     CONTROL_MM,
     ControlGrid,
@@ -26,7 +26,7 @@ from toposlearn.cohort.lesions import KINDS, draw_lesion, lesion_sites
 from toposlearn.cohort.pathology import DEVELOPMENTAL_MM, growth_fields, shape_velocity
 from toposlearn.cohort.recipes import BODIES
 
-CONTROL = replace(draw_person(0), age=50, diagnosis="control", degree=None)
+CONTROL = replace(draw_traits(0), age=50, diagnosis="control", degree=None)
 OLD_AND_ILL = replace(CONTROL, age=80, diagnosis="atrophy", degree="severe")
 STILL = PoseRange(rotation=0, shift=0, size=0, stretch=0, shear=0)
 

@@ -6,10 +6,10 @@ import nibabel as nib
 import numpy as np
 import pytest
 from nibabel.affines import apply_affine, voxel_sizes
+from phantom import labels_of_tissue
 from scipy import ndimage
 
-from toposlearn.anatomy import labels_of_tissue
-from toposlearn.cohort import LESIONS, Subject, draw_person, recipe_named, simulate
+from toposlearn.cohort import LESIONS, Subject, draw_traits, recipe_named, simulate
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.scanner import SCANNERS
 
@@ -17,7 +17,7 @@ RECIPE = recipe_named("full", voxels=56)
 
 
 def someone(site: str = "north", lesion: str | None = None, **changes) -> Subject:
-    person = draw_person(3, recipe="full")
+    person = draw_traits(3, recipe="full")
     asked = {"site": site, "lesion": lesion is not None, "lesion_type": lesion, "diagnosis": "control", "degree": None}
     return simulate(replace(person, **asked), recipe=replace(RECIPE, **changes))
 
@@ -145,7 +145,7 @@ def test_fluid_is_dark_in_every_flair(everywhere):
 
 def test_heads_are_as_large_as_people_have_them():
     volumes = [
-        (simulate(draw_person(number, recipe="full"), recipe=replace(RECIPE, modalities=("T1w",))).labels > 0).sum()
+        (simulate(draw_traits(number, recipe="full"), recipe=replace(RECIPE, modalities=("T1w",))).labels > 0).sum()
         for number in range(8)
     ]
     milliliters = np.array(volumes) * RECIPE.spacing**3 / 1000

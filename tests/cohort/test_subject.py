@@ -5,10 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 from nibabel.orientations import aff2axcodes
+from phantom import labels_of_tissue
 from scipy import ndimage
 
-from toposlearn.anatomy import STRUCTURES, labels_of_tissue, structure
-from toposlearn.cohort import PoseRange, Subject, draw_person, simulate
+from toposlearn.anatomy import STRUCTURES, structure
+from toposlearn.cohort import PoseRange, Subject, draw_traits, simulate
 from toposlearn.cohort.head import load_head
 
 AIR = 0
@@ -17,20 +18,20 @@ AIR = 0
 @pytest.fixture(scope="module")
 def atrophic() -> Subject:
     """Person 0 of seed 0, a control without a mass, as if ill."""
-    person = draw_person(0)
+    person = draw_traits(0)
     assert (person.diagnosis, person.lesion) == ("control", False)
     return simulate(replace(person, diagnosis="atrophy", degree="severe"))
 
 
 @pytest.fixture(scope="module")
 def healthy() -> Subject:
-    return simulate(draw_person(0))
+    return simulate(draw_traits(0))
 
 
 @pytest.fixture(scope="module")
 def sick() -> Subject:
     """A person with a mass, of the held-out family."""
-    person = draw_person(1, anatomy="B")
+    person = draw_traits(1, anatomy="B")
     assert person.lesion
     return simulate(person)
 
@@ -57,7 +58,7 @@ def test_images_and_truth_lie_on_one_ras_grid(subject):
 
 
 def test_each_voxel_has_the_label_of_the_head_at_the_mapped_point(subject):
-    head = load_head(subject.person.anatomy)
+    head = load_head(subject.traits.anatomy)
     voxels = np.rint((subject.to_template - head.affine[:3, 3]) / head.spacing).astype(int)
     voxels = np.clip(voxels, 0, np.array(head.labels.shape) - 1)
     expected = head.labels[tuple(np.moveaxis(voxels, -1, 0))]
@@ -145,7 +146,7 @@ def test_air_is_zero_and_tissue_is_not(subject):
 
 def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(healthy):
     still = PoseRange(rotation=0, shift=0, size=0, stretch=0, shear=0)
-    upright = simulate(draw_person(0, seed=1), still)
+    upright = simulate(draw_traits(0, seed=1), still)
     assert not np.array_equal(upright.labels, healthy.labels)
     assert not np.array_equal(upright.images["T1w"], healthy.images["T1w"])
     brain = np.argwhere(upright.labels > 0)

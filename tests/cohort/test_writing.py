@@ -14,7 +14,7 @@ import pytest
 from trees import tree
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import FULL, draw_person, recipe_named, simulate, write_cohort, writing
+from toposlearn.cohort import FULL, draw_traits, recipe_named, simulate, write_cohort, writing
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 TRUTH = "derivatives/toposlearn"
@@ -39,7 +39,7 @@ def test_the_tables_are_those_of_the_contract(cohort):
     table = pd.read_csv(cohort / "participants.tsv", sep="\t", dtype=str)
     assert " ".join(table.columns) == "participant_id age sex site diagnosis degree lesion lesion_type anatomy seed"
     for number, row in table.iterrows():
-        person = draw_person(int(str(number)))
+        person = draw_traits(int(str(number)))
         assert row["participant_id"] == person.participant_id
         assert (row["age"], row["sex"], row["lesion"]) == (str(person.age), person.sex, str(person.lesion).lower())
         assert (row["anatomy"], row["seed"]) == ("A", "0")
@@ -67,8 +67,8 @@ def test_sidecars_are_in_seconds(cohort):
 
 def test_files_hold_the_simulated_voxels(cohort):
     """Written by one process long before; person 2 (with a mass) alone now: the same bytes of voxel data."""
-    subject = simulate(draw_person(2))
-    assert subject.person.lesion
+    subject = simulate(draw_traits(2))
+    assert subject.traits.lesion
     truth = cohort / TRUTH / "sub-003/anat"
     images = {name: nib.load(cohort / f"sub-003/anat/sub-003_{name}.nii.gz") for name in MODALITIES}
     for name, image in images.items():
@@ -89,7 +89,7 @@ def test_files_hold_the_simulated_voxels(cohort):
 
 def test_everyone_has_a_lesion_mask_and_only_the_sick_a_lesion(cohort):
     for number in range(6):
-        person = draw_person(number)
+        person = draw_traits(number)
         name = person.participant_id
         mask = nib.load(cohort / TRUTH / name / "anat" / f"{name}_label-lesion_mask.nii.gz")
         assert bool(np.asanyarray(mask.dataobj).any()) == person.lesion
@@ -128,7 +128,7 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_made(tmp_pa
 def test_the_pose_reaches_the_simulation(tmp_path, monkeypatch):
     asked = []
 
-    def simulate_posed(person, pose, recipe):
+    def simulate_posed(traits, pose, recipe):
         asked.append(pose)
         raise OSError("enough")
 

@@ -3,14 +3,14 @@
 from pathlib import Path
 
 import pytest
-from toposlearn.cohort.subjects import draw_person
 
+from toposlearn.cohort.traits import draw_traits
 from toposlearn.data import Manifest, Record, split_subjects
 from toposlearn.downstream.splits import check_splits, identity, leave_one_site_out
 
 
 def simulated(anatomy, seed, count, root="data"):
-    subjects = [draw_person(number, seed=seed, anatomy=anatomy) for number in range(count)]
+    subjects = [draw_traits(number, seed=seed, anatomy=anatomy) for number in range(count)]
     records = [Record(subject.participant_id, {}, info={"anatomy": anatomy, "seed": str(seed)}) for subject in subjects]
     return Manifest(Path(root), tuple(records))
 

@@ -5,7 +5,7 @@ import pytest
 from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import structure
-from toposlearn.cohort.contrast import SEQUENCES, Sequence
+from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.explore import signal_browser
 from toposlearn.explore.signals import tissue_map
@@ -39,7 +39,7 @@ def buttons(box):
 
 
 def test_begins_with_the_protocol_and_its_picture(box, calls):
-    assert calls == [(Sequence(2000, 3, 900, 0), False)]
+    assert calls == [(PulseSequence(2000, 3, 900, 0), False)]
     assert bytes(box.children[3].value).startswith(b"\x89PNG")
 
 

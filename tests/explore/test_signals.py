@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from toposlearn.anatomy import structure
-from toposlearn.cohort.contrast import AGENT_T1, DIFFUSIVITY, SEQUENCES, TISSUES, Sequence, signal
+from toposlearn.cohort.contrast import AGENT_T1, DIFFUSIVITY, SEQUENCES, TISSUES, PulseSequence, signal
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import LESION_LABELS
 from toposlearn.explore import signals
@@ -33,7 +33,7 @@ def test_an_inversion_at_time_zero_is_no_inversion():
 
 def test_an_inversion_after_the_repetition_is_refused():
     with pytest.raises(ValueError, match=r"inversion must come within 2000 ms \(TR\), got 2100 ms"):
-        tissue_signals(Sequence(2000.0, 3.0, 2100.0))
+        tissue_signals(PulseSequence(2000.0, 3.0, 2100.0))
 
 
 def test_the_agent_changes_only_where_the_barrier_leaks():
@@ -44,8 +44,8 @@ def test_the_agent_changes_only_where_the_barrier_leaks():
 
 
 def test_diffusion_weighting_is_an_exponential():
-    weighted = tissue_signals(Sequence(5000.0, 85.0, None, 1000.0))
-    ratio = weighted[1:] / tissue_signals(Sequence(5000.0, 85.0))[1:]  # air has none
+    weighted = tissue_signals(PulseSequence(5000.0, 85.0, None, 1000.0))
+    ratio = weighted[1:] / tissue_signals(PulseSequence(5000.0, 85.0))[1:]  # air has none
     assert ratio[ROWS["csf"] - 1] == pytest.approx(np.exp(-DIFFUSIVITY["csf"]))
     assert ratio.argmax() == ROWS["infarct"] - 1
 

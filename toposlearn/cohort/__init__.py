@@ -1,9 +1,8 @@
 """Simulated people from real anatomy, with ground truth: shape, contrast, lesions, scanner, BIDS on disk."""
 
-from toposlearn.cohort.deformation import PoseRange
-from toposlearn.cohort.people import DIAGNOSES, LESIONS, SITES, Person, draw_person
-from toposlearn.cohort.recipes import FULL, PLAIN, Recipe, recipe_named
+from toposlearn.cohort.recipes import FULL, PLAIN, PoseRange, Recipe, recipe_named
 from toposlearn.cohort.subject import Subject, simulate
+from toposlearn.cohort.traits import DIAGNOSES, LESIONS, SITES, Traits, draw_traits
 from toposlearn.cohort.writing import write_cohort
 
 __all__ = [
@@ -12,11 +11,11 @@ __all__ = [
     "LESIONS",
     "PLAIN",
     "SITES",
-    "Person",
     "PoseRange",
     "Recipe",
     "Subject",
-    "draw_person",
+    "Traits",
+    "draw_traits",
     "recipe_named",
     "simulate",
     "write_cohort",

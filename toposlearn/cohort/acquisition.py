@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.cohort import contrast, scanner
-from toposlearn.cohort.people import SITES, Person
 from toposlearn.cohort.recipes import ALL_MODALITIES, T1CE, Recipe
 from toposlearn.cohort.streams import stream
 from toposlearn.cohort.tissue import TissueField
+from toposlearn.cohort.traits import SITES, Traits
 from toposlearn.config import MODALITIES
 
 INTENSITY = 1000.0  # of the brightest tissue in a written image
@@ -32,10 +32,10 @@ class Scan(NamedTuple):
 
     image: NDArray[np.int16]
     affine: NDArray[np.float64]
-    protocol: contrast.Sequence
+    protocol: contrast.PulseSequence
 
 
-def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.Sequence:
+def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.PulseSequence:
     """The timing of one modality at one site; a T1w with contrast agent is made like the one without."""
     base = "T1w" if modality == T1CE else protocol_name(modality)
     if recipe.name == "plain":
@@ -54,31 +54,31 @@ def protocol_name(modality: str) -> str:
 
 
 def acquire(
-    person: Person, recipe: Recipe, field_of: Callable[[str], TissueField], affine: NDArray[np.float64]
+    traits: Traits, recipe: Recipe, field_of: Callable[[str], TissueField], affine: NDArray[np.float64]
 ) -> dict[str, Scan]:
     """All scans of a person.
 
     Args:
-        person: from `draw_person`.
+        traits: from `draw_traits`.
         recipe: which modalities, and how.
         field_of: modality -> the tissue that its scan sees.
         affine: voxel -> world of the grid that the tissue lies on.
     """
-    times = contrast.draw_tissues(stream(person.seed, "tissue", person.number))
-    shared = stream(person.seed, "scanner", person.number)
+    times = contrast.draw_tissues(stream(traits.seed, "tissue", traits.number))
+    shared = stream(traits.seed, "scanner", traits.number)
     scans = {}
     for modality in recipe.modalities:
-        protocol = protocol_of(person.site, modality, recipe, person.seed)
+        protocol = protocol_of(traits.site, modality, recipe, traits.seed)
         field = field_of(modality)
-        view = _view(person, recipe, modality, field.inside > 0.5, affine)
+        view = _view(traits, recipe, modality, field.inside > 0.5, affine)
         generator = (
-            shared if recipe.name == "plain" else stream(person.seed, "scanner", person.number, scan_number(modality))
+            shared if recipe.name == "plain" else stream(traits.seed, "scanner", traits.number, scan_number(modality))
         )
-        measured = _measure(modality, protocol, times, field, view, generator, person)
+        measured = _measure(modality, protocol, times, field, view, generator, traits)
         image = (measured * (view.of(field.inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
         place = view.affine(affine)
         if recipe.name == "full":
-            image, place = scanner.stored(image, place, scanner.SCANNERS[person.site].axes)
+            image, place = scanner.stored(image, place, scanner.SCANNERS[traits.site].axes)
         scans[modality] = Scan(image, place, protocol)
     return scans
 
@@ -88,29 +88,29 @@ def scan_number(modality: str) -> int:
     return ALL_MODALITIES.index(protocol_name(modality))
 
 
-def _view(person: Person, recipe: Recipe, modality: str, inside: Tensor, affine: NDArray[np.float64]) -> scanner.View:
+def _view(traits: Traits, recipe: Recipe, modality: str, inside: Tensor, affine: NDArray[np.float64]) -> scanner.View:
     if recipe.name == "plain":
         first, second, third = (slice(0, size) for size in inside.shape)
         return scanner.View((first, second, third))
-    slices = scanner.SCANNERS[person.site].slices.get(modality)
+    slices = scanner.SCANNERS[traits.site].slices.get(modality)
     return scanner.draw_view(
-        stream(person.seed, "view", person.number, scan_number(modality)), inside, float(affine[0, 0]), slices
+        stream(traits.seed, "view", traits.number, scan_number(modality)), inside, float(affine[0, 0]), slices
     )
 
 
 def _measure(
     modality: str,
-    protocol: contrast.Sequence,
+    protocol: contrast.PulseSequence,
     times: NDArray[np.float64],
     field: TissueField,
     view: scanner.View,
     generator: np.random.Generator,
-    person: Person,
+    traits: Traits,
 ) -> Tensor:
     """What the scanner records, before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
-    site = scanner.SCANNERS[person.site]
+    site = scanner.SCANNERS[traits.site]
     sigma = site.noise * (DIFFUSION_NOISE if protocol.b_value else 1.0)
-    diffusivity = contrast.draw_diffusivity(stream(person.seed, "diffusion", person.number))
+    diffusivity = contrast.draw_diffusivity(stream(traits.seed, "diffusion", traits.number))
     signals = contrast.tissue_signals(protocol_name(modality), protocol, times, diffusivity)
     clean = _relative(field, view, signals, signals)
     bias = scanner.draw_bias(generator, clean.shape, site.bias)

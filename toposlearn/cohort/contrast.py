@@ -63,7 +63,7 @@ AGENT_T1: Mapping[str, float] = {"enhancing": 520.0}  # ms, where the barrier le
 
 
 @dataclass(frozen=True)
-class Sequence:
+class PulseSequence:
     """Timing of one acquisition in ms; no inversion when `inversion` is None. Diffusion weighting b in s/mm^2."""
 
     repetition: float
@@ -72,18 +72,18 @@ class Sequence:
     b_value: float = 0.0
 
 
-SEQUENCES: Mapping[str, Sequence] = {
-    "T1w": Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
-    "T2w": Sequence(repetition=5000.0, echo=95.0),
-    "FLAIR": Sequence(repetition=9000.0, echo=110.0, inversion=2550.0),
-    "PDw": Sequence(repetition=3000.0, echo=18.0),
-    T1CE: Sequence(repetition=2000.0, echo=3.0, inversion=900.0),
-    "dwi": Sequence(repetition=5000.0, echo=85.0, b_value=1000.0),
+SEQUENCES: Mapping[str, PulseSequence] = {
+    "T1w": PulseSequence(repetition=2000.0, echo=3.0, inversion=900.0),
+    "T2w": PulseSequence(repetition=5000.0, echo=95.0),
+    "FLAIR": PulseSequence(repetition=9000.0, echo=110.0, inversion=2550.0),
+    "PDw": PulseSequence(repetition=3000.0, echo=18.0),
+    T1CE: PulseSequence(repetition=2000.0, echo=3.0, inversion=900.0),
+    "dwi": PulseSequence(repetition=5000.0, echo=85.0, b_value=1000.0),
 }
 
 
 def signal(
-    sequence: Sequence, t1: NDArray[np.float64], t2: NDArray[np.float64], density: NDArray[np.float64]
+    sequence: PulseSequence, t1: NDArray[np.float64], t2: NDArray[np.float64], density: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """Magnitude of a spin echo, with or without an inversion pulse (any shape, one value per tissue)."""
     recovered = np.exp(-sequence.repetition / t1)
@@ -95,7 +95,7 @@ def signal(
 
 
 def tissue_signals(
-    modality: str, sequence: Sequence, times: NDArray[np.float64], diffusivity: NDArray[np.float64]
+    modality: str, sequence: PulseSequence, times: NDArray[np.float64], diffusivity: NDArray[np.float64]
 ) -> NDArray[np.float64]:
     """The signal of every tissue (tissues,) in one modality.
 
@@ -133,8 +133,8 @@ def fluid_null(repetition: float) -> float:
     return float(t1 * (np.log(2) - np.log1p(np.exp(-repetition / t1))))
 
 
-def draw_sequence(generator: np.random.Generator, name: str, spread: float = 0.05) -> Sequence:
+def draw_sequence(generator: np.random.Generator, name: str, spread: float = 0.05) -> PulseSequence:
     """The protocol of one site for one modality: timings a few percent from `SEQUENCES`."""
     base, factors = SEQUENCES[name], np.exp(spread * generator.standard_normal(3))
     inversion = None if base.inversion is None else base.inversion * factors[2] ** 0.5
-    return Sequence(base.repetition * factors[0], base.echo * factors[1], inversion, base.b_value)
+    return PulseSequence(base.repetition * factors[0], base.echo * factors[1], inversion, base.b_value)

@@ -21,6 +21,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.cohort.head import Head
+from toposlearn.cohort.recipes import PoseRange
 
 if TYPE_CHECKING:
     from monai.networks.blocks import DVF2DDF
@@ -29,17 +30,6 @@ CONTROL_MM = 4.0  # spacing of the velocity field
 SQUARINGS = 6
 STRENGTHS = (1.0, 0.8, 0.6, 0.4)  # of a velocity whose flow folds on the lattice
 SCALES = ((30.0, 4.5), (14.0, 2.2))  # (smoothness mm, amplitude mm, standard deviation) of random shape
-
-
-@dataclass(frozen=True)
-class PoseRange:
-    """Largest pose of a head in the scanner; each value is uniform in [-x, x]."""
-
-    rotation: float = 10.0  # degrees, about each axis
-    shift: float = 10.0  # mm, along each axis
-    size: float = 0.12  # relative, all axes together
-    stretch: float = 0.05  # relative, each axis alone
-    shear: float = 0.03
 
 
 @dataclass(frozen=True, eq=False)

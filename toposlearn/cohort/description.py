@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from toposlearn.cohort.contrast import Sequence
-from toposlearn.cohort.people import DEGREES, LESIONS, SITES
+from toposlearn.cohort.contrast import PulseSequence
 from toposlearn.cohort.recipes import T1CE
+from toposlearn.cohort.traits import DEGREES, LESIONS, SITES
 
 BIDS_VERSION = "1.10.0"
 LICENSE = "Derived from a label map: its licence applies, see README.md"
@@ -79,7 +79,7 @@ Anatomy {anatomy}: {origin}; licence: {licence}.
 IGNORED = "**/*_xfm.nii.gz\n**/*_xfm.json\n/cache\n"
 
 
-def sidecar(modality: str, protocol: Sequence, site: str) -> dict[str, object]:
+def sidecar(modality: str, protocol: PulseSequence, site: str) -> dict[str, object]:
     """The BIDS sidecar of a scan, times in seconds."""
     known: dict[str, object] = {
         "Modality": "MR",

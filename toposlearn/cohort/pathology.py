@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from toposlearn.anatomy.vocabulary import PAIRED_NAMES
 from toposlearn.cohort.deformation import ControlGrid, growth_velocity
 from toposlearn.cohort.head import Head
-from toposlearn.cohort.people import Person
 from toposlearn.cohort.recipes import Body
+from toposlearn.cohort.traits import Traits
 
 VENTRICLES = ("lateral-ventricle", "third-ventricle")
 CEREBRUM = (*(name for name in PAIRED_NAMES if name.endswith("-cortex")), "insula", "cerebral-white-matter")
@@ -31,13 +31,13 @@ def growth_fields(head: Head, grid: ControlGrid) -> dict[str, NDArray[np.float64
     }
 
 
-def shape_velocity(person: Person, growth: Mapping[str, NDArray[np.float64]], body: Body) -> NDArray[np.float64]:
+def shape_velocity(traits: Traits, growth: Mapping[str, NDArray[np.float64]], body: Body) -> NDArray[np.float64]:
     """Velocity (3, X, Y, Z) in mm of aging, in everybody, and of the diagnosis."""
-    share, age = DEGREE_SHARE[person.degree] if person.degree else 0.0, (person.age - 50) / 60
+    share, age = DEGREE_SHARE[traits.degree] if traits.degree else 0.0, (traits.age - 50) / 60
     ventricles = ATROPHY_MM["ventricles"] * share + body.ventricles * age
     velocity = ventricles * growth["ventricles"] + ATROPHY_MM["hippocampus"] * share * growth["hippocampus"]
     if body.cerebrum:
         velocity = velocity - body.cerebrum * age * growth["cerebrum"]
-    if person.diagnosis == "developmental":
+    if traits.diagnosis == "developmental":
         velocity = velocity + DEVELOPMENTAL_MM * (growth["left caudate"] - growth["right caudate"])
     return velocity

@@ -6,14 +6,25 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
-from toposlearn.cohort.deformation import PoseRange
-from toposlearn.cohort.people import RecipeName
+from toposlearn.cohort.traits import RecipeName
 from toposlearn.config import MODALITIES
 
 SHAPE, SPACING = (96, 112, 96), 2.0  # voxels, mm, unless a recipe says otherwise
 WIDTH_MM = 224.0  # of the cube, where a recipe has `voxels`
 T1CE = "ce-gadolinium_T1w"
+TRUTH = "derivatives/toposlearn"  # folder of the ground truth within a cohort
 ALL_MODALITIES = ("T1w", T1CE, "T2w", "FLAIR", "PDw", "dwi", "ADC")
+
+
+@dataclass(frozen=True)
+class PoseRange:
+    """Largest pose of a head in the scanner; each value is uniform in [-x, x]."""
+
+    rotation: float = 10.0  # degrees, about each axis
+    shift: float = 10.0  # mm, along each axis
+    size: float = 0.12  # relative, all axes together
+    stretch: float = 0.05  # relative, each axis alone
+    shear: float = 0.03
 
 
 @dataclass(frozen=True)

@@ -29,14 +29,14 @@ _NUMBER = {name: number for number, name in enumerate(get_args(Property))}
 _BLOCK_STREAM = 1_000_003  # keeps the draws of a block apart from those of a person
 
 
-def stream(seed: int, prop: Property, person: int, *part: int) -> np.random.Generator:
+def stream(seed: int, prop: Property, number: int, *part: int) -> np.random.Generator:
     """The generator of one property of one person, or of one part of it, such as one scan."""
-    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], person, *part)))
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], number, *part)))
 
 
-def balanced(seed: int, prop: Property, person: int, classes: int = 2, repeats: int = 2) -> int:
+def balanced(seed: int, prop: Property, number: int, classes: int = 2, repeats: int = 2) -> int:
     """A class label in ``range(classes)``, balanced within every block of ``classes * repeats`` people."""
     size = classes * repeats
-    block, place = divmod(person, size)
+    block, place = divmod(number, size)
     generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], _BLOCK_STREAM, block)))
     return int(generator.permutation(size)[place] % classes)

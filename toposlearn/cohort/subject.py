@@ -14,10 +14,10 @@ from torch import Tensor
 from toposlearn.cohort import deformation, pathology
 from toposlearn.cohort.acquisition import Scan, acquire, scan_number
 from toposlearn.cohort.lesions import Lesion, draw_lesion
-from toposlearn.cohort.people import Person
-from toposlearn.cohort.recipes import PLAIN, Body, Recipe
+from toposlearn.cohort.recipes import PLAIN, Body, PoseRange, Recipe
 from toposlearn.cohort.streams import stream
 from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
+from toposlearn.cohort.traits import Traits
 
 MALE_SCALE = 1.02  # heads of men are a little larger, of women a little smaller
 CHECKED_EVERY = 3  # voxels, where the round trip through both maps is measured
@@ -37,7 +37,7 @@ class Subject:
         round_trip: mm between voxels in the head and where both maps in turn lead, (voxels,).
     """
 
-    person: Person
+    traits: Traits
     scans: Mapping[str, Scan]
     labels: NDArray[np.int16]
     lesion: NDArray[np.uint8]
@@ -69,27 +69,27 @@ def image_affine(recipe: Recipe = PLAIN) -> NDArray[np.float64]:
     return affine
 
 
-def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: Recipe = PLAIN) -> Subject:
+def simulate(traits: Traits, pose: PoseRange | None = None, recipe: Recipe = PLAIN) -> Subject:
     """Simulate one person; the same person always gives the same voxels.
 
     Args:
-        person: from `draw_person`, drawn for this recipe.
+        traits: from `draw_traits`, drawn for this recipe.
         pose: how far the head may turn and move in the scanner; the recipe's unless given.
         recipe: which scans, on which grid.
     """
-    stage, affine = stage_of(person.anatomy), image_affine(recipe)
+    stage, affine = stage_of(traits.anatomy), image_affine(recipe)
     lesion = None
-    if person.lesion_type is not None:
-        generator = stream(person.seed, "lesion", person.number)
-        lesion = draw_lesion(generator, person.lesion_type, stage.lesion_sites, stage.grid)
-    shape = _bend(person, stage, lesion, pose or recipe.body.pose, recipe.body)
+    if traits.lesion_type is not None:
+        generator = stream(traits.seed, "lesion", traits.number)
+        lesion = draw_lesion(generator, traits.lesion_type, stage.lesion_sites, stage.grid)
+    shape = _bend(traits, stage, lesion, pose or recipe.body.pose, recipe.body)
     points = _points(shape, stage, recipe)
     labels = labels_at(points, stage)
     still = tissue_field(points, labels, stage, lesion)
 
     @lru_cache(maxsize=1)  # a diffusion-weighted image and its ADC are of one scan
     def moved(scan: int) -> TissueField:
-        there = _points(_moved(person, shape, recipe, scan), stage, recipe)
+        there = _points(_moved(traits, shape, recipe, scan), stage, recipe)
         return tissue_field(there, labels_at(there, stage), stage, lesion)
 
     def field_of(modality: str) -> TissueField:
@@ -100,8 +100,8 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
     lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
     lattice[:3, 3] = stage.grid.origin
     return Subject(
-        person=person,
-        scans=acquire(person, recipe, field_of, affine),
+        traits=traits,
+        scans=acquire(traits, recipe, field_of, affine),
         labels=labels.numpy().astype(np.int16),
         lesion=lesion_map(still, lesion),
         to_template=points.numpy(),
@@ -113,11 +113,11 @@ def simulate(person: Person, pose: deformation.PoseRange | None = None, recipe: 
     )
 
 
-def _bend(person: Person, stage: Stage, lesion: Lesion | None, pose: deformation.PoseRange, body: Body) -> _Shape:
-    scale = body.scale * (MALE_SCALE if person.sex == "M" else 1 / MALE_SCALE)
-    affine = deformation.draw_affine(stream(person.seed, "pose", person.number), pose, scale)
-    velocity = deformation.random_velocity(stream(person.seed, "shape", person.number), stage.grid)
-    velocity += pathology.shape_velocity(person, stage.growth, body)
+def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, pose: PoseRange, body: Body) -> _Shape:
+    scale = body.scale * (MALE_SCALE if traits.sex == "M" else 1 / MALE_SCALE)
+    affine = deformation.draw_affine(stream(traits.seed, "pose", traits.number), pose, scale)
+    velocity = deformation.random_velocity(stream(traits.seed, "shape", traits.number), stage.grid)
+    velocity += pathology.shape_velocity(traits, stage.growth, body)
     if lesion is not None:
         velocity += lesion.velocity(stage.grid)
     return _Shape(affine, deformation.exponentiate(velocity))
@@ -130,9 +130,9 @@ def _points(shape: _Shape, stage: Stage, recipe: Recipe) -> Tensor:
     )
 
 
-def _moved(person: Person, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:
+def _moved(traits: Traits, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:
     """The same head after it moved before this scan, about its own center."""
-    generator = stream(person.seed, "motion", person.number, scan)
+    generator = stream(traits.seed, "motion", traits.number, scan)
     center = -np.linalg.solve(shape.affine[:3, :3], shape.affine[:3, 3])
     motion = deformation.rigid_motion(generator, recipe.misregister_mm, recipe.misregister_degrees, center)
     return _Shape(shape.affine @ np.linalg.inv(motion), shape.flow)

@@ -28,8 +28,7 @@ from numpy.typing import NDArray
 from tqdm import tqdm
 
 from toposlearn.anatomy import SOURCES, STRUCTURES
-from toposlearn.anatomy.label_maps import FAMILIES
-from toposlearn.cohort.deformation import PoseRange
+from toposlearn.anatomy import FAMILIES
 from toposlearn.cohort.description import (
     AUTHORS,
     BIDS_VERSION,
@@ -43,13 +42,12 @@ from toposlearn.cohort.description import (
     sidecar,
 )
 from toposlearn.cohort.lesions import LESION_LABELS
-from toposlearn.cohort.people import Person, draw_person
-from toposlearn.cohort.recipes import PLAIN, Recipe
+from toposlearn.cohort.recipes import PLAIN, TRUTH, PoseRange, Recipe
 from toposlearn.cohort.subject import Subject, simulate
+from toposlearn.cohort.traits import Traits, draw_traits
 from toposlearn.reproducibility import atomic_path, write_json
 
 GENERATOR = "toposlearn cohort"
-TRUTH = "derivatives/toposlearn"
 TRUTH_FILES = (
     "dseg.nii.gz",
     "label-lesion_mask.nii.gz",
@@ -93,16 +91,16 @@ def write_cohort(
         raise ValueError(f"subjects must be at least 1, got {subjects}")
     if anatomy not in FAMILIES:
         raise ValueError(f"anatomy must be one of {', '.join(FAMILIES)}, got {anatomy!r}")
-    people = [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
+    people = [draw_traits(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
     _open(out, seed, anatomy, recipe)
-    missing = [person for person in people if not _is_complete(out, person, recipe)]
+    missing = [traits for traits in people if not _is_complete(out, traits, recipe)]
     finished = _run(missing, out, pose or recipe.body.pose, recipe, workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
     if progress and len(present) > subjects:
         tqdm.write(f"{out} already holds {len(present)} people: all are kept", file=sys.stderr)
-    _write_tables(out, [draw_person(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in present])
+    _write_tables(out, [draw_traits(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in present])
     return out
 
 
@@ -128,8 +126,8 @@ def _open(out: Path, seed: int, anatomy: str, recipe: Recipe) -> None:
     (out / TRUTH / ".bidsignore").write_text(IGNORED)
 
 
-def _folders(out: Path, person: Person) -> tuple[Path, Path]:
-    name = person.participant_id
+def _folders(out: Path, traits: Traits) -> tuple[Path, Path]:
+    name = traits.participant_id
     return out / TRUTH / name, out / name
 
 
@@ -137,9 +135,9 @@ def _stem(folder: Path, name: str, modality: str) -> Path:
     return folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
 
 
-def _files(out: Path, person: Person, recipe: Recipe) -> list[Path]:
+def _files(out: Path, traits: Traits, recipe: Recipe) -> list[Path]:
     """Every file that `write_subject` writes."""
-    (truth, raw), name = _folders(out, person), person.participant_id
+    (truth, raw), name = _folders(out, traits), traits.participant_id
     files = [truth / "anat" / f"{name}_{ending}" for ending in TRUTH_FILES]
     for modality in recipe.modalities:
         endings = ("nii.gz", "json", *(("bval", "bvec") if modality == "dwi" else ()))
@@ -147,21 +145,21 @@ def _files(out: Path, person: Person, recipe: Recipe) -> list[Path]:
     return files
 
 
-def _is_complete(out: Path, person: Person, recipe: Recipe) -> bool:
+def _is_complete(out: Path, traits: Traits, recipe: Recipe) -> bool:
     """By name and size alone: whoever has every file is not read again."""
-    return all(file.is_file() and file.stat().st_size for file in _files(out, person, recipe))
+    return all(file.is_file() and file.stat().st_size for file in _files(out, traits, recipe))
 
 
-def _run(people: list[Person], out: Path, pose: PoseRange, recipe: Recipe, workers: int) -> Iterator[None]:
+def _run(people: list[Traits], out: Path, pose: PoseRange, recipe: Recipe, workers: int) -> Iterator[None]:
     """Simulate and write each person, in processes when more than one is asked for."""
     if workers == 1 or len(people) < 4:
-        for person in people:
-            _simulate_and_write(person, out, pose, recipe)
+        for traits in people:
+            _simulate_and_write(traits, out, pose, recipe)
             yield
         return
     # "spawn": a fork of a process that has used torch's threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-        jobs = [pool.submit(_simulate_and_write, person, out, pose, recipe) for person in people]
+        jobs = [pool.submit(_simulate_and_write, traits, out, pose, recipe) for traits in people]
         try:
             for job in as_completed(jobs):
                 job.result()
@@ -183,14 +181,14 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _simulate_and_write(person: Person, out: Path, pose: PoseRange, recipe: Recipe) -> None:
-    write_subject(simulate(person, pose, recipe), out)
+def _simulate_and_write(traits: Traits, out: Path, pose: PoseRange, recipe: Recipe) -> None:
+    write_subject(simulate(traits, pose, recipe), out)
 
 
 def write_subject(subject: Subject, out: Path) -> None:
     """Write one subject's scans, sidecars and ground truth below `out`; each folder appears when it is complete."""
-    name = subject.person.participant_id
-    truth, raw = _folders(out, subject.person)
+    name = subject.traits.participant_id
+    truth, raw = _folders(out, subject.traits)
     with _whole_folder(truth) as folder:
         stem = folder / "anat" / name
         _save(subject.labels, subject.affine, f"{stem}_dseg.nii.gz")
@@ -204,7 +202,7 @@ def write_subject(subject: Subject, out: Path) -> None:
         for modality, scan in subject.scans.items():
             stem = _stem(folder, name, modality)
             _save(scan.image, scan.affine, f"{stem}.nii.gz")
-            write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.person.site))
+            write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.traits.site))
             if modality == "dwi":  # a trace image has no direction
                 Path(f"{stem}.bval").write_text(f"{scan.protocol.b_value:g}\n")
                 Path(f"{stem}.bvec").write_text("0\n0\n0\n")
@@ -257,8 +255,8 @@ def _save(data: NDArray[Any], affine: NDArray[np.float64], path: str, scale: flo
     nib.save(image, path)
 
 
-def _write_tables(out: Path, people: list[Person]) -> None:
-    rows = [{"participant_id": person.participant_id, **asdict(person)} for person in people]
+def _write_tables(out: Path, people: list[Traits]) -> None:
+    rows = [{"participant_id": traits.participant_id, **asdict(traits)} for traits in people]
     table = pd.DataFrame(rows)[list(COLUMNS)]
     table["lesion"] = table["lesion"].map({True: "true", False: "false"})
     _write_tsv(table.fillna(NOT_APPLICABLE), out / "participants.tsv")

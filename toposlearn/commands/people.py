@@ -27,7 +27,7 @@ def cohort(
 ) -> None:
     """Simulate people to a BIDS folder; an interrupted run is continued."""
     from toposlearn.cohort import recipe_named, write_cohort
-    from toposlearn.cohort.people import FEWEST
+    from toposlearn.cohort.traits import FEWEST
 
     made_of = recipe_named(
         recipe,

@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from numpy.typing import NDArray
 
-from toposlearn.cohort.contrast import SEQUENCES, Sequence
+from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.recipes import T1CE
 from toposlearn.explore.quiet import Quiet
 from toposlearn.explore.signals import plot_contrast
@@ -48,10 +48,10 @@ class SignalBrowser(Quiet):
         self.box = widgets.VBox([*rows, self.words, self.picture])
 
     @property
-    def sequence(self) -> Sequence:
+    def sequence(self) -> PulseSequence:
         """What the sliders say."""
         repetition, echo, inversion, b_value = (float(slider.value) for slider in self.sliders)
-        return Sequence(repetition, echo, inversion, b_value)
+        return PulseSequence(repetition, echo, inversion, b_value)
 
     def _press(self, _change: object = None) -> None:
         """A protocol's button: its timing goes to the sliders."""

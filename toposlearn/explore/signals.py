@@ -21,7 +21,7 @@ from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES
 from toposlearn.cohort import contrast
-from toposlearn.cohort.contrast import SEQUENCES, Sequence
+from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.recipes import T1CE
@@ -74,7 +74,7 @@ _KNOBS = {  # protocol -> the timing to turn, its name, and how far
 }
 
 
-def tissue_signals(sequence: Sequence, *, agent: bool = False) -> NDArray[np.float64]:
+def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> NDArray[np.float64]:
     """Signal (tissues,) of all tissues of the simulator, without or with a contrast agent.
 
     An inversion at time 0 gives the magnitude of no inversion at all.
@@ -136,7 +136,7 @@ def lesion_level(tissues: NDArray[np.int16], spacing: Spacing = 2.0) -> float:
 
 
 def reimage(
-    tissues: NDArray[np.int16], sequence: Sequence, *, agent: bool = False, seed: int = 0
+    tissues: NDArray[np.int16], sequence: PulseSequence, *, agent: bool = False, seed: int = 0
 ) -> NDArray[np.float64]:
     """The scan (D, H, W) of a map of tissues (D, H, W), with Rician noise of strength `NOISE` and air at zero."""
     clean = tissue_signals(sequence, agent=agent)[tissues]
@@ -167,7 +167,7 @@ def plot_signal_curves(title: str = "") -> Figure:
     return figure
 
 
-def timing(sequence: Sequence, *, agent: bool = False) -> str:
+def timing(sequence: PulseSequence, *, agent: bool = False) -> str:
     """A sequence in words, e.g. ``TR 9000, TE 110, TI 2550 ms``."""
     words = f"TR {sequence.repetition:.0f}, TE {sequence.echo:.0f}"
     words += f", TI {sequence.inversion:.0f} ms" if sequence.inversion else " ms"
@@ -177,7 +177,7 @@ def timing(sequence: Sequence, *, agent: bool = False) -> str:
 
 def plot_contrast(
     tissues: NDArray[np.int16],
-    sequence: Sequence,
+    sequence: PulseSequence,
     *,
     agent: bool = False,
     plane: Plane = "axial",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.cohort.contrast import Sequence, signal
+from toposlearn.cohort.contrast import PulseSequence, signal
 from toposlearn.course import exercises
 from toposlearn.course.ask import copy
 from toposlearn.course.compare import same_values
@@ -96,7 +96,7 @@ def test_copies_of_the_inputs_share_nothing(check):
 
 
 def test_the_right_time_gives_no_signal():
-    timed = Sequence(6000.0, 10.0, exercises.check_null_time.right(4200.0, 6000.0))
+    timed = PulseSequence(6000.0, 10.0, exercises.check_null_time.right(4200.0, 6000.0))
     assert signal(timed, *np.array([[4200.0], [1600.0], [1.0]])) == pytest.approx(0, abs=1e-12)
 
 

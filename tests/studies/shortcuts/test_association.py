@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from toposlearn.cohort import draw_person
+from toposlearn.cohort import draw_traits
 from toposlearn.studies.shortcuts.association import CRAMER, KRUSKAL, association
 
 
@@ -51,7 +51,7 @@ def test_parts_of_one_another_and_what_is_unknown_or_the_same_are_not_asked(tabl
 
 
 def test_no_property_of_the_full_cohort_tells_another():
-    subjects = [draw_person(number, recipe="full") for number in range(200)]
+    subjects = [draw_traits(number, recipe="full") for number in range(200)]
     names = ("age", "sex", "site", "diagnosis", "degree", "lesion", "lesion_type")
     table = pd.DataFrame([{name: str(getattr(one, name)) for name in names} for one in subjects]).replace("None", "n/a")
     found = association(table, orders=199)

@@ -34,7 +34,7 @@ _LESION_SLOTS = (None, None, None, *LESIONS)  # equally frequent, in recipe full
 
 
 @dataclass(frozen=True)
-class Person:
+class Traits:
     """One row of ``participants.tsv``. Age in years."""
 
     number: int  # from 0
@@ -54,7 +54,7 @@ class Person:
         return f"sub-{self.number + 1:03d}"
 
 
-def draw_person(number: int, *, seed: int = 0, anatomy: str = "A", recipe: RecipeName = "plain") -> Person:
+def draw_traits(number: int, *, seed: int = 0, anatomy: str = "A", recipe: RecipeName = "plain") -> Traits:
     """Draw person `number` of the cohort with this seed.
 
     In recipe ``plain`` each property has a random stream of its own. In recipe ``full`` each is one coordinate of a
@@ -64,10 +64,10 @@ def draw_person(number: int, *, seed: int = 0, anatomy: str = "A", recipe: Recip
     return _draw_full(number, seed, anatomy) if recipe == "full" else _draw_plain(number, seed, anatomy)
 
 
-def _draw_plain(number: int, seed: int, anatomy: str) -> Person:
+def _draw_plain(number: int, seed: int, anatomy: str) -> Traits:
     diagnosis = DIAGNOSES[balanced(seed, "diagnosis", number)]
     lesion = bool(balanced(seed, "lesion", number))
-    return Person(
+    return Traits(
         number=number,
         seed=seed,
         anatomy=anatomy,
@@ -81,14 +81,14 @@ def _draw_plain(number: int, seed: int, anatomy: str) -> Person:
     )
 
 
-def _draw_full(number: int, seed: int, anatomy: str) -> Person:
+def _draw_full(number: int, seed: int, anatomy: str) -> Traits:
     sequence = qmc.Sobol(5, scramble=True, rng=np.random.default_rng(seed))
     if number > 0:  # a step of 0 is an error there
         sequence.fast_forward(number)
     site, condition, lesion, sex, age = sequence.random(1)[0]
     diagnosis, degree = _CONDITIONS[int(condition * len(_CONDITIONS))]
     lesion_type = _LESION_SLOTS[int(lesion * len(_LESION_SLOTS))]
-    return Person(
+    return Traits(
         number=number,
         seed=seed,
         anatomy=anatomy,

@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from scipy import stats
 
-from toposlearn.cohort import DIAGNOSES, LESIONS, SITES, draw_person
-from toposlearn.cohort.people import FEWEST
+from toposlearn.cohort import DIAGNOSES, LESIONS, SITES, draw_traits
 from toposlearn.cohort.streams import balanced, stream
+from toposlearn.cohort.traits import FEWEST
 
 PROPERTIES = ("diagnosis", "lesion", "site", "sex", "age")
 FULL_PROPERTIES = ("condition", "lesion_type", "site", "sex", "decade")
@@ -18,12 +18,12 @@ FULL_PROPERTIES = ("condition", "lesion_type", "site", "sex", "decade")
 
 @pytest.fixture(scope="module")
 def table() -> pd.DataFrame:
-    return pd.DataFrame([draw_person(number, seed=7) for number in range(2000)])
+    return pd.DataFrame([draw_traits(number, seed=7) for number in range(2000)])
 
 
 @pytest.fixture(scope="module")
 def full() -> pd.DataFrame:
-    people = [draw_person(number, seed=seed, recipe="full") for seed in (7, 8) for number in range(256)]
+    people = [draw_traits(number, seed=seed, recipe="full") for seed in (7, 8) for number in range(256)]
     table = pd.DataFrame(people).fillna("none")
     return table.assign(condition=table["diagnosis"] + table["degree"], decade=table["age"] // 10)
 
@@ -63,10 +63,10 @@ def test_in_the_full_recipe_everybody_has_the_share_that_is_said(full):
 
 
 def test_in_the_full_recipe_a_person_does_not_depend_on_how_many_there_are():
-    alone = draw_person(37, seed=5, recipe="full")
-    assert alone == [draw_person(number, seed=5, recipe="full") for number in range(64)][37]
-    assert {number: draw_person(number, seed=5, recipe="full") for number in reversed(range(38))}[37] == alone
-    assert draw_person(0, seed=5, recipe="full") != replace(draw_person(0, seed=6, recipe="full"), seed=5)
+    alone = draw_traits(37, seed=5, recipe="full")
+    assert alone == [draw_traits(number, seed=5, recipe="full") for number in range(64)][37]
+    assert {number: draw_traits(number, seed=5, recipe="full") for number in reversed(range(38))}[37] == alone
+    assert draw_traits(0, seed=5, recipe="full") != replace(draw_traits(0, seed=6, recipe="full"), seed=5)
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(PROPERTIES, 2)))
@@ -98,19 +98,19 @@ def test_sites_and_ages_are_uniform(table):
 
 
 def test_seeds_and_numbers_make_other_people():
-    people = [draw_person(number, seed=seed) for seed in (0, 1) for number in range(50)]
+    people = [draw_traits(number, seed=seed) for seed in (0, 1) for number in range(50)]
     assert len({(p.age, p.sex, p.site, p.diagnosis, p.lesion) for p in people}) > 50
-    assert draw_person(3, seed=5) == draw_person(3, seed=5)
+    assert draw_traits(3, seed=5) == draw_traits(3, seed=5)
 
 
 def test_the_family_changes_nothing_else():
-    a, b = draw_person(3, anatomy="A"), draw_person(3, anatomy="B")
+    a, b = draw_traits(3, anatomy="A"), draw_traits(3, anatomy="B")
     assert (a.age, a.sex, a.site, a.diagnosis, a.lesion) == (b.age, b.sex, b.site, b.diagnosis, b.lesion)
 
 
 def test_names_are_those_of_bids():
-    assert draw_person(0).participant_id == "sub-001"
-    assert draw_person(1233).participant_id == "sub-1234"
+    assert draw_traits(0).participant_id == "sub-001"
+    assert draw_traits(1233).participant_id == "sub-1234"
 
 
 def test_streams_are_apart():
