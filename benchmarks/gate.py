@@ -19,11 +19,11 @@ from rows import Row, options, report
 from scipy.spatial.transform import Rotation
 from tqdm import tqdm
 
-from toposlearn.anatomy.templates import TEMPLATES, load_template
+from toposlearn.anatomy import TEMPLATES, load_template
 from toposlearn.cohort import PLAIN, Recipe, recipe_named, write_cohort
 from toposlearn.data import read_manifest
-from toposlearn.data.gate.coarse import Image, coarse_head, shrink
-from toposlearn.data.gate.gate import Look, judge, look_at
+from toposlearn.data.gate.alignment import Image, coarse_head, shrink
+from toposlearn.data.gate.assessment import Look, judge, read_subject
 from toposlearn.data.gate.quality import ImageFacts, read_image
 from toposlearn.data.manifest import Record
 
@@ -81,7 +81,7 @@ def people_found(group: str, root: Path, judged: int, found: Found, clean: dict[
     """Judge the clean pairs of everybody, and the misregistered ones of the first few."""
     records = read_manifest(root).records
     modalities = list(records[0].images)
-    looks = [look_at(record, modalities) for record in records]
+    looks = [read_subject(record, modalities) for record in records]
     generator = np.random.default_rng(0)
     for number, (record, look) in enumerate(tqdm(list(zip(records, looks, strict=True)), desc=group, unit="person")):
         others = [looks[(number + step) % len(records)] for step in range(1, OTHERS + 1)]

@@ -16,7 +16,7 @@ from matplotlib import pyplot as plt
 from rows import Row, interleaved, options, report
 
 from toposlearn.anatomy import LabelMap
-from toposlearn.anatomy.label_names import load_parcels
+from toposlearn.anatomy import load_parcels
 from toposlearn.relations.frame import template_centers
 from toposlearn.relations.layout import layout
 from toposlearn.relations.relations import topology_table
@@ -26,7 +26,7 @@ SPACINGS = (4, 3, 2, 1)  # mm
 WITHIN = 30.0  # mm
 PEAK = """
 import resource
-from toposlearn.anatomy.label_names import load_parcels
+from toposlearn.anatomy import load_parcels
 from toposlearn.relations.layout import layout
 from toposlearn.relations.relations import topology_table
 person = load_parcels("A")

@@ -3,7 +3,7 @@
 import numpy as np
 from scipy.spatial.transform import Rotation
 
-from toposlearn.anatomy import LabelMap, structure
+from toposlearn.anatomy import STRUCTURES, LabelMap, structure
 
 # Centers in mm, right side; the left mirrors them. Each structure is a cube of 4 mm.
 PHANTOM = {
@@ -34,3 +34,7 @@ def posed(label_map: LabelMap, degrees: tuple[float, float, float], shift: tuple
     pose[:3, :3] = Rotation.from_euler("xyz", degrees, degrees=True).as_matrix()
     pose[:3, 3] = shift
     return LabelMap(label_map.labels, pose @ label_map.affine, label_map.name, label_map.source)
+
+
+def labels_of_tissue(tissue: str) -> list[int]:
+    return [each.label for each in STRUCTURES if each.tissue == tissue]

@@ -2,9 +2,8 @@ from pathlib import Path
 
 import pytest
 
-from toposlearn.anatomy import STRUCTURES, load_donor_map, load_label_map
-from toposlearn.anatomy.label_names import TABLES, load_parcels, split_side, structure_names
-from toposlearn.relations.frame import centroids
+from toposlearn.anatomy import STRUCTURES, structure_names
+from toposlearn.anatomy.label_names import TABLES, canonical_name, read_names, split_side
 
 
 @pytest.mark.parametrize("table", TABLES)
@@ -32,27 +31,6 @@ def test_shipped_labels_are_those_of_the_programs() -> None:
     assert structure_names("desikan")[83].full_name == "brainstem"
 
 
-@pytest.mark.parametrize("family", ["A", "B"])
-def test_left_is_left_in_the_parcels_of_both_atlases(family: str) -> None:
-    _, structures, centers = centroids(load_parcels(family))
-    assert len(structures) > 100
-    for each, center in zip(structures, centers, strict=True):
-        if each.side != "midline":
-            assert (center[0] < 0) == (each.side == "left"), each.full_name
-
-
-def test_parcels_lie_in_the_lobes_that_the_vocabulary_makes_of_them() -> None:
-    parcels, whole = load_parcels("A"), load_label_map("A")
-    insula = next(label for label, each in parcels.structures.items() if each.full_name == "left-insula")
-    lobe = next(each for each in STRUCTURES if each.full_name == "left-insula")
-    assert ((parcels.labels == insula) <= (whole.labels == lobe.label)).all()
-
-
-def test_donors_keep_the_meaning_of_the_vocabulary() -> None:
-    _, structures, _ = centroids(load_donor_map("9861"))
-    assert all(each in STRUCTURES for each in structures)
-
-
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -75,7 +53,7 @@ def table(tmp_path: Path, text: str, name: str = "table.csv") -> Path:
     return path
 
 
-def test_a_table_of_ones_own_tells_the_side_in_a_column_or_in_the_name(tmp_path: Path) -> None:
+def test_a_table_of_ones_own_gives_the_side_in_a_column_or_in_the_name(tmp_path: Path) -> None:
     column = structure_names(
         table(tmp_path, "Label,Name,Side\n0,air,\n5,Thalamus Proper,L\n6,Thalamus Proper,R\n7,pons,\n")
     )
@@ -101,10 +79,10 @@ def test_names_of_any_script_stay_apart(tmp_path: Path) -> None:
     [
         ("", "has no column label or index or id: its columns are missing"),
         ("label,colour\n1,red\n", "has no column name or structure: its columns are label, colour"),
-        ("label,name\n1,a\n2.5,b\n", r"line 3: label '2.5' is no whole number"),
-        ("label,name\n-1,a\n", r"line 2: label '-1' is no whole number"),
-        ("label,name\n²,a\n", r"line 2: label '²' is no whole number"),
-        ("label,name\n1,a\n\n\nb,c\n", r"line 5: label 'b' is no whole number"),
+        ("label,name\n1,a\n2.5,b\n", r"line 3: label '2.5' is not a whole number"),
+        ("label,name\n-1,a\n", r"line 2: label '-1' is not a whole number"),
+        ("label,name\n²,a\n", r"line 2: label '²' is not a whole number"),
+        ("label,name\n1,a\n\n\nb,c\n", r"line 5: label 'b' is not a whole number"),
         ("label,name\n1,\n", "line 2: label 1 has no name"),
         ("label,name\n1,--\n", "line 2: label 1 has no name"),
         ("label,name,side\n1,a,up\n", "line 2: side 'up' is none of left, right, midline"),
@@ -114,7 +92,7 @@ def test_names_of_any_script_stay_apart(tmp_path: Path) -> None:
         ("label,name\n0,background\n", "names no structure"),
     ],
 )
-def test_a_bad_table_is_told_by_line(tmp_path: Path, text: str, message: str) -> None:
+def test_a_bad_table_is_reported_by_line(tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         structure_names(table(tmp_path, text))
 
@@ -126,3 +104,35 @@ def test_an_unknown_table_lists_the_choices(tmp_path: Path) -> None:
     binary.write_bytes(b"label,name\n\xff\xfe\x00")
     with pytest.raises(ValueError, match=r"binary\.csv cannot be read as a table"):
         structure_names(binary)
+
+
+@pytest.mark.parametrize(
+    ("raw", "atlas", "expected"),
+    [
+        ("Left-Thalamus-Proper", "desikan", ("thalamus", "left")),
+        ("ctx-rh-precuneus", "desikan", ("parietal-cortex", "right")),
+        ("Brain-Stem", "desikan", ("brainstem", "midline")),
+        ("CC_Central", "desikan", ("cerebral-white-matter", "midline")),
+        ("Right_Cun_cuneus", "neuromorphometrics", ("occipital-cortex", "right")),
+        ("Left_CO_central_operculum", "neuromorphometrics", ("frontal-cortex", "left")),
+        ("3rd_Ventricle", "neuromorphometrics", ("third-ventricle", "midline")),
+        ("lh-insula", "desikan", ("insula", "left")),
+    ],
+)
+def test_atlas_names_find_their_structure(raw: str, atlas: str, expected: tuple[str, str]) -> None:
+    assert canonical_name(raw, atlas) == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "atlas"),
+    [("A-names", "desikan"), ("B-names", "neuromorphometrics"), ("donor-names", "desikan")],
+)
+def test_no_atlas_name_is_left_out(names: str, atlas: str) -> None:
+    structures = {canonical_name(raw, atlas)[0] for raw in read_names(names).values()}
+    assert structures - {"nearest"} <= {each.name for each in STRUCTURES}  # some voxels join what lies nearest
+    assert {"thalamus", "putamen", "frontal-cortex"} <= structures
+
+
+def test_an_unknown_atlas_name_is_refused() -> None:
+    with pytest.raises(ValueError, match="'Left-Spleen' belongs to no structure"):
+        canonical_name("Left-Spleen", "desikan")

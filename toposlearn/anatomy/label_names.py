@@ -1,7 +1,6 @@
-"""What the labels of a segmentation mean: the tables of common programs, or one of the user's own.
+"""The meaning of labels: the tables of common programs, a table of the user's own, and the lobes of each parcel.
 
-Unlike `load_label_map`, which sums parcels to the lobes of one vocabulary, a table keeps every label a structure of its
-own. Names are written alike (lower case, hyphens), so that a thalamus is a thalamus whoever labeled it.
+Names are written alike (lower case, hyphens), so that a thalamus has the same name in every segmentation.
 """
 
 from __future__ import annotations
@@ -11,22 +10,18 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
-import numpy as np
-
-from toposlearn.anatomy.label_maps import LabelMap, load_raw_labels, read_names
-from toposlearn.anatomy.name_tables import NEUROMORPHOMETRICS_PARCELS
-from toposlearn.anatomy.sources import SOURCES
-from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, Side, Structure
+from toposlearn.anatomy.sources import locate, read_rows, shipped_table
+from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, Side, Structure
 
 TABLES = ("freesurfer", "desikan", "neuromorphometrics", "toposlearn")
 LABEL_COLUMNS, NAME_COLUMNS, SIDE_COLUMNS = ("label", "index", "id"), ("name", "structure"), ("side", "hemisphere")
 UNKNOWN_TISSUE = "unknown"
+NEAREST = "nearest"  # not a structure (vessel, "unknown"): the voxel takes the label of the nearest structure
 
 _SHIPPED = {"freesurfer": "A-names", "desikan": "donor-names", "neuromorphometrics": "B-names"}
-_FAMILY_TABLE = {"A": "freesurfer", "B": "neuromorphometrics"}
-# Labels of FreeSurfer and SynthSeg that the atlas of family A happens not to hold.
+# Labels of FreeSurfer and SynthSeg that the atlas of family A does not hold.
 _MORE_FREESURFER = {3: "Left-Cerebral-Cortex", 42: "Right-Cerebral-Cortex", 72: "5th-Ventricle"}
-_NO_STRUCTURE = {"unknown", "vessel", "wm-hypointensities", "non-wm-hypointensities"}  # found anywhere, if at all
+_NO_STRUCTURE = {"unknown", "vessel", "wm-hypointensities", "non-wm-hypointensities"}  # have no place of their own
 _SAME = {
     "thalamus-proper": "thalamus",
     "accumbens-area": "accumbens",
@@ -45,42 +40,58 @@ _SIDES: dict[str, Side] = {
 }  # fmt: skip
 _BEFORE = re.compile(r"(?:ctx[-_ ])?(left|lh|l|right|rh|r)[-_ .](.+)", re.IGNORECASE)
 _BEHIND = re.compile(r"(.+)[-_ .](left|lh|l|right|rh|r)", re.IGNORECASE)
+_ATLAS_NAMES = shipped_table("atlas_names.csv")  # names in lower case without separators
 
 
 def structure_names(table: str | Path) -> dict[int, Structure]:
-    """What each label means, in a table of `TABLES` or in a file of one's own.
+    """Label -> structure, from a table of `TABLES` or from a file of the user's own.
 
-    A file holds one label a row, with commas (or tabs, in a ``.tsv``), and columns for the label (`LABEL_COLUMNS`), the
-    name (`NAME_COLUMNS`) and, unless the names tell it as ``Left-Thalamus`` or ``thalamus_R`` do, the side
-    (`SIDE_COLUMNS`). Label 0 is background, whatever it is called; unknown tissue, vessels and hypointensities are no
-    structures.
+    A file holds one label per row, with commas (or tabs, in a ``.tsv``), and columns for the label (`LABEL_COLUMNS`),
+    the name (`NAME_COLUMNS`) and the side (`SIDE_COLUMNS`); without a column for it, the side is read from names such
+    as ``Left-Thalamus`` or ``thalamus_R``. Label 0 is background whatever its name; unknown tissue, vessels and
+    hypointensities are not structures.
 
     Raises:
-        ValueError: neither a known table nor a file, or a row that cannot be understood, which it names.
+        ValueError: neither a known table nor a file, or a row that cannot be understood; the message names the row.
     """
-    if str(table) in _SHIPPED:
-        return _shipped(str(table))
     if str(table) == "toposlearn":
-        return {structure.label: structure for structure in STRUCTURES}
+        return dict(BY_LABEL)
+    if str(table) in _SHIPPED:
+        names = read_names(_SHIPPED[str(table)]) | (_MORE_FREESURFER if table == "freesurfer" else {})
+        sided = ((label, *split_side(name)) for label, name in sorted(names.items()))
+        return _structures((f"label {label}", label, _without_abbreviation(name), side) for label, name, side in sided)
     file = Path(table)
     if not file.is_file():
         raise ValueError(f"no table of labels {str(table)!r}: choose one of {', '.join(TABLES)}, or give a CSV file")
     return _read_table(file)
 
 
-def load_parcels(family: str) -> LabelMap:
-    """An atlas of `toposlearn.anatomy.FAMILIES` in MNI space with all its own parcels, not summed to lobes.
+def read_names(source: str) -> dict[int, str]:
+    """Label -> name as the atlas writes it, with the side as a prefix where the table keeps it in a column."""
+    return {int(row.get("index") or row["id"]): _name_with_side(row) for row in read_rows(locate(source))}
+
+
+def _name_with_side(row: dict[str, str]) -> str:
+    return row["name"] if "name" in row else {"L": "lh-", "R": "rh-"}.get(row["hemisphere"], "") + row["label"]
+
+
+def canonical_name(raw: str, atlas: str) -> tuple[str, Side]:
+    """Name in the vocabulary (or `NEAREST`), and side, of an atlas's own name such as ``ctx-lh-cuneus``.
+
+    The side is ``midline`` where the name has none (brainstem, but also parts of paired structures, such as the corpus
+    callosum). Cortical parcels become lobes: Desikan-Killiany by FreeSurfer's own lobe table, with the cingulate kept
+    apart; Neuromorphometrics by the same anatomy.
 
     Raises:
-        ValueError: unknown family.
-        MissingAnatomyError: the package that ships it is not installed.
+        ValueError: the name is not in ``atlas_names.csv`` for this atlas (``desikan`` or ``neuromorphometrics``).
     """
-    raw, affine = load_raw_labels(family)
-    structures = structure_names(_FAMILY_TABLE[family])
-    meaning = np.zeros(int(raw.max()) + 1, dtype=raw.dtype)  # vessels and the like become background
-    kept = [label for label in structures if label < len(meaning)]
-    meaning[kept] = kept
-    return LabelMap(meaning[raw], affine, f"{family} parcels", SOURCES[family].origin, structures)
+    table = {row["name"]: row["structure"] for row in _ATLAS_NAMES if row["atlas"] in ("all", atlas)}
+    bare, side = split_side(raw)
+    for text in (bare, bare.split("_")[0]):  # Neuromorphometrics cortex: the abbreviation comes first
+        key = re.sub(r"[^a-z0-9]", "", text.lower())
+        if key in table:
+            return table[key], side
+    raise ValueError(f"atlas name {raw!r} belongs to no structure of the vocabulary")
 
 
 def split_side(name: str) -> tuple[str, Side]:
@@ -92,18 +103,11 @@ def split_side(name: str) -> tuple[str, Side]:
     return name, "midline"
 
 
-def _shipped(table: str) -> dict[int, Structure]:
-    names = read_names(_SHIPPED[table])
-    if table == "freesurfer":
-        names |= _MORE_FREESURFER
-    sided = ((label, *split_side(name)) for label, name in sorted(names.items()))
-    return _structures((f"label {label}", label, _without_abbreviation(name), side) for label, name, side in sided)
-
-
 def _without_abbreviation(name: str) -> str:
     """``Cun_cuneus`` -> ``cuneus``."""
     short, _, rest = name.partition("_")
-    return rest if rest and short.lower() in NEUROMORPHOMETRICS_PARCELS else name
+    parcels = {row["name"] for row in _ATLAS_NAMES if row["atlas"] == "neuromorphometrics"}
+    return rest if rest and short.lower() in parcels else name
 
 
 def _read_table(file: Path) -> dict[int, Structure]:
@@ -116,10 +120,10 @@ def _read_table(file: Path) -> dict[int, Structure]:
         raise ValueError(f"{file} cannot be read as a table: {error}") from error
     label, name = (_column(file, columns, known) for known in (LABEL_COLUMNS, NAME_COLUMNS))
     side = next((columns[known] for known in SIDE_COLUMNS if known in columns), None)
-    found = _structures(_parsed(f"{file}, line {number}", row, label, name, side) for number, row in rows)
-    if not found:
-        raise ValueError(f"{file} names no structure: give a row a label, with a label above 0 and a name")
-    return found
+    structures = _structures(_parsed(f"{file}, line {number}", row, label, name, side) for number, row in rows)
+    if not structures:
+        raise ValueError(f"{file} names no structure: give a row with a label above 0 and a name")
+    return structures
 
 
 def _column(file: Path, columns: dict[str, str], known: tuple[str, ...]) -> str:
@@ -129,41 +133,43 @@ def _column(file: Path, columns: dict[str, str], known: tuple[str, ...]) -> str:
     raise ValueError(f"{file} has no column {' or '.join(known)}: its columns are {', '.join(columns) or 'missing'}")
 
 
-Row = tuple[str, int, str, Side]  # where it stands, label, name, side
+Row = tuple[str, int, str, Side]  # place in the file, label, name, side
 
 
 def _parsed(place: str, row: dict[str, str], label: str, name: str, side: str | None) -> Row:
-    text, called = (row[label] or "").strip(), (row[name] or "").strip()
+    text, full_name = (row[label] or "").strip(), (row[name] or "").strip()
     if not text.isdecimal():
-        raise ValueError(f"{place}: label {text!r} is no whole number from 0 up")
-    if not _alike(called):
+        raise ValueError(f"{place}: label {text!r} is not a whole number from 0 up")
+    if not _alike(full_name):
         raise ValueError(f"{place}: label {text} has no name")
+    bare, named = split_side(full_name)
     if side is None:
-        return place, int(text), *split_side(called)
-    told = (row[side] or "").strip().lower()
-    if told not in _SIDES:
-        raise ValueError(f"{place}: side {told!r} is none of left, right, midline")
-    bare, named = split_side(called)
-    if named not in ("midline", _SIDES[told]):
-        raise ValueError(f"{place}: {called!r} and side {told!r} contradict each other")
-    return place, int(text), bare, _SIDES[told]
+        return place, int(text), bare, named
+    given = (row[side] or "").strip().lower()
+    if given not in _SIDES:
+        raise ValueError(f"{place}: side {given!r} is none of left, right, midline")
+    if named not in ("midline", _SIDES[given]):
+        raise ValueError(f"{place}: {full_name!r} and side {given!r} contradict each other")
+    return place, int(text), bare, _SIDES[given]
 
 
 def _structures(rows: Iterable[Row]) -> dict[int, Structure]:
-    """Label -> structure; every label and every structure once."""
-    found: dict[int, Structure] = {}
+    """Label -> structure, each label and each structure once."""
+    structures: dict[int, Structure] = {}
     taken: dict[tuple[str, Side], int] = {}
     for place, label, raw, side in rows:
         name = _alike(raw)
         if label == BACKGROUND or name in _NO_STRUCTURE:
             continue
-        if label in found:
-            raise ValueError(f"{place}: label {label} is named twice, {found[label].name} and {name}")
+        if label in structures:
+            raise ValueError(f"{place}: label {label} is named twice, {structures[label].name} and {name}")
         other = taken.setdefault((name, side), label)
-        found[label] = Structure(label, name, side, UNKNOWN_TISSUE)
+        structures[label] = Structure(label, name, side, UNKNOWN_TISSUE)
         if other != label:
-            raise ValueError(f"{place}: labels {other} and {label} are both {found[label].full_name}: name each once")
-    return found
+            raise ValueError(
+                f"{place}: labels {other} and {label} are both {structures[label].full_name}: name each once"
+            )
+    return structures
 
 
 def _alike(name: str) -> str:

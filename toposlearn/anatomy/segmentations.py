@@ -1,11 +1,11 @@
-"""A segmentation from the user's disk as a `LabelMap`, or one line that says why it cannot be one."""
+"""A head as a map of structure labels, and the segmentation files from which such a map is read."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -13,21 +13,57 @@ import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
-from toposlearn.anatomy.label_maps import LabelMap
-from toposlearn.anatomy.vocabulary import BACKGROUND, Structure
+from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, Structure
+from toposlearn.arrays import Float64s
 
 HIGHEST_LABEL = 99_999  # Destrieux parcels of FreeSurfer end at 14 175
 _SUFFIXES = (".nii.gz", ".mgz", ".nii", ".mgh", ".img", ".hdr")
 
 
 @dataclass(frozen=True, eq=False)
-class Segmentation:
-    """A label map, and what was left out of it.
+class LabelMap:
+    """Structure labels of one head.
 
     Attributes:
-        label_map: the structures of the table; every other label is background in it.
-        unknown: voxels of each label that the table does not name.
+        labels: (X, Y, Z) integers, 0 is background; axes point right, anterior, superior.
+        affine: (4, 4), voxel index to RAS millimeters.
+        name: name of the head, e.g. ``A`` or ``donor-9861``.
+        source: who made the labels.
+        structures: meaning of each label.
     """
+
+    labels: npt.NDArray[np.integer]
+    affine: Float64s
+    name: str
+    source: str
+    structures: Mapping[int, Structure] = field(default_factory=lambda: BY_LABEL)
+
+    @property
+    def spacing(self) -> Float64s:
+        """Voxel size in mm along each axis, (3,)."""
+        return np.asarray(np.linalg.norm(self.affine[:3, :3], axis=0), dtype=np.float64)
+
+    @property
+    def shear(self) -> float:
+        """Largest cosine between two voxel axes: 0 where they are at right angles."""
+        axes = self.affine[:3, :3] / self.spacing
+        return float(np.abs(axes.T @ axes - np.eye(3)).max())
+
+    @property
+    def volumes(self) -> dict[int, float]:
+        """Milliliters of each label present, without the background."""
+        counts = np.bincount(self.labels.ravel())
+        milliliters = abs(np.linalg.det(self.affine[:3, :3])) / 1000
+        return {label: float(counts[label] * milliliters) for label in np.flatnonzero(counts).tolist() if label}
+
+    def world(self, label: int) -> Float64s:
+        """RAS coordinates in mm of every voxel with this label, (V, 3)."""
+        return np.argwhere(self.labels == label) @ self.affine[:3, :3].T + self.affine[:3, 3]
+
+
+@dataclass(frozen=True, eq=False)
+class Segmentation:
+    """A label map, in which only the structures of a table are kept, and the voxels of each label left out of it."""
 
     label_map: LabelMap
     unknown: Mapping[int, int]
@@ -40,12 +76,12 @@ class Segmentation:
 
 
 def load_segmentation(path: str | Path, structures: Mapping[int, Structure], name: str | None = None) -> Segmentation:
-    """Read a segmentation (NIfTI, MGH): any voxel size, any orientation.
+    """Read a segmentation (NIfTI, MGH) of any voxel size and orientation.
 
     Args:
         path: the file.
-        structures: what each label means, from `toposlearn.anatomy.label_names.structure_names`.
-        name: whose head; the file's name unless given.
+        structures: meaning of each label, from `toposlearn.anatomy.structure_names`.
+        name: name of the head; by default that of the file.
 
     Raises:
         ValueError: the file cannot be read, is not 3-D, holds fractions, or no label of the table.
@@ -57,16 +93,22 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
     present = [label for label in np.flatnonzero(counts).tolist() if label != BACKGROUND]
     known = {label: structures[label] for label in present if label in structures}
     if not known:
-        seen = f"it holds {_some(present)}" if present else "it is empty"
+        more = ", …" if len(present) > 8 else ""
+        seen = f"it holds {len(present)} labels: {', '.join(map(str, present[:8]))}{more}" if present else "it is empty"
         raise ValueError(f"{path}: none of its labels is in the table ({seen}); choose another table of labels")
-    kept = np.zeros(len(counts), dtype=raw.dtype)
-    kept[list(known)] = list(known)
-    label_map = LabelMap(kept[raw], np.asarray(image.affine, np.float64), name or path_stem(path), str(path), known)
+    labels = np.where(np.isin(np.arange(len(counts)), list(known)), np.arange(len(counts)), BACKGROUND)[raw]
+    affine = np.asarray(image.affine, np.float64)
+    label_map = LabelMap(labels.astype(raw.dtype), affine, name or path_stem(path), str(path), known)
     return Segmentation(label_map, {label: int(counts[label]) for label in present if label not in known})
 
 
+def path_stem(path: Path) -> str:
+    """Name of an image file without its suffix (``.nii.gz`` and the like)."""
+    return next((path.name.removesuffix(end) for end in _SUFFIXES if path.name.endswith(end)), path.stem)
+
+
 def distinct_names(paths: Sequence[Path]) -> list[str]:
-    """A short name for each file: its stem, or where stems repeat, what tells the paths apart.
+    """A short name for each file: its stem or, where stems repeat, the folders that distinguish the files.
 
     ``bert/mri/aparc.mgz`` and ``ernie/mri/aparc.mgz`` are ``bert`` and ``ernie``.
 
@@ -88,15 +130,10 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{name}-{number}" for number, name in enumerate(names, 1)]
 
 
-def path_stem(path: Path) -> str:
-    """The file's name without what says how it is stored."""
-    return next((path.name.removesuffix(end) for end in _SUFFIXES if path.name.endswith(end)), path.stem)
-
-
 def _read(path: Path) -> Any:
     """The image with axes turned to RAS, without a last axis of length one."""
     if not path.is_file():
-        raise ValueError(f"{path} is a folder: give the file" if path.is_dir() else f"{path} is not there")
+        raise ValueError(f"{path} is a folder: give the file" if path.is_dir() else f"{path} does not exist")
     try:
         image: Any = nib.load(path)
         if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
@@ -108,7 +145,7 @@ def _read(path: Path) -> Any:
         if len(image.shape) != 3:
             raise ValueError(f"it has {len(image.shape)} axes {tuple(image.shape)}, a segmentation has three")
         image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
-        np.asarray(image.dataobj)  # a file cut short is found here
+        np.asarray(image.dataobj)  # raises for a file that was cut short
     except Exception as error:  # a damaged header fails in many ways, and must not end the run of the others
         reason = " ".join(str(error).split())
         raise ValueError(f"{path} cannot be read as a segmentation ({reason}): replace it") from error
@@ -116,19 +153,14 @@ def _read(path: Path) -> Any:
 
 
 def _whole_numbers(path: Path, data: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Labels as integers, also where they are stored as floats; fractions are no labels."""
+    """Labels as integers, also where they are stored as floats."""
     if not np.isfinite(data).all():
         raise ValueError(f"{path} holds NaN or infinite values: a segmentation holds labels")
     if data.dtype.kind == "f" and (fractions := int((data != np.rint(data)).sum())):
         raise ValueError(
-            f"{path} holds {fractions} values that are no whole numbers: is it an image, or a segmentation resampled"
+            f"{path} holds {fractions} values that are not whole numbers: is it an image, or a segmentation resampled"
             " with interpolation? Resample labels to the nearest voxel"
         )
     if data.min() < 0 or data.max() > HIGHEST_LABEL:
         raise ValueError(f"{path} holds labels {data.min():g} to {data.max():g}: they must lie in 0 to {HIGHEST_LABEL}")
     return data.astype(np.int32)
-
-
-def _some(labels: list[int]) -> str:
-    shown = ", ".join(map(str, labels[:8]))
-    return f"{len(labels)} labels: {shown}" + (", …" if len(labels) > 8 else "")

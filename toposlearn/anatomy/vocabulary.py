@@ -1,4 +1,4 @@
-"""One vocabulary of brain structures for every label map: a small integer, a name, a side, a tissue.
+"""The vocabulary of brain structures that every label map shares: a small integer, a name, a side and a tissue.
 
 Left structures are 1 to 18, the same structure on the right is 100 more, midline structures start at 201;
 0 is background. "Left" is the person's own left: negative x in RAS world coordinates.
@@ -8,40 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, get_args
+from typing import Literal, cast, get_args
+
+from toposlearn.anatomy.sources import shipped_table
 
 Side = Literal["left", "right", "midline"]
 
 BACKGROUND = 0
 RIGHT_OFFSET = 100
-
-# Structures with a left and a right, and the tissue that decides how they look in MRI.
-_PAIRED = (
-    ("lateral-ventricle", "csf"),
-    ("thalamus", "thalamus"),
-    ("caudate", "striatum"),
-    ("putamen", "striatum"),
-    ("pallidum", "pallidum"),
-    ("hippocampus", "hippocampus"),
-    ("amygdala", "hippocampus"),
-    ("accumbens", "striatum"),
-    ("ventral-dc", "brainstem"),
-    ("cerebral-white-matter", "white"),
-    ("frontal-cortex", "cortex"),
-    ("parietal-cortex", "cortex"),
-    ("temporal-cortex", "cortex"),
-    ("occipital-cortex", "cortex"),
-    ("cingulate-cortex", "cortex"),
-    ("insula", "cortex"),
-    ("cerebellum-cortex", "cerebellar_gray"),
-    ("cerebellum-white-matter", "cerebellar_white"),
-)
-_MIDLINE = (
-    ("brainstem", "brainstem"),
-    ("third-ventricle", "csf"),
-    ("fourth-ventricle", "csf"),
-    ("csf", "csf"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,25 +36,23 @@ class Structure:
 
     @property
     def full_name(self) -> str:
-        """Name with its side, e.g. ``left-thalamus``; midline structures have none."""
+        """Name with its side, e.g. ``left-thalamus``; midline structures have the name alone."""
         return self.name if self.side == "midline" else f"{self.side}-{self.name}"
 
 
-STRUCTURES: tuple[Structure, ...] = (
-    *(Structure(1 + i, name, "left", tissue) for i, (name, tissue) in enumerate(_PAIRED)),
-    *(Structure(1 + RIGHT_OFFSET + i, name, "right", tissue) for i, (name, tissue) in enumerate(_PAIRED)),
-    *(Structure(201 + i, name, "midline", tissue) for i, (name, tissue) in enumerate(_MIDLINE)),
+STRUCTURES: tuple[Structure, ...] = tuple(
+    Structure(int(row["label"]), row["name"], cast(Side, row["side"]), row["tissue"])
+    for row in shipped_table("structures.csv")
 )
 TISSUES: tuple[str, ...] = tuple(dict.fromkeys(structure.tissue for structure in STRUCTURES))
-PAIRED_NAMES: tuple[str, ...] = tuple(name for name, _ in _PAIRED)
-MIDLINE_NAMES: tuple[str, ...] = tuple(name for name, _ in _MIDLINE)
+PAIRED_NAMES: tuple[str, ...] = tuple(structure.name for structure in STRUCTURES if structure.side == "left")
 
 BY_LABEL: Mapping[int, Structure] = {structure.label: structure for structure in STRUCTURES}
 _BY_NAME = {(structure.name, structure.side): structure for structure in STRUCTURES}
 
 
 def structure_of(label: int) -> Structure:
-    """The structure with this label.
+    """Return the structure with this label.
 
     Raises:
         ValueError: no structure has it.
@@ -91,7 +63,7 @@ def structure_of(label: int) -> Structure:
 
 
 def structure(name: str, side: Side = "midline") -> Structure:
-    """The structure with this name and side, e.g. ``structure("thalamus", "left")``.
+    """Return the structure with this name and side, e.g. ``structure("thalamus", "left")``.
 
     Raises:
         ValueError: no such structure, or no such side of it.
@@ -100,18 +72,8 @@ def structure(name: str, side: Side = "midline") -> Structure:
         return _BY_NAME[name, side]
     if side not in get_args(Side):
         raise ValueError(f"side must be one of {', '.join(get_args(Side))}, got {side!r}")
-    if name in PAIRED_NAMES + MIDLINE_NAMES:
+    names = list(dict.fromkeys(each.name for each in STRUCTURES))
+    if name in names:
         sides = "left or right" if name in PAIRED_NAMES else "midline only"
         raise ValueError(f"{name} has no side {side!r}: it is {sides}")
-    raise ValueError(f"unknown structure {name!r}: choose one of {', '.join(PAIRED_NAMES + MIDLINE_NAMES)}")
-
-
-def labels_of_tissue(tissue: str) -> tuple[int, ...]:
-    """Labels of all structures made of this tissue.
-
-    Raises:
-        ValueError: no such tissue.
-    """
-    if tissue not in TISSUES:
-        raise ValueError(f"unknown tissue {tissue!r}: choose one of {', '.join(TISSUES)}")
-    return tuple(structure.label for structure in STRUCTURES if structure.tissue == tissue)
+    raise ValueError(f"unknown structure {name!r}: choose one of {', '.join(names)}")

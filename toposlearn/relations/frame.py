@@ -16,7 +16,7 @@ import numpy.typing as npt
 from scipy.linalg import orthogonal_procrustes
 
 from toposlearn.anatomy import FAMILIES, LabelMap, Structure, load_label_map
-from toposlearn.anatomy.label_names import load_parcels
+from toposlearn.anatomy import load_parcels
 from toposlearn.anatomy.vocabulary import Side
 
 SIDES: tuple[Side, Side] = ("left", "right")

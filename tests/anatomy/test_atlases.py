@@ -3,9 +3,10 @@ import pytest
 from nibabel.orientations import aff2axcodes
 
 from toposlearn import anatomy
-from toposlearn.anatomy import DONOR_IDS, FAMILIES, STRUCTURES, LabelMap, load_donor_map, load_label_map
+from toposlearn.anatomy import DONOR_IDS, FAMILIES, STRUCTURES, LabelMap, load_donor_map, load_label_map, load_parcels
+from toposlearn.relations.frame import centroids
 
-PEOPLE = (*FAMILIES, *DONOR_IDS)
+SUBJECTS = (*FAMILIES, *DONOR_IDS)
 DEEP = ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala", "accumbens")
 
 
@@ -15,7 +16,7 @@ def subjects() -> dict[str, LabelMap]:
     return {label_map.name.removeprefix("donor-"): label_map for label_map in maps}
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_axes_are_ras_and_the_affine_keeps_handedness(subjects: dict[str, LabelMap], subject: str) -> None:
     label_map = subjects[subject]
     assert aff2axcodes(label_map.affine) == ("R", "A", "S")
@@ -23,7 +24,7 @@ def test_axes_are_ras_and_the_affine_keeps_handedness(subjects: dict[str, LabelM
     assert label_map.labels.dtype == np.int16
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_left_is_left(subjects: dict[str, LabelMap], subject: str) -> None:
     label_map = subjects[subject]
     present = set(np.unique(label_map.labels).tolist())
@@ -35,7 +36,7 @@ def test_left_is_left(subjects: dict[str, LabelMap], subject: str) -> None:
         assert x_left < 0 < x_right, structure.name
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_frontal_is_in_front_and_parietal_is_above_temporal(subjects: dict[str, LabelMap], subject: str) -> None:
     centers = {
         name: subjects[subject].world(anatomy.structure(f"{name}-cortex", "left").label).mean(axis=0)
@@ -45,7 +46,7 @@ def test_frontal_is_in_front_and_parietal_is_above_temporal(subjects: dict[str, 
     assert centers["parietal"][2] > centers["temporal"][2]
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_every_voxel_belongs_to_the_vocabulary(subjects: dict[str, LabelMap], subject: str) -> None:
     known = {anatomy.BACKGROUND, *(structure.label for structure in STRUCTURES)}
     assert set(np.unique(subjects[subject].labels).tolist()) <= known
@@ -68,7 +69,7 @@ PLAUSIBLE = {
 }
 
 
-@pytest.mark.parametrize("person", PEOPLE)
+@pytest.mark.parametrize("subject", SUBJECTS)
 def test_volumes_are_those_of_an_adult(subjects: dict[str, LabelMap], subject: str) -> None:
     volumes = subjects[subject].volumes
     for name, (low, high) in PLAUSIBLE.items():
@@ -89,10 +90,10 @@ def _dice(a: np.ndarray, b: np.ndarray) -> float:
     return float(2 * (a & b).sum() / (a.sum() + b.sum()))
 
 
-@pytest.mark.parametrize(("name", "least"), [("thalamus", 0.7), ("putamen", 0.7), ("hippocampus", 0.6)])
+@pytest.mark.parametrize(("name", "minimum"), [("thalamus", 0.7), ("putamen", 0.7), ("hippocampus", 0.6)])
 @pytest.mark.parametrize("side", ["left", "right"])
 def test_families_agree_where_their_definitions_do(
-    subjects: dict[str, LabelMap], name: str, side: str, least: float
+    subjects: dict[str, LabelMap], name: str, side: str, minimum: float
 ) -> None:
     label = anatomy.structure(name, side).label
     a, b = subjects["A"], subjects["B"]
@@ -101,7 +102,7 @@ def test_families_agree_where_their_definitions_do(
     inside = ((voxels >= 0) & (voxels < b.labels.shape)).all(axis=1)
     resampled = np.zeros(a.labels.size, dtype=np.int16)
     resampled[inside] = b.labels[tuple(voxels[inside].T)]
-    assert _dice(a.labels.ravel() == label, resampled == label) > least
+    assert _dice(a.labels.ravel() == label, resampled == label) > minimum
 
 
 def test_raw_labels_keep_the_fine_parcels() -> None:
@@ -109,6 +110,21 @@ def test_raw_labels_keep_the_fine_parcels() -> None:
     assert raw.shape == load_label_map("A").labels.shape
     assert len(np.unique(raw)) == 113
     assert aff2axcodes(affine) == ("R", "A", "S")
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_left_is_left_in_the_parcels_of_both_atlases(family: str) -> None:
+    _, structures, centers = centroids(load_parcels(family))
+    assert len(structures) > 100
+    for each, center in zip(structures, centers, strict=True):
+        if each.side != "midline":
+            assert (center[0] < 0) == (each.side == "left"), each.full_name
+
+
+def test_parcels_lie_in_the_lobes_that_the_vocabulary_makes_of_them() -> None:
+    parcels, whole = load_parcels("A"), load_label_map("A")
+    insula = next(label for label, each in parcels.structures.items() if each.full_name == "left-insula")
+    assert ((parcels.labels == insula) <= (whole.labels == anatomy.structure("insula", "left").label)).all()
 
 
 @pytest.mark.parametrize("name", anatomy.TEMPLATES)
@@ -126,7 +142,7 @@ def test_white_matter_of_the_label_map_is_white_in_the_template(subjects: dict[s
     assert white.data[tuple(voxels.T)].mean() > 0.6
 
 
-def test_donors_are_the_six_people_of_the_atlas() -> None:
+def test_the_six_donors() -> None:
     donors = anatomy.load_donors()
     assert tuple(donor.id for donor in donors) == DONOR_IDS
     assert [donor.age for donor in donors] == [24, 39, 57, 31, 49, 55]
