@@ -2,7 +2,7 @@
 
 Each donor is turned by any angle, made 0.7 to 1.4 times as large and moved: once by the affine alone, once drawn on a
 fresh grid of voxels, of the same width in the head's own size. Beside it the null, the head drawn anew after a turn of
-three degrees. Counted are verdicts that change, and directions that turn over: decided before and after, oppositely.
+three degrees. Counted are decisions that change, and directions that turn over: decided before and after, oppositely.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from toposlearn.anatomy import DONOR_IDS, LabelMap, load_donor_map
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.agreement import AXES
 from toposlearn.relations.layout import Layout, layout
-from toposlearn.relations.relations import verdicts
+from toposlearn.relations.relations import decisions
 
 Affine = NDArray[np.float64]
 ALONE, SLIGHT, WHOLE = "affine alone, any turn", "drawn anew, 3 degrees", "drawn anew, any turn, size and place"
@@ -65,13 +65,13 @@ def drawn(subject: LabelMap, change: Affine) -> LabelMap:
 
 
 def differences(before: Layout, after: Layout) -> tuple[float, float, float]:
-    """Share of directions that change their verdict, of decided ones that turn over, of contacts that come or go."""
+    """Share of directions that change their decision, of decided ones that turn over, of contacts that come or go."""
     if before.structures != after.structures:
         raise ValueError(f"{before.name} lost a structure")
     pairs = ~np.eye(len(before.structures), dtype=bool)
-    first, second = (np.stack([verdicts(each, name)[pairs] for name in AXES]) for each in (before, after))
+    first, second = (np.stack([decisions(each, name)[pairs] for name in AXES]) for each in (before, after))
     decided = (first != 0) & (second != 0)
-    touching = [verdicts(each, "adjacent")[pairs] for each in (before, after)]
+    touching = [decisions(each, "adjacent")[pairs] for each in (before, after)]
     changed = (touching[0] != touching[1]).mean()
     return float((first != second).mean()), float((first != second)[decided].mean()), float(changed)
 

@@ -37,7 +37,7 @@ def test_without_structures_known_in_mni_space_front_and_top_are_the_scanners() 
     assert body_frame(pair, np.array([[-8.0, 0, 0], [8.0, 0, 0]])).scanner_pitch
 
 
-def test_a_single_known_pair_tells_no_pitch_on_a_real_head() -> None:
+def test_a_single_known_pair_determines_no_pitch_on_a_real_head() -> None:
     """Left and right of one name differ by noise in the sagittal plane, and noise must not turn the head over."""
     whole = load_donor_map("9861")
     names = {
@@ -49,8 +49,8 @@ def test_a_single_known_pair_tells_no_pitch_on_a_real_head() -> None:
     assert frame.axes[2, 2] > 0.9
 
 
-def same_relations(told: LabelMap, honest: Layout) -> None:
-    measured = layout(told)
+def same_relations(changed: LabelMap, honest: Layout) -> None:
+    measured = layout(changed)
     for relation in RELATIONS:
         np.testing.assert_allclose(relation_margins(measured, relation), relation_margins(honest, relation), atol=1e-6)
 
@@ -58,16 +58,16 @@ def same_relations(told: LabelMap, honest: Layout) -> None:
 ORIENTATIONS = [(order, signs) for order in permutations(range(3)) for signs in product((-1, 1), repeat=3)]
 
 
-def test_a_lying_affine_changes_no_relation_and_a_mirror_is_noticed() -> None:
-    """Axes called by other names: the structures tell where front and top are."""
+def test_a_wrong_affine_changes_no_relation_and_a_mirror_is_noticed() -> None:
+    """Axes called by other names: the structures show where front and top are."""
     subject = load_label_map("B")
     honest = layout(subject)
     for order, signs in ORIENTATIONS:
-        lie = np.eye(4)
-        lie[:3, :3] = np.eye(3)[list(order)] * signs
-        told = replace(subject, affine=lie @ subject.affine)
-        same_relations(told, honest)
-        assert layout(told).mirrored == (np.linalg.det(lie) < 0)
+        turn = np.eye(4)
+        turn[:3, :3] = np.eye(3)[list(order)] * signs
+        changed = replace(subject, affine=turn @ subject.affine)
+        same_relations(changed, honest)
+        assert layout(changed).mirrored == (np.linalg.det(turn) < 0)
 
 
 def test_a_head_stored_in_any_of_the_48_orientations_is_the_same_person() -> None:

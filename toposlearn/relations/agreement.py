@@ -1,68 +1,126 @@
-"""How well people agree on who is next to whom, and on who lies where, against a null of shuffled names."""
+"""Whether people agree on relations and neighbors, always with an interval: six of six leaves a lot open."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
+from collections.abc import Mapping, Sequence
+from functools import cache
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import binomtest
 
 from toposlearn.anatomy import Structure
+from toposlearn.arrays import Float64s
 from toposlearn.intervals import bootstrap_subjects
-from toposlearn.relations.frame import Array
-from toposlearn.relations.graphs import nearest_structures, shared_structures, structure_distances
-from toposlearn.relations.layout import Layout
-from toposlearn.relations.null import permuted_within_sides
-from toposlearn.relations.relations import UNDECIDED
+from toposlearn.relations.graphs import nearest_structures
+from toposlearn.relations.layout import Layout, shared_structures
+from toposlearn.relations.relations import DECISIONS, UNDECIDED, structure_distances, topology_table
 
-Null = Literal["side", "all"]
+PAIR = ["structure_a", "side_a", "structure_b", "side_b", "relation"]
+BASAL_GANGLIA = ("putamen", "pallidum", "caudate", "accumbens")  # the paper says that the thalamus is medial to these
 AXES = ("medial", "anterior", "superior")
 DRAWS = 20_000  # of people: among six, the ends of the interval are values that 1 draw in 400 goes beyond
 
 
-def neighborhood_agreement(
-    subjects: Sequence[Layout], k: int = 5, *, permutations: int = 200, seed: int = 0, null: Null = "side"
-) -> pd.DataFrame:
-    """How well people agree on who is next to whom, averaged over pairs of people.
+@cache
+def fraction_interval(successes: int, n: int) -> tuple[float, float]:
+    """Exact (Clopper-Pearson) 95 % interval of a fraction. Six out of six still leaves 0.54 to 1.
 
-    Over the structures that everyone has:
+    Raises:
+        ValueError: not 0 <= successes <= n with n >= 1.
+    """
+    if n < 1 or not 0 <= successes <= n:
+        raise ValueError(f"successes must be between 0 and n >= 1, got {successes} of {n}")
+    interval = binomtest(successes, n).proportion_ci(0.95, method="exact")
+    return float(interval.low), float(interval.high)
+
+
+def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
+    """In what fraction of people each relation of a topology table holds, with its exact 95 % interval.
+
+    One row per relation: `people`, `holds` (in how many the margin is positive), in how many it `clearly_holds`, is
+    `undecided`, or `clearly_not`, then `fraction`, `low`, `high` of `holds`, and the smallest, mean and largest margin.
+    """
+    columns = dict(zip(("clearly_not", "undecided", "clearly_holds"), DECISIONS, strict=True))
+    counted = table.assign(people=1, **{name: table["verdict"] == word for name, word in columns.items()})
+    groups = counted.groupby(PAIR, sort=False)
+    result = groups[["people", "holds", *reversed(columns)]].sum().reset_index()
+    result["fraction"] = result["holds"] / result["people"]
+    counts = zip(result["holds"], result["people"], strict=True)
+    intervals = np.array([fraction_interval(holds, people) for holds, people in counts], dtype=float)
+    result["low"], result["high"] = intervals.reshape(-1, 2).T
+    margins = groups["margin"].agg(margin_min="min", margin_mean="mean", margin_max="max").reset_index(drop=True)
+    return pd.concat([result, margins], axis=1)
+
+
+def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
+    """Relations that clearly hold in some people and clearly do not in others, with their names.
+
+    Columns: those of a relation, then the people of each of `DECISIONS`, and how far apart the margins are. Each
+    relation is listed once, from the structure for which it holds in more people; the largest minority comes first.
+    """
+    groups = table.assign(**{word: table["person"].where(table["verdict"] == word) for word in DECISIONS})
+    named = groups.groupby(PAIR, sort=False)
+    number = named[list(DECISIONS)].count()
+    minority = number[["holds", "does not hold"]].min(axis=1)
+    # A direction is listed from the side that more people take; touching is the same from both.
+    listed = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
+    chosen = listed & (minority > 0)
+    result = named[list(DECISIONS)].agg(lambda names: ", ".join(names.dropna()))
+    result = result.assign(spread=named["margin"].max() - named["margin"].min(), minority=minority)[chosen]
+    result = result.sort_values(["minority", "spread"], ascending=False, kind="stable").reset_index()
+    pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
+    once = ~pd.DataFrame({"pair": pairs, "relation": result["relation"]}).duplicated()
+    return result[once].drop(columns="minority").reset_index(drop=True)
+
+
+def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
+    """Rows of the topology table that say whether the thalamus is medial to each of `BASAL_GANGLIA`."""
+    table = topology_table(subjects)
+    wanted = (table["relation"] == "medial") & (table["structure_a"] == "thalamus")
+    rows = table[wanted & table["structure_b"].isin(BASAL_GANGLIA)]
+    order = rows["structure_b"].map(BASAL_GANGLIA.index)
+    return rows.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+
+
+def neighborhood_agreement(
+    subjects: Sequence[Layout], k: int = 5, *, permutations: int = 200, seed: int = 0
+) -> pd.DataFrame:
+    """Agreement of people on where structures lie, averaged over pairs of people.
+
+    Over the structures that all people have:
 
     * ``relations``: the consistency score. Of the relations medial, anterior and superior between any two structures
-      that are decided in at least one of two people, the share that both decide alike, less the share that they decide
-      oppositely; -1 to 1, and 0 if one person's answers told nothing of the other's;
+      that are decided in at least one of two people, the share that both decide alike, minus the share that they decide
+      oppositely; -1 to 1, and 0 if one person's answers predict nothing of the other's;
     * ``touching``: Jaccard index of the sets of pairs that share a boundary, 0 to 1;
     * ``neighbors``: Jaccard index of the sets of `k` nearest structures (by centroid), 0 to 1;
     * ``order``: Kendall's tau of all other structures ranked by distance, -1 to 1, mean over structures;
     * ``medial``, ``anterior``, ``superior``: Kendall's tau of the structures along the person's own axes.
 
     Columns: `measure, value, low, high` (95 % bootstrap over people, expanded for few; NaN where there are only two),
-    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `subjects`, `structures`. The null
-    ``"side"`` permutes structure names within a side, so that knowing left from right earns nothing; ``"all"`` permutes
-    them freely.
+    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null
+    permutes structure names within a side, so that knowing left from right earns nothing.
 
     Raises:
-        ValueError: fewer than two people, no structures that all have, `k` too large, or an unknown null.
+        ValueError: fewer than two people, fewer than three structures that all have, or `k` too large.
     """
     if len(subjects) < 2:
-        raise ValueError(f"people must be at least two to agree or not, got {len(subjects)}")
-    if null not in ("side", "all"):
-        raise ValueError(f"null must be 'side' or 'all', got {null!r}")
+        raise ValueError(f"subjects must be at least two people, got {len(subjects)}")
     shared = shared_structures(subjects)
     if len(shared) < 3:
         names = ", ".join(subject.name for subject in subjects)
         raise ValueError(f"people have {len(shared)} structures in common, three are needed: {names}")
     rng = np.random.default_rng(seed)
-    places = _places(subjects, shared)
-    observed = _agreements(places, k)
-    nulls = [_agreements(_permuted(places, null, rng), k) for _ in range(permutations)]
+    aligned = [subject.only(shared) for subject in subjects]
+    observed = _agreements(aligned, k)
+    nulls = [_agreements([_renamed(subject, rng) for subject in aligned], k) for _ in range(permutations)]
     rows = [
-        {"measure": measure, **_summary(observed[measure], np.array([n[measure] for n in nulls]), len(subjects), seed)}
-        for measure in observed
+        {"measure": measure, **_summary(values, np.array([null[measure] for null in nulls]), len(subjects), seed)}
+        for measure, values in observed.items()
     ]
-    return pd.DataFrame(rows).assign(subjects=len(subjects), structures=len(shared))
+    return pd.DataFrame(rows).assign(people=len(subjects), structures=len(shared))
 
 
 def neighborhood_sweep(
@@ -73,83 +131,57 @@ def neighborhood_sweep(
     return pd.concat([table[table["measure"] == "neighbors"] for table in tables], ignore_index=True)
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """What is compared, of P people and the S structures that all have."""
-
-    structures: tuple[Structure, ...]
-    distances: Array  # (P, S, S) mm
-    positions: Array  # (P, 3, S) mm along medial, anterior, superior
-    touching: npt.NDArray[np.bool_]  # (P, S, S)
-    least: Array  # (P,) mm, a margin below decides nothing
+def permuted_within_sides(structures: Sequence[Structure], rng: np.random.Generator) -> npt.NDArray[np.int64]:
+    """A random order (S,) that keeps left, right and midline: the null that knows places and sides but no names."""
+    order = np.arange(len(structures))
+    sides = np.array([each.side for each in structures])
+    for side in np.unique(sides):
+        order[sides == side] = rng.permutation(order[sides == side])
+    return order
 
 
-def _places(subjects: Sequence[Layout], shared: Sequence[str]) -> _Places:
-    distances, positions, touching = [], [], []
-    for subject in subjects:
-        row_of = {each.full_name: row for row, each in enumerate(subject.structures)}
-        rows = [row_of[name] for name in shared]
-        distances.append(structure_distances(subject)[np.ix_(rows, rows)])
-        positions.append(np.stack([-subject.depth, subject.centers[:, 1], subject.centers[:, 2]])[:, rows])
-        touching.append(subject.shared[np.ix_(rows, rows)] > 0)
-    least = UNDECIDED * np.array([subject.size for subject in subjects])
-    structures = tuple(each for each in subjects[0].structures if each.full_name in shared)
-    return _Places(structures, np.stack(distances), np.stack(positions), np.stack(touching), least)
+def _renamed(subject: Layout, rng: np.random.Generator) -> Layout:
+    """The same places under other names: in the rows of a structure stands another of its side."""
+    return subject.only([subject.structures[row] for row in permuted_within_sides(subject.structures, rng)])
 
 
-def _permuted(places: _Places, null: Null, rng: np.random.Generator) -> _Places:
-    """The same places under names shuffled in each person."""
-    count = len(places.structures)
-    orders = np.stack(
-        [
-            permuted_within_sides(places.structures, rng) if null == "side" else rng.permutation(count)
-            for _ in places.least
-        ]
-    )
-    who = np.arange(len(orders))[:, None, None]
-    across, along = orders[:, :, None], orders[:, None, :]
-    return _Places(
-        places.structures,
-        places.distances[who, across, along],
-        np.take_along_axis(places.positions, along, axis=2),
-        places.touching[who, across, along],
-        places.least,
-    )
-
-
-def _agreements(places: _Places, k: int) -> dict[str, Array]:
+def _agreements(subjects: Sequence[Layout], k: int) -> dict[str, Float64s]:
     """Agreement of each pair of people, in the order of `numpy.triu_indices`, for each measure."""
-    first, second = np.triu_indices(len(places.least), k=1)
-    nearest = np.stack([nearest_structures(each, k) for each in places.distances])
-    member = np.zeros(places.distances.shape, dtype=bool)
-    np.put_along_axis(member, nearest, True, axis=2)
-    found = {
-        "relations": _concordance(places.positions, least=places.least)[first, second],
-        "touching": _jaccard(places.touching[first], places.touching[second], axis=(1, 2)),
+    first, second = np.triu_indices(len(subjects), k=1)
+    distances = np.stack([structure_distances(subject) for subject in subjects])  # (P, S, S) mm
+    places = [np.stack([-subject.depth, subject.centers[:, 1], subject.centers[:, 2]]) for subject in subjects]
+    positions = np.stack(places)  # (P, 3, S) mm along `AXES`
+    touching = np.stack([subject.shared > 0 for subject in subjects])  # (P, S, S)
+    minimum = UNDECIDED * np.array([subject.size for subject in subjects])
+    member = np.zeros(distances.shape, dtype=bool)
+    np.put_along_axis(member, np.stack([nearest_structures(each, k) for each in distances]), True, axis=2)
+    agreements = {
+        "relations": _concordance(positions, minimum=minimum)[first, second],
+        "touching": _jaccard(touching[first], touching[second], axis=(1, 2)),
         "neighbors": _jaccard(member[first], member[second], axis=2).mean(axis=1),
-        "order": _concordance(places.distances, without_anchor=True)[first, second],
+        "order": _concordance(distances, without_anchor=True)[first, second],
     }
-    return found | {name: _concordance(places.positions[:, [axis]])[first, second] for axis, name in enumerate(AXES)}
+    return agreements | {name: _concordance(positions[:, [axis]])[first, second] for axis, name in enumerate(AXES)}
 
 
-def _jaccard(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], axis: int | tuple[int, ...]) -> Array:
+def _jaccard(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], axis: int | tuple[int, ...]) -> Float64s:
     """Both over either; two empty sets agree."""
     both, either = (a & b).sum(axis=axis), (a | b).sum(axis=axis)
     return np.where(either > 0, both / np.maximum(either, 1), 1.0)
 
 
-def _concordance(values: Array, *, least: Array | None = None, without_anchor: bool = False) -> Array:
-    """Pairs of structures that two people order alike, less those ordered oppositely, as a share (P, P).
+def _concordance(values: Float64s, *, minimum: Float64s | None = None, without_anchor: bool = False) -> Float64s:
+    """Pairs of structures that two people order alike, minus those ordered oppositely, as a share (P, P).
 
     Args:
         values: (P, R, S), R rankings of S structures for each of P people.
-        least: (P,) differences up to it are no order; the share is then of the pairs that either person orders.
-            Without it, of the pairs that both order: Kendall's tau.
+        minimum: (P,), smaller differences are no order; the share is then of the pairs that either person orders.
+            Without it, the share is of the pairs that both order: Kendall's tau.
         without_anchor: row r ranks the others by their distance to structure r, which is left out.
     """
     concordant = np.zeros((len(values), len(values)))
     counted = np.zeros_like(concordant)
-    bound = np.zeros(len(values)) if least is None else least
+    bound = np.zeros(len(values)) if minimum is None else minimum
     for row in range(values.shape[1]):  # one ranking at a time: (P, S, S) signs fit the cache
         difference = values[:, row, :, None] - values[:, row, None, :]
         signs = np.sign(difference) * (np.abs(difference) > bound[:, None, None])
@@ -159,15 +191,18 @@ def _concordance(values: Array, *, least: Array | None = None, without_anchor: b
         ordered = np.abs(signs)
         both, each = ordered @ ordered.T, ordered.sum(axis=1)
         concordant += signs @ signs.T
-        counted += both if least is None else each[:, None] + each[None, :] - both
+        counted += both if minimum is None else each[:, None] + each[None, :] - both
     return np.asarray(concordant / np.maximum(counted, 1))
 
 
-def _summary(pairs: Array, nulls: Array, subjects: int, seed: int) -> dict[str, float]:
-    """Mean over pairs of people, its bootstrap interval over people, and where the null lies."""
-    low, high = _interval(pairs, subjects, seed)
-    null = nulls.mean(axis=1)
-    value = float(pairs.mean())
+def _summary(pairs: Float64s, nulls: Float64s, subjects: int, seed: int) -> dict[str, float]:
+    """Mean over pairs of people, its 95 % interval when people (not pairs) are resampled, and the null."""
+    low = high = float("nan")
+    if subjects > 2:
+        matrix = np.zeros((1, subjects, subjects))
+        matrix[:, *np.triu_indices(subjects, k=1)] = pairs
+        low, high = bootstrap_subjects(matrix + matrix.swapaxes(1, 2), draws=DRAWS, seed=seed)
+    null, value = nulls.mean(axis=1), float(pairs.mean())
     return {
         "value": value,
         "low": low,
@@ -176,13 +211,3 @@ def _summary(pairs: Array, nulls: Array, subjects: int, seed: int) -> dict[str, 
         "null_high": float(np.quantile(null, 0.95)),
         "p": float((1 + (null >= value).sum()) / (1 + len(null))),
     }
-
-
-def _interval(pairs: Array, subjects: int, seed: int) -> tuple[float, float]:
-    """95 % interval of the mean over pairs when people, not pairs, are drawn again; NaN for one pair."""
-    if subjects < 3:
-        return float("nan"), float("nan")
-    matrix = np.zeros((subjects, subjects))
-    first, second = np.triu_indices(subjects, k=1)
-    matrix[first, second] = matrix[second, first] = pairs
-    return bootstrap_subjects(matrix[None], draws=DRAWS, seed=seed)

@@ -1,4 +1,4 @@
-"""Where two structures meet: the area of the boundary that they share, in mm², and how close they come, in mm."""
+"""Which structures touch: the boundary that two structures share (mm²), and the gap between them (mm)."""
 
 from __future__ import annotations
 
@@ -10,35 +10,45 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from toposlearn.anatomy import LabelMap
+from toposlearn.arrays import Float64s
 
-Array = npt.NDArray[np.float64]
 Labels = npt.NDArray[np.int64]
 
 
-def shared_boundaries(label_map: LabelMap, labels: Labels) -> Array:
+def shared_faces(image: npt.NDArray[np.integer], labels: Labels) -> Labels:
+    """Number of voxel faces between every two of the given labels, per axis: (3, S, S), symmetric, zero diagonal.
+
+    Args:
+        image: (X, Y, Z) labels; those that are not among `labels` touch nothing.
+        labels: (S,).
+    """
+    index = np.full(int(image.max()) + 1, -1, dtype=np.int32)
+    index[labels] = np.arange(len(labels))
+    places = index[image]
+    faces = np.zeros((3, len(labels), len(labels)), dtype=np.int64)
+    for axis in range(3):
+        lower, upper = (np.moveaxis(places, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
+        meet = (lower != upper) & (lower >= 0) & (upper >= 0)
+        counts = np.bincount(lower[meet] * len(labels) + upper[meet], minlength=len(labels) ** 2)
+        faces[axis] = counts.reshape(faces.shape[1:])
+    return faces + faces.swapaxes(1, 2)
+
+
+def shared_boundaries(label_map: LabelMap, labels: Labels) -> Float64s:
     """Area in mm² of the voxel faces between every two structures, (S, S), symmetric, zero diagonal.
 
     A slanted boundary is a staircase of faces, so its area is overestimated, by half on average; alike for all people.
     """
-    index = np.full(int(label_map.labels.max()) + 1, -1, dtype=np.int32)
-    index[labels] = np.arange(len(labels))
-    places = index[label_map.labels]
     steps = label_map.affine[:3, :3].T  # one voxel along each axis, in mm
-    areas = np.zeros((len(labels), len(labels)))
-    for axis in range(3):
-        lower, upper = (np.moveaxis(places, axis, 0)[part] for part in (slice(None, -1), slice(1, None)))
-        meet = (lower != upper) & (lower >= 0) & (upper >= 0)
-        faces = np.bincount(lower[meet] * len(labels) + upper[meet], minlength=areas.size).reshape(areas.shape)
-        others = np.delete(steps, axis, axis=0)
-        areas += faces * np.linalg.norm(np.cross(*others))
-    return areas + areas.T
+    areas = [np.linalg.norm(np.cross(*np.delete(steps, axis, axis=0))) for axis in range(3)]
+    return np.asarray(np.tensordot(areas, shared_faces(label_map.labels, labels), 1), dtype=np.float64)
 
 
-def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -> Array:
+def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -> Float64s:
     """Shortest distance in mm between the boundaries of every two structures, (S, S), symmetric, zero diagonal.
 
     Between the nearest faces of their voxels, so that structures that share a face, an edge or a corner have gap 0.
-    Precise to about one voxel. Infinite where it is more than `within` mm: near ones are found much sooner.
+    Precise to about one voxel. Infinite where it is more than `within` mm, which saves time.
     """
     boxes = ndimage.find_objects(label_map.labels)
     surfaces = [_surface(label_map, label, boxes[label - 1]) for label in labels.tolist()]
@@ -53,10 +63,10 @@ def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -
 class _Surface:
     """Boundary voxels of a structure: points (V, 3) in world mm, a search tree, and the box around them."""
 
-    points: Array
+    points: Float64s
     tree: cKDTree
-    low: Array
-    high: Array
+    low: Float64s
+    high: Float64s
 
 
 def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> _Surface:
@@ -67,13 +77,13 @@ def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> _Surfac
     return _Surface(points, cKDTree(points), points.min(axis=0), points.max(axis=0))
 
 
-def _shortest(a: _Surface, b: _Surface, steps: Array, within: float) -> float:
-    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers that it leaves.
+def _shortest(a: _Surface, b: _Surface, steps: Float64s, within: float) -> float:
+    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers within it.
 
-    `steps` (3, 3): one voxel along each axis, in mm, a column each.
+    `steps` (3, 3): one voxel along each axis in mm, one column per axis.
     """
     spacing = np.linalg.norm(steps, axis=0)
-    diagonal = float(np.linalg.norm(spacing))  # by how much two centers are farther apart than their faces, at most
+    diagonal = float(np.linalg.norm(spacing))  # maximum by which two centers are farther apart than their faces
     within += 1e-6  # rounding must not decide
     if np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0)) > within + diagonal:
         return float("inf")

@@ -1,8 +1,8 @@
-"""A person's own axes: right, anterior, superior, read off the anatomy rather than the scanner.
+"""A person's own axes (right, anterior, superior), read off the anatomy rather than the scanner.
 
-A tilted head must not change who is medial to whom, nor may an affine that lies, so nothing is taken from the scanner:
-the mid-sagittal plane is the mirror between a person's own left and right structures, and the turn within that plane is
-the one that best lays the structures on those of MNI space (Procrustes).
+A tilted head must not change which structure is medial to which, and neither may a wrong affine. So the mid-sagittal
+plane is the mirror between a person's own left and right structures, and the turn within that plane is the one that
+best lays the structures on those of MNI space (Procrustes).
 """
 
 from __future__ import annotations
@@ -15,40 +15,37 @@ import numpy as np
 import numpy.typing as npt
 from scipy.linalg import orthogonal_procrustes
 
-from toposlearn.anatomy import FAMILIES, LabelMap, Structure, load_label_map
-from toposlearn.anatomy import load_parcels
+from toposlearn.anatomy import FAMILIES, LabelMap, Structure, load_label_map, load_parcels
 from toposlearn.anatomy.vocabulary import Side
+from toposlearn.arrays import Float64s
 
 SIDES: tuple[Side, Side] = ("left", "right")
-LEAST_SPREAD = 5.0  # mm in the mid-sagittal plane: structures that lie closer tell no front and top
-FLATTEST = 0.01  # spread of structures across, over along, below which they lie on one line: it tells no mirror image
-
-Array = npt.NDArray[np.float64]
-Key = tuple[str, str]  # name and side
+MIN_SPREAD = 5.0  # mm in the mid-sagittal plane: structures that lie closer do not determine front and top
+MIN_FLATNESS = 0.01  # spread of structures across, over along: below it they lie on one line, their own mirror image
 
 
 @dataclass(frozen=True, eq=False)
 class Frame:
     """Origin (3,) in world mm, and axes (3, 3): rows are unit vectors to the person's right, front and top.
 
-    `scanner_pitch` tells that too few structures are known in MNI space to turn the head within its mid-sagittal plane:
-    front and top are then the scanner's.
+    `scanner_pitch`: too few structures are known in MNI space to turn the head within its mid-sagittal plane, so front
+    and top are those of the scanner.
     """
 
-    origin: Array
-    axes: Array
+    origin: Float64s
+    axes: Float64s
     scanner_pitch: bool = False
 
-    def coordinates(self, world: Array) -> Array:
+    def coordinates(self, world: Float64s) -> Float64s:
         """Own coordinates (…, 3) in mm of world points (…, 3): first right, then anterior, then superior."""
         return np.asarray((world - self.origin) @ self.axes.T, dtype=np.float64)
 
 
-def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], tuple[Structure, ...], Array]:
-    """Labels present (S,) in increasing order, the structures they mean, and their centroids (S, 3) in world mm.
+def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], tuple[Structure, ...], Float64s]:
+    """Labels present (S,) in increasing order, their structures, and their centroids (S, 3) in world mm.
 
     Raises:
-        ValueError: nothing is labeled, or a label means no structure.
+        ValueError: nothing is labeled, or a label has no structure.
     """
     voxels = np.nonzero(label_map.labels)
     values = label_map.labels[voxels]
@@ -58,7 +55,7 @@ def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], tuple[Structu
         raise ValueError(f"{label_map.name} holds no labeled voxel")
     unknown = [label for label in present.tolist() if label not in label_map.structures]
     if unknown:
-        raise ValueError(f"{label_map.name} holds labels that mean no structure: {', '.join(map(str, unknown[:8]))}")
+        raise ValueError(f"{label_map.name} holds labels without a structure: {', '.join(map(str, unknown[:8]))}")
     means = np.stack([np.bincount(values, weights=axis)[present] for axis in voxels], axis=1) / counts[present, None]
     centers = means @ label_map.affine[:3, :3].T + label_map.affine[:3, 3]
     return present, tuple(label_map.structures[label] for label in present.tolist()), centers
@@ -69,7 +66,7 @@ def frame_of(label_map: LabelMap) -> Frame:
     return body_frame(*centroids(label_map)[1:])
 
 
-def body_frame(structures: Sequence[Structure], centers: Array) -> Frame:
+def body_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
     """The frame of a person whose structures (S) have centroids `centers` (S, 3) in world mm.
 
     The mid-sagittal plane is the mirror that best maps left centroids onto right ones (least squares). Within it, the
@@ -78,9 +75,11 @@ def body_frame(structures: Sequence[Structure], centers: Array) -> Frame:
     Raises:
         ValueError: no structure is present on both sides.
     """
-    left, right = _pairs(structures, centers)
-    if len(left) == 0:
+    at = {(each.name, each.side): center for each, center in zip(structures, centers, strict=True)}
+    names = [each.name for each in structures if each.side == "left" and (each.name, "right") in at]
+    if not names:
         raise ValueError("labels hold no structure on both sides: the mid-sagittal plane needs at least one pair")
+    left, right = (np.stack([at[name, side] for name in names]) for side in SIDES)
     origin = (left + right).mean(axis=0) / 2
     to_right = _mirror_normal(left - origin, right - origin)
     forward, upward = _upright(to_right)
@@ -91,28 +90,20 @@ def body_frame(structures: Sequence[Structure], centers: Array) -> Frame:
 
 
 @lru_cache(maxsize=1)
-def template_centers() -> dict[Key, Array]:
-    """Centroids (3,) in MNI mm of the structures of both anatomy families, and of their own parcels.
+def template_centers() -> dict[tuple[str, str], Float64s]:
+    """(name, side) -> centroid (3,) in MNI mm of the structures of both anatomy families, and of their parcels.
 
-    Where both know a name, family A's counts.
+    Where several know a name, lobes and whole nuclei come before parcels, and family A before B.
     """
-    centers: dict[Key, Array] = {}
-    for load in (load_parcels, load_label_map):  # lobes and whole nuclei count where a parcel has the same name
+    centers: dict[tuple[str, str], Float64s] = {}
+    for load in (load_parcels, load_label_map):
         for family in reversed(FAMILIES):
             _, structures, means = centroids(load(family))
             centers |= {(each.name, each.side): mean for each, mean in zip(structures, means, strict=True)}
     return centers
 
 
-def _pairs(structures: Sequence[Structure], centers: Array) -> tuple[Array, Array]:
-    """Centroids (P, 3) of the left and the right member of each structure present on both sides."""
-    at = {(each.name, each.side): center for each, center in zip(structures, centers, strict=True)}
-    names = [each.name for each in structures if each.side == "left" and (each.name, "right") in at]
-    stacked = np.array([[at[name, side] for side in SIDES] for name in names], dtype=np.float64).reshape(-1, 2, 3)
-    return stacked[:, 0], stacked[:, 1]
-
-
-def _mirror_normal(left: Array, right: Array) -> Array:
+def _mirror_normal(left: Float64s, right: Float64s) -> Float64s:
     """Unit normal n, pointing right, that minimizes sum |mirror(left) - right|^2.
 
     As |l - 2 (l.n) n - r|^2 = |l - r|^2 + 4 (l.n)(r.n), n is the last eigenvector of the symmetric part of sum l r^T.
@@ -122,7 +113,7 @@ def _mirror_normal(left: Array, right: Array) -> Array:
     return np.asarray(normal * np.sign(normal @ (right - left).sum(axis=0)), dtype=np.float64)
 
 
-def _upright(to_right: Array) -> tuple[Array, Array]:
+def _upright(to_right: Float64s) -> tuple[Float64s, Float64s]:
     """Unit vectors to the scanner's front and top, inside the mid-sagittal plane."""
     forward = np.array([0.0, 1.0, 0.0]) - to_right[1] * to_right
     if np.linalg.norm(forward) < 0.1:  # a head that faces sideways in its scanner
@@ -131,11 +122,8 @@ def _upright(to_right: Array) -> tuple[Array, Array]:
     return forward, np.cross(to_right, forward)
 
 
-def _turn(structures: Sequence[Structure], own: Array) -> Array | None:
-    """Turn (2, 2) from places in the mid-sagittal plane (S, 2) to those of the template, or None where none fits.
-
-    Places on one line tell no mirror image from its original: the affine's handedness is then believed.
-    """
+def _turn(structures: Sequence[Structure], own: Float64s) -> Float64s | None:
+    """Turn (2, 2) from places in the mid-sagittal plane (S, 2) to those of the template, or None if undetermined."""
     template = template_centers()
     rows: dict[str, list[int]] = {}
     for row, each in enumerate(structures):
@@ -143,16 +131,15 @@ def _turn(structures: Sequence[Structure], own: Array) -> Array | None:
             rows.setdefault(each.name, []).append(row)
     if len(rows) < 2:
         return None
-    # Left and right of a name are one place, seen from the side: what they differ by is noise, and tells no turn.
+    # Seen from the side, left and right of a name are one place: their difference is noise and determines no turn.
     here = np.stack([own[each].mean(axis=0) for each in rows.values()])
     sides = [[template[name, structures[row].side][1:] for row in each] for name, each in rows.items()]
     there = np.stack([np.mean(each, axis=0) for each in sides])
     here, there = here - here.mean(axis=0), there - there.mean(axis=0)
-    if min(np.sqrt((each**2).sum(axis=1).mean()) for each in (here, there)) < LEAST_SPREAD:
+    if min(np.sqrt((each**2).sum(axis=1).mean()) for each in (here, there)) < MIN_SPREAD:
         return None
-    spread = np.linalg.svd(here.T @ there, compute_uv=False)
+    left, spread, right = np.linalg.svd(here.T @ there)
     turn = np.asarray(orthogonal_procrustes(here, there)[0], dtype=np.float64)
-    if spread[1] < FLATTEST * spread[0] and np.linalg.det(turn) < 0:
-        left, _, right = np.linalg.svd(here.T @ there)
-        turn = left @ np.diag([1.0, -1.0]) @ right
+    if spread[1] < MIN_FLATNESS * spread[0] and np.linalg.det(turn) < 0:  # believe the handedness of the affine
+        return np.asarray(left @ np.diag([1.0, -1.0]) @ right)
     return turn

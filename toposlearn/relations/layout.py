@@ -1,16 +1,18 @@
-"""Where every structure of one person lies: what all relations are read from."""
+"""Where every structure of one person lies: all relations are read from it."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 import numpy.typing as npt
 
 from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.arrays import Float64s
 from toposlearn.relations.boundaries import boundary_gaps, shared_boundaries
-from toposlearn.relations.frame import Array, Frame, body_frame, centroids
+from toposlearn.relations.frame import Frame, body_frame, centroids
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,32 +27,34 @@ class Layout:
         shared: (S, S) mm², boundary that two structures share; 0 where they do not touch.
         size: mm, root mean square distance of the labeled voxels to their center: how large this brain is, as far as
             it is labeled (60 mm for a whole average brain, 28 mm for its deep nuclei alone).
-        gaps: (S, S) mm, shortest distance between boundaries, infinite where farther than was measured; None: not
-            measured.
-        scanner_pitch: front and top are the scanner's (`Frame`).
+        gaps: (S, S) mm, shortest distance between boundaries, infinite beyond the measured range; None if not measured.
+        scanner_pitch: front and top are those of the scanner (`Frame`).
         mirrored: the structures lie as in a mirror, which no pose of a head explains.
     """
 
     name: str
     structures: tuple[Structure, ...]
-    centers: Array
-    depth: Array
-    shared: Array
+    centers: Float64s
+    depth: Float64s
+    shared: Float64s
     size: float
-    gaps: Array | None = None
+    gaps: Float64s | None = None
     scanner_pitch: bool = False
     mirrored: bool = False
 
+    @cached_property
+    def _rows(self) -> dict[str, int]:
+        return {each.full_name: row for row, each in enumerate(self.structures)}
+
     def index(self, structure: Structure) -> int:
-        """Row of a structure.
+        """Row of a structure, found by name and side, since two people's tables may number differently.
 
         Raises:
             ValueError: this person's label map does not hold it.
         """
-        for row, each in enumerate(self.structures):  # by name and side: two people's tables may number differently
-            if (each.name, each.side) == (structure.name, structure.side):
-                return row
-        raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
+        if structure.full_name not in self._rows:
+            raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
+        return self._rows[structure.full_name]
 
     def only(self, structures: Sequence[Structure]) -> Layout:
         """The same person with just these structures, in this order; size and frame stay those of the whole.
@@ -75,7 +79,7 @@ def layout(label_map: LabelMap, within: float | None = None) -> Layout:
 
     Args:
         label_map: of one person, any voxel size and pose.
-        within: measure the gaps between boundaries up to so many mm too, which takes most of the time; None: none.
+        within: mm up to which gaps between boundaries are measured too, which takes most of the time; None: no gaps.
 
     Raises:
         ValueError: nothing is labeled, or no structure is present on both sides.
@@ -96,20 +100,20 @@ def layout(label_map: LabelMap, within: float | None = None) -> Layout:
     )
 
 
-def as_layout(subject: LabelMap | Layout) -> Layout:
-    """A layout as it is, a label map measured."""
-    return subject if isinstance(subject, Layout) else layout(subject)
+def shared_structures(subjects: Sequence[Layout]) -> list[Structure]:
+    """The structures that all subjects have, as the first of them numbers and orders them."""
+    names = set.intersection(*({each.full_name for each in subject.structures} for subject in subjects))
+    return [each for each in subjects[0].structures if each.full_name in names]
 
 
-def _depth_and_size(label_map: LabelMap, frame: Frame, labels: npt.NDArray[np.int64]) -> tuple[Array, float]:
+def _depth_and_size(label_map: LabelMap, frame: Frame, labels: npt.NDArray[np.int64]) -> tuple[Float64s, float]:
     """Mean distance (S,) of each structure's voxels to the mid-sagittal plane, and `Layout.size`, in mm."""
     voxels = np.nonzero(label_map.labels)
     values = label_map.labels[voxels]
-    # Only the first own coordinate is needed: fold affine and frame into one row.
-    row = frame.axes[0] @ label_map.affine[:3, :3]
+    steps = label_map.affine[:3, :3]
+    row = frame.axes[0] @ steps  # only the first own coordinate is needed: fold affine and frame into one row
     offset = frame.axes[0] @ (label_map.affine[:3, 3] - frame.origin)
     distance = np.abs(sum((row[axis] * voxels[axis] for axis in range(3)), offset))
-    depth: Array = np.bincount(values, weights=distance)[labels] / np.bincount(values)[labels]
+    depth: Float64s = np.bincount(values, weights=distance)[labels] / np.bincount(values)[labels]
     covariance = np.cov(np.stack(voxels), bias=True)
-    steps = label_map.affine[:3, :3]
     return depth, float(np.sqrt(np.trace(steps @ covariance @ steps.T)))

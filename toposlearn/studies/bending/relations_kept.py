@@ -16,8 +16,8 @@ from tqdm import tqdm
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.cohort.head import CSF
+from toposlearn.relations.agreement import permuted_within_sides
 from toposlearn.relations.layout import Layout, layout
-from toposlearn.relations.null import permuted_within_sides
 from toposlearn.relations.relations import TABLE_RELATIONS, UNDECIDED, relation_margins
 from toposlearn.studies.bending.changes import CHANGES, Array, Scene
 from toposlearn.studies.bending.growing import VOXEL_MM, Changed, grow
@@ -58,7 +58,7 @@ def relative_margins(person: Layout) -> Array:
     """Margins (4, S, S) of `TABLE_RELATIONS` between the S structures of a head, positive where a relation holds.
 
     Directions in shares of the brain's size. Adjacency: the shared boundary in shares of the size squared, less
-    `TOUCHING`: stricter than `relations.verdicts`, since one face of a 2 mm voxel is 4 mm² already.
+    `TOUCHING`: stricter than `relations.decisions`, since one face of a 2 mm voxel is 4 mm² already.
     """
     directions = [relation_margins(person, relation) / person.size for relation in TABLE_RELATIONS[:-1]]
     return np.stack([*directions, person.shared / person.size**2 - TOUCHING])

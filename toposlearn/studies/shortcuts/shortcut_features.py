@@ -15,7 +15,7 @@ from monai.transforms import Compose
 from tqdm import tqdm
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.anatomy.segmentations import load_segmentation
+from toposlearn.anatomy import load_segmentation
 from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.arrays import Float64s
 from toposlearn.config import VolumeConfig
