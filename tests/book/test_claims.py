@@ -1,18 +1,20 @@
-"""Verdicts from intervals, and the page of results."""
+"""The status of a claim from intervals, and the page of results."""
 
+import dataclasses
 import json
 import re
+from functools import cache
 from pathlib import Path
 
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from toposlearn.book.claims import Claim, Evidence, Finding, compare, judge, overall, unbeaten
-from toposlearn.book.claims_figure import axis_label, draw_findings, findings_figure
-from toposlearn.book.claims_list import ABLATION, CLAIMS, EVALUATION, MATCHING
-from toposlearn.book.claims_page import read_result, write_results_page
+from toposlearn.book.claims import Claim, ClaimStatus, Comparison, Evidence, compare, interval_status, load_claims
+from toposlearn.book.claims_figure import axis_label, comparisons_figure, draw_comparisons
+from toposlearn.book.results_page import ABLATION, EVALUATION, MATCHERS, read_result, write_results_page
 
 ROOT = Path(__file__).parents[2]
+CLAIMS = load_claims()
 BETTER = Evidence("full − other", "A/full-other/dice", "above")
 
 
@@ -25,7 +27,7 @@ def metric(value, low, high, **more):
 
 
 @pytest.mark.parametrize(
-    ("low", "high", "reference", "side", "verdict"),
+    ("low", "high", "reference", "side", "status"),
     [
         (0.1, 0.3, (0, 0), "above", "holds"),
         (0.1, 0.3, (0, 0), "below", "does not hold"),
@@ -43,8 +45,8 @@ def metric(value, low, high, **more):
         (0.1, 0.3, None, "above", "not measured"),
     ],
 )
-def test_the_verdict_follows_from_the_interval(low, high, reference, side, verdict):
-    assert compare(low, high, reference, side) == verdict
+def test_the_status_follows_from_the_interval(low, high, reference, side, status):
+    assert interval_status(low, high, reference, side) == status
 
 
 def test_a_number_is_looked_up_with_its_null_and_what_it_beats():
@@ -54,33 +56,31 @@ def test_a_number_is_looked_up_with_its_null_and_what_it_beats():
         "A/full/overlap": metric(0.9, 0.8, 1.0, null=0.1, baseline=0.3),
         "A/reconstruction/overlap": metric(0.5, 0.4, 0.85),
     }
-    found = judge(BETTER, result(metrics))
-    assert (found.verdict, found.subjects, found.null, found.baseline, found.reference) == (
+    better = compare(BETTER, result(metrics))
+    assert (better.status, better.metric, better.baseline, better.reference) == (
         "holds",
-        16,
-        0.0,
+        metrics[BETTER.metric],
         0.5,
         (0, 0),
     )
-    overlap = Evidence("overlap", "A/full/overlap", "above")
-    assert (judge(overlap, result(metrics)).baseline, judge(overlap, result(metrics)).verdict) == (0.3, "holds")
-    against = Evidence("overlap", "A/full/overlap", "above", "A/reconstruction/overlap")
-    assert judge(against, result(metrics)).verdict == "undecided"
-    assert judge(against, result(metrics)).baseline == 0.5
+    overlap = compare(Evidence("overlap", "A/full/overlap", "above"), result(metrics))
+    assert (overlap.baseline, overlap.status) == (0.3, "holds")
+    against = compare(Evidence("overlap", "A/full/overlap", "above", "A/reconstruction/overlap"), result(metrics))
+    assert (against.baseline, against.status) == (0.5, "undecided")
 
 
 @pytest.mark.parametrize("there", [None, result({}), *(result({BETTER.metric: part}) for part in ({}, {"value": 1}))])
 def test_what_is_missing_is_not_measured(there):
-    assert judge(BETTER, there).verdict == "not measured"
+    assert compare(BETTER, there).status == "not measured"
 
 
 def test_a_comparison_with_a_metric_that_is_missing_is_not_measured():
     against = Evidence("x", "A/full/overlap", "above", "A/absent/overlap")
-    assert judge(against, result({"A/full/overlap": metric(0.9, 0.8, 1, null=0)})).verdict == "not measured"
+    assert compare(against, result({"A/full/overlap": metric(0.9, 0.8, 1, null=0)})).status == "not measured"
 
 
 @pytest.mark.parametrize(
-    ("verdicts", "verdict"),
+    ("statuses", "status"),
     [
         (["holds", "holds"], "holds"),
         (["holds", "does not hold"], "does not hold"),
@@ -90,44 +90,45 @@ def test_a_comparison_with_a_metric_that_is_missing_is_not_measured():
         (["not measured", "not measured"], "not measured"),
     ],
 )
-def test_a_claim_needs_all_of_its_numbers_and_falls_with_one(verdicts, verdict):
-    assert overall(Finding(BETTER, one) for one in verdicts) == verdict
+def test_a_claim_needs_all_of_its_numbers_and_falls_with_one(statuses, status):
+    assert ClaimStatus(CLAIM, tuple(Comparison(BETTER, one) for one in statuses)).status == status
 
 
 RIVAL = Evidence("full − rival", "A/full-rival/dice", "above", rival="the rival")
+CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER,))
 
 
-def test_a_rival_decides_nothing_and_is_named_unless_it_is_beaten():
-    ours = Finding(BETTER, "holds")
-    for verdict, named in (
-        ("holds", []),
-        ("undecided", ["the rival"]),
-        ("does not hold", ["the rival"]),
-        ("not measured", []),
-    ):
-        findings = [ours, Finding(RIVAL, verdict), Finding(RIVAL, "holds")]
-        assert overall(findings) == "holds"
-        assert unbeaten(findings) == named
+@pytest.mark.parametrize("status", ["holds", "undecided", "does not hold", "not measured"])
+def test_a_rival_decides_nothing_and_is_named_unless_it_is_beaten(status):
+    comparisons = Comparison(BETTER, "holds"), Comparison(RIVAL, status), Comparison(RIVAL, "holds")
+    claim = ClaimStatus(CLAIM, comparisons)
+    assert claim.status == "holds"
+    assert claim.unbeaten_rivals == (["the rival"] if status in ("undecided", "does not hold") else [])
 
 
-def test_the_verdict_on_the_page_names_the_rival(tmp_path):
+def test_the_status_on_the_page_names_the_rival(tmp_path):
     numbers = {BETTER.metric: metric(0.2, 0.1, 0.3, n=16, null=0.0), RIVAL.metric: metric(-0.2, -0.3, -0.1, null=0.0)}
     write(tmp_path / EVALUATION, result(numbers))
-    claim = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER, RIVAL))
+    claim = dataclasses.replace(CLAIM, evidence=(BETTER, RIVAL))
     page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path, [claim]).read_text()
     assert ">holds, but</span> not better than the rival | 1 of 1 |" in page
-    assert '| rival: full − rival | <span class="verdict-does-not-hold">worse</span> |' in page
-    assert "verdict-holds" not in page.partition("## Claim by claim")[0]
+    assert '| rival: full − rival | <span class="status-does-not-hold">worse</span> |' in page
+    assert "status-holds" not in page.partition("## Claim by claim")[0]
 
 
-def shipped_findings(claim):
-    return [judge(one, read_result(ROOT / claim.file)) for one in claim.evidence]
+@cache
+def shipped(file):
+    return read_result(ROOT / file)
+
+
+def assessed(claim):
+    return ClaimStatus(claim, tuple(compare(one, shipped(claim.file)) for one in claim.evidence))
 
 
 def test_a_code_for_position_is_named_beside_preserved_neighborhoods():
-    """Its share of kept neighbors is higher than that of the method: a verdict without it would mislead."""
+    """Its share of kept neighbors is higher than that of the method: a status without it would mislead."""
     (claim,) = [one for one in CLAIMS if one.title.startswith("Local neighborhoods")]
-    assert any("a code for position" in name for name in unbeaten(shipped_findings(claim)))
+    assert any("a code for position" in name for name in assessed(claim).unbeaten_rivals)
 
 
 def test_collapse_is_the_mean_cosine_and_nothing_else():
@@ -147,9 +148,6 @@ def test_every_claim_about_full_between_people_meets_every_simpler_loss():
         assert {"full-intra", "full-no_reconstruction", "full-centered"} <= others, claim.title
 
 
-CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER,))
-
-
 def write(path, content):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(content))
@@ -160,8 +158,8 @@ def test_the_page_states_numbers_command_and_file(tmp_path):
     write(tmp_path / EVALUATION, result(numbers, commit="abc"))
     sources = tmp_path / "sources"
     page = write_results_page(sources, tmp_path / "results", tmp_path, [CLAIM]).read_text()
-    verdict = '<span class="verdict-does-not-hold">does not hold</span>'
-    assert f"| full − other | {verdict} | −0.2 | −0.3 to −0.1 | 0 | 0.5 | 16 | 2 |" in page
+    status = '<span class="status-does-not-hold">does not hold</span>'
+    assert f"| full − other | {status} | −0.2 | −0.3 to −0.1 | 0 | 0.5 | 16 | 2 |" in page
     assert "Measured by `toposlearn evaluate`" in page
     assert "](data/evaluation.json)" in page
     assert json.loads((sources / "data/evaluation.json").read_text())["commit"] == "abc"
@@ -171,7 +169,7 @@ def test_the_page_states_numbers_command_and_file(tmp_path):
 
 def test_without_results_every_claim_is_not_measured_and_names_the_command(tmp_path):
     page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path).read_text()
-    assert set(re.findall(r"verdict-[a-z-]+", page)) == {"verdict-not-measured"}
+    assert set(re.findall(r"status-[a-z-]+", page)) == {"status-not-measured"}
     assert "figure" not in page
     for claim in CLAIMS:
         assert f"### {claim.title}" in page
@@ -197,13 +195,12 @@ def test_the_claims_are_well_formed():
     )  # relations and segmentation twice: all and the example, structures and lesions
 
 
-@pytest.mark.parametrize("file", [ABLATION, MATCHING, EVALUATION])
+@pytest.mark.parametrize("file", [ABLATION, MATCHERS, EVALUATION])
 def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     """A metric that was renamed would silently become "not measured"."""
-    shipped = read_result(ROOT / file)
     evidence = [one for claim in CLAIMS if claim.file == file for one in claim.evidence]
     names = {name for one in evidence for name in (one.metric, one.against) if name}
-    assert sorted(names - set(shipped["metrics"])) == []
+    assert sorted(names - set(shipped(file)["metrics"])) == []
 
 
 def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
@@ -214,24 +211,25 @@ def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
 
 
 def test_nothing_is_drawn_without_intervals(tmp_path):
-    assert draw_findings([("x", Finding(BETTER, "not measured", 1.0))], tmp_path / "x.svg") == []
+    without = ClaimStatus(CLAIM, (Comparison(BETTER, "not measured", {"value": 1.0}),))
+    assert draw_comparisons([without], tmp_path / "x.svg") == []
     assert not (tmp_path / "x.svg").exists()
+
+
+SHIPPED = [claim for claim in CLAIMS if "/" in claim.file]
 
 
 def test_a_label_says_what_is_measured_and_in_which_unit():
     """Of every claim on the shipped numbers: differences of an error are in mm, shares are not."""
-    for claim in CLAIMS:
-        if "/" in claim.file:
-            for one in shipped_findings(claim):
-                label = axis_label(one)
-                assert ("mm" in label) == one.evidence.metric.endswith("across_people_error"), label
-                assert ("difference" in label) == (one.evidence.against is None and one.null == 0), label
+    for one in (one for claim in SHIPPED for one in assessed(claim).comparisons):
+        label = axis_label(one)
+        assert ("mm" in label) == one.evidence.metric.endswith("across_people_error"), label
+        assert ("difference" in label) == (one.evidence.against is None and one.metric.get("null") == 0), label
 
 
 def test_no_text_of_the_figure_is_cut():
-    shipped = [claim for claim in CLAIMS if "/" in claim.file]
-    pairs = [(claim.title, one) for claim in shipped for one in shipped_findings(claim) if one.low is not None]
-    figure = findings_figure(pairs)
+    pairs = [(claim.title, one) for claim in SHIPPED for one in assessed(claim).comparisons if "low" in one.metric]
+    figure = comparisons_figure(pairs)
     FigureCanvasAgg(figure).draw()
     texts = [each for axis in figure.axes for each in (axis.xaxis.label, *axis.get_yticklabels())]
     boxes = [(each.get_text(), each.get_window_extent()) for each in texts]

@@ -11,7 +11,6 @@ from toposlearn.book import report
 from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import numbered_notebooks, read_notebook
 from toposlearn.course.run import NotebookRun, record
-from toposlearn.models import preset_table
 
 ROOT = Path(__file__).parents[2]
 GOOD = NotebookRun("00_a", "Start <here>", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
@@ -26,7 +25,7 @@ def test_index_lists_every_run_with_links_to_what_exists(tmp_path):
     assert "Read the book" not in report.write_index(tmp_path).read_text()
     for name in ("book/index.html", "book/00_a.html", "notebooks/00_a.ipynb", "results/x.json"):
         (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text(json.dumps({"source": "notebooks/00_a.ipynb"}))
+        (tmp_path / name).write_text(json.dumps({"source": "notebooks/00_a.ipynb", "metrics": {}}))
     page = report.write_index(tmp_path).read_text()
     assert "Notebooks run: 2. Failed: 1." in page
     assert "Start &lt;here&gt;" in page
@@ -58,7 +57,7 @@ def test_readme_table_replaces_only_what_is_between_the_markers(tmp_path):
     assert text.startswith(f"# Title\n{report.BEGIN}\n| notebook |")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "| [Start <here>](notebooks/00_a.ipynb) | Why? | 12 s | 1.2 GB |" in text
-    assert "| all | | 12 s | 1.2 GB |" in text
+    assert "| all |  | 12 s | 1.2 GB |" in text
     assert "| time on an idle machine |" in text
     assert f"Measured: python 3.11 · CPU, idle but for the notebook. {BUSY}\n" in text
     assert "old" not in text
@@ -100,9 +99,3 @@ def test_the_readme_promises_times_of_an_idle_machine():
     table = (ROOT / "README.md").read_text().partition(report.BEGIN)[2].partition(report.END)[0]
     assert "time on an idle machine" in table
     assert BUSY in table
-
-
-def test_the_readme_shows_the_presets_as_the_command_does():
-    """Red after a change of a preset or of the network: `toposlearn report --readme` writes the table anew."""
-    begin, end = report.PRESETS
-    assert (ROOT / "README.md").read_text().partition(begin)[2].partition(end)[0] == f"\n{preset_table()}"

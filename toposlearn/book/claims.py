@@ -1,106 +1,114 @@
-"""The paper's claims as data, and the verdict on each: computed from measured intervals, never written by hand.
+"""The claims of the paper (``claims.yaml``), each with a status that is computed from measured intervals.
 
-It measures nothing: it reads result files (schema ``toposlearn/result/1``) that notebooks and commands wrote.
+Nothing is measured here: the numbers come from result files (schema ``toposlearn/result/1``).
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any, Literal
 
+import yaml
+
 Side = Literal["above", "below"]
-Verdict = Literal["holds", "does not hold", "undecided", "not measured"]
+Status = Literal["holds", "does not hold", "undecided", "not measured"]
 Result = Mapping[str, Any]
+Interval = tuple[float, float]
 
 
 @dataclass(frozen=True)
 class Evidence:
-    """One number that a claim stands or falls with, or one that compares with a rival.
-
-    Attributes:
-        label: what is compared, in a few words.
-        metric: its name in the result file.
-        side: the side of the reference on which the claim is right.
-        against: a metric whose whole interval is the reference; the metric's own null unless given.
-        rival: a method that does not decide the claim and yet may do as well or better; the verdict names it where it
-            is not beaten. Empty for the numbers that decide.
-    """
+    """One number that decides a claim, or that compares the method with a rival."""
 
     label: str
-    metric: str
-    side: Side
-    against: str | None = None
-    rival: str = ""
+    metric: str  # its name in the result file
+    side: Side  # the side of the reference on which the claim is right
+    against: str | None = None  # a metric whose whole interval is the reference (default: the metric's own null)
+    rival: str = ""  # a method that does not decide the claim but may do as well; empty for the numbers that decide
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, what was measured for it, and where.
-
-    Attributes:
-        title: the claim in a few words.
-        sentence: what was measured, and its limits, in plain words.
-        file: the result file: its name in the results folder, or its path in the repository.
-        command: what measures it.
-        evidence: the numbers, all of which must be on the claim's side, and comparisons with rivals.
-        ours: not the paper's claim but a requirement of this project.
-    """
+    """A claim, what was measured for it, and where."""
 
     title: str
-    sentence: str
-    file: str
-    command: str
-    evidence: tuple[Evidence, ...]
-    ours: bool = False
+    sentence: str  # what was measured, and its limits
+    file: str  # the result file: its name in the results folder, or its path in the repository
+    command: str  # the command that writes this file
+    evidence: tuple[Evidence, ...]  # the numbers that decide, then the comparisons with rivals
+    ours: bool = False  # a requirement of this project that the paper does not claim
 
 
 @dataclass(frozen=True)
-class Finding:
-    """An evidence with its numbers; the parts that a result file does not give are None."""
+class Comparison:
+    """An evidence with its metric object of the result file; what the file does not give is missing or None."""
 
     evidence: Evidence
-    verdict: Verdict
-    value: float | None = None
-    low: float | None = None
-    high: float | None = None
-    unit: str = ""
-    subjects: int | None = None
-    null: float | None = None
-    reference: tuple[float, float] | None = None
+    status: Status
+    metric: Mapping[str, Any] = field(default_factory=dict)
+    reference: Interval | None = None
     baseline: float | None = None
 
 
-def judge(evidence: Evidence, result: Result | None) -> Finding:
-    """Look up a number and compare its interval with its reference.
+@dataclass(frozen=True)
+class ClaimStatus:
+    """A claim with its comparisons, and what they decide."""
 
-    Args:
-        evidence: what to look for.
-        result: content of the result file, None where there is none.
-    """
+    claim: Claim
+    comparisons: tuple[Comparison, ...]
+
+    @property
+    def deciding(self) -> list[Status]:
+        """Status of each number that decides the claim."""
+        return [each.status for each in self.comparisons if not each.evidence.rival]
+
+    @property
+    def status(self) -> Status:
+        """One number on the wrong side refutes the claim; all must be on its side for it to hold."""
+        statuses = set(self.deciding)
+        if "does not hold" in statuses:
+            return "does not hold"
+        if statuses == {"holds"}:
+            return "holds"
+        return "not measured" if statuses <= {"not measured"} else "undecided"
+
+    @property
+    def unbeaten_rivals(self) -> list[str]:
+        """Rivals for which at least one comparison is lost or undecided."""
+        open_or_lost = [each for each in self.comparisons if each.status in ("does not hold", "undecided")]
+        return list(dict.fromkeys(each.evidence.rival for each in open_or_lost if each.evidence.rival))
+
+
+def load_claims() -> list[Claim]:
+    """The claims of ``claims.yaml``, in the order of the page."""
+    content = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
+    claims = []
+    for entry in content["claims"]:
+        evidence = [Evidence(**each) for each in entry.pop("evidence")]
+        for rival, compared in entry.pop("rivals", {}).items():
+            evidence += [Evidence(**each, rival=rival) for each in compared]
+        claims.append(Claim(**entry, evidence=tuple(evidence)))
+    return claims
+
+
+def compare(evidence: Evidence, result: Result | None) -> Comparison:
+    """Look up a number in the content of a result file and compare its interval with its reference."""
     metrics = result["metrics"] if result else {}
-    found = metrics.get(evidence.metric)
-    if found is None or "value" not in found:
-        return Finding(evidence, "not measured")
-    low, high, reference = found.get("low"), found.get("high"), _reference(evidence, metrics)
-    return Finding(
-        evidence,
-        compare(low, high, reference, evidence.side),
-        found["value"],
-        low,
-        high,
-        found.get("unit", ""),
-        found.get("n"),
-        found.get("null"),
-        reference,
-        _baseline(evidence, metrics),
-    )
+    metric = metrics.get(evidence.metric, {})
+    if "value" not in metric:
+        return Comparison(evidence, "not measured")
+    reference = _reference(evidence, metrics)
+    status = interval_status(metric.get("low"), metric.get("high"), reference, evidence.side)
+    return Comparison(evidence, status, metric, reference, _baseline(evidence, metrics))
 
 
-def compare(low: float | None, high: float | None, reference: tuple[float, float] | None, side: Side) -> Verdict:
-    """Holds when the whole interval lies beyond the whole reference on the claim's side; the mirror image, does not.
+def interval_status(low: float | None, high: float | None, reference: Interval | None, side: Side) -> Status:
+    """``holds`` when the whole interval lies beyond the whole reference on the claim's side.
 
-    A part that is missing gives "not measured"; an interval that touches the reference is undecided.
+    On the other side it is ``does not hold``, and ``undecided`` when the interval touches the reference. A missing
+    part gives ``not measured``.
     """
     if low is None or high is None or reference is None:
         return "not measured"
@@ -110,7 +118,7 @@ def compare(low: float | None, high: float | None, reference: tuple[float, float
     return "holds" if above == (side == "above") else "does not hold"
 
 
-def _reference(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> tuple[float, float] | None:
+def _reference(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> Interval | None:
     """The interval of the metric compared with, or the metric's own null as an interval of no width."""
     other = metrics.get(evidence.against or evidence.metric, {})
     low, high = (other.get(end if evidence.against else "null") for end in ("low", "high"))
@@ -118,7 +126,7 @@ def _reference(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> 
 
 
 def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> float | None:
-    """What is beaten: the metric compared with, the other variant of a difference, or the metric's own baseline."""
+    """The metric compared with, the other variant of a difference, or the metric's own baseline."""
     group, _, rest = evidence.metric.partition("/")
     pair, _, measure = rest.partition("/")
     words = pair.split("-")  # full-intra, inter-oracle-inter, full-age-sex-site
@@ -126,24 +134,3 @@ def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> f
     other = evidence.against or next((name for name in others if name in metrics), "")
     value = metrics.get(other, metrics[evidence.metric]).get("value" if other in metrics else "baseline")
     return None if value is None else float(value)
-
-
-def overall(findings: Iterable[Finding]) -> Verdict:
-    """The verdict on a claim: one number on the wrong side refutes it, and all must be right for it to hold.
-
-    Comparisons with rivals decide nothing here: see `unbeaten`.
-    """
-    verdicts = {finding.verdict for finding in findings if not finding.evidence.rival}
-    if "does not hold" in verdicts:
-        return "does not hold"
-    if verdicts == {"holds"}:
-        return "holds"
-    return "not measured" if verdicts <= {"not measured"} else "undecided"
-
-
-def unbeaten(findings: Iterable[Finding]) -> list[str]:
-    """Rivals than which the claim's numbers are not better: at least one comparison is lost, or undecided."""
-    open_or_lost = ("does not hold", "undecided")
-    return list(
-        dict.fromkeys(one.evidence.rival for one in findings if one.evidence.rival and one.verdict in open_or_lost)
-    )

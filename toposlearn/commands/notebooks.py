@@ -50,9 +50,6 @@ def report(
     book.write_book(run, root, typer.echo)
     if readme:
         book.update_readme(root / "README.md", runs)
-        if (results := root / "checkpoints/lab/results.json").exists():
-            book.update_results(root / "README.md", results)
-        book.update_presets(root / "README.md")
         for one in runs:
             book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
 

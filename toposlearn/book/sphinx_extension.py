@@ -1,6 +1,6 @@
-"""Formulas of the book as pictures that need no network and no script: LaTeX becomes SVG while the book is built.
+"""Sphinx extension of the book: formulas as SVG, without script or network; dead links become plain text.
 
-A Sphinx extension. The glyphs are outlines (STIX Two Math), so every browser draws the same, with or without fonts.
+The glyphs are outlines (STIX Two Math), so that every browser draws the same, whichever fonts it has.
 """
 
 from __future__ import annotations
@@ -26,19 +26,15 @@ EM = 20.0  # units of the drawing in one em of the surrounding text
 
 
 def formula(latex: str, *, inline: bool) -> str:
-    """LaTeX as an SVG element on the baseline of the text around it, in the text's color and size.
-
-    Args:
-        latex: without the dollars.
-        inline: in a line of text; otherwise in display style.
+    """LaTeX (without dollars) as an SVG element on the baseline of its text, in the text's color and size.
 
     Raises:
         ValueError: the LaTeX cannot be read.
     """
-    outlines.svg2 = False  # plain outlines: symbols would give one page the same id many times
+    outlines.svg2 = False  # plain outlines: symbols would repeat the same id on one page
     try:
         svg = Latex(latex, size=EM, color="currentColor", inline=inline).svgxml()
-    except Exception as error:  # the parser raises whatever it stumbles over
+    except Exception as error:  # the parser has no error class of its own
         raise ValueError(f"formula {latex!r} cannot be drawn: {type(error).__name__}: {error}") from error
     _, top, _, height = map(float, svg.attrib["viewBox"].split())
     svg.attrib["width"] = f"{float(svg.attrib['width']) / EM:.3f}em"
@@ -69,7 +65,16 @@ def _visit_block(self: HTML5Translator, node: nodes.math_block) -> None:
     raise nodes.SkipNode
 
 
+def _unlink(app: Sphinx, doctree: nodes.document, docname: str) -> None:
+    """Notebooks link to files outside the book; the parser leaves these as links to missing places of the page."""
+    for link in list(doctree.findall(nodes.reference)):
+        address = link.get("refuri", f"#{link['refid']}" if "refid" in link else "")
+        if address.startswith("#") and address[1:] not in doctree.ids:
+            link.replace_self(link.children)
+
+
 def setup(app: Sphinx) -> dict[str, Any]:
-    """Called by Sphinx: the renderer that ``html_math_renderer = "outlines"`` selects."""
+    """Register the renderer ``outlines`` and the removal of dead links; called by Sphinx."""
     app.add_html_math_renderer("outlines", (_visit_inline, None), (_visit_block, None))
+    app.connect("doctree-resolved", _unlink)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
