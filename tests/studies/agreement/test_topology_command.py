@@ -1,4 +1,4 @@
-"""``toposlearn topology``: the donors, a data folder, segmentations of one's own, and what is wrong with them."""
+"""``toposlearn topology``: the donors, a data folder, the user's segmentations, and their faults."""
 
 from pathlib import Path
 
@@ -11,7 +11,7 @@ from toposlearn.anatomy import DONOR_IDS, load_label_map, load_raw_labels
 
 
 def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("toposlearn.anatomy.DONOR_IDS", DONOR_IDS[:2])  # two are enough here
+    monkeypatch.setattr("toposlearn.studies.agreement.study.DONOR_IDS", DONOR_IDS[:2])  # two are enough here
     out = tmp_path / "new" / "topology"
     assert cli.execute(["topology", "--within", "0", "--out", str(out)]) == 0
     header, *rows = (out / "relations.csv").read_text().splitlines()
@@ -41,7 +41,7 @@ FREESURFER_PARTS = {
 }  # fmt: skip
 
 
-def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp_path, capsys):
+def test_topology_of_segmentations_reports_people_left_out_and_why(tmp_path, capsys):
     subjects = [
         segmentation(tmp_path / name / "mri" / "aseg.nii.gz", parts=FREESURFER_PARTS) for name in ("bert", "ernie")
     ]
@@ -54,21 +54,21 @@ def test_topology_of_segmentations_of_ones_own_names_who_is_left_out_and_why(tmp
     out = tmp_path / "out"
     arguments = ["topology", *subjects, image, one, "--labels", "freesurfer", "--out", str(out)]
     assert cli.execute(arguments) == 0
-    told = capsys.readouterr().err
-    assert "left out: image: " in told
-    assert "no whole numbers" in told
-    assert "left out: one: labels hold no structure on both sides" in told
+    errors = capsys.readouterr().err
+    assert "left out: image: " in errors
+    assert "not whole numbers" in errors
+    assert "left out: one: labels hold no structure on both sides" in errors
     rows = [line.split(",") for line in (out / "relations.csv").read_text().splitlines()[1:]]
     assert {row[0] for row in rows} == {"bert", "ernie"}
     (margin,) = {row[7] for row in rows if row[1:6] == ["thalamus", "left", "putamen", "left", "medial"]}
     assert float(margin) == pytest.approx(14)
     page = (out / "index.html").read_text()
-    assert "no whole numbers" in page
+    assert "not whole numbers" in page
     graphs = {path.name for path in (out / "graphs").iterdir()}
     assert graphs == {f"{name}_{kind}.graphml" for name in ("bert", "ernie") for kind in ("nearest", "adjacent")}
 
 
-def test_topology_of_people_with_nothing_in_common_is_told(tmp_path, capsys):
+def test_topology_reports_people_with_nothing_in_common(tmp_path, capsys):
     first = segmentation(tmp_path / "first.nii.gz", parts={10: (22, 30, 30), 49: (36, 30, 30)})
     second = segmentation(tmp_path / "second.nii.gz", parts={12: (8, 36, 30), 51: (50, 36, 30)})
     voxel = segmentation(tmp_path / "voxel.nii.gz", parts={12: (8, 36, 30), 51: (50, 36, 30)})
@@ -94,7 +94,7 @@ def test_topology_of_people_with_nothing_in_common_is_told(tmp_path, capsys):
         (["SEG", "--labels", "freesurfer", "--out", "SEG"], "is no folder that may be written; choose another --out"),
     ],
 )
-def test_topology_tells_mistakes_in_one_line(tmp_path, capsys, arguments, message):
+def test_topology_reports_mistakes_in_one_line(tmp_path, capsys, arguments, message):
     seg = segmentation(tmp_path / "seg.nii.gz", parts={1028: (22, 30, 30)})
     assert cli.execute(["topology", "--out", str(tmp_path / "o"), *(seg if a == "SEG" else a for a in arguments)]) == 1
     *_, line = capsys.readouterr().err.splitlines()
@@ -109,7 +109,7 @@ def test_topology_of_a_data_folder_needs_labels(tmp_path, capsys):
     nib.save(image, folder / "sub-01_T1w.nii.gz")
     arguments = ["topology", "--data", str(tmp_path / "d"), "--out", str(tmp_path / "t"), "--within", "0"]
     assert cli.execute(arguments) == 1
-    assert f"nobody in {tmp_path / 'd'} has structure labels" in capsys.readouterr().err
+    assert f"no person in {tmp_path / 'd'} has structure labels" in capsys.readouterr().err
     truth = tmp_path / "d/derivatives/toposlearn/sub-01/anat"
     truth.mkdir(parents=True)
     atlas = load_label_map("A")
@@ -130,27 +130,27 @@ def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
     subjects = [str(tmp_path / f"{name}.nii.gz") for name in ("good", "mirror", "sheared")]
     arguments = ["topology", *subjects, "--within", "0", "--out", str(tmp_path / "out")]
     assert cli.execute([*arguments, "--labels", "freesurfer"]) == 0
-    told = capsys.readouterr().err
-    assert "doubtful: good" not in told
-    assert "doubtful: mirror: left and right lie as in a mirror" in told
-    assert "doubtful: sheared: the voxels' axes are not at right angles" in told
+    errors = capsys.readouterr().err
+    assert "doubtful: good" not in errors
+    assert "doubtful: mirror: left and right lie as in a mirror" in errors
+    assert "doubtful: sheared: the voxels' axes are not at right angles" in errors
     assert "as in a mirror" in (tmp_path / "out" / "index.html").read_text()
     assert cli.execute([*arguments, "--labels", "neuromorphometrics"]) == 0
     assert "% of the labeled voxels have labels that the table does not name" in capsys.readouterr().err
 
 
-def test_who_costs_the_others_their_comparison_is_named(tmp_path, capsys):
+def test_a_person_without_usual_structures_is_reported(tmp_path, capsys):
     few = {label: FREESURFER_PARTS[label] for label in (10, 49, 12, 51)}
     parts = {"one": FREESURFER_PARTS, "two": FREESURFER_PARTS, "few": few}
     subjects = [segmentation(tmp_path / f"{name}.nii.gz", parts=of) for name, of in parts.items()]
     assert cli.execute(["topology", *subjects, "--labels", "freesurfer", "--within", "0", "--out", str(tmp_path)]) == 0
-    told = [line for line in capsys.readouterr().err.splitlines() if line.startswith("doubtful:")]
-    assert told == ["doubtful: few: lacks 5 of 9 structures that most people have: all are compared without these"]
+    lines = [line for line in capsys.readouterr().err.splitlines() if line.startswith("doubtful:")]
+    assert lines == ["doubtful: few: lacks 5 of 9 structures that most people have: all are compared without these"]
     assert "lacks 5 of 9 structures" in (tmp_path / "index.html").read_text()
 
 
-def test_a_folder_that_cannot_be_written_is_told_before_anybody_is_measured(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr("toposlearn.studies.agreement.study.measure_people", lambda *_, **__: pytest.fail("measured"))
+def test_a_folder_that_cannot_be_written_is_reported_before_people_are_measured(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("toposlearn.studies.agreement.study.measure_subjects", lambda *_, **__: pytest.fail("measured"))
     monkeypatch.setattr("os.access", lambda path, mode: path != tmp_path)
     assert cli.execute(["topology", "--out", str(tmp_path / "new" / "out")]) == 1
     assert f"{tmp_path} is no folder that may be written; choose another --out" in capsys.readouterr().err

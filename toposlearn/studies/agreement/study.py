@@ -1,45 +1,86 @@
-"""Several people's segmentations measured and compared: what `toposlearn topology` writes."""
+"""What `toposlearn topology` measures: the segmentations of several people, their relations, and whether they agree."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from toposlearn.anatomy import LabelMap
-from toposlearn.anatomy.segmentations import Segmentation
-from toposlearn.relations.agreement import neighborhood_agreement
-from toposlearn.relations.consistency import disputed_relations, relation_consistency
-from toposlearn.relations.graphs import adjacency_graph, nearest_graph, shared_structures, write_graph
-from toposlearn.relations.layout import Layout, layout
+from toposlearn.anatomy import DONOR_IDS, LabelMap, Structure, load_donor_map, load_segmentation, structure_names
+from toposlearn.anatomy.label_names import TABLES
+from toposlearn.anatomy.segmentations import Segmentation, distinct_names
+from toposlearn.data import read_manifest
+from toposlearn.relations.agreement import disputed_relations, neighborhood_agreement, relation_consistency
+from toposlearn.relations.graphs import adjacency_graph, nearest_graph, write_graph
+from toposlearn.relations.layout import Layout, layout, shared_structures
 from toposlearn.relations.relations import distance_table, topology_table
 from toposlearn.reproducibility import atomic_path
 
-WITHIN = 30.0  # mm up to which gaps between boundaries are measured
 NEIGHBORS = 5
-MOST_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
-MOST_SHEAR = 0.01  # cosine of two axes
-MOST_LACKING = 0.25  # of the structures that most people have; a vessel or a fifth ventricle is less
-SHOWN = 6  # people whose heads are kept to be drawn
+MAX_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
+MAX_SHEAR = 0.01  # cosine of two axes
+MAX_LACKING = 0.25  # of the structures that most people have; a vessel or a fifth ventricle is less
+SHOWN = 6  # people whose label maps are kept to be drawn
 
 Reader = Callable[[], Segmentation]
 
 
+def find_readers(segmentations: Sequence[Path], labels: str | None, data: Path | None) -> dict[str, Reader]:
+    """Name -> function that reads the person's segmentation: files, those of a data folder, or else the six donors.
+
+    Args:
+        segmentations: label maps, one per person.
+        labels: table of labels (`structure_names`); needed for files, ``toposlearn`` by default for a data folder.
+        data: data folder.
+
+    Raises:
+        ValueError: arguments that exclude each other, an unknown table, or a data folder without structure labels.
+    """
+    if segmentations and data is not None:
+        raise ValueError("give segmentations or --data, not both")
+    if segmentations:
+        if labels is None:
+            raise ValueError(f"--labels says what the labels mean: {', '.join(TABLES)}, or a CSV file")
+        names, table = distinct_names(segmentations), structure_names(labels)
+        return {
+            name: partial(load_segmentation, path, table, name) for name, path in zip(names, segmentations, strict=True)
+        }
+    if data is not None:
+        table = structure_names(labels or "toposlearn")
+        files = {record.subject: record.labels for record in read_manifest(data).records}
+        if not any(files.values()):
+            raise ValueError(f"no person in {data} has structure labels (_dseg.nii.gz)")
+        return {name: partial(_read_labels, name, path, table) for name, path in files.items()}
+    if labels is not None:
+        raise ValueError("--labels is about segmentations or --data: the donors have a table of their own")
+    return {name: partial(_read_donor, name) for name in DONOR_IDS}
+
+
+def _read_labels(name: str, path: Path | None, table: Mapping[int, Structure]) -> Segmentation:
+    if path is None:
+        raise ValueError("has no structure labels (_dseg.nii.gz)")
+    return load_segmentation(path, table, name)
+
+
+def _read_donor(name: str) -> Segmentation:
+    return Segmentation(load_donor_map(name), {})
+
+
 @dataclass(frozen=True, eq=False)
 class Study:
-    """People measured, and those who could not be.
+    """People who were measured, and those who could not be.
 
     Attributes:
         subjects: name -> where the structures lie.
         heads: the label maps of the first few.
-        unknown: name -> voxels of each label that the table does not name, for those who have any.
-        doubtful: name -> why the table or the affine may be wrong, or what the person costs the others.
-        failed: name -> why.
+        unknown: name -> voxels of each label that the table does not name, where there are any.
+        doubtful: name -> why the table or the affine may be wrong, or which structures are missing.
+        failed: name -> why the person could not be measured.
     """
 
     subjects: Mapping[str, Layout]
@@ -49,8 +90,13 @@ class Study:
     failed: Mapping[str, str]
 
     @cached_property
+    def shared(self) -> list[Structure]:
+        """The structures that all people have."""
+        return shared_structures(list(self.subjects.values()))
+
+    @cached_property
     def relations(self) -> pd.DataFrame:
-        """Every relation of everybody, within a side and across (`topology_table`)."""
+        """Every relation of every person, within a side and across (`topology_table`)."""
         return topology_table(self.subjects, sides="all")
 
     @cached_property
@@ -70,33 +116,26 @@ class Study:
 
     @cached_property
     def agreement(self) -> pd.DataFrame | None:
-        """`neighborhood_agreement`; None for one person, or for people with less than three structures in common."""
+        """`neighborhood_agreement`; None for one person, or for people with fewer than three structures in common."""
         if len(self.subjects) < 2 or len(self.shared) < 3:
             return None
         k = min(NEIGHBORS, len(self.shared) - 1)
         return neighborhood_agreement(list(self.subjects.values()), k, permutations=100)
 
-    @cached_property
-    def shared(self) -> list[str]:
-        """Full names of the structures that everybody has."""
-        return shared_structures(list(self.subjects.values()))
 
-
-def measure_subjects(readers: Mapping[str, Reader], within: float | None = WITHIN, progress: bool = False) -> Study:
-    """Measure everybody who can be; the others are told, with the reason.
+def measure_subjects(readers: Mapping[str, Reader], within: float | None) -> Study:
+    """Measure every person who can be measured, with a progress bar; the others are reported with the reason.
 
     Args:
-        readers: name -> what reads the person's segmentation.
-        within: mm up to which gaps between boundaries are measured; None: not at all, which is much faster.
-        progress: show a bar.
+        readers: name -> function that reads the person's segmentation.
+        within: mm up to which gaps between boundaries are measured; None: no gaps, which is much faster.
 
     Raises:
-        ValueError: nobody could be measured.
+        ValueError: no person can be measured.
     """
-    subjects: dict[str, Layout] = {}
-    heads: dict[str, LabelMap] = {}
+    subjects, heads = dict[str, Layout](), dict[str, LabelMap]()
     unknown, doubtful, failed = {}, {}, {}
-    for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None if progress else True):
+    for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None):
         try:
             segmentation = read()
             subjects[name] = layout(segmentation.label_map, within)
@@ -105,47 +144,46 @@ def measure_subjects(readers: Mapping[str, Reader], within: float | None = WITHI
             continue
         if segmentation.unknown:
             unknown[name] = segmentation.unknown
-        if doubts := _doubts(segmentation, subjects[name]):
-            doubtful[name] = doubts
+        doubtful[name] = _doubts(segmentation, subjects[name])
         if len(heads) < SHOWN:
             heads[name] = segmentation.label_map
     if not subjects:
-        name, why = next(iter(failed.items()), ("nobody", "no segmentation was given"))
+        name, why = next(iter(failed.items()))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
-    for name, lacking in _lacking(subjects).items():
-        doubtful[name] = f"{doubtful[name]}; {lacking}" if name in doubtful else lacking
-    return Study(subjects, heads, unknown, doubtful, failed)
+    lacking = _lacking(subjects)
+    doubts = {name: "; ".join(doubtful[name] + lacking[name]) for name in subjects}
+    return Study(subjects, heads, unknown, {name: why for name, why in doubts.items() if why}, failed)
 
 
-def _doubts(segmentation: Segmentation, subject: Layout) -> str:
-    """What makes one doubt the table or the affine, in words; empty where nothing does."""
-    found = []
-    if segmentation.unknown_share > MOST_UNKNOWN:
-        found.append(f"{segmentation.unknown_share:.0%} of the labeled voxels have labels that the table does not name")
-    if subject.mirrored:
-        found.append("left and right lie as in a mirror: the affine lies, or the table exchanges the sides")
-    if segmentation.label_map.shear > MOST_SHEAR:
-        found.append("the voxels' axes are not at right angles")
-    return "; ".join(found)
+def _doubts(segmentation: Segmentation, subject: Layout) -> list[str]:
+    """Why the table or the affine may be wrong."""
+    doubts = {
+        f"{segmentation.unknown_share:.0%} of the labeled voxels have labels that the table does not name": (
+            segmentation.unknown_share > MAX_UNKNOWN
+        ),
+        "left and right lie as in a mirror: the affine is wrong, or the table exchanges the sides": subject.mirrored,
+        "the voxels' axes are not at right angles": segmentation.label_map.shear > MAX_SHEAR,
+    }
+    return [why for why, applies in doubts.items() if applies]
 
 
-def _lacking(subjects: Mapping[str, Layout]) -> dict[str, str]:
-    """Name -> what is said of those who lack much of what most have: nobody is compared there."""
+def _lacking(subjects: Mapping[str, Layout]) -> dict[str, list[str]]:
+    """Name -> a warning if the person lacks many usual structures, since then nobody is compared there."""
     has = {name: {each.full_name for each in subject.structures} for name, subject in subjects.items()}
     counts = Counter(structure for names in has.values() for structure in names)
     usual = {structure for structure, count in counts.items() if 2 * count > len(subjects)}
     lacks = {name: len(usual - names) for name, names in has.items()}
+    words = "lacks {} of {} structures that most people have: all are compared without these"
     return {
-        name: f"lacks {count} of {len(usual)} structures that most people have: all are compared without these"
+        name: [words.format(count, len(usual))] if count > MAX_LACKING * len(usual) else []
         for name, count in lacks.items()
-        if count > MOST_LACKING * len(usual)
     }
 
 
 def write_study(study: Study, out: Path) -> list[Path]:
-    """Write the tables (CSV) and each person's graphs (GraphML) to a folder, each file whole or not at all.
+    """Write the tables (CSV) and each person's graphs (GraphML) to a folder, each file complete or not at all.
 
-    What an earlier run wrote there about other people goes.
+    Graphs and agreement that an earlier run wrote about other people are removed.
     """
     tables = {
         "relations": study.relations,
@@ -157,17 +195,16 @@ def write_study(study: Study, out: Path) -> list[Path]:
         tables["agreement"] = study.agreement
     files = []
     (out / "graphs").mkdir(parents=True, exist_ok=True)
-    for stale in (*(out / "graphs").glob("*_nearest.graphml"), *(out / "graphs").glob("*_adjacent.graphml")):
-        stale.unlink()  # of people of an earlier run
-    (out / "agreement.csv").unlink(missing_ok=True)
+    for stale in (*out.glob("graphs/*_nearest.graphml"), *out.glob("graphs/*_adjacent.graphml"), out / "agreement.csv"):
+        stale.unlink(missing_ok=True)
     for name, table in tables.items():
         files.append(out / f"{name}.csv")
-        with atomic_path(files[-1]) as partial:
-            table.to_csv(partial, index=False, float_format="%.6g")
+        with atomic_path(files[-1]) as unfinished:
+            table.to_csv(unfinished, index=False, float_format="%.6g")
     for name, subject in study.subjects.items():
         nearest = nearest_graph(subject, min(NEIGHBORS, len(subject.structures) - 1))
         for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(subject)}.items():
             files.append(out / "graphs" / f"{name}_{kind}.graphml")
-            with atomic_path(files[-1]) as partial:
-                write_graph(graph, str(partial))
+            with atomic_path(files[-1]) as unfinished:
+                write_graph(graph, str(unfinished))
     return files
