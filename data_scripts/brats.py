@@ -4,8 +4,8 @@
     toposlearn pretrain --data DIR --out runs/brats
 
 Nothing is downloaded: the data need an account and your consent to their terms (README.md beside this file says where).
-DIR holds one relative link a person to what you downloaded (an archive is unpacked into DIR/sourcedata), manifest.json,
-and dataset_description.json. It appears whole or not at all. Of a patient scanned twice the first scan is used.
+DIR holds one relative link per person to what you downloaded (an archive is unpacked into DIR/sourcedata),
+manifest.json and dataset_description.json. It appears whole or not at all. Of a patient scanned twice the first scan is used.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ import numpy as np
 from tqdm import tqdm
 from unpacking import unpack
 
-from toposlearn.data import Record, read_manifest
-from toposlearn.data.gate.quality import BadImageError, check_record
+from toposlearn.data import BadImageError, check_image, read_manifest
+from toposlearn.data.gate.quality import load_image, same_grid
 from toposlearn.reproducibility import write_json
 
 TERMS = "the organizers' terms, accepted at download; see data_scripts/README.md"
 
 
 class Grid(NamedTuple):
-    """Of every image of both years."""
+    """The grid of every image of both years."""
 
     shape: tuple[int, ...] = (240, 240, 155)
     spacing: float = 1.0  # mm
 
 
 class Edition(NamedTuple):
-    """How one year's training set is laid out."""
+    """Layout of one year's training set."""
 
     name: str
     subject: re.Pattern[str]  # its first group is the patient
@@ -70,7 +70,7 @@ EDITIONS = (
 
 
 def find_people(root: Path) -> tuple[Edition, list[Path]]:
-    """The folders of people, at any depth, and the year they are of.
+    """Find the folders of people, at any depth, and their year.
 
     Raises:
         ValueError: none, of both years, or in several places.
@@ -115,14 +115,18 @@ def check_person(folder: Path, edition: Edition, grid: Grid, labeled: bool) -> N
             raise ValueError(f"{path} is missing: download this person again")
     strange = sorted(path.name for path in folder.glob("*.nii*") if path not in wanted.values())
     if strange:
-        raise ValueError(f"{folder / strange[0]} is no name of {edition.name}: move it away")
-    images = {ending: wanted[ending] for ending in edition.images}
-    facts = check_record(Record(folder.name, images, lesion=wanted.get(edition.labels)))
-    one = facts[edition.images[0]]
+        raise ValueError(f"{folder / strange[0]} is not named as in {edition.name}: move it away")
+    one, *_ = [check_image(wanted[ending]) for ending in edition.images]
+    for path in wanted.values():
+        image = load_image(path)
+        if image.shape != one.shape:
+            raise ValueError(f"{path} has shape {image.shape} but {one.path.name} has {one.shape}: download it again")
+        if not same_grid(image, one):
+            raise ValueError(f"{path} and {one.path.name} lie apart (their affines differ): download them again")
     if one.shape != grid.shape or not np.allclose(one.spacing, grid.spacing, atol=1e-3):
         raise ValueError(
             f"{one.path} has {one.shape} voxels of {np.round(one.spacing, 3).tolist()} mm, not {grid.shape} of "
-            f"{grid.spacing:g}: it is not as published"
+            f"{grid.spacing:g}: it differs from the published data"
         )
     if labeled:
         _check_labels(wanted[edition.labels], edition)
@@ -158,7 +162,7 @@ def check_all(folders: Sequence[Path], edition: Edition, grid: Grid) -> bool:
 
 
 def build(source: Path, out: Path, *, grid: Grid, limit: int) -> str:
-    """Unpack where needed, check, link and describe; returns what to tell.
+    """Unpack where needed, check, link and describe; return the lines to print.
 
     Raises:
         ValueError: anything wrong with the source, or `out` exists. Nothing is left behind.
@@ -207,9 +211,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description="Check a BraTS 2021 or 2023 download, make a folder to train on.")
     parser.add_argument("source", type=Path, help="folder or archive (zip, tar) that you downloaded")
     parser.add_argument("--out", type=Path, required=True, help="folder to make")
-    parser.add_argument("--shape", default="240,240,155", help="voxels of every image, where not as published")
-    parser.add_argument("--spacing", type=float, default=1.0, help="mm a voxel, where not as published")
-    parser.add_argument("--max-gb", type=float, default=100.0, help="size that an archive may unpack to")
+    parser.add_argument("--shape", default="240,240,155", help="voxels of every image (default: as published)")
+    parser.add_argument("--spacing", type=float, default=1.0, help="mm per voxel (default: as published)")
+    parser.add_argument("--max-gb", type=float, default=100.0, help="maximum size of an unpacked archive (GB)")
     given = parser.parse_args(argv)
     try:
         grid = Grid(tuple(int(side) for side in given.shape.split(",")), given.spacing)

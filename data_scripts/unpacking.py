@@ -1,4 +1,4 @@
-"""Unpack an archive from outside: plain files and folders only, inside the target only, and not without end."""
+"""Unpack an untrusted archive: plain files and folders only, inside the target only, up to a limited size."""
 
 from __future__ import annotations
 

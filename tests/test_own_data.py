@@ -92,7 +92,7 @@ def test_a_notebook_runs_to_its_end(name, foreign, cohort, tmp_path):
 
 def test_inspect_pretrain_and_scorecard(foreign, tmp_path, capsys):
     assert cli.execute(["inspect", str(foreign)]) == 0
-    assert "layout: one folder a person" in capsys.readouterr().out
+    assert "layout: one folder per person" in capsys.readouterr().out
     run = tmp_path / "run"
     training = ["pretrain", "--preset", "smoke", "--steps", "2", "--data", str(foreign), "--out", str(run)]
     assert cli.execute(training) == 0
@@ -120,7 +120,7 @@ def test_what_is_known_of_people(foreign, subjects, smoke):
     assert posed.known
     assert torch.equal(posed.token_places(4), posed.token_template(4))
     theirs = load_posed(foreign, smoke, 4)
-    assert len(theirs.subjects) == 2  # a quarter of six
+    assert len(theirs.names) == 2  # a quarter of six
     assert theirs.truth == UNKNOWN
     assert torch.equal(theirs.token_places(4)[1], theirs.token_positions(4))
     with pytest.raises(ValueError, match="no ground-truth map"):
@@ -151,8 +151,9 @@ def test_pictures_leave_out_what_is_not_known(foreign, smoke, tmp_path):
     places, mask = theirs.token_places(4), theirs.token_mask(4)
     tokens = torch.randn(2, *places.shape[1:], generator=torch.Generator().manual_seed(0))
     anchor = int(mask[0].nonzero()[0])
-    match = find_match(anchor, *tokens, *places, theirs.token_positions(4), mask[1], known=theirs.known)
-    assert (match.truth, match.errors) == (-1, {})
+    grid = theirs.token_positions(4)
+    match = find_match(anchor, tokens, (grid, grid), mask[1], places if theirs.known else None)
+    assert (match.truth, match.errors) == (None, {})
     figure = plot_match(theirs.volumes[0, 0], theirs.volumes[1, 1], match, stride=4, spacing=6.0, mask_b=mask[1])
     assert figure.get_suptitle() == "the true place is not known"
     assert plot_pose_sweep({}) is None

@@ -1,4 +1,4 @@
-"""A folder on one page: who lacks what, which grids there are, which images do not lie together."""
+"""A folder on one page: which images are missing, which grids there are, which images do not lie together."""
 
 import shutil
 
@@ -8,11 +8,10 @@ import pytest
 from image_maker import bids
 
 from toposlearn import cli
-from toposlearn.data.gate.quality import BadImageError
+from toposlearn.cohort.recipes import TRUTH
 from toposlearn.data import inspect_folder, prepare, read_manifest
+from toposlearn.data.gate.quality import BadImageError
 from toposlearn.data.inspection import MOST_LINES
-
-TRUTH = "derivatives/toposlearn"
 
 
 @pytest.fixture
@@ -32,7 +31,7 @@ def misplaced(cohort, tmp_path):
     return root
 
 
-def test_what_does_not_lie_together_is_told_with_its_evidence(misplaced):
+def test_misplaced_images_are_listed_with_their_evidence(misplaced):
     inspection = inspect_folder(misplaced)
     suspicious = list(inspection.suspicious())
     assert {subject for subject, _ in suspicious} == {"sub-002"}
@@ -74,20 +73,20 @@ def pair_of_people(cohort, tmp_path):
 
 
 @pytest.mark.parametrize("ending", ["dseg", "label-lesion_mask", "from-subject_to-template_xfm"])
-def test_damaged_truth_is_told_and_nothing_is_prepared_from_it(pair_of_people, smoke, tmp_path, capsys, ending):
+def test_damaged_truth_is_reported_and_nothing_is_prepared_from_it(pair_of_people, smoke, tmp_path, capsys, ending):
     file = pair_of_people / f"{TRUTH}/sub-002/anat/sub-002_{ending}.nii.gz"
     file.write_bytes(file.read_bytes()[:-200])  # the header stays whole
     said = f"{file} is truncated or damaged "
     assert cli.execute(["inspect", str(pair_of_people)]) == 1
-    told = capsys.readouterr()
-    assert f"\n  ground truth: {said}" in told.out
-    assert told.err.startswith(f"error: {said}")
+    printed = capsys.readouterr()
+    assert f"\n  ground truth: {said}" in printed.out
+    assert printed.err.startswith(f"error: {said}")
     with pytest.raises(BadImageError) as caught:
         prepare(read_manifest(pair_of_people), smoke.volume, folder=tmp_path / "cache", progress=False)
     assert str(caught.value).startswith(said)
 
 
-def test_truth_that_holds_no_numbers_is_told(pair_of_people):
+def test_truth_that_holds_no_numbers_is_reported(pair_of_people):
     file = pair_of_people / f"{TRUTH}/sub-001/anat/sub-001_from-subject_to-template_xfm.nii.gz"
     image = nib.load(file)
     nib.save(nib.Nifti1Image(np.full(image.shape, np.nan, dtype=np.float32), image.affine), file)
@@ -107,7 +106,7 @@ def test_a_modality_with_a_broken_image_is_not_one_that_everyone_has(pair_of_peo
     assert inspect_folder(pair_of_people).page().endswith("modalities that everyone has: FLAIR, PDw, T2w")
 
 
-def test_what_is_too_much_for_the_console_is_said_to_be_on_the_page(tmp_path, capsys):
+def test_lines_that_the_console_omits_are_on_the_page(tmp_path, capsys):
     count = MOST_LINES + 3
     bids(tmp_path / "data", *(f"sub-{number:02d}" for number in range(count)))
     files = sorted((tmp_path / "data").rglob("*_T2w.nii.gz"))
@@ -116,6 +115,6 @@ def test_what_is_too_much_for_the_console_is_said_to_be_on_the_page(tmp_path, ca
     assert cli.execute(["inspect", str(tmp_path / "data"), "--html", str(tmp_path / "page.html")]) == 1
     out = capsys.readouterr().out
     assert out.count("left out: ") == MOST_LINES
-    assert "\n  and 3 more: --html FILE tells all\n" in out
+    assert "\n  and 3 more: --html FILE lists all\n" in out
     listed = (tmp_path / "page.html").read_text().partition("</pre>")[0]
     assert all(f"left out: {file} " in listed for file in files)

@@ -1,4 +1,4 @@
-"""Each layout of a data folder, what its files become, and what is refused because it could mean two things."""
+"""Each layout of a data folder, what its files become, and what is refused because its meaning is not clear."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from image_maker import bids, head, save
 from toposlearn import cli
 from toposlearn.config import preset
 from toposlearn.data import Manifest, Record, config_for, inspect_folder, load_posed, pair_of, prepare, read_manifest
-from toposlearn.data.modalities import modality_in, person_in
+from toposlearn.data.modalities import modality_of, subject_in
 
 
 def files(root: Path, *names: str) -> Path:
@@ -74,10 +74,10 @@ def test_brats_2023(tmp_path):
     assert manifest.records[0].lesion.name == f"{subject}-seg.nii.gz"
 
 
-def test_a_folder_a_person(tmp_path):
+def test_one_folder_per_person(tmp_path):
     files(tmp_path, "anna/MPRAGE.nii.gz", "anna/T2_FLAIR.nii", "PD-01/PD-01_T1.nii.gz", "PD-01/PD-01_flair.nii.gz")
     (tmp_path / "anna" / "letter.txt").write_text("dear")
-    assert read_manifest(tmp_path).layout == "one folder a person"
+    assert read_manifest(tmp_path).layout == "one folder per person"
     assert read(tmp_path) == {
         "PD-01": {"T1w": "PD-01_T1.nii.gz", "FLAIR": "PD-01_flair.nii.gz"},
         "anna": {"T1w": "MPRAGE.nii.gz", "FLAIR": "T2_FLAIR.nii"},
@@ -150,7 +150,7 @@ def test_the_people_of_any_layout_may_have_a_table(tmp_path):
     ],
 )
 def test_words_name_a_modality(name, modality):
-    assert modality_in(Path("x.nii"), name) == modality
+    assert modality_of(Path(f"{name}.nii")) == modality
 
 
 @pytest.mark.parametrize(
@@ -163,7 +163,7 @@ def test_words_name_a_modality(name, modality):
         (["anna/scan3.nii.gz"], "anna/scan3.nii.gz names no modality"),
         (["anna/t1_to_t2.nii.gz"], r"t1_to_t2.nii.gz names more than one modality \(T1w, T2w\): rename it"),
         (["anna_T1.nii.gz", "anna_T1_brain.nii.gz"], "both look like T1w: keep one of them"),
-        (["T1.nii.gz"], "does not say whose image it is: rename it, e.g. to ANNA_T1w.nii.gz"),
+        (["T1.nii.gz"], "names no person: rename it, e.g. to ANNA_T1w.nii.gz"),
         (["ben/T1.nii.gz", "anna_T1.nii.gz"], "anna_T1.nii.gz lies beside folders with images, such as ben"),
     ],
 )
@@ -189,9 +189,9 @@ def test_our_cache_in_a_folder_is_no_person(tmp_path):
 
 
 def test_the_person_stands_before_or_after():
-    assert person_in(Path("IXI002-Guys-0828-T1.nii.gz")) == "IXI002-Guys-0828"
-    assert person_in(Path("T1_anna.nii")) == "anna"
-    assert person_in(Path("anna_ce_T1_brain.nii")) == "anna"
+    assert subject_in(Path("IXI002-Guys-0828-T1.nii.gz")) == "IXI002-Guys-0828"
+    assert subject_in(Path("T1_anna.nii")) == "anna"
+    assert subject_in(Path("anna_ce_T1_brain.nii")) == "anna"
 
 
 def manifest_of(*modalities: tuple[str, ...]) -> Manifest:
@@ -211,7 +211,7 @@ def test_the_modalities_of_a_run():
         config_for(lab, manifest_of(("T1w", "T2w"), ("T1w",)))
 
 
-def test_one_person_who_lacks_a_scan_does_not_take_it_from_the_others():
+def test_one_missing_scan_does_not_exclude_the_modality():
     lab, whole = preset("lab"), ("T1w", "T2w", "FLAIR", "PDw")
     assert config_for(lab, manifest_of(*[whole] * 4, ("T1w", "T2w"))) == lab
     fewer = config_for(lab, manifest_of(*[whole] * 3, ("T1w", "T2w")))
@@ -228,17 +228,17 @@ def foreign(manifest, tmp_path_factory) -> Path:
     return write_foreign(tmp_path_factory.mktemp("foreign") / "scans", manifest.records[:2])
 
 
-def test_inspect_tells_what_became_what(foreign):
+def test_inspect_lists_what_became_what(foreign):
     assert inspect_folder(foreign).page().splitlines() == [
         f"{foreign}: 2 people",
-        "layout: one folder a person",
+        "layout: one folder per person",
         "  FLAIR              T2_FLAIR.nii  (2)",
         "  T1w                t1_mprage.nii.gz  (2)",
         "  ce-gadolinium_T1w  t1_post-gd.nii.gz  (2)",
         "  not used           brainmask.nii.gz  (2)",
         "grids: size in voxels, spacing in mm, orientation",
         *[f"  {name:<18} 186 x 213 x 75  1.2 x 1.2 x 3 mm  LPS  (2)" for name in ("FLAIR", "T1w", "ce-gadolinium_T1w")],
-        "pairs of images: 6 registered (not held against pairs of different people: that takes 3)",
+        "pairs of images: 6 registered (not compared with pairs of different people: that needs 3 people)",
         "modalities that everyone has: FLAIR, T1w, ce-gadolinium_T1w",
     ]
 
@@ -270,7 +270,7 @@ def test_right_stays_right(tmp_path, smoke, axes):
     assert volume[middle:].mean() > 1.1 * volume[:middle].mean()  # the head is brighter on the right
 
 
-def test_too_few_people_or_modalities_are_told(tmp_path, smoke):
+def test_too_few_people_are_refused(tmp_path, smoke):
     files(tmp_path, "anna_T1.nii.gz", "anna_T2.nii.gz", "ben_T1.nii.gz", "ben_T2.nii.gz")
     with pytest.raises(
         ValueError, match=r"holds 2 people, of whom 1 would be held out, but 2 are needed: bring at least 6 people"

@@ -1,4 +1,4 @@
-"""Which people and files a folder holds, and who is held out."""
+"""Which people and files a folder holds, and which people are held out."""
 
 import shutil
 
@@ -6,7 +6,7 @@ import pytest
 from image_maker import bids, head, save
 
 from toposlearn.data import Manifest, Record, read_manifest, split_subjects
-from toposlearn.data.modalities import modality_of
+from toposlearn.data.modalities import bids_modality
 
 
 def test_the_cohort_is_read_with_its_truth(cohort):
@@ -52,7 +52,7 @@ def test_the_first_session_is_used(tmp_path):
     ],
 )
 def test_the_modality_is_read_from_the_name(name, modality):
-    assert modality_of(name) == modality
+    assert bids_modality(name) == modality
 
 
 def test_contrast_agent_and_plain_are_two_modalities(tmp_path):
@@ -113,7 +113,7 @@ def names(manifest: Manifest) -> list[str]:
 
 @pytest.mark.parametrize("count", [2, 3, 7, 64])
 @pytest.mark.parametrize("fraction", [0.01, 0.25, 0.5])
-def test_nobody_is_trained_and_tested_on(tmp_path, count, fraction):
+def test_no_person_is_in_both_parts(tmp_path, count, fraction):
     manifest = subjects(tmp_path, count)
     train, test = split_subjects(manifest, test_fraction=fraction)
     assert not set(names(train)) & set(names(test))
@@ -121,11 +121,6 @@ def test_nobody_is_trained_and_tested_on(tmp_path, count, fraction):
     assert len(test) == max(1, round(fraction * count))
     assert names(train) == sorted(names(train))
     assert [names(part) for part in split_subjects(manifest, test_fraction=fraction)] == [names(train), names(test)]
-
-
-def test_another_seed_holds_others_out(tmp_path):
-    tests = {tuple(names(split_subjects(subjects(tmp_path, 32), seed=seed)[1])) for seed in range(5)}
-    assert len(tests) == 5
 
 
 def test_one_person_cannot_be_split(tmp_path):

@@ -7,7 +7,7 @@ import torch
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment, step_generator
-from toposlearn.data.pose import then
+from toposlearn.data.pose import compose
 
 QUIET = {"gamma": 0.0, "noise": 0.0}
 
@@ -143,7 +143,7 @@ def test_its_length_is_the_number_of_steps(dataset, smoke: TacoConfig):
     assert len(dataset) == smoke.train.steps
 
 
-def test_the_truth_is_given_to_the_oracle_only_and_is_posed_like_modality_a(subjects, smoke, dataset):
+def test_the_truth_goes_to_the_oracle_only_and_is_posed_like_modality_a(subjects, smoke, dataset):
     assert "to_template" not in dataset[0]
     config = smoke.replace(loss={"matcher": "oracle"}, augment=QUIET)
     batch = PairDataset(subjects, config)[0]
@@ -173,10 +173,10 @@ def test_misregistration_moves_every_modality_but_the_first_and_nothing_else_cha
         before, after = PairDataset(subjects, config)[step], PairDataset(subjects, moved)[step]
         assert same({**before, "motions": after["motions"]}, after)
         one, two = augment(before, config), augment(after, moved)
-        assert torch.equal(one.a_to_b, two.a_to_b)  # the map says nothing of it: it lies
+        assert torch.equal(one.a_to_b, two.a_to_b)  # the map does not contain it
         expected = apply_pose(
             before["volumes"].transpose(0, 1).flatten(0, 1)[:, None],
-            then(after["poses"].transpose(0, 1).flatten(0, 1), after["motions"].transpose(0, 1).flatten(0, 1)),
+            compose(after["poses"].transpose(0, 1).flatten(0, 1), after["motions"].transpose(0, 1).flatten(0, 1)),
             config.volume.spacing,
         )
         shown = two.foreground

@@ -7,7 +7,7 @@ import torch
 
 from toposlearn.config import AugmentConfig
 from toposlearn.data import apply_pose, draw_poses, relative_pose
-from toposlearn.data.pose import draw_motion, then, voxel_coordinates
+from toposlearn.data.pose import compose, draw_motion, voxel_coordinates
 
 SPACING = 3.0
 SHAPE = (21, 25, 17)
@@ -82,7 +82,7 @@ def test_a_scale_moves_a_spot_outwards():
     torch.testing.assert_close(place(moved), torch.tensor([7.2, -7.2, 7.2]), atol=0.3, rtol=0)
 
 
-def test_drawn_poses_keep_to_their_limits_and_are_told_apart():
+def test_drawn_poses_keep_to_their_limits_and_differ():
     config = AugmentConfig(rotation=20, shift=29, scale=0.15)
     poses = draw_poses(500, config, generator())
     linear = poses[:, :, :3]
@@ -154,5 +154,5 @@ def test_one_map_after_another():
     first, second = torch.randn(2, 5, 3, 4, generator=torch.Generator().manual_seed(0))
     points = torch.randn(5, 3, 1, generator=torch.Generator().manual_seed(1))
     middle = first[:, :, :3] @ points + first[:, :, 3:]
-    both = then(first, second)
+    both = compose(first, second)
     torch.testing.assert_close(both[:, :, :3] @ points + both[:, :, 3:], second[:, :, :3] @ middle + second[:, :, 3:])

@@ -72,7 +72,7 @@ def test_shapes_are_those_it_promises(posed):
     assert posed.foreground.shape == (6, 1, 32, 32, 32)
     assert posed.to_template.shape == (6, 3, 32, 32, 32)
     assert (posed.labels.shape, posed.labels.dtype) == ((6, 1, 32, 32, 32), torch.int16)
-    assert posed.subjects == tuple(f"sub-{number:03d}" for number in range(1, 7))
+    assert posed.names == tuple(f"sub-{number:03d}" for number in range(1, 7))
     assert posed.modalities == ("T1w", "T2w", "FLAIR", "PDw")
 
 
@@ -115,7 +115,7 @@ def test_each_person_has_a_pose_of_their_own(smoke):
     assert len(poses.flatten(1).unique(dim=0)) == 8
     assert not torch.equal(poses[:1], _pose(0, smoke, 1))
     backwards = {subject: _pose(subject, smoke, 0) for subject in reversed(range(4))}
-    assert torch.equal(poses[3:4], backwards[3])  # whoever else is there
+    assert torch.equal(poses[3:4], backwards[3])  # independent of the other people
 
 
 def test_one_seed_one_pose_another_seed_another(subjects, smoke):
@@ -134,7 +134,7 @@ def test_a_data_set_without_truth_says_so(posed):
         bare.token_labels(STRIDE)
 
 
-def test_one_person_without_truth_and_nobody_has_it(subjects, smoke):
+def test_one_person_without_truth_and_no_person_has_it(subjects, smoke):
     class Mixed(Cache):
         def __getitem__(self, index):
             subject = super().__getitem__(index)

@@ -8,18 +8,17 @@ import pytest
 import torch
 from image_maker import AFFINE, SHAPE, bids, head, save
 
+from toposlearn.cohort.recipes import TRUTH
 from toposlearn.config import VolumeConfig
-from toposlearn.data import cache as cache_module
-from toposlearn.data import prepare, read_manifest
+from toposlearn.data import prepare, prepared, read_manifest
 
 CONFIG = VolumeConfig(shape=(32, 32, 32), spacing=3.0, modalities=("T1w", "T2w"))
-TRUTH = "derivatives/toposlearn"
 WORLD = np.stack(np.indices(SHAPE), -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]  # mm of each voxel
 
 
-def prepared(root, config=CONFIG, **options):
+def first_of(root, config=CONFIG):
     """The first person of a folder."""
-    return prepare(read_manifest(root), config, progress=False, **options)[0]
+    return prepare(read_manifest(root), config, progress=False)[0]
 
 
 def with_truth(root, axes="RAS"):
@@ -36,12 +35,12 @@ def with_truth(root, axes="RAS"):
 
 @pytest.fixture(scope="module")
 def reference(tmp_path_factory):
-    return prepared(with_truth(tmp_path_factory.mktemp("ras")))
+    return first_of(with_truth(tmp_path_factory.mktemp("ras")))
 
 
 @pytest.mark.parametrize("axes", ["LAS", "LIA", "PSR"])
 def test_stored_axes_make_no_difference(tmp_path, reference, axes):
-    other = prepared(with_truth(tmp_path, axes=axes))
+    other = first_of(with_truth(tmp_path, axes=axes))
     for name in ("volumes", "foreground", "labels", "lesion", "to_template"):
         torch.testing.assert_close(getattr(other, name), getattr(reference, name), msg=f"{name} of {axes}")
 
@@ -73,7 +72,7 @@ def test_a_place_in_millimeters_survives_cropping_and_resampling(tmp_path, spaci
     where = np.array([10.5, -13.5, 7.5])
     blob = 1000 * np.exp(-((WORLD - where) ** 2).sum(-1) / (2 * 8.0**2))
     save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", (head() * 0.01 + blob).astype(np.float32))
-    subject = prepared(tmp_path, VolumeConfig((side,) * 3, spacing, ("T1w", "T2w")))
+    subject = first_of(tmp_path, VolumeConfig((side,) * 3, spacing, ("T1w", "T2w")))
     weight = subject.volumes[0] * (subject.volumes[0] > 0.3)
     found = (weight * subject.to_template).sum(dim=(1, 2, 3)) / weight.sum()
     np.testing.assert_allclose(found, where, atol=0.5)
@@ -85,7 +84,7 @@ def test_the_head_is_centered_wherever_it_lies(tmp_path, reference):
         data = np.zeros((40, 40, 40), dtype=np.int16)
         data[18:38, 2:26, 20:38] = head(seed)
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", data)
-    subject = prepared(tmp_path)
+    subject = first_of(tmp_path)
     inside = subject.foreground.nonzero().float()
     np.testing.assert_allclose((inside.amin(0) + inside.amax(0)) / 2, [15.5] * 3, atol=1.0)
     assert subject.foreground.sum() == reference.foreground.sum()
@@ -95,7 +94,7 @@ def test_intensities_lie_between_zero_and_one_whatever_the_scanner_wrote(tmp_pat
     bids(tmp_path, "sub-01")
     for modality, seed in (("T1w", 0), ("T2w", 1)):
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", head(seed).astype(np.float32) * 0.07)
-    volumes = prepared(tmp_path).volumes
+    volumes = first_of(tmp_path).volumes
     assert (volumes.min(), volumes.max()) == (0, 1)
     torch.testing.assert_close(volumes, reference.volumes, atol=2e-3, rtol=0)
 
@@ -106,7 +105,7 @@ def test_foreground_is_the_head_without_holes_and_specks(tmp_path):
         data[10, 12, 9] = 0  # a hole
         data[0, 0, 0] = 900  # a speck of noise
         save(tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii.gz", data)
-    assert prepared(tmp_path).foreground.sum() == (head() > 0).sum()
+    assert first_of(tmp_path).foreground.sum() == (head() > 0).sum()
 
 
 def test_what_one_modality_does_not_show_another_may(tmp_path):
@@ -114,18 +113,18 @@ def test_what_one_modality_does_not_show_another_may(tmp_path):
         dark = head(seed)
         dark[end] = 0
         save(tmp_path / f"sub-01/anat/sub-01_{modality}.nii.gz", dark)
-    assert prepared(tmp_path).foreground.sum() == (head() > 0).sum()
+    assert first_of(tmp_path).foreground.sum() == (head() > 0).sum()
 
 
 def test_labels_stay_labels_when_resampled(tmp_path):
-    subject = prepared(with_truth(tmp_path), VolumeConfig((32, 32, 32), 4.3, ("T1w", "T2w")))
+    subject = first_of(with_truth(tmp_path), VolumeConfig((32, 32, 32), 4.3, ("T1w", "T2w")))
     assert set(subject.labels.unique().tolist()) == {0, 1, 2}
 
 
 def test_modalities_come_in_the_order_asked_for(tmp_path):
     bids(tmp_path, "sub-01", modalities=("T1w", "T2w", "PDw"))
-    one = prepared(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("PDw", "T1w"))).volumes
-    other = prepared(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "PDw"))).volumes
+    one = first_of(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("PDw", "T1w"))).volumes
+    other = first_of(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "PDw"))).volumes
     assert not torch.equal(one, other)
     torch.testing.assert_close(one.flip(0), other)
 
@@ -146,13 +145,13 @@ def times(folder):
 @pytest.fixture
 def counted(monkeypatch):
     """Names of the people that were preprocessed."""
-    names, prepare_one = [], cache_module._prepare_one
+    names, prepare_one = [], prepared._prepare_one
 
     def counting(record, *others):
         names.append(record.subject)
         return prepare_one(record, *others)
 
-    monkeypatch.setattr(cache_module, "_prepare_one", counting)
+    monkeypatch.setattr(prepared, "_prepare_one", counting)
     return names
 
 
@@ -191,7 +190,7 @@ def test_an_interruption_leaves_whole_people_only(tmp_path, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(cache_module, "save_file", interrupted)
+        patch.setattr(prepared, "save_file", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(read_manifest(root), CONFIG, folder=tmp_path / "cache", progress=False)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []
@@ -217,4 +216,4 @@ def test_images_of_any_number_type_are_read(tmp_path):
         path = tmp_path / "sub-01" / "anat" / f"sub-01_{modality}.nii"  # not compressed
         path.parent.mkdir(parents=True, exist_ok=True)
         nib.save(nib.Nifti1Image((head() / 8).astype(kind), AFFINE), path)
-    assert prepared(tmp_path).volumes.max() == 1
+    assert first_of(tmp_path).volumes.max() == 1

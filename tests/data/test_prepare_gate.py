@@ -1,4 +1,4 @@
-"""Other grids, broken, missing and misplaced images: who is prepared of what, and what is said of it."""
+"""Other grids, broken, missing and misplaced images: which people are prepared of what, and what is reported."""
 
 import json
 import shutil
@@ -13,8 +13,7 @@ from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.config import VolumeConfig
-from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_subjects, prepare, read_manifest
-from toposlearn.data import cache as cache_module
+from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_subjects, prepare, prepared, read_manifest
 from toposlearn.data.prepared import INTER, INTRA
 from toposlearn.data.transforms import ToGridOfd, volume_transforms
 
@@ -56,7 +55,7 @@ def cropped(path, slices=24):
     nib.save(cut.as_reoriented(np.array([[1, -1], [2, 1], [0, 1]])), path)
 
 
-def prepared(folder, config=CONFIG):
+def cache_of(folder, config=CONFIG):
     return prepare(read_manifest(folder), config, progress=False)
 
 
@@ -79,7 +78,7 @@ def test_an_image_on_another_grid_ends_up_where_it_would_have(folder, expected, 
     tight = loaded.slicer[tuple(slice(max(a - 2, 0), b + 3) for a, b in zip(voxels.min(0), voxels.max(0), strict=True))]
     fine = resample_to_output(tight, (1.5, 1.5, 2.5), order=1).as_reoriented(np.array([[1, -1], [2, 1], [0, 1]]))
     nib.save(fine, image(folder))
-    subject = prepared(folder)[0]
+    subject = cache_of(folder)[0]
     assert capsys.readouterr().err == ""
     assert (subject.pairs == INTRA).all()
     shared = subject.foreground & expected.foreground
@@ -92,7 +91,7 @@ def test_an_image_on_another_grid_ends_up_where_it_would_have(folder, expected, 
 
 def test_what_lies_beyond_any_field_of_view_is_no_foreground(folder, expected):
     cropped(image(folder, "FLAIR"), 40)
-    subject = prepared(folder)[0]
+    subject = cache_of(folder)[0]
     assert not subject.volumes[:, ~subject.foreground].any()
     assert 0.4 < subject.foreground.sum() / expected.foreground.sum() < 0.9
 
@@ -101,7 +100,7 @@ def test_labels_on_another_grid_come_along(folder, expected):
     truth = folder / "derivatives/toposlearn/sub-001/anat/sub-001_dseg.nii.gz"
     loaded = nib.load(truth)
     nib.save(loaded.as_reoriented(np.array([[0, -1], [2, 1], [1, 1]])), truth)
-    subject = prepared(folder)[0]
+    subject = cache_of(folder)[0]
     assert torch.equal(subject.volumes, expected.volumes)
     inside = subject.foreground
     assert (subject.labels == expected.labels)[inside].float().mean() > 0.9
@@ -119,14 +118,14 @@ def test_thick_noisy_slices_of_a_whole_head_have_a_head_for_foreground(tmp_path)
     save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", whole[0].astype(np.float32), affine)
     slab = affine @ nib.affines.from_matvec(np.diag([1, 1, scale]), (0, 0, (scale - 1) / 2))
     save(tmp_path / "sub-01/anat/sub-01_T2w.nii.gz", thick.astype(np.float32), slab)
-    subject = prepared(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "T2w")))[0]
+    subject = cache_of(tmp_path, VolumeConfig((32, 32, 32), 3.0, ("T1w", "T2w")))[0]
     assert (subject.pairs == INTRA).all()
     assert 0.8 < subject.foreground.sum() / (head() > 0).sum() < 1.3
 
 
 def test_a_broken_image_leaves_the_others(folder, expected, capsys):
     image(folder).write_bytes(b"no image")
-    cache = prepared(folder)
+    cache = cache_of(folder)
     (line,) = capsys.readouterr().err.splitlines()
     assert line.startswith(f"sub-001: T2w is left out: {image(folder)} is not a NIfTI image")
     assert len(cache) == 4
@@ -141,10 +140,10 @@ def test_a_missing_image_is_said_and_a_person_without_a_pair_is_left_out(folder,
     image(folder).unlink()
     image(folder, subject="sub-002").unlink()
     image(folder, "FLAIR", subject="sub-002").unlink()
-    cache = prepared(folder)
+    cache = cache_of(folder)
     assert capsys.readouterr().err.splitlines() == [
         "sub-001: no T2w image",
-        "sub-002: left out, no two images can be compared: no T2w, FLAIR image",
+        "sub-002: left out because no two images can be compared: no T2w, FLAIR image",
     ]
     assert [record.subject for record in cache.manifest.records] == ["sub-001", "sub-003", "sub-004"]
     assert [record.subject for record in cache.registered().manifest.records] == ["sub-003", "sub-004"]
@@ -152,22 +151,24 @@ def test_a_missing_image_is_said_and_a_person_without_a_pair_is_left_out(folder,
 
 def test_a_misplaced_image_is_prepared_in_its_own_place(folder, expected, capsys):
     moved(image(folder))
-    subject = prepared(folder)[0]
+    subject = cache_of(folder)[0]
     assert "sub-001: T2w: inter only: the images lie about 15 mm apart" in capsys.readouterr().err
     assert subject.pairs.tolist() == [[INTRA, INTER, INTRA], [INTER, INTRA, INTER], [INTRA, INTER, INTRA]]
     assert torch.equal(subject.foreground, subject.foregrounds[0])
     assert torch.equal(subject.foregrounds[0], subject.foregrounds[2])
     assert torch.equal(subject.foreground_of(1), subject.foregrounds[1])
-    without = prepared(folder, replace(CONFIG, modalities=("T1w", "FLAIR")))[0]
+    without = cache_of(folder, replace(CONFIG, modalities=("T1w", "FLAIR")))[0]
     assert torch.equal(subject.volumes[[0, 2]], without.volumes)  # as if T2w were not there
     assert torch.equal(subject.foreground, without.foreground)
     assert not subject.volumes[1][~subject.foregrounds[1]].any()
-    assert subject.foregrounds[1].sum() == pytest.approx(float(expected.foreground.sum()), rel=0.05)  # one head, not two
+    assert subject.foregrounds[1].sum() == pytest.approx(
+        float(expected.foreground.sum()), rel=0.05
+    )  # one head, not two
 
 
-def test_verdicts_are_kept_and_said_again_without_being_made_again(folder, capsys, monkeypatch):
+def test_assessments_are_kept_and_reported_again(folder, capsys, monkeypatch):
     moved(image(folder))
-    cache = prepared(folder)
+    cache = cache_of(folder)
     first = capsys.readouterr().err
     stored = json.loads((cache.folder / "verdicts.json").read_text())
     assert set(stored) == {f"sub-{number:03d}" for number in (1, 2, 3, 4)}
@@ -176,38 +177,38 @@ def test_verdicts_are_kept_and_said_again_without_being_made_again(folder, capsy
     assert pair["verdict"] == "inter only"
     assert pair["evidence"]["shift"] == pytest.approx(15, abs=1)
     assert pair["evidence"]["null"] > 1
-    monkeypatch.setattr(cache_module, "_prepare_one", lambda *_: pytest.fail("made again"))
-    assert len(prepared(folder)) == 4
+    monkeypatch.setattr(prepared, "_prepare_one", lambda *_: pytest.fail("made again"))
+    assert len(cache_of(folder)) == 4
     assert capsys.readouterr().err == first
     prepare(read_manifest(folder), CONFIG, progress=False, report=False)
     assert capsys.readouterr().err == ""
 
 
 def test_an_image_that_comes_or_goes_is_noticed(folder):
-    assert prepared(folder)[0].registered
+    assert cache_of(folder)[0].registered
     image(folder).rename(folder.parent / "kept.nii.gz")
-    assert not prepared(folder)[0].registered
+    assert not cache_of(folder)[0].registered
     (folder.parent / "kept.nii.gz").rename(image(folder))  # with its old date
-    assert prepared(folder)[0].registered
+    assert cache_of(folder)[0].registered
 
 
-def test_who_was_judged_alone_is_judged_again_among_others(folder):
+def test_a_person_assessed_alone_is_assessed_again_among_others(folder):
     manifest = read_manifest(folder)
     alone = prepare(Manifest(folder, manifest.records[:2]), CONFIG, progress=False)
-    assert alone.verdict(manifest.records[0])["pairs"][0]["evidence"]["null"] is None
+    assert alone.assessment(manifest.records[0])["pairs"][0]["evidence"]["null"] is None
     among = prepare(manifest, CONFIG, progress=False)
-    assert among.verdict(manifest.records[0])["pairs"][0]["evidence"]["null"] > 1
+    assert among.assessment(manifest.records[0])["pairs"][0]["evidence"]["null"] > 1
 
 
-def test_nobody_left_is_an_error_that_says_why(folder):
+def test_no_person_left_is_an_error_with_the_reason(folder):
     for number in (1, 2, 3, 4):
         for modality in ("T2w", "FLAIR"):
             moved(image(folder, modality, f"sub-{number:03d}"))
             image(folder, modality, f"sub-{number:03d}").write_bytes(b"")
     with pytest.raises(
-        ValueError, match="sub-001: left out, no two images can be compared: T2w is left out: "
+        ValueError, match="sub-001: left out because no two images can be compared: T2w is left out: "
     ) as caught:
-        prepared(folder)
+        cache_of(folder)
     assert "\n" not in str(caught.value)
 
 
@@ -258,15 +259,17 @@ def test_measurement_needs_people_who_are_registered(mixed, capsys):
     cache, config = mixed
     capsys.readouterr()
     subjects = pose_subjects(cache, config)
-    assert subjects.subjects == ("sub-003", "sub-004")
+    assert subjects.names == ("sub-003", "sub-004")
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith("2 of 4 people are left out of what is measured, such as sub-001: T2w: inter only: ")
-    with pytest.raises(ValueError, match=r"nobody in .* has every modality, registered, to measure on: sub-001"):
+    assert line.startswith("2 of 4 people are left out of the measurements, for example sub-001: T2w: inter only: ")
+    with pytest.raises(
+        ValueError, match=r"no person in .* has every modality, registered, as measurements need: sub-001"
+    ):
         pose_subjects(cache.of(Manifest(cache.manifest.root, cache.manifest.records[:2])), config)
 
 
 def test_others_stand_in_for_held_out_people_who_cannot_be_measured(folder, smoke):
     config = smoke.replace(volume={"modalities": CONFIG.modalities}, train={"test_fraction": 0.75})
-    held_out = load_posed(folder, config, 3).subjects
+    held_out = load_posed(folder, config, 3).names
     moved(image(folder, subject=held_out[0]))
-    assert load_posed(folder, config, 1).subjects == held_out[1:2]
+    assert load_posed(folder, config, 1).names == held_out[1:2]

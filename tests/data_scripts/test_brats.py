@@ -69,7 +69,7 @@ def test_from_folder_to_manifest_to_inspect_to_training(tree, year, tmp_path, ca
     written = json.loads((out / "manifest.json").read_text())
     assert list(written["people"]) == [record.subject for record in manifest.records]
     assert written["people"][manifest.records[0].subject]["lesion"].endswith("seg.nii.gz")
-    assert origin_of(out).startswith(f"BraTS {year}; licence: the organizers' terms")
+    assert origin_of(out).startswith(f"BraTS {year}; license: the organizers' terms")
     assert cli.execute(["inspect", str(out)]) == 0
     assert "lesion mask" in capsys.readouterr().out
     run_folder = tmp_path / "run"
@@ -165,9 +165,9 @@ def other_grid(tree, year):
         (missing_labels, "is missing: download this person again"),
         (truncated, "is truncated or damaged"),
         (truncated_labels, "is truncated or damaged"),
-        (strange_name, "is no name of BraTS"),
+        (strange_name, "is not named as in BraTS"),
         (strange_label, "holds the label 9, but BraTS"),
-        (other_grid, "register and resample"),
+        (other_grid, "has shape (2, 2, 2) but "),
     ],
 )
 def test_what_is_wrong_is_said_in_one_line(tree, year, tmp_path, capsys, ill, message):

@@ -80,9 +80,9 @@ def test_pooled_features_are_mean_and_spread_of_the_foreground():
 @pytest.mark.parametrize("name", classification.CONFOUNDERS)
 def test_confounders_are_finite_and_one_row_a_person(name, posed):
     features = classification.CONFOUNDERS[name](posed)
-    assert features.shape[0] == len(posed.subjects)
+    assert features.shape[0] == len(posed.names)
     assert np.isfinite(features).all()
-    assert len(np.unique(features, axis=0)) == len(posed.subjects)  # six different people
+    assert len(np.unique(features, axis=0)) == len(posed.names)  # six different people
 
 
 def test_confounders_are_what_they_are_called(posed):
@@ -106,6 +106,6 @@ def test_diagnoses_are_read_and_what_is_missing_is_said(posed):
     assert set(classification.diagnoses(posed)) == {0, 1}
     with pytest.raises(ValueError, match="no column diagnosis"):
         classification.diagnoses(dataclasses.replace(posed, info=()))
-    ill = tuple({"diagnosis": "atrophy"} for _ in posed.subjects)
+    ill = tuple({"diagnosis": "atrophy"} for _ in posed.names)
     with pytest.raises(ValueError, match="all 6 people have the same diagnosis"):
         classification.diagnoses(dataclasses.replace(posed, info=ill))

@@ -33,7 +33,7 @@ def test_voxels_are_drawn_inside_the_head_with_their_own_labels(posed):
     voxels = segmentation.draw_voxels(posed, 300, torch.Generator().manual_seed(0))
     size = torch.tensor(posed.foreground.shape[2:])
     index = ((voxels.points + 1) * size / 2).floor().long()
-    for subject in range(len(posed.subjects)):
+    for subject in range(len(posed.names)):
         where = tuple(index[subject].T)
         assert posed.foreground[subject, 0][where].all()
         assert (posed.labels[subject, 0][where] == voxels.labels[subject]).all()
@@ -89,7 +89,7 @@ def test_the_ceiling_falls_as_tokens_grow(posed):
 def test_shares_of_a_token_sum_to_one(posed):
     classes = segmentation.structure_classes(posed)
     shares = segmentation.token_shares(segmentation.class_index(posed.labels[:, 0], classes), len(classes), 4)
-    assert shares.shape == (len(posed.subjects), 512, len(classes))
+    assert shares.shape == (len(posed.names), 512, len(classes))
     torch.testing.assert_close(shares.sum(dim=-1), torch.ones(shares.shape[:2]))
 
 

@@ -3,16 +3,20 @@ import dataclasses
 import numpy as np
 import pytest
 import torch
+from matplotlib.colors import to_hex
 
 from toposlearn.data import PosedSubjects, pose_subjects
 from toposlearn.explore.match_errors import (
-    LABELS,
     errors_after_move,
     errors_between_people,
+    follow_token,
     known_motion,
     move_subjects,
     places_before,
+    plot_followed,
 )
+from toposlearn.explore.neighborhoods import MATCH, POSITION, TRUTH
+from toposlearn.explore.results import LABELS
 from toposlearn.models import Taco
 from toposlearn.reproducibility import set_seed
 
@@ -25,7 +29,7 @@ def upright(subjects, smoke):
 @pytest.fixture(scope="module")
 def networks(smoke):
     set_seed(0)
-    return {"untrained": Taco(smoke.model).eval()}
+    return {name: Taco(smoke.model).eval() for name in ("one", "other")}
 
 
 def blob(at):
@@ -69,8 +73,8 @@ def test_no_motion_changes_nothing(upright):
 def test_without_a_template_the_motion_is_known_all_the_same(upright, networks):
     own = dataclasses.replace(upright, to_template=None)
     errors = errors_after_move(networks, own, known_motion(15), pair=("T1w", "T2w"), stride=4)
-    assert set(errors) == {"untrained", "position", "floor", "random"}
-    assert all(value.shape == (len(own.subjects),) for value in errors.values())
+    assert set(errors) == {"one", "other", "position", "floor", "random"}
+    assert all(value.shape == (len(own.names),) for value in errors.values())
     torch.testing.assert_close(errors["position"], torch.full((6,), 15.0), atol=1e-3, rtol=0)
     assert (errors["floor"] < 12.1).all()  # mm: half a token of 24 mm along the axis of the motion
     assert (errors["random"] > 40).all()
@@ -86,7 +90,34 @@ def test_grid_position_errs_by_the_shift_and_the_floor_by_half_a_token_at_most(u
 
 def test_between_people_networks_stand_beside_every_control(upright, networks):
     errors = errors_between_people(networks, upright, pair=("T1w", "T2w"), stride=4)
-    assert set(errors) == {"untrained", *LABELS}
+    assert set(errors) == {"one", "other", *LABELS}
     apart = ~np.eye(6, dtype=bool)
-    assert (errors["floor"] <= errors["untrained"] + 1e-6)[apart].all()
+    assert (errors["floor"] <= errors["one"] + 1e-6)[apart].all()
     assert errors["floor"][apart].mean() < errors["position"][apart].mean() < errors["random"][apart].mean()
+
+
+@pytest.fixture(scope="module")
+def token(upright):
+    return int(upright.token_mask(4)[0].nonzero()[20])
+
+
+def test_a_token_is_followed_and_the_truth_moves_by_the_motion(upright, networks, token):
+    before, after = follow_token(networks, upright, token, known_motion(24), pair=("T1w", "T2w"), stride=4)
+    assert set(before.matches) == set(after.matches) == set(networks)
+    for match in before.matches.values():
+        assert match.anchor == match.truth == match.position == token
+    moved_by = upright.token_positions(4)[after.matches["one"].truth] - upright.token_positions(4)[token]
+    torch.testing.assert_close(moved_by, torch.tensor([24.0, 0.0, 0.0]), atol=1e-3, rtol=0)
+    assert after.matches["one"].errors["truth"] == pytest.approx(0, abs=1e-3)
+
+
+def test_the_picture_shows_each_network_before_and_after_with_three_boxes(upright, networks, token):
+    views = follow_token(networks, upright, token, known_motion(24), pair=("T1w", "T2w"), stride=4)
+    grid = upright.token_positions(4)
+    figure = plot_followed(views, stride=4, spacing=upright.spacing, positions=grid)
+    assert len(figure.axes) == 4
+    assert figure.axes[0].get_title().startswith("one: ")
+    for ax in figure.axes:
+        assert {to_hex(box.get_edgecolor()).upper() for box in ax.patches} == {POSITION, TRUTH, MATCH}
+    truth = next(box for box in figure.axes[2].patches if to_hex(box.get_edgecolor()).upper() == TRUTH)
+    assert truth.get_x() + truth.get_width() / 2 == pytest.approx(float(grid[token, 0]) + 24, abs=1e-3)

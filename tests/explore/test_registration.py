@@ -3,8 +3,7 @@
 import numpy as np
 import pytest
 
-from toposlearn.data.gate.alignment import pair_evidence
-from toposlearn.data.gate.coarse import coarse_head
+from toposlearn.data.gate.alignment import coarse_head, pair_evidence
 from toposlearn.explore.registration import plot_joint_histograms, plot_shifts, shift_curve
 
 SHIFTS = list(range(-16, 17, 2))
@@ -59,13 +58,13 @@ def test_joint_histograms_say_how_alike_the_images_are(images):
     heads = {"as they are": head(images), "moved": head(images, (0, 8, 0))}
     figure = plot_joint_histograms(pairs, heads, ("T1w", "T2w"))
     joint = [ax.images[0].get_array() for ax in figure.axes[2:]]
-    told = [float(ax.get_title().split()[-1]) for ax in figure.axes[2:]]
-    assert told[0] > told[1] + 0.2
+    stated = [float(ax.get_title().split()[-1]) for ax in figure.axes[2:]]
+    assert stated[0] > stated[1] + 0.2
     assert joint[1].count() > 3 * joint[0].count()  # a cloud instead of a line
     assert [ax.get_title() for ax in figure.axes[:2]] == ["as they are", "moved"]
 
 
-def test_a_pair_has_one_mutual_information_in_the_picture_and_in_the_verdict(images):
+def test_a_pair_has_one_mutual_information_in_the_picture_and_in_the_assessment(images):
     moved = head(images, (0, 8, 0))
     figure = plot_joint_histograms({"moved": images}, {"moved": moved}, ("T1w", "T2w"))
     nmi = pair_evidence(moved)["T1w", "T2w"].nmi

@@ -14,7 +14,6 @@ import numpy as np
 from toposlearn.anatomy import SOURCES
 from toposlearn.config import TacoConfig
 
-TRUTH = "derivatives/toposlearn"
 NEARLY = 0.8  # share of the people who have a modality that a run uses
 
 
@@ -31,24 +30,19 @@ class Record:
 
     @property
     def truth(self) -> dict[str, Path]:
-        """The files of the ground truth that there are: ``labels``, ``lesion``, ``to_template``."""
+        """The files of the ground truth that exist, by ``labels``, ``lesion``, ``to_template``."""
         files = {"labels": self.labels, "lesion": self.lesion, "to_template": self.to_template}
         return {name: path for name, path in files.items() if path is not None}
 
 
 @dataclass(frozen=True)
 class Manifest:
-    """The people of a data folder.
-
-    Attributes:
-        layout: how the folder is laid out, in words.
-        ignored: image files in it that are not used.
-    """
+    """The people of a data folder."""
 
     root: Path
     records: tuple[Record, ...]
-    layout: str = ""
-    ignored: tuple[Path, ...] = ()
+    layout: str = ""  # in words
+    ignored: tuple[Path, ...] = ()  # image files that are not used
 
     def __len__(self) -> int:
         return len(self.records)
@@ -75,10 +69,10 @@ class Manifest:
 
 
 def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
-    """The same settings, with modalities that nearly everyone here has: the configuration's own if they are all such.
+    """The same settings with modalities that at least four in five people have, so that one missing scan is no loss.
 
-    Else all that nearly everyone has, the configuration's first, in its order. Nearly everyone is four in five: one
-    person who lacks a scan does not take it from the others (`prepare` says who lacks what, and leaves it out there).
+    The configuration's own modalities are kept if all are such; else all such modalities are taken, the
+    configuration's first, in its order.
 
     Raises:
         ValueError: fewer than two such modalities.
@@ -93,7 +87,7 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
         raise ValueError(
             f"at least two modalities that everyone has are needed, but the {len(manifest)} people of {manifest.root} "
             f"share {' and '.join(common) or 'none'} ({poorest.subject} has {', '.join(sorted(poorest.images))}): "
-            "add images, or move people away"
+            "add images, or move people to another folder"
         )
     chosen = [name for name in wanted if name in common]
     return config.replace(volume={"modalities": (*chosen, *(name for name in common if name not in chosen))})
@@ -105,7 +99,7 @@ def pair_of(modalities: Sequence[str], first: str, second: str) -> tuple[str, st
 
 
 def origin_of(root: Path) -> str:
-    """What a data folder holds and whose licence it is under, for the cards of weights trained on it."""
+    """Name and license of a data folder, for the cards of weights trained on it."""
     path = root / "dataset_description.json"
     description = json.loads(path.read_text()) if path.exists() else {}
     recipe = description.get("Recipe", {})
@@ -113,32 +107,28 @@ def origin_of(root: Path) -> str:
         source = SOURCES[recipe["Anatomy"]]
         return (
             f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped "
-            f"by the package {source.package}. The Apache-2.0 licence of the code does not cover the label map"
+            f"by the package {source.package}. The Apache-2.0 license of the code does not cover the label map"
         )
-    name, licence = (
-        description.get("Name", root.resolve().name),
-        description.get("License", "not stated in the data set"),
-    )
-    return f"{name}; licence: {licence}"
+    name = description.get("Name", root.resolve().name)
+    return f"{name}; license: {description.get('License', 'not stated in the data set')}"
 
 
-def split_subjects(
-    manifest: Manifest, *, test_fraction: float = 0.25, seed: int = 0, least: int = 1
-) -> tuple[Manifest, Manifest]:
-    """Train and test people, drawn once by `seed`; nobody is in both.
+def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: int = 1) -> tuple[Manifest, Manifest]:
+    """Training people and at least `minimum` test people, drawn once and for all; no person is in both.
 
     Raises:
-        ValueError: fewer than two people, or fewer than `least` held out.
+        ValueError: fewer than two people, or too few to hold out.
     """
     if len(manifest) < 2:
         raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
     names = [record.subject for record in manifest.records]
-    order = np.random.default_rng(seed).permutation(len(names))
+    order = np.random.default_rng(0).permutation(len(names))
     held_out = max(1, round(test_fraction * len(names)))
-    if held_out < least:
+    if held_out < minimum:
+        needed = next(n for n in count(len(names)) if round(test_fraction * n) >= minimum)
         raise ValueError(
-            f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out, but {least} are needed: "
-            f"bring at least {next(n for n in count(len(names)) if round(test_fraction * n) >= least)} people"
+            f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out, but {minimum} are "
+            f"needed: bring at least {needed} people"
         )
     test, train = sorted(order[:held_out]), sorted(order[held_out:])
     return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])

@@ -1,4 +1,7 @@
-"""Random poses: heads turned, moved and scaled on the network's grid, images and truth alike."""
+"""Random poses: heads rotated, shifted and scaled on the network's grid, images and truth alike.
+
+A pose is an affine map (3, 4) from posed mm to original mm, both measured from the volume's center.
+"""
 
 from __future__ import annotations
 
@@ -13,10 +16,7 @@ from toposlearn.config import AugmentConfig
 
 
 def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
-    """Affine maps (count, 3, 4), posed mm -> original mm, both measured from the volume's center.
-
-    Angles, shifts and scale are uniform within the limits of `config`; the shift is that of the head.
-    """
+    """Random poses (count, 3, 4): angles, scale and shift of the head are uniform within the limits of `config`."""
     angles = _uniform(generator, count, 3) * math.radians(config.rotation)
     scale = 1 + _uniform(generator, count, 1) * config.scale
     shift = _uniform(generator, count, 3) * config.shift
@@ -25,15 +25,15 @@ def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) ->
 
 
 def draw_motion(shift: float, rotation: float, generator: torch.Generator) -> Tensor:
-    """A rigid map (3, 4) that moves by `shift` mm and turns by `rotation` degrees, both in random directions."""
+    """A rigid map (3, 4) that shifts by `shift` mm and rotates by `rotation` degrees, both in random directions."""
     way, axis = F.normalize(torch.randn(2, 3, generator=generator), dim=-1)
     cross = torch.zeros(3, 3)
     cross[[2, 0, 1], [1, 2, 0]], cross[[1, 2, 0], [2, 0, 1]] = axis, -axis
     return torch.cat([torch.linalg.matrix_exp(math.radians(rotation) * cross), shift * way[:, None]], dim=-1)
 
 
-def then(first: Tensor, second: Tensor) -> Tensor:
-    """The map (B, 3, 4) of one map after another."""
+def compose(first: Tensor, second: Tensor) -> Tensor:
+    """The map (B, 3, 4) that applies the first map, then the second."""
     linear = second[:, :, :3]
     return torch.cat([linear @ first[:, :, :3], linear @ first[:, :, 3:] + second[:, :, 3:]], dim=-1)
 
@@ -76,6 +76,6 @@ def relative_pose(first: Tensor, second: Tensor) -> Tensor:
 
 
 def voxel_coordinates(shape: Sequence[int], spacing: float) -> Tensor:
-    """World coordinates in mm (3, D, H, W) of voxel centers, measured from the volume's center."""
+    """Coordinates in mm (3, D, H, W) of voxel centers, measured from the volume's center."""
     axes = [(torch.arange(size) - (size - 1) / 2) * spacing for size in shape]
     return torch.stack(torch.meshgrid(*axes, indexing="ij"))

@@ -1,46 +1,57 @@
-"""One person on the network's grid: what a network reads of it, and which pairs of its modalities may be compared."""
+"""People on the network's grid: preprocessed once, kept in one safetensors file per person.
+
+A file is remade only when a setting or an input file changes. The quality gate runs on the way: an unusable image or
+subject is skipped and reported; the run continues.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
 from torch import Tensor
+from tqdm import tqdm
 
+from toposlearn.cohort.recipes import TRUTH
 from toposlearn.config import VolumeConfig
-from toposlearn.data.manifest import Record
-from toposlearn.data.gate.quality import BadImageError, damaged_truth, elsewhere
+from toposlearn.data.gate.assessment import (
+    FEWEST_FOR_NULL,
+    INTER_ONLY,
+    SubjectAssessment,
+    iterate_assessments,
+    report_problems,
+)
+from toposlearn.data.gate.quality import BadImageError, damaged_truth, on_other_grids
+from toposlearn.data.manifest import Manifest, Record
 from toposlearn.data.transforms import volume_transforms
-from toposlearn.data.gate.verdicts import INTER_ONLY, PersonVerdict
+from toposlearn.reproducibility import atomic_path, write_json
 
+CACHE = f"{TRUTH}/cache"
+CACHE_VERSION = 3  # raised when the transforms or the gate change
+ASSESSMENTS = "verdicts.json"
 INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """One person on the network's grid.
-
-    Attributes:
-        volumes: (M, D, H, W) float32 in [0, 1], one per modality of the configuration; zero where there is none.
-        foreground: (D, H, W) bool, of the first modality and those that are registered with it.
-        labels: (D, H, W) int16 structure labels, or None.
-        lesion: (D, H, W) bool, or None.
-        to_template: (3, D, H, W) float32, template mm of each voxel, or None.
-        pairs: (M, M) uint8: `INTRA` for two modalities that lie at the same place, `INTER` where they do not, else 0;
-            None: all do.
-        foregrounds: (M, D, H, W) bool, each modality's own; None where they do not differ.
-    """
+    """One person on the network's grid, in M modalities."""
 
     subject: str
-    volumes: Tensor
-    foreground: Tensor
-    labels: Tensor | None = None
-    lesion: Tensor | None = None
-    to_template: Tensor | None = None
-    info: Mapping[str, str] | None = None
-    pairs: Tensor | None = None
-    foregrounds: Tensor | None = None
+    volumes: Tensor  # (M, D, H, W) float32 in [0, 1]; zero where there is no image
+    foreground: Tensor  # (D, H, W) bool, of the first modality and those registered with it
+    labels: Tensor | None = None  # (D, H, W) int16 structure labels
+    lesion: Tensor | None = None  # (D, H, W) bool
+    to_template: Tensor | None = None  # (3, D, H, W) float32, template mm of each voxel
+    info: Mapping[str, str] | None = None  # row of participants.tsv
+    pairs: Tensor | None = None  # (M, M) uint8: `INTRA` at the same place, `INTER` elsewhere, else 0; None: all INTRA
+    foregrounds: Tensor | None = None  # (M, D, H, W) bool, each modality's own; None where they do not differ
 
     @property
     def registered(self) -> bool:
@@ -51,31 +62,146 @@ class Prepared:
         """(D, H, W) bool, where this modality shows the head."""
         return self.foreground if self.foregrounds is None else self.foregrounds[modality]
 
-    def may(self, first: int, second: int, least: int = INTER) -> bool:
-        """True where these two modalities may enter what `least` stands for."""
-        return self.pairs is None or int(self.pairs[first, second]) >= least
+    def allows(self, first: int, second: int, term: int) -> bool:
+        """True where these two modalities may enter a term, `INTER` or `INTRA`."""
+        return self.pairs is None or int(self.pairs[first, second]) >= term
 
 
-def pair_table(verdict: PersonVerdict, modalities: Sequence[str]) -> Tensor:
-    """(M, M) uint8: what each pair may enter; a modality with itself both terms, where it can be used at all."""
-    table = torch.diag(torch.tensor([INTRA * (name in verdict.facts) for name in modalities])).to(torch.uint8)
-    for pair in verdict.pairs:
+@dataclass(frozen=True)
+class Cache:
+    """The prepared people of a manifest, read from disk when asked for."""
+
+    manifest: Manifest
+    folder: Path
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, index: int) -> Prepared:
+        record = self.manifest.records[index]
+        tensors = load_file(_file(self.folder, record))
+        tensors["volumes"] = tensors["volumes"].float()
+        return Prepared(record.subject, info=record.info, **tensors)
+
+    def of(self, subjects: Manifest) -> Cache:
+        """The people of `subjects` that are here, in their order."""
+        here = {record.subject for record in self.manifest.records}
+        return self._keep([record for record in subjects.records if record.subject in here])
+
+    def registered(self) -> Cache:
+        """The people with every modality at the same place: places can be compared on them alone."""
+        return self._keep([record for record in self.manifest.records if self.assessment(record)["complete"]])
+
+    def assessment(self, record: Record) -> dict[str, Any]:
+        """The stored `SubjectAssessment.to_dict` of a person, with its ``summary``."""
+        return _stored(self.folder, record) or {}
+
+    def _keep(self, records: Sequence[Record]) -> Cache:
+        return replace(self, manifest=replace(self.manifest, records=tuple(records)))
+
+
+def prepare(
+    manifest: Manifest,
+    config: VolumeConfig,
+    *,
+    folder: str | Path | None = None,
+    progress: bool = True,
+    report: bool = True,
+) -> Cache:
+    """Preprocess every person that is not in the cache yet; people without two images to compare are left out.
+
+    Images on other grids than a person's first modality are resampled to it. What the quality gate found is kept in
+    ``verdicts.json`` beside the people.
+
+    Args:
+        manifest: the people.
+        config: grid and modalities.
+        folder: where to keep the cache; None: below the data folder.
+        progress: show a progress bar.
+        report: report on stderr which people and images are left out.
+
+    Raises:
+        ValueError: a modality that no person has, or no person with two images that can be used.
+        OSError: the cache cannot be written.
+    """
+    absent = [name for name in config.modalities if not any(name in record.images for record in manifest.records)]
+    manifest.require(absent)
+    settings = json.dumps([asdict(config), CACHE_VERSION], sort_keys=True)
+    place = Path(folder or manifest.root / CACHE) / hashlib.sha256(settings.encode()).hexdigest()[:12]
+    place.mkdir(parents=True, exist_ok=True)
+    records = {record.subject: record for record in manifest.records}
+    todo = [name for name, record in records.items() if not _is_fresh(record, place, config, len(records))]
+    assessments = iterate_assessments(manifest, config.modalities, todo)
+    hidden = not (progress and todo)
+    for assessment in tqdm(assessments, total=len(todo), desc="preparing", unit="person", disable=hidden):
+        _prepare_one(records[assessment.subject], assessment, config, place, len(records))
+    stored = {name: _stored(place, record) or {} for name, record in records.items()}
+    if todo:
+        write_json(place / ASSESSMENTS, stored)
+    problems = [f"{name}: {each['summary']}" for name, each in stored.items() if each["summary"]]
+    if report:
+        report_problems(problems, place / ASSESSMENTS)
+    usable = tuple(record for name, record in records.items() if stored[name]["usable"])
+    if not usable:
+        raise ValueError(problems[0])
+    return Cache(replace(manifest, records=usable), place)
+
+
+def _file(place: Path, record: Record) -> Path:
+    return place / f"{record.subject}.safetensors"
+
+
+def _stored(place: Path, record: Record) -> dict[str, Any] | None:
+    """The assessment kept in a person's file; None where there is no such file."""
+    if not _file(place, record).exists():
+        return None
+    with safe_open(_file(place, record), "pt") as file:
+        assessment: dict[str, Any] = json.loads(file.metadata()["verdict"])
+    return assessment
+
+
+def _is_fresh(record: Record, place: Path, config: VolumeConfig, subjects: int) -> bool:
+    """True where the file was made of the inputs that are there now, with enough other people for a null."""
+    stored = _stored(place, record)
+    if stored is None or stored["people"] < min(subjects, FEWEST_FOR_NULL):
+        return False
+    if stored["missing"] != [name for name in config.modalities if name not in record.images]:
+        return False
+    made = _file(place, record).stat().st_mtime
+    return all(path.stat().st_mtime <= made for path in (*record.images.values(), *record.truth.values()))
+
+
+def _prepare_one(
+    record: Record, assessment: SubjectAssessment, config: VolumeConfig, place: Path, subjects: int
+) -> None:
+    """Write a person's file: the assessment, and tensors unless the person is left out."""
+    pairs = _pair_table(assessment, config.modalities)
+    usable = bool((pairs.triu(1) if len(pairs) > 1 else pairs).any())
+    alone = "" if usable else "left out because no two images can be compared: "
+    stored = assessment.to_dict() | {"summary": alone + assessment.summary, "usable": usable, "people": subjects}
+    tensors = _subject_tensors(record, assessment, pairs, config) if usable else {}
+    with atomic_path(_file(place, record)) as partial:
+        save_file(tensors, partial, metadata={"verdict": json.dumps(stored)})
+
+
+def _pair_table(assessment: SubjectAssessment, modalities: Sequence[str]) -> Tensor:
+    """(M, M) uint8, as `Prepared.pairs`; a usable modality may enter both terms with itself."""
+    table = torch.diag(torch.tensor([INTRA * (name in assessment.facts) for name in modalities])).to(torch.uint8)
+    for pair in assessment.pairs:
         i, j = modalities.index(pair.first), modalities.index(pair.second)
-        table[i, j] = table[j, i] = INTRA if pair.aligned else INTER * (pair.verdict == INTER_ONLY)
+        table[i, j] = table[j, i] = INTRA if pair.aligned else INTER * (pair.status == INTER_ONLY)
     return table
 
 
-def subject_tensors(record: Record, verdict: PersonVerdict, config: VolumeConfig) -> dict[str, Tensor]:
-    """What `Prepared` holds, on disk: the images of a group are resampled to its first one's grid, its head centered.
+def _subject_tensors(
+    record: Record, assessment: SubjectAssessment, pairs: Tensor, config: VolumeConfig
+) -> dict[str, Tensor]:
+    """The tensors of `Prepared`. Each group of registered modalities lies on the grid of its first one, head centered.
 
-    A group are modalities that hang together by being registered. The truth goes with the first group.
-
-    Raises:
-        BadImageError: a file of the truth that cannot be used; the gate has read the images.
+    The truth goes with the first group.
     """
-    pairs = pair_table(verdict, config.modalities)
     groups = _groups(pairs)
-    parts = [_group_tensors(record, verdict, config, group, truth=group is groups[0]) for group in groups]
+    parts = [_group_tensors(record, assessment, config, group, truth=group is groups[0]) for group in groups]
     volumes = torch.zeros(len(pairs), *config.shape, dtype=torch.half)
     foregrounds = torch.zeros(volumes.shape, dtype=torch.bool)
     for group, part in zip(groups, parts, strict=True):
@@ -87,7 +213,7 @@ def subject_tensors(record: Record, verdict: PersonVerdict, config: VolumeConfig
 
 
 def _groups(pairs: Tensor) -> list[list[int]]:
-    """Modalities that hang together by being registered, in order; those that cannot be used are in none."""
+    """Usable modalities, in groups that are connected by being registered."""
     groups: list[list[int]] = []
     for modality in pairs.diag().nonzero().flatten().tolist():
         joined = [group for group in groups if (pairs[modality, group] == INTRA).any()]
@@ -97,24 +223,18 @@ def _groups(pairs: Tensor) -> list[list[int]]:
 
 
 def _group_tensors(
-    record: Record, verdict: PersonVerdict, config: VolumeConfig, group: list[int], *, truth: bool
+    record: Record, assessment: SubjectAssessment, config: VolumeConfig, group: list[int], *, truth: bool
 ) -> dict[str, Tensor]:
-    names = [config.modalities[place] for place in group]
+    names = [config.modalities[index] for index in group]
     files = {name: record.images[name] for name in names} | (record.truth if truth else {})
-    transforms = volume_transforms(
-        replace(config, modalities=tuple(names)),
-        labels="labels" in files,
-        lesion="lesion" in files,
-        truth="to_template" in files,
-        elsewhere=elsewhere(verdict.facts[names[0]], files),
-    )
+    elsewhere = on_other_grids(assessment.facts[names[0]], files)
+    transforms = volume_transforms(replace(config, modalities=tuple(names)), truth=files, elsewhere=elsewhere)
     try:
-        loaded = transforms(files)
+        data = {name: value.as_tensor() for name, value in transforms(files).items()}
     except RuntimeError:  # of MONAI, which does not name the file
         for reason in damaged_truth(record):
             raise BadImageError(reason) from None
         raise
-    data = {name: value.as_tensor() for name, value in loaded.items()}
     tensors = {"volumes": torch.cat([data[name] for name in names]).half(), "foreground": data["foreground"][0] > 0.5}
     if "labels" in data:
         tensors["labels"] = data["labels"][0].to(torch.int16)

@@ -8,21 +8,34 @@ import pytest
 from scipy import ndimage
 from scipy.spatial.transform import Rotation
 
-from toposlearn.data.gate.alignment import joint_histogram, nmi_at, normalized_mutual_information, pair_evidence, peak
-from toposlearn.data.gate.coarse import SIDE, SPACING, coarse_head, shrink
-from toposlearn.data.gate.gate import look_at
+from toposlearn.data.gate.alignment import (
+    SIDE,
+    SPACING,
+    coarse_head,
+    joint_histogram,
+    nmi_at,
+    normalized_mutual_information,
+    pair_evidence,
+    peak,
+    shrink,
+)
+from toposlearn.data.gate.assessment import read_subject
+
+
+def nmi(*images, **options):
+    return normalized_mutual_information(joint_histogram(*images, **options))
 
 
 def test_mutual_information_in_closed_form():
     generator = np.random.default_rng(0)
     a = np.repeat([0, 1, 2, 3], 1000)
-    assert normalized_mutual_information(a, a, bins=4) == pytest.approx(2)
-    assert normalized_mutual_information(a, np.array([9, 3, 6, 0])[a], bins=4) == pytest.approx(2)  # any relation
-    assert normalized_mutual_information(a, np.tile([0, 1], 2000), bins=4) == pytest.approx(1)
+    assert nmi(a, a, bins=4) == pytest.approx(2)
+    assert nmi(a, np.array([9, 3, 6, 0])[a], bins=4) == pytest.approx(2)  # any relation
+    assert nmi(a, np.tile([0, 1], 2000), bins=4) == pytest.approx(1)
     half = np.where(generator.random(4000) < 0.5, a, generator.permutation(a))
-    assert 1.1 < normalized_mutual_information(a, half, bins=4) < 1.4
-    assert normalized_mutual_information(a // 2, a, bins=4) == pytest.approx(3 / 2)  # (1 + 2) bits / 2 bits
-    assert normalized_mutual_information(np.zeros(9), np.zeros(9)) == 1
+    assert 1.1 < nmi(a, half, bins=4) < 1.4
+    assert nmi(a // 2, a, bins=4) == pytest.approx(3 / 2)  # (1 + 2) bits / 2 bits
+    assert nmi(np.zeros(9), np.zeros(9)) == 1
 
 
 def test_a_mask_chooses_and_order_and_scale_do_not_matter():
@@ -30,13 +43,12 @@ def test_a_mask_chooses_and_order_and_scale_do_not_matter():
     a = generator.random((6, 7, 8))
     b = a + 0.3 * generator.random(a.shape)
     mask = a > 0.4
-    value = normalized_mutual_information(a, b, mask)
-    assert value == pytest.approx(normalized_mutual_information(a[mask], b[mask]))
-    assert value == pytest.approx(normalized_mutual_information(-3 * b + 7, a, mask))
-    with pytest.raises(ValueError, match="one shape, and a place in the mask"):
-        normalized_mutual_information(a, b[1:])
-    with pytest.raises(ValueError, match="one shape, and a place in the mask"):
-        normalized_mutual_information(a, b, np.zeros_like(mask))
+    value = nmi(a, b, mask=mask)
+    assert value == pytest.approx(nmi(a[mask], b[mask]))
+    assert value == pytest.approx(nmi(-3 * b + 7, a, mask=mask))
+    for other, where in ((b[1:], None), (b, np.zeros_like(mask))):
+        with pytest.raises(ValueError, match="one shape, and a place in the mask"):
+            joint_histogram(a, other, where)
 
 
 def test_the_joint_histogram_counts_pairs():
@@ -58,7 +70,7 @@ def subject(manifest):
 
 @pytest.fixture(scope="module")
 def head(subject):
-    return look_at(subject, ("T1w", "T2w", "FLAIR")).head
+    return read_subject(subject, ("T1w", "T2w", "FLAIR")).head
 
 
 def test_a_person_on_the_coarse_grid(head, subject):
@@ -139,7 +151,7 @@ def test_fields_of_view_that_share_nothing_say_nothing(head):
 
 
 def test_other_people_make_the_null(head, manifest):
-    others = [look_at(record, ("T1w", "T2w")).head for record in manifest.records[1:4]]
+    others = [read_subject(record, ("T1w", "T2w")).head for record in manifest.records[1:4]]
     found = pair_evidence(head, others)
     evidence = found["T1w", "T2w"]
     assert 1 < evidence.null < evidence.nmi - 0.05

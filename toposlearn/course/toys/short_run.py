@@ -24,7 +24,7 @@ from toposlearn.losses import TacoLoss
 from toposlearn.models import Taco, TacoOutput
 from toposlearn.pretrain import encode, error_matrix
 from toposlearn.pretrain.correspond import read_at_same_places
-from toposlearn.reproducibility import set_seed
+from toposlearn.reproducibility import set_seed, step_seed
 from toposlearn.topology import neighbor_distance, neighbor_overlap, tokens_from_map
 
 COARSE_SHARE = 0.25  # of a coarse token must be head: with one half, too few of 27 would be left to have neighbors
@@ -48,14 +48,14 @@ def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: 
         subjects: how many of its training people.
         truth: keep the true places, which only the oracle matcher reads.
     """
-    train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, least=2)
+    train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, minimum=2)
     chosen = train.select([record.subject for record in train.records[:subjects]])
     if truth:
         config = config.replace(loss={"matcher": "oracle"})
     dataset = PairDataset(prepare(chosen, config.volume, progress=False), config)
     batches = []
     for step in range(config.train.steps):
-        generator = torch.Generator().manual_seed(config.train.seed * 1_000_003 + step)
+        generator = torch.Generator().manual_seed(step_seed(config.train.seed, step))
         batches.append(augment(dataset[step], config, generator))
     return batches
 

@@ -1,15 +1,16 @@
-"""Whether two images of one head lie at the same place: their mutual information, and how it falls when one is moved.
+"""Where two images of one head lie: both on a coarse grid, and how their mutual information falls when one is moved.
 
-Registered images share most information where their headers put them. The same images a few millimeters apart share
-most when one is moved back: how far, is the estimated offset.
+Registered images share most information where their headers put them. Images a few millimeters apart share most
+when one of them is moved back; that motion is the estimated offset.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
+import nibabel as nib
 import numpy as np
 import torch
 from numpy.typing import ArrayLike, NDArray
@@ -17,49 +18,97 @@ from scipy import ndimage
 from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
-from toposlearn.arrays import Float64s
-from toposlearn.data.gate.coarse import SIDE, SPACING, CoarseHead
+from toposlearn.arrays import Float32s, Float64s
+from toposlearn.data.gate.quality import air_noise, brighter_than_air
 
-BINS = 32
+SPACING = 5.0  # mm of the coarse grid
+SIDE = 48  # voxels: 240 mm hold a whole head
+BLOCK = 1.5  # voxels are averaged to blocks this many times smaller than SPACING before they are interpolated
+BRIGHT = 99.5  # percentile of the foreground that becomes 255
+BINS = 32  # of intensity
 POINTS = 12_000  # places that are compared
-FEW_POINTS = 500  # fewer of them in both fields of view say nothing
+FEW_POINTS = 500  # with fewer of them in both fields of view nothing can be measured
 STEP = 6.0  # mm and degrees of the first look; 6 degrees move the scalp by about as much
 SEARCH = (10.0, 8.0, 6.0, 4.0, 4.0, 2.0)  # steps of the search for the offset of a suspicious pair
 SUSPICIOUS_MM = 1.0  # where the first look finds a pair this far apart, the offset is searched for
 
+Image = tuple[Float32s, Float64s]  # voxels (X, Y, Z), affine (4, 4)
+Bools = NDArray[np.bool_]
 Levels = NDArray[np.int64]  # bins of intensity
+
+
+@dataclass(frozen=True, eq=False)
+class CoarseHead:
+    """M images of one person on a grid of 48³ voxels of 5 mm in world axes, the first image's head in its middle."""
+
+    modalities: tuple[str, ...]
+    volumes: NDArray[np.uint8]  # (M, 48, 48, 48), 0 to 255 from air to bright
+    inside: Bools  # (M, 48, 48, 48), the field of view
+    foreground: Bools  # (M, 48, 48, 48), brighter than air
 
 
 @dataclass(frozen=True)
 class PairEvidence:
-    """What two images of one person say about where they lie.
+    """Measurements of where two images of one person lie; shift, turn and displacement are estimates."""
 
-    Attributes:
-        coverage: share of the head that both fields of view show.
-        overlap: Dice of the two foregrounds there.
-        nmi: normalized mutual information where the headers put the images.
-        shift: mm between the two heads' centers, estimated.
-        turn: degrees between the two heads, estimated.
-        displacement: mm from a place in one image to the same anatomy in the other, mean over the head, estimated.
-        null: largest NMI of the same two modalities of different people; None where there were too few people.
-    """
+    coverage: float  # share of the head that both fields of view show
+    overlap: float  # Dice of the two foregrounds there
+    nmi: float  # normalized mutual information where the headers put the images
+    shift: float  # mm between the two heads' centers
+    turn: float  # degrees between the two heads
+    displacement: float  # mm from a place in one image to the same anatomy in the other, mean over the head
+    null: float | None = None  # largest NMI of the two modalities of different people; None: too few people
 
-    coverage: float
-    overlap: float
-    nmi: float
-    shift: float
-    turn: float
-    displacement: float
-    null: float | None = None
+
+def shrink(data: NDArray[np.generic], affine: Float64s) -> Image:
+    """Means over blocks of voxels, about 3 mm wide, and their affine: cheap smoothing before the coarse grid."""
+    sizes = nib.affines.voxel_sizes(affine)
+    block = [min(max(1, round(SPACING / (BLOCK * size))), side) for size, side in zip(sizes, data.shape, strict=True)]
+    counts = [side // width for side, width in zip(data.shape, block, strict=True)]
+    whole = data[tuple(slice(count * width) for count, width in zip(counts, block, strict=True))]
+    split = [part for pair in zip(counts, block, strict=True) for part in pair]
+    small = whole.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
+    inner = nib.affines.from_matvec(np.diag(block).astype(float), [(width - 1) / 2 for width in block])
+    return small, affine @ inner
+
+
+def coarse_head(images: Mapping[str, Image]) -> CoarseHead:
+    """A person's images, each after `shrink`, on one coarse grid."""
+    center = head_center(*next(iter(images.values())))
+    placed = [_place(data, affine, center) for data, affine in images.values()]
+    volumes, inside, foreground = (np.stack(parts) for parts in zip(*placed, strict=True))
+    return CoarseHead(tuple(images), volumes, inside, foreground)
+
+
+def head_center(data: Float32s, affine: Float64s) -> Float64s:
+    """World mm of the mean of all voxels brighter than air."""
+    volume = data - data.min()
+    voxels = np.argwhere(brighter_than_air(volume, air_noise(volume)))
+    return np.asarray(nib.affines.apply_affine(affine, voxels.mean(0)))
+
+
+def _place(data: Float32s, affine: Float64s, center: Float64s) -> tuple[NDArray[np.uint8], Bools, Bools]:
+    """Bytes, field of view and foreground of one image on the coarse grid."""
+    volume = data - data.min()
+    corner = center - (SIDE - 1) / 2 * SPACING
+    to_voxel = np.linalg.inv(affine) @ nib.affines.from_matvec(SPACING * np.eye(3), corner)
+    linear, shift, shape = to_voxel[:3, :3], to_voxel[:3, 3], (SIDE,) * 3
+    moved = ndimage.affine_transform(volume, linear, shift, shape, order=1, mode="nearest")
+    index = np.tensordot(linear, np.indices(shape), 1) + shift[:, None, None, None]
+    limits = np.array(volume.shape)[:, None, None, None] - 0.5
+    inside = ((index > -0.5) & (index < limits)).all(0)
+    foreground = brighter_than_air(moved, air_noise(volume)) & inside
+    bright = np.percentile(moved[foreground], BRIGHT) if foreground.any() else 1.0
+    return (255 * np.clip(moved / bright, 0, 1)).astype(np.uint8), inside, foreground
 
 
 def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> Float64s:
-    """How often intensity i of one image meets intensity j of the other: (bins, bins), sums to 1.
+    """Share of places with intensity i in one image and j in the other: (bins, bins), sums to 1.
 
-    Bins are of equal width between an image's least and largest intensity in the mask.
+    Bins are of equal width between an image's minimum and maximum in the mask.
 
     Raises:
-        ValueError: images of different shapes, or nothing in the mask.
+        ValueError: images of different shapes, or an empty mask.
     """
     one, other = (np.asarray(image)[... if mask is None else np.asarray(mask, dtype=bool)].ravel() for image in (a, b))
     if one.shape != other.shape or not len(one):
@@ -68,35 +117,37 @@ def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, b
     return np.asarray(counts / counts.sum())
 
 
-def normalized_mutual_information(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> float:
-    """(H(a) + H(b)) / H(a, b): 1 for images that say nothing of each other, 2 where one tells the other.
+def normalized_mutual_information(joint: Float64s) -> float:
+    """(H(a) + H(b)) / H(a, b) of a joint histogram: 1 for independent images, 2 where each determines the other.
 
-    Studholme, Hill and Hawkes 1999, doi:10.1016/S0031-3203(98)00091-0. Any relation of intensities will do, so it
-    serves between modalities, and it depends little on the size of the overlap.
+    Studholme, Hill and Hawkes 1999, doi:10.1016/S0031-3203(98)00091-0. It serves between modalities, because any
+    relation of intensities will do, and it depends little on the size of the overlap.
     """
-    return _nmi(joint_histogram(a, b, mask, bins))
+
+    def entropy(shares: Float64s) -> float:
+        shares = shares[shares > 0]
+        return float(-(shares * np.log(shares)).sum())
+
+    total = entropy(joint)
+    return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / total if total > 0 else 1.0
 
 
-def _nmi(joint: Float64s) -> float:
-    total = _entropy(joint)
-    return (_entropy(joint.sum(0)) + _entropy(joint.sum(1))) / total if total > 0 else 1.0
-
-
-def _entropy(shares: Float64s) -> float:
-    shares = shares[shares > 0]
-    return float(-(shares * np.log(shares)).sum())
+def _nmi(a: Levels, b: Levels) -> float:
+    counts = np.bincount(a * BINS + b, minlength=BINS * BINS).reshape(BINS, BINS)
+    return normalized_mutual_information(counts / max(counts.sum(), 1))
 
 
 @dataclass(frozen=True, eq=False)
 class _Places:
-    """Places on and around the head, off the grid: there every motion interpolates alike, and none is favored."""
+    """P places of a head, off the grid: every motion interpolates alike there, and none is favored."""
 
     points: Float64s  # (P, 3) mm from the head's center
-    inside: NDArray[np.bool_]  # (M, P): so deep in the field of view that the first look stays there
-    foreground: NDArray[np.bool_]  # (M, P)
+    inside: Bools  # (M, P): so deep in the field of view that the first look stays there
+    foreground: Bools  # (M, P)
 
 
 def _places(head: CoarseHead) -> _Places:
+    """Draw P places, always the same, on and around the head."""
     voxels = np.argwhere(ndimage.binary_dilation(np.any(head.foreground, axis=0), iterations=2))
     random = np.random.default_rng(0)
     voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
@@ -108,20 +159,18 @@ def _places(head: CoarseHead) -> _Places:
 
 
 def pair_evidence(head: CoarseHead, others: Sequence[CoarseHead] = ()) -> dict[tuple[str, str], PairEvidence]:
-    """Each pair of a person's modalities -> what is seen of it, beside other people's images of the second modality."""
+    """Evidence on each pair of a person's modalities; images of the second modality of others make the null."""
     places = _places(head)
-    motions = around(np.zeros(6), STEP)
-    levels = _levels(head.volumes, np.stack([_moved(places.points, motion) for motion in motions]))
-    null = [_null(head, places, levels[:, 0], other) for other in others]
-    found = {}
-    for i, j in combinations(range(len(head.modalities)), 2):
-        pair = head.modalities[i], head.modalities[j]
-        values = [each[pair] for each in null if pair in each]
-        found[pair] = replace(_evidence(head, places, levels, i, j), null=max(values) if values else None)
-    return found
+    levels = _levels(head.volumes, _moved(places.points, _around(np.zeros(6), STEP)))
+    null = [_nmi_between(head, places, levels[:, 0], other) for other in others]
+    evidence = {}
+    for (i, first), (j, second) in combinations(enumerate(head.modalities), 2):
+        values = [each[first, second] for each in null if (first, second) in each]
+        evidence[first, second] = replace(_evidence(head, places, levels, i, j), null=max(values, default=None))
+    return evidence
 
 
-def _null(head: CoarseHead, places: _Places, levels: Levels, other: CoarseHead) -> dict[tuple[str, str], float]:
+def _nmi_between(head: CoarseHead, places: _Places, levels: Levels, other: CoarseHead) -> dict[tuple[str, str], float]:
     """NMI of each modality of one person and each of another, head on head, where they share enough space."""
     theirs = _levels(other.volumes, places.points[None])[:, 0]
     seen = _seen(other.inside, places.points[None])[:, 0]
@@ -130,7 +179,7 @@ def _null(head: CoarseHead, places: _Places, levels: Levels, other: CoarseHead) 
         for j, second in enumerate(other.modalities):
             both = places.inside[i] & seen[j]
             if both.sum() >= FEW_POINTS:
-                values[first, second] = _nmi_of(levels[i, both], theirs[j, both])
+                values[first, second] = _nmi(levels[i, both], theirs[j, both])
     return values
 
 
@@ -143,7 +192,7 @@ def _evidence(head: CoarseHead, places: _Places, levels: Levels, i: int, j: int)
     overlap = float(2 * common.sum() / max(sum(sizes), 1))
     if both.sum() < FEW_POINTS:
         return PairEvidence(coverage, overlap, 1.0, np.inf, np.inf, np.inf)
-    values = np.array([_nmi_of(levels[i, 0, both], moved[both]) for moved in levels[j]])
+    values = np.array([_nmi(levels[i, 0, both], moved[both]) for moved in levels[j]])
     motion = peak(values, STEP)
     if _displacement(places.points[both], motion) > SUSPICIOUS_MM:
         motion = _search(head, places, i, j)
@@ -151,14 +200,14 @@ def _evidence(head: CoarseHead, places: _Places, levels: Levels, i: int, j: int)
     return PairEvidence(coverage, overlap, float(values[0]), shift, turn, _displacement(places.points[both], motion))
 
 
-def around(motion: Float64s, step: float) -> Float64s:
+def _around(motion: Float64s, step: float) -> Float64s:
     """A motion (6,), mm along and degrees about three axes, and one step more and less in each: (13, 6)."""
     steps = step * np.eye(6)
     return np.concatenate([motion[None], motion + steps, motion - steps])
 
 
 def peak(values: Float64s, step: float) -> Float64s:
-    """From values (13,) at `around` to the way (6,) to the maximum: of a parabola along each axis, a step at most."""
+    """From values (13,) around a motion to the maximum (6,) of a parabola along each axis, at most one step away."""
     middle, up, down = values[0], values[1:7], values[7:]
     curvature = 2 * middle - up - down
     with np.errstate(divide="ignore", invalid="ignore"):
@@ -167,19 +216,17 @@ def peak(values: Float64s, step: float) -> Float64s:
 
 
 def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Float64s:
-    """The motion (6,) at which image j shares most with image i, climbed to from here and from the other's center."""
+    """The motion (6,) at which image j shares most with image i: the better of two ascents.
+
+    One starts where the headers put the images, the other where the centers of the two heads meet.
+    """
     centers = [places.points[places.foreground[one]].mean(0) for one in (i, j)]
-    starts = [np.zeros(6), np.concatenate([centers[1] - centers[0], np.zeros(3)])]
-    ends = [_climb(head, places, i, j, start) for start in starts]
-    best = int(np.argmax([value for value, _ in ends]))
-    return ends[best][1]
-
-
-def _climb(head: CoarseHead, places: _Places, i: int, j: int, motion: Float64s) -> tuple[float, Float64s]:
-    for step in SEARCH:
-        values = _nmi_at(head, places, i, j, around(motion, step))
-        motion = motion + peak(values, step)
-    return float(_nmi_at(head, places, i, j, motion[None])[0]), motion
+    ends = []
+    for motion in (np.zeros(6), np.concatenate([centers[1] - centers[0], np.zeros(3)])):
+        for step in SEARCH:
+            motion = motion + peak(_nmi_at(head, places, i, j, _around(motion, step)), step)
+        ends.append(motion)
+    return ends[int(np.argmax(_nmi_at(head, places, i, j, np.stack(ends))))]
 
 
 def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Float64s:
@@ -192,22 +239,23 @@ def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Flo
 
 
 def _nmi_at(head: CoarseHead, places: _Places, i: int, j: int, motions: Float64s) -> Float64s:
-    """What leaves the second field of view is not counted."""
+    """`nmi_at` of images i and j; places that leave the second field of view are not counted."""
     points = places.points[places.inside[i]]
-    moved = np.stack([_moved(points, motion) for motion in motions])
+    moved = _moved(points, motions)
     still = _levels(head.volumes[i : i + 1], points[None])[0, 0]
     levels = _levels(head.volumes[j : j + 1], moved)[0]
     seen = _seen(head.inside[j : j + 1], moved)[0]
-    return np.array([_nmi_of(still[one], there[one]) for there, one in zip(levels, seen, strict=True)])
+    return np.array([_nmi(still[one], there[one]) for there, one in zip(levels, seen, strict=True)])
 
 
-def _moved(points: Float64s, motion: Float64s) -> Float64s:
-    turn: Float64s = Rotation.from_rotvec(motion[3:], degrees=True).as_matrix()
-    return points @ turn.T + motion[:3]
+def _moved(points: Float64s, motions: Float64s) -> Float64s:
+    """Points (P, 3) after each of some motions (T, 6): (T, P, 3)."""
+    turns = Rotation.from_rotvec(motions[:, 3:], degrees=True).as_matrix()
+    return np.stack([points @ turn.T + motion[:3] for turn, motion in zip(turns, motions, strict=True)])
 
 
 def _displacement(points: Float64s, motion: Float64s) -> float:
-    return float(np.linalg.norm(_moved(points, motion) - points, axis=1).mean())
+    return float(np.linalg.norm(_moved(points, motion[None])[0] - points, axis=1).mean())
 
 
 def _levels(volumes: NDArray[np.uint8], points: Float64s) -> Levels:
@@ -219,11 +267,6 @@ def _levels(volumes: NDArray[np.uint8], points: Float64s) -> Levels:
     return levels
 
 
-def _seen(inside: NDArray[np.bool_], points: Float64s) -> NDArray[np.bool_]:
+def _seen(inside: Bools, points: Float64s) -> Bools:
     """Which points (T, P, 3) lie in fields of view (M, n, n, n): (M, T, P)."""
     return np.asarray(_levels(255 * inside.astype(np.uint8), points) == BINS - 1)
-
-
-def _nmi_of(a: Levels, b: Levels) -> float:
-    counts = np.bincount(a * BINS + b, minlength=BINS * BINS).reshape(BINS, BINS)
-    return _nmi(counts / max(counts.sum(), 1))
