@@ -1,11 +1,9 @@
 import numpy as np
 import pytest
-from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import load_label_map, structure
-from toposlearn.studies.homology.homology_change import Shapes, describe_change, measure_shapes
-from toposlearn.studies.homology.homology_panel import plot_homology_panel
-from toposlearn.studies.homology.reshape import drill, exchange_places
+from toposlearn.studies.homology.panel import plot_homology_panel
+from toposlearn.studies.homology.shapes import Shapes, describe_change, drill, exchange_places, measure_shapes
 
 PALLIDUM, ACCUMBENS = structure("pallidum", "left"), structure("accumbens", "left")
 
@@ -25,7 +23,7 @@ def changes(before: Shapes) -> dict[str, Shapes]:
     }
 
 
-def test_words_tell_which_kind_of_topology_changed(before: Shapes, changes: dict[str, Shapes]) -> None:
+def test_words_say_which_kind_of_topology_changed(before: Shapes, changes: dict[str, Shapes]) -> None:
     exchanged = describe_change(before, changes["exchanged"], ACCUMBENS, PALLIDUM)
     assert exchanged["diagrams"] == "0.0 mm apart"
     assert exchanged["Betti numbers"].startswith("pallidum (1, 0, 0) → (1, 0, 0), accumbens")
@@ -48,4 +46,3 @@ def test_panel_has_a_column_for_the_example_and_for_each_change(before: Shapes, 
     new = [dots.get_offsets() for dots in diagrams[2].collections if len(dots.get_offsets())]
     alive = [(x, y) for x, y in np.concatenate(new).tolist() if x <= 0 < y]
     assert len(alive) == 3  # the piece before, the piece after, the new tunnel
-    plt.close(figure)

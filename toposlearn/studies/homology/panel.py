@@ -1,0 +1,115 @@
+"""The two meanings of topology side by side: a change that only relations notice, one that only homology notices."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+import numpy as np
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure, SubFigure
+from matplotlib.lines import Line2D
+
+from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.explore.structures import COLORS, draw_own_slice, show_around
+from toposlearn.studies.homology.shapes import Diagram, Shapes, count_alive, describe_change
+
+HOLES = {"pieces": ("#0072B2", "o"), "tunnels": ("#D55E00", "s"), "cavities": ("#009E73", "^")}
+LONG = 1.0  # mm: shorter bars are drawn small, most are steps of the voxels
+_REACH = 45.0  # mm around the structure in the slices
+
+
+def plot_homology_panel(
+    before: Shapes, example: Structure, changes: Mapping[str, Shapes], a: Structure, b: Structure
+) -> Figure:
+    """How to read a diagram, on one structure; then a column for each changed head.
+
+    Args:
+        before: the head as it is, with the diagrams of `example`, `a` and `b`.
+        example: the structure whose diagram is explained.
+        changes: title -> the changed head, with the diagrams of `a`, `b` or both.
+        a: the structure in the middle of the slices.
+        b: the structure whose relation to `a` is described.
+    """
+    figure = plt.figure(figsize=(5.0 * (1 + len(changes)), 7.4), layout="constrained")
+    first, *others = figure.subfigures(1, 1 + len(changes), squeeze=False, wspace=0.03)[0]
+    upper, lower = first.subplots(2, 1, height_ratios=(1, 1.15))
+    first.suptitle(f"{example.full_name.replace('-', ' ')}, from the side", weight="bold")
+    _draw_silhouette(upper, before.head, example)
+    diagram = before.diagrams[example]
+    _draw_diagrams(lower, [(diagram, True)])
+    counts = zip(HOLES, count_alive(diagram), count_alive(diagram, LONG), strict=True)
+    words = [f"{name:<9}{n:3d} alive at 0, {long} for over {LONG:g} mm" for name, n, long in counts]
+    lower.set_title("\n".join(words), size=9, loc="left", pad=12, family="monospace")
+    for column, (title, after) in zip(others, changes.items(), strict=True):
+        column.suptitle(title, weight="bold")
+        _draw_change(column, before, after, a, b)
+    handles = [Line2D([], [], ls="", marker=m, color=color, label=name) for name, (color, m) in HOLES.items()]
+    handles.append(Line2D([], [], ls="", marker="o", ms=11, mfc="none", color="0.4", label="before"))
+    handles.append(Line2D([], [], ls="", marker="o", ms=5, color="0.4", label="after"))
+    figure.legend(handles=handles, loc="outside lower center", ncols=5, frameon=False)
+    return figure
+
+
+def _draw_change(figure: SubFigure, before: Shapes, after: Shapes, a: Structure, b: Structure) -> None:
+    axes = figure.subplot_mosaic([["before", "after"], ["lower", "lower"]], height_ratios=(1, 1.15))
+    across, up, height = before.layout.centers[before.layout.index(a)].tolist()
+    for name, shapes in (("before", before), ("after", after)):
+        draw_own_slice(axes[name], shapes.head, "axial", height, {a.label: COLORS[0], b.label: COLORS[1]})
+        show_around(axes[name], (across, up), _REACH)
+        axes[name].set_title(name, size=9)
+    parts = [part for part in before.diagrams if part in after.diagrams]
+    pairs = [(shapes.diagrams[part], shapes is after) for part in parts for shapes in (before, after)]
+    _draw_diagrams(axes["lower"], pairs)
+    for part in parts:
+        oldest = (float(before.diagrams[part][0][0, 0]), axes["lower"].get_ylim()[1])
+        axes["lower"].annotate(part.name, oldest, (0, -10), textcoords="offset points", size=8, ha="center", va="top")
+    words = describe_change(before, after, a, b)
+    axes["lower"].set_title("\n".join(f"{key}: {value}" for key, value in words.items()), size=9, loc="left", pad=12)
+
+
+def _draw_diagrams(ax: Axes, diagrams: Iterable[tuple[Diagram, bool]]) -> None:
+    """Birth and death in mm of each hole, filled or as rings; holes that never die lie on the upper edge.
+
+    Marks in the shaded corner are alive at level 0: the Betti numbers count them, whether they live long or not.
+    """
+    diagrams = list(diagrams)
+    bars = np.concatenate([bars for diagram, _ in diagrams for bars in diagram])
+    low = float(bars[:, 0].min()) - 1
+    long = np.isfinite(bars[:, 1]) & (bars[:, 1] - bars[:, 0] > LONG)  # short bars beyond the last long one are cut
+    top = float(np.ceil(max(bars[long, 1].max(initial=0.0) + 1, 3.0)))
+    ax.plot([low, top], [low, top], color="0.6", lw=1)
+    ax.axhline(top, color="0.6", lw=1, ls=":")
+    ax.fill_between([low, 0], 0, top, color="#F0E442", alpha=0.25, lw=0)
+    ax.text(-0.1, top / 2, "alive at 0", color="0.35", size=8, ha="right", va="center", rotation=90)
+    ax.text((low + top) / 2, top - 0.1, "never dies", color="0.35", size=8, va="top")
+    for diagram, filled in diagrams:
+        _draw_marks(ax, diagram, filled, top)
+    ax.set(xlim=(low, top), ylim=(low, top), ylabel="dies at (mm)")
+    ax.set_xlabel("born at (mm from the boundary, inside is negative)")
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def _draw_marks(ax: Axes, diagram: Diagram, filled: bool, top: float) -> None:
+    for (color, marker), bars in zip(HOLES.values(), diagram, strict=True):
+        death = np.where(np.isinf(bars[:, 1]), top, bars[:, 1])
+        long = bars[:, 1] - bars[:, 0] > LONG
+        style: dict[str, Any] = {"marker": marker, "edgecolors": color, "facecolors": color if filled else "none"}
+        size = 30 if filled else 120
+        ax.scatter(bars[long, 0], death[long], s=size, zorder=3, clip_on=False, **style)
+        ax.scatter(bars[~long, 0], death[~long], s=size / 4, zorder=2, alpha=0.4, lw=0.5, **style)
+        lengths = bars[long & (bars[:, 0] <= 0) & (bars[:, 1] > 0) & np.isfinite(bars[:, 1])] if filled else bars[:0]
+        for start, end in lengths.tolist():
+            place = {"textcoords": "offset points", "ha": "right", "va": "center"}
+            ax.annotate(f"{end - start:.1f} mm", (start, end), (-6, 0), size=8, **place)
+
+
+def _draw_silhouette(ax: Axes, head: LabelMap, part: Structure) -> None:
+    """Thickness in mm seen along the first axis, front to the right."""
+    thick = (head.labels == part.label).sum(axis=0) * head.spacing[0]  # (Y, Z)
+    (low_y, low_z), (high_y, high_z) = np.argwhere(thick).min(axis=0) - 3, np.argwhere(thick).max(axis=0) + 4
+    image = np.ma.masked_equal(thick[low_y:high_y, low_z:high_z].T, 0)
+    shown = ax.imshow(image, origin="lower", cmap="viridis_r", vmin=0, aspect=head.spacing[2] / head.spacing[1])
+    ax.figure.colorbar(shown, ax=ax, label="thickness (mm)", shrink=0.7)
+    ax.set_axis_off()

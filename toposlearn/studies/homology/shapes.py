@@ -1,0 +1,152 @@
+"""Homology of a structure (its pieces, tunnels and cavities), for contrast with the relations between structures.
+
+`exchange_places` changes which structures are neighbors and no shape; `drill` changes a shape and, by less than a
+voxel, where it lies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import numpy.typing as npt
+from scipy import ndimage
+
+from toposlearn.anatomy import BACKGROUND, LabelMap, Structure
+from toposlearn.arrays import Float64s
+from toposlearn.relations.layout import Layout, layout
+from toposlearn.relations.relations import DIRECTIONS, relation_margin, relation_margins
+
+Mask = npt.NDArray[np.bool_]
+Diagram = tuple[Float64s, ...]  # birth and death (B, 2) in mm of pieces, tunnels and cavities, the longest first
+
+
+def betti_numbers(mask: Mask) -> tuple[int, int, int]:
+    """Number of pieces, tunnels and cavities of a mask (X, Y, Z), its voxels taken as closed cubes.
+
+    Pieces connect through corners (26 neighbors), so the background connects through faces (6 neighbors). The number of
+    tunnels follows from the Euler characteristic: pieces - tunnels + cavities = vertices - edges + faces - cubes.
+    """
+    padded = np.pad(mask.astype(bool), 1)
+    pieces = int(ndimage.label(padded, np.ones((3, 3, 3)))[1])
+    cavities = int(ndimage.label(~padded)[1]) - 1
+    euler = 0
+    for axes in range(8):  # along each axis, a cell of the complex is either thick (in a voxel) or thin (between two)
+        cells = padded
+        thin = [axis for axis in range(3) if axes >> axis & 1]
+        for axis in thin:
+            cells = np.delete(cells, -1, axis) | np.delete(cells, 0, axis)
+        euler += (-1) ** (3 - len(thin)) * int(cells.sum())
+    return pieces, pieces + cavities - euler, cavities
+
+
+def persistence_diagram(mask: Mask, spacing: npt.ArrayLike = 1.0) -> Diagram:
+    """Levels at which the pieces, tunnels and cavities of a growing structure are born and die. Needs gudhi.
+
+    The set of points below a level of the signed distance to the boundary (mm, negative inside) grows from the core of
+    the structure to its whole box. At level 0 it is the structure itself; the oldest piece never dies (infinity).
+
+    Args:
+        mask: (X, Y, Z) of the structure.
+        spacing: voxel size in mm, one number or three.
+    """
+    steps = np.broadcast_to(np.asarray(spacing, dtype=np.float64), 3)
+    inside = np.pad(mask[ndimage.find_objects(mask.astype(np.int8))[0]], 1)  # all changes lie within the convex hull
+    away = ndimage.distance_transform_edt(~inside, sampling=steps) - ndimage.distance_transform_edt(inside, steps)
+    level = away - np.sign(away) * steps.min() / 2  # the sign changes at the faces of the voxels
+    import gudhi  # optional: pip install "toposlearn[homology]"
+
+    cells = gudhi.CubicalComplex(top_dimensional_cells=level)
+    cells.compute_persistence(homology_coeff_field=2)  # in space every field counts the same; this is the fastest
+    bars = (cells.persistence_intervals_in_dimension(dimension).reshape(-1, 2) for dimension in range(3))
+    return tuple(each[np.argsort(each[:, 0] - each[:, 1], kind="stable")] for each in bars)
+
+
+def count_alive(diagram: Diagram, longer_than: float = 0.0) -> tuple[int, ...]:
+    """Number of pieces, tunnels and cavities alive at level 0 that live for more than `longer_than` mm.
+
+    Short lives included, these are the Betti numbers of the mask.
+    """
+    return tuple(
+        int(((bars[:, 0] <= 0) & (bars[:, 1] > 0) & (np.diff(bars)[:, 0] > longer_than)).sum()) for bars in diagram
+    )
+
+
+def diagram_distance(a: Diagram, b: Diagram) -> float:
+    """Bottleneck distance in mm: the largest shift of a birth or death between two diagrams, 0 if they are equal."""
+    import gudhi
+
+    return max(float(gudhi.bottleneck_distance(*pair, 0)) for pair in zip(a, b, strict=True))  # 0: exact
+
+
+def exchange_places(label_map: LabelMap, a: Structure, b: Structure) -> LabelMap:
+    """Move each of two structures to the other's place, by whole voxels, centroid to centroid.
+
+    They overwrite what lay there and leave background behind.
+
+    Raises:
+        ValueError: the two would overlap, or leave the image.
+    """
+    first, second = (np.argwhere(label_map.labels == part.label) for part in (a, b))
+    step = np.rint(second.mean(axis=0) - first.mean(axis=0)).astype(int)
+    labels = np.where(np.isin(label_map.labels, (a.label, b.label)), BACKGROUND, label_map.labels)
+    for part, voxels in ((a, first + step), (b, second - step)):
+        inside = voxels[((voxels >= 0) & (voxels < labels.shape)).all(axis=1)]
+        labels[tuple(inside.T)] = part.label
+    if any((labels == part.label).sum() < len(voxels) for part, voxels in ((a, first), (b, second))):
+        raise ValueError(f"{a.full_name} and {b.full_name} would overlap or leave the image: choose other structures")
+    return replace(label_map, labels=labels, name=f"{label_map.name}, exchanged")
+
+
+def drill(label_map: LabelMap, part: Structure, radius: float = 2.5) -> LabelMap:
+    """Make a round hole of `radius` mm (background) through the centroid of a structure, along the third voxel axis."""
+    voxels = np.argwhere(label_map.labels == part.label)
+    across = ((voxels - voxels.mean(axis=0)) * label_map.spacing)[:, :2]  # (V, 2) mm from the axis
+    labels = label_map.labels.copy()
+    labels[tuple(voxels[np.linalg.norm(across, axis=1) <= radius].T)] = BACKGROUND
+    return replace(label_map, labels=labels, name=f"{label_map.name}, drilled")
+
+
+@dataclass(frozen=True, eq=False)
+class Shapes:
+    """One head: where its structures lie, and the persistence diagrams of some of them."""
+
+    head: LabelMap
+    layout: Layout
+    diagrams: Mapping[Structure, Diagram]
+
+
+def measure_shapes(head: LabelMap, parts: Sequence[Structure]) -> Shapes:
+    """Lay out a head (without gaps), and follow the homology of `parts`. Needs gudhi."""
+    diagrams = {part: persistence_diagram(head.labels == part.label, head.spacing) for part in parts}
+    return Shapes(head, layout(head), diagrams)
+
+
+def changed_relations(before: Layout, after: Layout) -> tuple[int, int, float]:
+    """Number of directed relations that turn over between two layouts, number of all, and largest change in mm.
+
+    Medial, anterior and superior between all structures that both have, each pair once.
+    """
+    shared = [part for part in before.structures if part in after.structures]
+    upper = np.triu_indices(len(shared), k=1)
+    old, new = (
+        np.stack([relation_margins(each.only(shared), relation)[upper] for relation in DIRECTIONS[::2]])
+        for each in (before, after)
+    )
+    return int((np.sign(old) != np.sign(new)).sum()), old.size, float(np.abs(old - new).max())
+
+
+def describe_change(before: Shapes, after: Shapes, a: Structure, b: Structure) -> dict[str, str]:
+    """Question -> answer of homology and of relations about a change. Homology of the parts that both have."""
+    parts = [part for part in before.diagrams if part in after.diagrams]
+    counts = [(part.name, *(count_alive(each.diagrams[part]) for each in (before, after))) for part in parts]
+    apart = max(diagram_distance(before.diagrams[part], after.diagrams[part]) for part in parts)
+    old, new = (relation_margin(each.layout, a, "medial", b) for each in (before, after))
+    turned, relations, largest = changed_relations(before.layout, after.layout)
+    return {
+        "Betti numbers": ", ".join(f"{name} {first} → {second}" for name, first, second in counts),
+        "diagrams": f"{apart:.1f} mm apart",
+        f"{a.name} is medial to {b.name}": f"by {old:+.1f} → {new:+.1f} mm",
+        "relations": f"{turned} of {relations:,} turn over, margins move by up to {largest:.2g} mm",
+    }
