@@ -5,7 +5,8 @@
 
 Nothing is downloaded: the data need an account and your consent to their terms (README.md beside this file says where).
 DIR holds one relative link per person to what you downloaded (an archive is unpacked into DIR/sourcedata),
-manifest.json and dataset_description.json. It appears whole or not at all. Of a patient scanned twice the first scan is used.
+manifest.json and dataset_description.json. It appears whole or not at all. Of a patient scanned twice the first scan
+is used.
 """
 
 from __future__ import annotations

@@ -179,7 +179,7 @@ def test_what_is_wrong_is_said_in_one_line(tree, year, tmp_path, capsys, ill, me
 
 def test_other_voxels_than_published_are_refused(tree, year, tmp_path, capsys):
     line = refused(capsys, tmp_path, tree, grid=())
-    assert "(32, 36, 28) voxels of [6.0, 6.0, 6.0] mm, not (240, 240, 155) of 1: it is not as published" in line
+    assert "(32, 36, 28) voxels of [6.0, 6.0, 6.0] mm, not (240, 240, 155) of 1: it differs from the published data" in line
     assert "more people with problems" in line
 
 
