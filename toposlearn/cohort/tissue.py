@@ -23,6 +23,14 @@ BOX_MARGIN = 3  # voxels of air kept around the head
 ROWS = {name: row for row, name in enumerate(contrast.ALL_TISSUES)}
 
 
+def tissue_rows(labels: NDArray[np.integer]) -> NDArray[np.int16]:
+    """Row of `contrast.ALL_TISSUES` in each voxel (X, Y, Z) of structure labels; air where no structure is."""
+    lookup = np.zeros(max(int(labels.max()), *(structure.label for structure in STRUCTURES)) + 1, dtype=np.int16)
+    for structure in STRUCTURES:
+        lookup[structure.label] = ROWS[structure.tissue]
+    return np.asarray(lookup[labels])
+
+
 @dataclass(frozen=True, eq=False)
 class Stage:
     """What all subjects of a family share, computed once."""
@@ -39,9 +47,7 @@ class Stage:
 def stage_of(family: str) -> Stage:
     """The stage of label map family ``A`` or ``B``."""
     head = load_head(family)
-    label_tissue = torch.zeros(max(structure.label for structure in STRUCTURES) + 1, dtype=torch.int32)
-    for structure in STRUCTURES:
-        label_tissue[structure.label] = ROWS[structure.tissue]
+    label_tissue = torch.as_tensor(tissue_rows(np.arange(STRUCTURES[-1].label + 1))).int()
     labels = torch.as_tensor(head.labels, dtype=torch.float32)[None]
     grid = ControlGrid.over(head)
     return Stage(head, grid, labels, label_tissue, pathology.growth_fields(head, grid), lesions.lesion_sites(head))

@@ -27,8 +27,7 @@ import torch
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from toposlearn.anatomy import SOURCES, STRUCTURES
-from toposlearn.anatomy import FAMILIES
+from toposlearn.anatomy import FAMILIES, SOURCES, STRUCTURES
 from toposlearn.cohort.description import (
     AUTHORS,
     BIDS_VERSION,

@@ -19,6 +19,6 @@ def realism(
     limit: Annotated[int, typer.Option(help="The most people to measure.", min=1)] = 64,
 ) -> None:
     """How real people look: contrast, noise, volumes and shapes beside published values, templates and donors."""
-    from toposlearn.studies.realism.write import write_realism
+    from toposlearn.studies.realism import write_realism
 
     typer.echo(write_realism(data, out, limit=limit))

@@ -1,1 +1,5 @@
-"""Study: realism."""
+"""How real the simulated people look, measured beside templates, donors and published values."""
+
+from toposlearn.studies.realism.page import write_realism
+
+__all__ = ["write_realism"]
