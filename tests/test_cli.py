@@ -163,9 +163,7 @@ def test_pretrain_builds_the_settings(stand_in, cohort):
 
 def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     calls, drawn = stand_in("toposlearn.studies.ablation", "run_ablation", {"A/full": 1}), []
-    monkeypatch.setattr(
-        "toposlearn.studies.ablation.figures.save_overview", lambda *arguments: drawn.append(arguments)
-    )
+    monkeypatch.setattr("toposlearn.studies.ablation.figures.save_overview", lambda *arguments: drawn.append(arguments))
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
     assert calls[0][1] == {"held_out": None, "seeds": range(2), "variants": VARIANTS, "shipped": Path("weights")}
     assert cli.execute(["ablation", "--variants", "intra,full"]) == 0

@@ -59,6 +59,11 @@ def test_presets_have_the_token_grids_they_promise():
     }
 
 
+def test_a_token_has_the_channels_of_the_pyramid_or_of_its_stage():
+    assert ModelConfig(token_features=40).features_at(8) == 40
+    assert ModelConfig(feature_size=12, patch_size=4, top_down=False).features_at(8) == 24
+
+
 def test_an_unknown_preset_or_variant_lists_the_choices():
     with pytest.raises(ValueError, match="unknown preset 'huge': choose one of smoke, lab, gpu, paper"):
         preset("huge")
@@ -90,16 +95,16 @@ def test_unknown_settings_are_refused_by_name():
         ),
         (ModelConfig, {"token_strides": ()}, "model.token_strides must name at least one level"),
         (ModelConfig, {"reconstruct_stride": 3}, r"model.reconstruct_stride must be among .* got \(3,\)"),
-        (LossConfig, {"weight_inter": -1.0}, r"loss weights must be >= 0, got \(1.0, 1.0, -1.0\)"),
+        (LossConfig, {"weight_inter": -1.0}, "loss.weight_inter must be >= 0, got -1.0"),
         (LossConfig, {"k": 0}, "loss.k must be >= 1, got 0"),
-        (LossConfig, {"margin_intra": -0.1}, "loss margins must be >= 0"),
+        (LossConfig, {"margin_intra": -0.1}, "loss.margin_intra must be >= 0"),
         (LossConfig, {"form": "both"}, "loss.form must be one of within, cross, got 'both'"),
         (LossConfig, {"metric": "manhattan"}, "loss.metric must be one of cosine, euclidean, got 'manhattan'"),
         (TrainConfig, {"steps": 0}, "train.steps must be >= 1, got 0"),
         (TrainConfig, {"subjects_per_step": 0}, "train.subjects_per_step must be >= 1, got 0"),
         (TrainConfig, {"learning_rate": 0.0}, "train.learning_rate must be positive, got 0.0"),
         (TrainConfig, {"checkpoint_every": 0}, "train.checkpoint_every must be >= 1, got 0"),
-        (TrainConfig, {"precision": "fp8"}, "train.precision must be no, bf16 or fp16, got 'fp8'"),
+        (TrainConfig, {"precision": "fp8"}, "train.precision must be one of no, bf16, fp16, got 'fp8'"),
         (TrainConfig, {"test_fraction": 1.0}, "train.test_fraction must be between 0 and 1, got 1.0"),
         (TacoConfig, {"volume": VolumeConfig(shape=(48, 64, 64))}, r"must be a multiple of \d+, the encoder's deepest"),
     ],
@@ -253,8 +258,8 @@ def test_gates_that_nothing_can_pass_are_refused(loss, message):
         ("loss", {"token_levels": (8, 32)}, r"loss.token_levels \[32\] are not among the model's levels \(4, 8\)"),
         ("loss", {"inter_start": 600}, "loss.inter_start 600 must be below train.steps 600"),
         ("train", {"clip_norm": 0.0}, "train.clip_norm must be positive, got 0.0"),
-        ("train", {"warmup_steps": -1}, "train.warmup_steps and train.score_every must be >= 0"),
-        ("train", {"score_every": -1}, "train.warmup_steps and train.score_every must be >= 0"),
+        ("train", {"warmup_steps": -1}, "train.warmup_steps must be >= 0, got -1"),
+        ("train", {"score_every": -1}, "train.score_every must be >= 0, got -1"),
         ("train", {"score_people": 1}, "train.score_people must be >= 2, people to compare, got 1"),
     ],
 )

@@ -1,9 +1,9 @@
-"""Intervals over people: held against closed forms, and their coverage on synthetic people."""
+"""Intervals over people: compared with closed forms, and their coverage on synthetic people."""
 
 import numpy as np
 import pytest
 
-from toposlearn.intervals import across_subjects, bootstrap_subjects, same_person
+from toposlearn.intervals import across_subjects, bootstrap_subjects, mean_metric, same_person
 
 
 def test_the_diagonal_is_the_same_person_and_the_rest_is_two_people():
@@ -17,6 +17,20 @@ def test_the_diagonal_is_the_same_person_and_the_rest_is_two_people():
 def test_shapes_that_make_no_sense_are_refused(shape):
     with pytest.raises(ValueError, match="at least two people"):
         bootstrap_subjects(np.zeros(shape))
+
+
+def test_a_metric_holds_the_mean_with_its_interval():
+    errors = np.random.default_rng(0).normal(size=(2, 6, 6))
+    low, high = bootstrap_subjects(errors)
+    assert mean_metric(errors, unit="mm", null=0.0) == {
+        "value": across_subjects(errors),
+        "low": low,
+        "high": high,
+        "unit": "mm",
+        "n": 6,
+        "null": 0.0,
+    }
+    assert mean_metric(np.array([[3.0]])) == {"value": 3.0, "n": 1}  # no interval over one person
 
 
 def test_the_same_seed_gives_the_same_interval():
@@ -51,17 +65,17 @@ def test_seeds_that_differ_widen_the_interval():
     assert wide > 2 * narrow
 
 
-@pytest.mark.parametrize("people", [6, 8, 16])
+@pytest.mark.parametrize("count", [6, 8, 16])
 @pytest.mark.parametrize("pairs", [False, True])
-def test_the_interval_holds_the_truth_about_as_often_as_it_says(subjects, pairs):
+def test_the_interval_holds_the_truth_about_as_often_as_it_says(count, pairs):
     """Each person has an effect of their own that all of their pairs share: pairs are not independent."""
     generator = np.random.default_rng(1)
     trials, covered = 1000, 0
     for trial in range(trials):
-        effect = generator.normal(size=subjects)
+        effect = generator.normal(size=count)
         errors = effect[None]
         if pairs:
-            noise = 0.3 * generator.normal(size=(subjects, subjects))
+            noise = 0.3 * generator.normal(size=(count, count))
             errors = (effect[:, None] + effect[None, :] + noise)[None]
         low, high = bootstrap_subjects(errors, draws=1000, seed=trial)
         covered += low <= 0 <= high

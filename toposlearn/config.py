@@ -34,15 +34,15 @@ __all__ = [
 ]
 
 VARIANTS = ("reconstruction", "intra", "inter", "full", "no_reconstruction", "shared_pose")
-STUDIED = ("scrambled", "released")  # what not to do
+STUDIED = ("scrambled", "released")  # mistakes to study
 TERMS = ("reconstruction", "intra", "inter")
-TERMS_OF = {  # of a variant that has not all of them
+TERMS_OF = {  # variants without some of the terms
     "reconstruction": ("reconstruction",),
     "intra": ("reconstruction", "intra"),
     "inter": ("reconstruction", "inter"),
     "no_reconstruction": ("intra", "inter"),
 }
-MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two people: settings of the loss by name
+MATCHERS: dict[str, dict[str, Any]] = {  # settings of the loss for each way to match tokens of two people
     "nearest": {"matcher": "nearest"},
     "mutual": {"matcher": "mutual"},
     "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 60},
@@ -50,7 +50,6 @@ MATCHERS: dict[str, dict[str, Any]] = {  # who corresponds to whom between two p
     "oracle": {"matcher": "oracle"},
     "random": {"matcher": "random"},
 }
-
 ROW_NAMES = {  # of variants and controls, in every table
     "untrained": "nothing (untrained)",
     "reconstruction": "reconstruction only",
@@ -70,20 +69,21 @@ ROW_NAMES = {  # of variants and controls, in every table
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     """The same run with only some terms of the loss, or with another matcher.
 
-    ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``: full
-    without the reconstruction term; ``shared_pose``: full as the method describes it, a person's two modalities in one
-    pose, every distance of the intra term read in one modality; ``scrambled``: full, but for tokens that are no places,
-    and ``released``: full with the loss of the released code, which sums both directions, at half the weights (so that
-    10 there is 20 here), both for study only; ``inter-oracle``, ``full-random`` and the like: a name of `MATCHERS`
-    after a variant that has an inter term.
+    Args:
+        config: settings of variant ``full``.
+        variant: ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``;
+            ``shared_pose``: full as the method describes it, both modalities of a subject in one pose, every distance
+            of the intra term read in one modality. For studies: ``scrambled``, full with tokens that are no places;
+            ``released``, full with the loss of the released code, which sums both directions, at half the weights (10
+            there is 20 here). ``inter-MATCHER`` and ``full-MATCHER``: with a matcher of `MATCHERS`.
 
     Raises:
-        ValueError: an unknown variant, one of a configuration that is no longer ``full``, or a term it needs is off.
+        ValueError: an unknown variant, a configuration that is not ``full``, or a term that the variant needs is off.
     """
     terms, _, matcher = variant.partition("-")
-    known = terms in (*VARIANTS, *STUDIED) and (not matcher or (matcher in MATCHERS and terms in ("inter", "full")))
+    matched = not matcher or (matcher in MATCHERS and terms in ("inter", "full"))
     require(
-        known,
+        terms in (*VARIANTS, *STUDIED) and matched,
         f"unknown variant {variant!r}: choose one of {', '.join((*VARIANTS, *STUDIED))}, "
         f"or inter-MATCHER or full-MATCHER with a matcher of {', '.join(MATCHERS)}",
     )

@@ -1,6 +1,6 @@
-"""Seeds, device, environment report, peak memory, and the JSON file in which every result is written.
+"""Seeds, environment report, peak memory, whole files, and the JSON file of a result.
 
-It does not make GPU kernels deterministic: trained numbers are compared within tolerances.
+GPU kernels are not made deterministic: trained numbers are compared within tolerances.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import resource
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
@@ -33,17 +33,14 @@ def set_seed(seed: int) -> None:
     torch.manual_seed(seed)
 
 
-def default_device() -> str:
-    """``cuda``, ``mps`` or ``cpu``: the fastest that is there."""
-    import torch
-
-    if torch.cuda.is_available():
-        return "cuda"
-    return "mps" if torch.backends.mps.is_available() else "cpu"
+def step_seed(seed: int, step: int, process: int | None = None) -> int:
+    """The seed of one training step, on one of several processes: its draws never depend on earlier steps."""
+    mixed = seed * 1_000_003 + step
+    return mixed if process is None else mixed * 4_099 + process
 
 
 def device_name() -> str:
-    """The device in words, with the number of cores used for a CPU."""
+    """The name of the GPU, or of the CPU with the number of cores used."""
     import torch
 
     if torch.cuda.is_available():
@@ -59,13 +56,11 @@ def peak_memory_bytes() -> int:
 
 def package_versions() -> dict[str, str]:
     """Version of Python and of each package that a number depends on."""
-    found = {"python": platform.python_version()}
+    versions = {"python": platform.python_version()}
     for name in PACKAGES:
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
+        with suppress(PackageNotFoundError):
+            versions[name] = version(name)
+    return versions
 
 
 def environment_report() -> dict[str, Any]:
@@ -92,17 +87,16 @@ def commit_hash() -> str | None:
 
 
 def check_writable(folder: Path) -> None:
-    """Raise PermissionError unless `folder` may be written, or made: before long work rather than after it."""
+    """Raise PermissionError unless `folder` can be written or made. Call it before long work."""
     place = next(each for each in (folder, *folder.absolute().parents) if each.exists())
     if not place.is_dir() or not os.access(place, os.W_OK):
-        raise PermissionError(
-            f"cannot write to {folder}: {place} is no folder that may be written; choose another --out"
-        )
+        reason = f"{place} is no folder that may be written"
+        raise PermissionError(f"cannot write to {folder}: {reason}; choose another --out")
 
 
 @contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
-    """A temporary path beside `path` that takes its place only if the block succeeds: nothing is left half-written."""
+    """A temporary path beside `path` that replaces it only if the block succeeds: no half-written file is left."""
     path = Path(path)
     suffix = "".join(path.suffixes[-2:])  # keep .nii.gz: writers choose the format by it
     partial = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
@@ -114,7 +108,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
 
 
 def write_text(path: str | Path, text: str) -> Path:
-    """Write a text file whole or not at all, and make its folder."""
+    """Write a text file, complete or not at all, and make its folder."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     with atomic_path(path) as partial:
@@ -123,7 +117,7 @@ def write_text(path: str | Path, text: str) -> Path:
 
 
 def write_json(path: str | Path, value: Any) -> Path:
-    """Write JSON whole or not at all; NaN is refused, since JSON has none."""
+    """Write JSON, complete or not at all. NaN is refused: JSON has none."""
     return write_text(path, json.dumps(value, indent=2, allow_nan=False) + "\n")
 
 
@@ -137,7 +131,7 @@ def metric(
     null: float | None = None,
     baseline: float | None = None,
 ) -> dict[str, Any]:
-    """One measured number with its interval, null and baseline; what is not known is left out."""
+    """One measured number with its interval, null and baseline; unknown parts are left out."""
     parts = {"value": value, "low": low, "high": high, "unit": unit, "n": n, "null": null, "baseline": baseline}
     return {name: part for name, part in parts.items() if part is not None}
 
@@ -151,12 +145,12 @@ def write_result(
     seeds: Sequence[int] | None = None,
     seconds: float | None = None,
 ) -> Path:
-    """Write a result file (schema ``toposlearn/result/1``). Unknown parts are left out, never filled with guesses.
+    """Write a result file (schema ``toposlearn/result/1``). Unknown parts are left out, never guessed.
 
     Args:
-        path: where to write the JSON.
+        path: JSON file to write.
         source: the notebook or command that measured.
-        metrics: name -> what `metric` returns.
+        metrics: name -> metric object (`metric`).
         config: the settings behind the numbers.
         seeds: every seed used.
         seconds: wall time of the measurement.

@@ -1,7 +1,7 @@
 """Every setting of a run, frozen and validated.
 
-A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else. A value
-that is given is used or refused, never overwritten; the settings of a term are read unless its weight is 0.
+A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else. A given
+value is used or refused, never overwritten; the settings of a loss term are read unless its weight is 0.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ class VolumeConfig:
 
 @dataclass(frozen=True)
 class AugmentConfig:
-    """Random changes of a training pair. The intensity of each modality changes by itself.
+    """Random changes of a training pair. The intensity of each modality changes independently.
 
-    With `shared_pose` a person's two modalities are posed alike, as the method describes it. Without, each has its own
-    pose, and tokens are read at corresponding places through the known map between the two: grid position then says
-    nothing about correspondence, and cannot stand in for anatomy.
+    With `shared_pose` both modalities of a subject have the same pose, as the method describes it. Without it each has
+    its own pose, and tokens are read at corresponding places through the known map between the two. Grid position then
+    carries no information about correspondence and cannot replace anatomy.
     """
 
     rotation: float = 20.0  # degrees, about each axis
@@ -65,10 +65,10 @@ class AugmentConfig:
     gamma: float = 0.2  # exponent drawn in [1 - gamma, 1 + gamma]
     shared_pose: bool = True
     noise: float = 0.05  # standard deviation, in units of the normalized volume
-    # For study only: every modality but the first lies so far from where it is said to, each in a direction of its own.
+    # For studies only: each modality but the first is moved by this much, in its own direction, without being recorded.
     misregister_shift: float = 0.0  # mm
     misregister_rotation: float = 0.0  # degrees
-    misregister_alike: bool = False  # a modality's direction is the same in everybody
+    misregister_alike: bool = False  # one direction per modality, the same for all subjects
 
     def __post_init__(self) -> None:
         moves = (self.rotation, self.shift, self.misregister_shift, self.misregister_rotation)
@@ -89,15 +89,14 @@ class ModelConfig:
     num_heads: tuple[int, int, int, int] = (1, 2, 4, 8)
     use_v2: bool = True
     top_down: bool = True  # feed fine tokens from deeper stages
-    token_features: int = 48  # F, with top_down; without, a token has the channels of its stage
+    token_features: int = 48  # F, with top_down; without it a token has the channels of its stage
     token_strides: tuple[int, ...] = (4, 8)
     reconstruct_stride: int = 4  # the token level, or stage, that the decoder reads
 
     def __post_init__(self) -> None:
         strides = self.stage_strides
-        require(
-            self.feature_size % self.num_heads[0] == 0, "model.feature_size must be a multiple of the first num_heads"
-        )
+        divisible = self.feature_size % self.num_heads[0] == 0
+        require(divisible, "model.feature_size must be a multiple of the first num_heads")
         for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
             require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
         require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
@@ -114,13 +113,17 @@ class ModelConfig:
         """Channels of each of the encoder's five feature maps."""
         return tuple(self.feature_size * 2**stage for stage in range(5))
 
+    def features_at(self, stride: int) -> int:
+        """Features F of a token of this stride."""
+        return self.token_features if self.top_down else self.stage_features[self.stage_strides.index(stride)]
+
 
 @dataclass(frozen=True)
 class LossConfig:
     """Every variant of the total loss.
 
-    ``released`` says that all of `RELEASED` holds, for study only; with any other value of these it is refused. What
-    sets them all is ``config.replace(loss={"released": True})``.
+    ``released`` states that all of `RELEASED` holds, for studies only; other values of these settings are refused.
+    ``config.replace(loss={"released": True})`` sets them all.
     """
 
     weight_reconstruction: float = 1.0
@@ -129,20 +132,18 @@ class LossConfig:
     k: int = 5
     margin_intra: float = 0.05
     margin_inter: float = 0.2
-    form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b, or in a
+    form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b (within) or in a (cross)
     metric: Literal["cosine", "euclidean"] = "cosine"  # of graphs, mutual matches and rankings
     negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
-    token_levels: tuple[int, ...] | None = (
-        None  # strides the alignment terms use; None: all of the model's (released: the deepest)
-    )
-    max_tokens: int = 1536  # foreground tokens compared per level and volume, thinned at random when there are more
+    token_levels: tuple[int, ...] | None = None  # strides of the alignment terms; None: all (released: the deepest)
+    max_tokens: int = 1536  # foreground tokens compared per level and volume; more are thinned at random
     matcher: Literal["nearest", "mutual", "sinkhorn", "oracle", "random"] = "mutual"  # oracle: the cohort's truth
     min_similarity: float | None = None  # gate: cosine similarity a match must reach
     ratio: float | None = None  # gate: best distance / second best must stay below
     max_distance: float | None = None  # gate: mm between token and match, both heads centered and scaled to one size
     inter_start: int = 0  # warm-up of the inter term: it is off before this step
     temperature: float = 0.05  # of the sinkhorn matcher: cosine similarity that counts as a difference
-    dustbin: float = 0.25  # of the sinkhorn matcher: similarity below which no match is the better answer
+    dustbin: float = 0.25  # of the sinkhorn matcher: a token with a lower similarity to all others stays unmatched
     foreground: bool = True  # air is no anchor, positive, negative or match; not read for scrambled tokens
     scrambled: bool = False  # tokens from a feature map whose channels were never moved last: groups, not places
     directions: Literal["mean", "sum"] = "mean"  # of the two directions of each alignment term
@@ -150,30 +151,24 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _require_released(self)
-        weights = (self.weight_reconstruction, self.weight_intra, self.weight_inter)
-        require(min(weights) >= 0, f"loss weights must be >= 0, got {weights}")
+        _require_min(self, "loss", 0, "weight_reconstruction", "weight_intra", "weight_inter")
+        _require_min(self, "loss", 0, "margin_intra", "margin_inter")
+        _require_min(self, "loss", 1, "k")
         require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
-        require(self.k >= 1, f"loss.k must be >= 1, got {self.k}")
-        require(self.margin_intra >= 0 and self.margin_inter >= 0, "loss margins must be >= 0")
         require(self.temperature > 0, f"loss.temperature must be positive, got {self.temperature}")
-        for name, limits in (("min_similarity", (-1, 1)), ("ratio", (0, 1)), ("dustbin", (-1, 1))):
+        for name, low, high in (("min_similarity", -1, 1), ("ratio", 0, 1), ("dustbin", -1, 1)):
             value = getattr(self, name)
-            within = value is None or limits[0] <= value <= limits[1]
-            require(within, f"loss.{name} must be between {limits[0]} and {limits[1]}, got {value}")
+            within = value is None or low <= value <= high
+            require(within, f"loss.{name} must be between {low} and {high}, got {value}")
         _require_read(self, "loss", ("temperature", "dustbin"), self.matcher == "sinkhorn", "the matcher 'sinkhorn'")
         levels = self.token_levels
         require(levels is None or len(levels) > 0, "loss.token_levels must name at least one level, or be None: all")
         _require_different("loss.token_levels", levels or ())
         placeless = self.scrambled and (self.matcher == "oracle" or self.max_distance is not None)
         require(not placeless, "loss.scrambled tokens have no place: no oracle and no loss.max_distance with them")
-        require(
-            self.max_distance is None or self.max_distance > 0,
-            f"loss.max_distance must be positive (mm), got {self.max_distance}",
-        )
-        for name, hint in get_type_hints(LossConfig).items():
-            if get_origin(hint) is Literal:
-                known, value = get_args(hint), getattr(self, name)
-                require(value in known, f"loss.{name} must be one of {', '.join(known)}, got {value!r}")
+        positive = self.max_distance is None or self.max_distance > 0
+        require(positive, f"loss.max_distance must be positive (mm), got {self.max_distance}")
+        _require_known(self, "loss")
 
 
 @dataclass(frozen=True)
@@ -189,24 +184,18 @@ class TrainConfig:
     precision: Literal["no", "bf16", "fp16"] = "no"
     seed: int = 0
     checkpoint_every: int = 50
-    score_every: int = 100  # steps between scorecards on held-out people; 0 is never
+    score_every: int = 100  # steps between scorecards on held-out people; 0: no scorecard
     score_people: int = 8
-    test_fraction: float = 0.25  # of the people, never trained on
+    test_fraction: float = 0.25  # of the people, held out
 
     def __post_init__(self) -> None:
-        require(self.steps >= 1, f"train.steps must be >= 1, got {self.steps}")
-        require(self.subjects_per_step >= 1, f"train.subjects_per_step must be >= 1, got {self.subjects_per_step}")
+        _require_min(self, "train", 1, "steps", "subjects_per_step", "checkpoint_every")
+        _require_min(self, "train", 0, "warmup_steps", "score_every")
         require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
         require(self.clip_norm > 0, f"train.clip_norm must be positive, got {self.clip_norm}")
-        counts = (self.warmup_steps, self.score_every)
-        require(min(counts) >= 0, f"train.warmup_steps and train.score_every must be >= 0, got {counts}")
         require(self.score_people >= 2, f"train.score_people must be >= 2, people to compare, got {self.score_people}")
-        require(self.checkpoint_every >= 1, f"train.checkpoint_every must be >= 1, got {self.checkpoint_every}")
-        require(
-            self.precision in ("no", "bf16", "fp16"),
-            f"train.precision must be no, bf16 or fp16, got {self.precision!r}",
-        )
+        _require_known(self, "train")
 
 
 @dataclass(frozen=True)
@@ -222,24 +211,20 @@ class TacoConfig:
     train: TrainConfig = field(default_factory=TrainConfig)
 
     def __post_init__(self) -> None:
-        size = self.model.patch_size * 2**4
-        require(
-            all(side % size == 0 for side in self.volume.shape),
-            f"volume.shape {self.volume.shape} must be a multiple of {size}, the encoder's deepest stride",
-        )
+        size, shape = self.model.stage_strides[-1], self.volume.shape
+        divisible = all(side % size == 0 for side in shape)
+        require(divisible, f"volume.shape {shape} must be a multiple of {size}, the encoder's deepest stride")
         available = self.model.token_strides
         missing = sorted(set(self.loss.token_levels or ()) - set(available))
         require(not missing, f"loss.token_levels {missing} are not among the model's levels {available}")
         start, steps = self.loss.inter_start, self.train.steps
-        require(
-            self.loss.weight_inter == 0 or start < steps,
-            f"loss.inter_start {start} must be below train.steps {steps}, or the inter term would never be on",
-        )
+        starts = self.loss.weight_inter == 0 or start < steps
+        require(starts, f"loss.inter_start {start} must be below train.steps {steps}, or the inter term is never on")
 
     def replace(self, **sections: Any) -> TacoConfig:
         """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``.
 
-        ``loss={"released": True}`` also changes all that `RELEASED` lists.
+        ``loss={"released": True}`` also changes all settings that `RELEASED` lists.
         """
         changed = {
             name: dataclasses.replace(getattr(self, name), **_complete(value)) if isinstance(value, dict) else value
@@ -270,8 +255,7 @@ def _build(kind: type, values: dict[str, Any]) -> Any:
     hints = get_type_hints(kind)
     unknown = sorted(set(values) - set(hints))
     require(not unknown, f"unknown setting {', '.join(unknown)} in {kind.__name__}")
-    read = {name: _read(hints[name], value) for name, value in _complete(values).items()}
-    return kind(**read)
+    return kind(**{name: _read(hints[name], value) for name, value in _complete(values).items()})
 
 
 def _read(hint: Any, value: Any) -> Any:
@@ -288,17 +272,32 @@ def _complete(values: dict[str, Any]) -> dict[str, Any]:
 def _require_released(loss: LossConfig) -> None:
     """Raise ValueError when ``released`` is set, but not all that it stands for."""
     different = {name: getattr(loss, name) for name, value in RELEASED.items() if getattr(loss, name) != value}
-    told = ", ".join(f"{name}={RELEASED[name]!r} (got {value!r})" for name, value in different.items())
+    listed = ", ".join(f"{name}={RELEASED[name]!r} (got {value!r})" for name, value in different.items())
     remedy = "leave these to config.replace(loss={'released': True}), or do without released"
-    require(not (loss.released and different), f"loss.released stands for {told}: {remedy}")
+    require(not (loss.released and different), f"loss.released stands for {listed}: {remedy}")
 
 
 def _require_read(settings: Any, section: str, names: tuple[str, ...], read: bool, reader: str) -> None:
     """Raise ValueError for a changed setting that nothing would read."""
     for one in dataclasses.fields(settings):
-        changed = one.name in names and getattr(settings, one.name) != one.default
-        told = f"{section}.{one.name} is read with {reader} only: leave it at {one.default!r}, or choose that"
-        require(read or not changed, f"{told} (got {getattr(settings, one.name)!r})")
+        value = getattr(settings, one.name)
+        advice = f"is read with {reader} only: leave it at {one.default!r}, or choose that (got {value!r})"
+        require(read or one.name not in names or value == one.default, f"{section}.{one.name} {advice}")
+
+
+def _require_min(settings: Any, section: str, minimum: int, *names: str) -> None:
+    """Raise ValueError for a value below the minimum."""
+    for name in names:
+        value = getattr(settings, name)
+        require(value >= minimum, f"{section}.{name} must be >= {minimum}, got {value}")
+
+
+def _require_known(settings: Any, section: str) -> None:
+    """Raise ValueError for a value that is not among the choices of its setting."""
+    for name, hint in get_type_hints(type(settings)).items():
+        known, value = get_args(hint), getattr(settings, name)
+        chosen = get_origin(hint) is not Literal or value in known
+        require(chosen, f"{section}.{name} must be one of {', '.join(map(str, known))}, got {value!r}")
 
 
 def _require_different(name: str, values: tuple[Any, ...]) -> None:

@@ -1,4 +1,4 @@
-"""Classification of people: AUC and its interval, its null, its refusal of few people, and the confounders."""
+"""Classification and regression of subjects: AUC, its interval, its null and its refusal; R²; the confounders."""
 
 import dataclasses
 
@@ -42,7 +42,7 @@ def test_difference_is_paired():
     assert classification.bootstrap_auc(scores, LABELS, minus=scores) == pytest.approx((0, 0))
 
 
-def test_the_mean_over_subsets_is_one_number_a_person():
+def test_the_mean_over_subsets_is_one_number_per_person():
     """Subsets that are all alike are as good as one, and their order says nothing; unlike ones narrow the interval."""
     scores = np.random.default_rng(0).normal(size=(2, 15, 32)) + LABELS
     found = classification.bootstrap_auc(scores, LABELS)
@@ -78,7 +78,7 @@ def test_pooled_features_are_mean_and_spread_of_the_foreground():
 
 
 @pytest.mark.parametrize("name", classification.CONFOUNDERS)
-def test_confounders_are_finite_and_one_row_a_person(name, posed):
+def test_confounders_are_finite_with_one_row_per_person(name, posed):
     features = classification.CONFOUNDERS[name](posed)
     assert features.shape[0] == len(posed.names)
     assert np.isfinite(features).all()
@@ -109,3 +109,39 @@ def test_diagnoses_are_read_and_what_is_missing_is_said(posed):
     ill = tuple({"diagnosis": "atrophy"} for _ in posed.names)
     with pytest.raises(ValueError, match="all 6 people have the same diagnosis"):
         classification.diagnoses(dataclasses.replace(posed, info=ill))
+
+
+def vectors(features=96, count=64):
+    return np.random.default_rng(0).normal(size=(count, features))
+
+
+def test_a_number_that_the_features_hold_is_read():
+    features = vectors()
+    value = 3 + features[:, :40].sum(axis=1)
+    assert classification.cross_validated_r2(np.hstack([features, value[:, None] * np.ones((64, 60))]), value) > 0.95
+
+
+def test_a_number_that_they_do_not_hold_is_not_read():
+    values = np.random.default_rng(1).normal(size=64)
+    assert classification.cross_validated_r2(vectors(), values) < 0.05
+
+
+def test_a_subject_is_read_by_a_reader_without_that_subject():
+    values = np.random.default_rng(2).normal(size=64)
+    assert (
+        classification.cross_validated_r2(np.eye(64), values) < 0
+    )  # one feature per person: known only to a reader fitted to that person
+
+
+def test_the_unit_of_a_number_does_not_matter():
+    features = vectors(features=5)
+    values = features[:, 0] + 0.5 * np.random.default_rng(3).normal(size=64)
+    one = classification.cross_validated_r2(features, values)
+    assert 0.5 < one < 0.95
+    assert classification.cross_validated_r2(features, 1000 * values - 7) == pytest.approx(one)
+
+
+@pytest.mark.parametrize(("shape", "count"), [((7, 2), 7), ((64, 2), 63), ((64,), 64)])
+def test_people_that_do_not_fit_are_refused(shape, count):
+    with pytest.raises(ValueError, match="features must be"):
+        classification.cross_validated_r2(np.zeros(shape), np.zeros(count))

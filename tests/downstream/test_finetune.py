@@ -1,4 +1,4 @@
-"""Fine-tuning: the loss falls, the network it started from is left alone, the same seed gives the same network."""
+"""Fine-tuning: the loss falls, the first network is unchanged, the same seed gives the same network."""
 
 import pytest
 import torch
@@ -35,6 +35,13 @@ def test_it_reads_tokens_as_a_frozen_reader_does(setting):
     assert not scores.requires_grad
     torch.testing.assert_close(scores, tokens @ tuned.head.weight.T + tuned.head.bias)
     assert scores.std(dim=0).min() > 0  # each class depends on the token
+
+
+def test_a_network_without_the_top_down_path_is_tuned(setting, smoke):
+    _, poses, classes = setting
+    model = smoke.replace(model={"top_down": False}).model
+    tuned = finetune(Taco(model), poses, classes, FinetuneConfig(steps=1, voxels=100))
+    assert tuned.head.in_features == model.stage_features[model.stage_strides.index(min(model.token_strides))]
 
 
 def test_same_seed_same_losses(setting):

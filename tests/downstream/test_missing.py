@@ -5,17 +5,17 @@ import torch
 
 from toposlearn.config import MODALITIES
 from toposlearn.data import pose_subjects
-from toposlearn.downstream.missing import encode_modalities, fuse, subset_name, subsets
+from toposlearn.downstream.missing import encode_modalities, fuse, subsets
 from toposlearn.models import Taco
 from toposlearn.pretrain.scorecard import encode
 
 
 def test_four_modalities_have_fifteen_subsets_the_largest_first():
-    found = subsets(MODALITIES)
-    assert len(found) == len(set(found)) == 15
-    assert found[0] == MODALITIES
-    assert [len(subset) for subset in found] == [4] + [3] * 4 + [2] * 6 + [1] * 4
-    assert subset_name(found[5]) == "T1w+T2w"
+    listed = subsets(MODALITIES)
+    assert len(listed) == len(set(listed)) == 15
+    assert listed[0] == MODALITIES
+    assert [len(subset) for subset in listed] == [4] + [3] * 4 + [2] * 6 + [1] * 4
+    assert listed[5] == ("T1w", "T2w")
 
 
 def test_tokens_are_the_mean_of_those_that_are_present():

@@ -40,8 +40,8 @@ def test_voxels_are_drawn_inside_the_head_with_their_own_labels(posed):
         assert (posed.lesion[subject, 0][where] == voxels.lesion[subject]).all()
 
 
-def test_people_are_always_judged_at_the_same_voxels(posed):
-    assert torch.equal(segmentation.judged_voxels(posed).points, segmentation.judged_voxels(posed).points)
+def test_people_are_always_evaluated_at_the_same_voxels(posed):
+    assert torch.equal(segmentation.evaluation_voxels(posed).points, segmentation.evaluation_voxels(posed).points)
 
 
 def test_labels_become_classes_and_unknown_ones_none():
@@ -59,7 +59,7 @@ def test_dice_of_known_overlaps():
     scores = [torch.nn.functional.one_hot(torch.tensor([1, 1, 0, 2]), 3).float()]
     dice = segmentation.structure_dice(scores, voxels, classes)
     assert dice[0, 0] == pytest.approx(2 * 2 / (2 + 3))
-    assert np.isnan(dice[0, 1])  # nobody has structure 8 here
+    assert np.isnan(dice[0, 1])  # no subject here has structure 8
 
 
 def test_lesion_dice_and_its_threshold():
@@ -72,7 +72,7 @@ def test_lesion_dice_and_its_threshold():
 
 
 def test_perfect_scores_of_voxels_give_one(posed):
-    voxels, classes = segmentation.judged_voxels(posed), segmentation.structure_classes(posed)
+    voxels, classes = segmentation.evaluation_voxels(posed), segmentation.structure_classes(posed)
     index = segmentation.class_index(voxels.labels, classes)
     dice = segmentation.structure_dice(
         [torch.nn.functional.one_hot(one, len(classes)).float() for one in index], voxels, classes
@@ -93,6 +93,6 @@ def test_shares_of_a_token_sum_to_one(posed):
     torch.testing.assert_close(shares.sum(dim=-1), torch.ones(shares.shape[:2]))
 
 
-def test_without_labels_there_is_no_structure_to_judge(posed):
+def test_without_labels_there_is_no_structure_to_evaluate(posed):
     with pytest.raises(ValueError, match="no structure labels"):
         segmentation.structure_classes(dataclasses.replace(posed, labels=None))

@@ -1,4 +1,4 @@
-"""Nobody is in two splits: neither a subject nor the seed of an anatomy."""
+"""No subject is in two splits, and no seed of an anatomy."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import pytest
 
 from toposlearn.cohort.traits import draw_traits
 from toposlearn.data import Manifest, Record, split_subjects
-from toposlearn.downstream.splits import check_splits, identity, leave_one_site_out
+from toposlearn.downstream.splits import check_splits, identity
 
 
 def simulated(anatomy, seed, count, root="data"):
@@ -15,7 +15,7 @@ def simulated(anatomy, seed, count, root="data"):
     return Manifest(Path(root), tuple(records))
 
 
-def test_the_shipped_evaluation_shares_nobody():
+def test_the_shipped_evaluation_shares_no_subject():
     train, held_out = split_subjects(simulated("A", 0, 64))
     parts = {"train": train, "held-out": held_out, "test A": simulated("A", 300, 32), "test B": simulated("B", 400, 32)}
     check_splits(parts)
@@ -34,27 +34,8 @@ def test_same_number_from_another_seed_or_anatomy_is_another_person():
     assert len({identity(record, manifest) for manifest in parts.values() for record in manifest.records}) == 12
 
 
-def test_real_people_are_told_by_their_folder():
+def test_real_people_are_identified_by_their_folder():
     record = Record("sub-01", {})
     check_splits({"train": Manifest(Path("one"), (record,)), "test": Manifest(Path("two"), (record,))})
     with pytest.raises(ValueError, match="is in both"):
         check_splits({"train": Manifest(Path("one"), (record,)), "test": Manifest(Path("one"), (record,))})
-
-
-def at_sites(*sites):
-    return Manifest(Path("x"), tuple(Record(f"sub-{i}", {}, info={"site": site}) for i, site in enumerate(sites)))
-
-
-def test_each_site_is_left_out_once_with_all_its_people():
-    parts = leave_one_site_out(at_sites("north", "hill", "north", "n/a", "lake"))
-    assert list(parts) == ["hill", "lake", "north"]
-    train, test = parts["north"]
-    assert [record.subject for record in test.records] == ["sub-0", "sub-2"]
-    assert {record.subject for record in train.records} == {"sub-1", "sub-4"}
-    for train, test in parts.values():
-        check_splits({"train": train, "test": test})
-
-
-def test_a_site_cannot_be_left_out_where_there_is_one():
-    with pytest.raises(ValueError, match="tells 1 sites: a column site with at least two is needed"):
-        leave_one_site_out(at_sites("north", "north"))

@@ -51,7 +51,7 @@ def test_a_run_writes_what_it_promises(run, config):
     assert torch.isfinite(torch.cat([weight.flatten() for weight in model.parameters()])).all()
 
 
-def test_the_history_has_a_line_a_step(run, config):
+def test_the_history_has_one_line_per_step(run, config):
     history = lines(run / "history.jsonl")
     assert [line["step"] for line in history] == list(range(7))
     for line in history:
@@ -136,7 +136,7 @@ def test_a_damaged_checkpoint_ends_in_one_line(config, cohort, tmp_path, capsys,
     assert {path.name for path in out.iterdir()} == {"checkpoint.pt", "config.json"}
 
 
-def test_an_output_that_cannot_be_written_is_told_before_anything_is_computed(config, cohort, tmp_path):
+def test_an_output_that_cannot_be_written_is_reported_before_anything_is_computed(config, cohort, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(OSError, match="file is no folder that may be written; choose another --out"):
         pretrain(config, cohort, tmp_path / "file" / "run", progress=False)
@@ -206,8 +206,8 @@ def test_a_folder_with_images_that_lie_elsewhere_is_trained_on_and_scored(config
         )
     short = config.replace(train={"steps": 2, "score_every": 2, "test_fraction": 0.6, "score_people": 6})
     weights = pretrain(short, data, tmp_path / "run", progress=False)
-    told = capsys.readouterr().err
-    assert told.count("T2w: inter only: the images lie about 13 mm apart") == 3
+    reported = capsys.readouterr().err
+    assert reported.count("T2w: inter only: the images lie about 13 mm apart") == 3
     (score,) = lines(weights.parent / "scorecard.jsonl")
     held_out = split_subjects(read_manifest(data), test_fraction=0.6)[1].records
     scored = [record for record in held_out if int(record.subject[-1]) > 3]
@@ -232,8 +232,8 @@ def test_without_a_gpu_training_is_in_full_precision_and_says_so(config, cohort,
     monkeypatch.setattr(torch.accelerator, "is_available", lambda: False)
     once = config.replace(train={"steps": 1, "score_every": 0})
     weights = [
-        pretrain(once.replace(train={"precision": precision}), cohort, tmp_path / precision, cache=cache)
-        for precision in ("bf16", "no")
+        pretrain(once.replace(train={"precision": one}), cohort, tmp_path / one, cache=cache, progress=False)
+        for one in ("bf16", "no")
     ]
     assert capsys.readouterr().out.count("no GPU: training in full precision instead of bf16") == 1
     reduced, full = (load_weights(path)[0].state_dict() for path in weights)

@@ -32,7 +32,7 @@ def ablation(
     chosen = tuple(variants.split(",")) if variants else config.VARIANTS
     metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
     if shipped is not None:
-        from toposlearn.studies.ablation.overview import save_overview
+        from toposlearn.studies.ablation.figures import save_overview
 
         save_overview(shipped, data, metrics)
     typer.echo(out / "results.json")
@@ -56,8 +56,8 @@ def matchers(
 
     settings = config.preset(preset)
 
-    from toposlearn.studies.ablation.matchers import run_matchers
-    from toposlearn.studies.ablation.matchers_table import matchers_section
+    from toposlearn.studies.ablation import run_matchers
+    from toposlearn.studies.ablation.tables import matchers_section
 
     path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
     typer.echo(matchers_section(json.loads(path.read_text())))
@@ -79,10 +79,10 @@ def evaluate(
     ] = None,
 ) -> None:
     """Downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside their baselines."""
-    from toposlearn.studies.tasks.evaluation import evaluate as judge
-    from toposlearn.studies.tasks.evaluation_table import evaluation_tables
+    from toposlearn.studies.tasks.evaluation import evaluate as run
+    from toposlearn.studies.tasks.summary import evaluation_tables
 
-    path = judge(checkpoints, data, out, tests=test or ())
+    path = run(checkpoints, data, out, tests=test or ())
     typer.echo(evaluation_tables(path))
     typer.echo(path)
 
@@ -100,8 +100,7 @@ def shortcuts(
 
     settings = config.preset(preset)
 
-    from toposlearn.studies.shortcuts.shortcuts import find_shortcuts
-    from toposlearn.studies.shortcuts.shortcuts_table import shortcuts_report
+    from toposlearn.studies.shortcuts import find_shortcuts, shortcuts_report
 
     path = find_shortcuts(data, out, settings.volume)
     typer.echo(shortcuts_report(path.parent))

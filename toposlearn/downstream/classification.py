@@ -1,7 +1,7 @@
-"""Classification of people: tokens pooled to one vector each, and what could explain a score without any anatomy.
+"""Classification and regression of subjects from one vector each: pooled tokens, and confounders in their place.
 
-A diagnosis that age, sex, site, brain size or brightness predict as well says nothing about a representation. So each
-of these is a classifier of its own, fitted and judged as the tokens are.
+A diagnosis that age, sex, site, brain size or brightness predict as well shows nothing about a representation. So each
+of these confounders has a classifier of its own, fitted and scored in the same way as the tokens.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
-from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import roc_auc_score
-from sklearn.model_selection import StratifiedKFold, cross_val_predict
+from sklearn.linear_model import LogisticRegression, RidgeCV
+from sklearn.metrics import r2_score, roc_auc_score
+from sklearn.model_selection import KFold, StratifiedKFold, cross_val_predict
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
@@ -22,25 +22,29 @@ from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects
-from toposlearn.intervals import DRAWS, LEVEL, bootstrap_groups
+from toposlearn.intervals import bootstrap_groups
 
-FEWEST_FOR_AUC = 16  # people a class
+FEWEST_FOR_AUC = 16  # people per class
 PENALTY = 0.1  # C of the logistic regression: few people, many features
+PENALTIES = np.logspace(0, 5, 11)  # of the ridge regression, one is chosen within the people it is fitted to
 NEIGHBORS = 5
+FOLDS = 8  # of the cross-validation
 BINS = 16  # of the intensity histogram
+DIAGNOSIS = "atrophy"
 
 Features = NDArray[np.float64]  # (S, F)
+Labels = NDArray[np.int64]  # (S,) of 0 and 1
 
 
-def diagnoses(subjects: PosedSubjects, positive: str = "atrophy") -> NDArray[np.int64]:
-    """1 for people with the diagnosis, else 0 (S,).
+def diagnoses(subjects: PosedSubjects) -> Labels:
+    """1 for subjects with the diagnosis, else 0 (S,).
 
     Raises:
-        ValueError: the data set tells no diagnosis, or all people have the same.
+        ValueError: the data set has no diagnoses, or all subjects have the same.
     """
     if not subjects.info or any("diagnosis" not in row for row in subjects.info):
-        raise ValueError("participants.tsv has no column diagnosis: classification cannot be judged")
-    labels = np.array([int(row["diagnosis"] == positive) for row in subjects.info])
+        raise ValueError("participants.tsv has no column diagnosis: classification cannot be evaluated")
+    labels = np.array([int(row["diagnosis"] == DIAGNOSIS) for row in subjects.info])
     if len(np.unique(labels)) < 2:
         raise ValueError(f"all {len(labels)} people have the same diagnosis: two classes are needed")
     return labels
@@ -48,11 +52,8 @@ def diagnoses(subjects: PosedSubjects, positive: str = "atrophy") -> NDArray[np.
 
 def pool(tokens: Tensor, mask: Tensor) -> Features:
     """Mean and standard deviation over the foreground tokens: (S, N, F), (S, N) -> (S, 2F)."""
-    rows = [
-        torch.cat([part[counted].mean(dim=0), part[counted].std(dim=0)])
-        for part, counted in zip(tokens, mask, strict=True)
-    ]
-    return torch.stack(rows).double().numpy()
+    inside = [part[counted] for part, counted in zip(tokens, mask, strict=True)]
+    return torch.stack([torch.cat([part.mean(dim=0), part.std(dim=0)]) for part in inside]).double().numpy()
 
 
 def linear_classifier() -> Pipeline:
@@ -61,7 +62,7 @@ def linear_classifier() -> Pipeline:
 
 
 def knn_classifier() -> Pipeline:
-    """The share of the class among the nearest people, by cosine of standardized features."""
+    """The share of the class among the nearest subjects, by cosine of standardized features."""
     return make_pipeline(StandardScaler(), KNeighborsClassifier(NEIGHBORS, metric="cosine"))
 
 
@@ -70,62 +71,61 @@ def scores_of(classifier: Pipeline, features: Features) -> Float64s:
     return np.asarray(classifier.predict_proba(features)[:, 1])
 
 
-def cross_validated(features: Features, labels: NDArray[np.int64], *, folds: int = 8, seed: int = 0) -> Float64s:
-    """Probability (S,) of the diagnosis for each person, from a classifier that has not seen this person."""
-    cut = StratifiedKFold(folds, shuffle=True, random_state=seed)
-    found = cross_val_predict(linear_classifier(), features, labels, cv=cut, method="predict_proba")
-    return np.asarray(found[:, 1])
+def cross_validated(features: Features, labels: Labels, *, seed: int = 0) -> Float64s:
+    """Probability (S,) of the diagnosis for each subject, from a classifier fitted without this subject."""
+    folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
+    scores = cross_val_predict(linear_classifier(), features, labels, cv=folds, method="predict_proba")
+    return np.asarray(scores[:, 1])
 
 
-def bootstrap_auc(
-    scores: Float64s,
-    labels: NDArray[np.int64],
-    *,
-    minus: Float64s | None = None,
-    draws: int = DRAWS,
-    seed: int = 0,
-    level: float = LEVEL,
-) -> tuple[float, float]:
-    """Expanded percentile interval of the mean AUC over people, drawn within each class, crossed with seeds.
+def cross_validated_r2(features: Features, values: Float64s, *, seed: int = 0) -> float:
+    """R² of numbers (S,) that a ridge regression reads from the features (S, F) of subjects it was not fitted to.
+
+    Returns:
+        1 for a perfect reading; 0 or less when the mean of the other subjects is as good.
+
+    Raises:
+        ValueError: features and values of different subjects, or fewer subjects than folds.
+    """
+    if features.ndim != 2 or values.shape != features.shape[:1] or len(values) < FOLDS:
+        seen = f"got {features.shape}, {values.shape}"
+        raise ValueError(f"features must be (S, F) and values (S,) with S at least {FOLDS}, {seen}")
+    reader = make_pipeline(StandardScaler(), RidgeCV(PENALTIES))
+    read = cross_val_predict(reader, features, values, cv=KFold(FOLDS, shuffle=True, random_state=seed))
+    return float(r2_score(values, read))
+
+
+def mean_auc(scores: Float64s, labels: Labels) -> float:
+    """Area under the receiver operating characteristic of scores (..., S), mean over the leading axes.
+
+    Raises:
+        ValueError: fewer than `FEWEST_FOR_AUC` people in a class: the interval would cover nearly all values.
+    """
+    fewest = int(np.bincount(labels, minlength=2).min())
+    if fewest < FEWEST_FOR_AUC:
+        raise ValueError(f"AUC needs at least {FEWEST_FOR_AUC} people in each class, got {fewest}")
+    return float(np.mean([roc_auc_score(labels, row) for row in scores.reshape(-1, scores.shape[-1])]))
+
+
+def bootstrap_auc(scores: Float64s, labels: Labels, *, minus: Float64s | None = None) -> tuple[float, float]:
+    """Expanded percentile interval of the mean AUC over people, resampled within each class, crossed with seeds.
 
     Args:
         scores: (R, S), or (R, K, S) for the mean over K subsets of modalities.
         labels: (S,) of 0 and 1.
         minus: scores of the same people, and seeds where R is the same: the interval is that of the difference.
-        draws: bootstrap samples.
-        seed: of the resampling.
-        level: coverage.
     """
-    other = None if minus is None else _won(minus, labels)
-    return bootstrap_groups(_won(scores, labels), minus=other, draws=draws, seed=seed, level=level)
+    return bootstrap_groups(_won(scores, labels), minus=None if minus is None else _won(minus, labels))
 
 
-def _won(scores: Float64s, labels: NDArray[np.int64]) -> Float64s:
-    """Whether the positive of a pair scores higher, a tie is half; the mean over them is the AUC (Mann & Whitney).
+def _won(scores: Float64s, labels: Labels) -> Float64s:
+    """Whether the positive of a pair scores higher (a tie is half): (R, negatives, positives), mean over subsets K.
 
-    Args:
-        scores: (R, S) or (R, K, S); the mean over K.
-        labels: (S,).
-
-    Returns:
-        (R, people without the diagnosis, people with it).
+    The mean over the pairs is the AUC (Mann & Whitney).
     """
     gap = scores[..., None, labels == 1] - scores[..., labels == 0, None]
     won = (gap > 0) + 0.5 * (gap == 0)
     return np.asarray(won.mean(axis=1) if won.ndim == 4 else won)
-
-
-def mean_auc(scores: Float64s, labels: NDArray[np.int64]) -> float:
-    """Area under the receiver operating characteristic of scores (..., S), mean over the leading axes.
-
-    Raises:
-        ValueError: fewer than `FEWEST_FOR_AUC` people in a class: its interval would span everything.
-    """
-    fewest = int(np.bincount(labels, minlength=2).min())
-    if fewest < FEWEST_FOR_AUC:
-        raise ValueError(f"AUC needs at least {FEWEST_FOR_AUC} people in each class, got {fewest}")
-    rows = scores.reshape(-1, scores.shape[-1])
-    return float(np.mean([roc_auc_score(labels, row) for row in rows]))
 
 
 def age_sex_site(subjects: PosedSubjects) -> Features:
@@ -155,13 +155,11 @@ def intensity_histogram(subjects: PosedSubjects) -> Features:
 
 
 def region_volumes(subjects: PosedSubjects) -> Features:
-    """Logarithm of the true share of each structure in the brain: (S, structures). What the diagnosis is made of."""
+    """Logarithm of the true share of each structure in the brain: (S, structures). The diagnosis consists of these."""
     if subjects.labels is None:
         raise ValueError("this data set has no structure labels: region volumes are not known")
-    counts = np.array(
-        [np.bincount(one.flatten().numpy(), minlength=205)[1:205] for one in subjects.labels.long()], float
-    )
-    shares = counts / counts.sum(axis=1, keepdims=True)
+    counts = [np.bincount(one.flatten().numpy(), minlength=205)[1:205] for one in subjects.labels.long()]
+    shares = np.array(counts, float) / np.sum(counts, axis=1, keepdims=True)
     return np.asarray(np.log(shares + 1e-5))
 
 

@@ -1,4 +1,4 @@
-"""Fine-tuning for segmentation: the linear reader and the encoder beneath it learn together, from few labeled people.
+"""Fine-tuning for segmentation: a linear head and the encoder beneath it learn together, from few labeled people.
 
 The head is one linear layer on the fused tokens, read at voxels as the frozen readers are. In each step a random
 subset of the modalities is present, so that any subset can be read afterwards.
@@ -15,7 +15,6 @@ from monai.losses.dice import DiceCELoss
 from torch import Tensor, nn
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import OneCycleLR
-from tqdm import tqdm
 
 from toposlearn.data import PosedSubjects
 from toposlearn.data.pairs import step_generator
@@ -31,15 +30,15 @@ class FinetuneConfig:
     subjects: int = 8  # labeled people
     poses: int = 4  # of each
     steps: int = 200
-    people_per_step: int = 2
-    voxels: int = 8192  # of the foreground, drawn of each person in each step
+    subjects_per_step: int = 2
+    voxels: int = 8192  # of the foreground, drawn per subject and step
     learning_rate: float = 3e-3
     seed: int = 0
 
 
 @dataclass(frozen=True, eq=False)
 class Finetuned:
-    """A network and the linear head on its tokens; a reader of tokens, as the frozen ones are."""
+    """A network and the linear head on its tokens; a reader of tokens, as the frozen readers are."""
 
     model: Taco
     head: nn.Linear
@@ -52,58 +51,55 @@ class Finetuned:
         return scores
 
 
-def finetune(
-    model: Taco,
-    poses: Sequence[PosedSubjects],
-    classes: Tensor,
-    config: FinetuneConfig | None = None,
-    *,
-    progress: bool = False,
-) -> Finetuned:
-    """Train a copy of the network, and a head, to tell structures.
+def finetune(model: Taco, poses: Sequence[PosedSubjects], classes: Tensor, config: FinetuneConfig) -> Finetuned:
+    """Train a copy of the network, and a head, to segment structures.
 
     Args:
         model: where the encoder starts from; it is not changed.
         poses: the same labeled people in one or more poses.
         classes: labels (C,), 0 first.
         config: settings.
-        progress: show a progress bar.
     """
-    config = config or FinetuneConfig()
     set_seed(config.seed)
     model = copy.deepcopy(model).train()
     stride = min(model.config.token_strides)
-    head = nn.Linear(model.config.token_features, len(classes))
+    head = nn.Linear(model.config.features_at(stride), len(classes))
     weights = [*model.parameters(), *head.parameters()]
     optimizer = AdamW(weights, lr=config.learning_rate, weight_decay=0.05)
     schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
-    loss = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)
     losses = []
-    for step in tqdm(range(config.steps), desc="fine-tuning", unit="step", disable=not progress):
+    for step in range(config.steps):
         generator = step_generator(config.seed, step, 0)
         subjects = poses[int(torch.randint(len(poses), (1,), generator=generator))]
-        batch = subjects.take(
-            torch.randperm(len(subjects.subjects), generator=generator)[: config.people_per_step].tolist()
-        )
-        voxels = draw_voxels(batch, config.voxels, generator)
-        assert voxels.labels is not None
-        scores = read_at(
-            head(_tokens_of_a_subset(model, batch, stride, generator)), voxels.points, grid_of(batch, stride)
-        )
-        value = loss(scores.mT, class_index(voxels.labels, classes)[:, None])
+        chosen = torch.randperm(len(subjects.volumes), generator=generator)[: config.subjects_per_step]
+        loss = _loss(model, head, subjects.take(chosen.tolist()), classes, config.voxels, generator)
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(value)
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
-        losses.append(value.detach())
+        losses.append(loss.detach())
     return Finetuned(model.eval(), head.eval(), tuple(torch.stack(losses).tolist()))
+
+
+def _loss(
+    model: Taco, head: nn.Linear, subjects: PosedSubjects, classes: Tensor, count: int, generator: torch.Generator
+) -> Tensor:
+    """Dice and cross entropy at `count` voxels per subject."""
+    stride = min(model.config.token_strides)
+    voxels = draw_voxels(subjects, count, generator)
+    assert voxels.labels is not None
+    scores = head(_tokens_of_a_subset(model, subjects, stride, generator))
+    at_voxels = read_at(scores, voxels.points, grid_of(subjects, stride))
+    dice = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)
+    loss: Tensor = dice(at_voxels.mT, class_index(voxels.labels, classes)[:, None])
+    return loss
 
 
 def _tokens_of_a_subset(model: Taco, subjects: PosedSubjects, stride: int, generator: torch.Generator) -> Tensor:
     """Tokens (B, N, F) averaged over one or two modalities drawn for the whole batch.
 
-    Two stand for every larger subset: a mean of more costs more and teaches the head nothing new.
+    Two represent every larger subset: a mean of more modalities costs more and adds nothing for the head to learn.
     """
     count = min(int(torch.randint(1, 3, (1,), generator=generator)), len(subjects.modalities))
     present = torch.randperm(len(subjects.modalities), generator=generator)[:count]

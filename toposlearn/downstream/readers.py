@@ -1,7 +1,8 @@
 """Frozen readers: what a linear layer, or the nearest neighbors, can read from tokens that no longer change.
 
-scikit-learn does the fitting. A reader turns tokens (N, F) into one score a class (N, C); `toposlearn.downstream.
-segmentation` brings the scores to voxels.
+scikit-learn does the fitting. A reader maps tokens (N, F) to one score per class (N, C);
+`toposlearn.downstream.segmentation` brings the scores to voxels. A probe classifies tokens; its Dice per structure is
+the F1 score of that class.
 """
 
 from __future__ import annotations
@@ -11,19 +12,25 @@ from collections.abc import Callable
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, RidgeClassifier
+from sklearn.metrics import f1_score
 from sklearn.neighbors import KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import Pipeline, make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch import Tensor
 from torch.nn import functional as F
 
+from toposlearn.arrays import Float32s, Float64s
+
 Reader = Callable[[Tensor], Tensor]  # tokens (N, F) -> scores (N, C)
 NEIGHBORS = 20
-KNN_STEP = 8  # every eighth training feature is kept: the search costs as many products as there are pairs
+KNN_STEP = 8  # every eighth training feature is kept: the search costs one product per pair
 STEPS = 100  # of the linear reader's solver
-LOWEST = -50.0  # logarithm of the probability of a class that the training people do not show
+LOWEST = -50.0  # logarithm of the probability of a class without training examples
+RIDGE = 10.0  # strength of the probe's penalty on standardized features
+FEWEST = 30  # training tokens that a structure needs to be probed
 
 
 def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool = False) -> Reader:
@@ -32,8 +39,8 @@ def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool
     Args:
         features: (T, F) of training people.
         labels: (T,), class indices.
-        classes: C; scores of a class that is not among the labels are lowest.
-        balanced: weigh classes inversely to how often they come, for a rare one.
+        classes: C; a class that is not among the labels has the lowest score.
+        balanced: weigh classes inversely to their frequency, for a rare class.
     """
     weight = "balanced" if balanced else None
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=STEPS, class_weight=weight))
@@ -52,10 +59,46 @@ def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool
 def fit_knn(features: Tensor, labels: Tensor, classes: int, *, cosine: bool = True) -> Reader:
     """The share of each class among the nearest `NEIGHBORS` training features (T, F), by cosine or by distance."""
 
-    def scaled(part: Tensor) -> np.ndarray:
+    def scaled(part: Tensor) -> Float32s:
         return np.asarray((F.normalize(part, dim=-1) if cosine else part).numpy())
 
     features, labels = features[::KNN_STEP], labels[::KNN_STEP]
     model = KNeighborsRegressor(min(NEIGHBORS, len(features)), algorithm="brute" if cosine else "kd_tree")
     model.fit(scaled(features), F.one_hot(labels, classes).float().numpy())
     return lambda tokens: torch.from_numpy(np.asarray(model.predict(scaled(tokens)), dtype=np.float32))
+
+
+def fit_probe(tokens: Tensor, labels: Tensor, mask: Tensor) -> Pipeline:
+    """Fit a linear classifier on the foreground tokens of training people.
+
+    Args:
+        tokens: (S, N, F).
+        labels: (S, N) structure labels, 0 where there is none (left out).
+        mask: (S, N) bool, foreground.
+
+    Raises:
+        ValueError: fewer than two structures are frequent enough.
+    """
+    features, targets = _labeled(tokens, labels, mask)
+    structures, counts = np.unique(targets, return_counts=True)
+    frequent = structures[counts >= FEWEST]
+    if len(frequent) < 2:
+        raise ValueError(f"labels hold {len(frequent)} structures with at least {FEWEST} tokens: two are needed")
+    kept = np.isin(targets, frequent)
+    probe = make_pipeline(StandardScaler(), RidgeClassifier(alpha=RIDGE, class_weight="balanced"))
+    return probe.fit(features[kept], targets[kept])
+
+
+def probe_dice(probe: Pipeline, tokens: Tensor, labels: Tensor, mask: Tensor) -> Float64s:
+    """Mean Dice over the structures that the probe knows, for each subject (S,)."""
+    dice = []
+    for subject in zip(tokens, labels, mask, strict=True):
+        features, targets = _labeled(*subject)
+        present = np.intersect1d(probe.classes_, targets)
+        dice.append(f1_score(targets, probe.predict(features), labels=present, average="macro"))
+    return np.array(dice, dtype=float)
+
+
+def _labeled(tokens: Tensor, labels: Tensor, mask: Tensor) -> tuple[Float32s, NDArray[np.int64]]:
+    counted = mask & (labels > 0)
+    return tokens[counted].numpy(), labels[counted].numpy()

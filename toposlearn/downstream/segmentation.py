@@ -1,8 +1,8 @@
-"""Segmentation read from tokens: scores of tokens become scores of voxels, and voxels are judged by Dice.
+"""Segmentation read from tokens: scores of tokens become scores of voxels, and voxels are evaluated by Dice.
 
 Scores are interpolated linearly between token centers; for a linear reader that is the same as interpolating the
-features. Readers are fitted, and judged, at voxels drawn at random from each head's foreground: Dice of a sample
-estimates that of the head, and costs a fraction.
+features. Readers are fitted, and evaluated, at voxels drawn at random from the foreground of each head: the Dice of a
+sample estimates that of the head, and costs a fraction.
 """
 
 from __future__ import annotations
@@ -19,27 +19,21 @@ from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects
 from toposlearn.downstream.readers import Reader
 
-FIT_VOXELS, JUDGED_VOXELS = 1000, 20_000  # of each person; a head has about 75 000 at 3 mm
+FIT_VOXELS, TEST_VOXELS = 1000, 20_000  # of each subject; a head has about 75 000 at 3 mm
 THRESHOLDS = np.linspace(-4.0, 6.0, 21)  # log odds of a lesion, tried on training people
 
 
 @dataclass(frozen=True, eq=False)
 class Voxels:
-    """V foreground voxels of each of S people.
+    """V foreground voxels of each of S subjects."""
 
-    Attributes:
-        points: (S, V, 3), normalized coordinates in [-1, 1].
-        labels: (S, V) structure labels, or None.
-        lesion: (S, V) 0 or 1, or None.
-    """
-
-    points: Tensor
-    labels: Tensor | None
-    lesion: Tensor | None
+    points: Tensor  # (S, V, 3), normalized coordinates in [-1, 1]
+    labels: Tensor | None  # (S, V), structure labels
+    lesion: Tensor | None  # (S, V), 0 or 1
 
 
 def draw_voxels(subjects: PosedSubjects, count: int, generator: torch.Generator) -> Voxels:
-    """`count` foreground voxels of each person, with replacement."""
+    """`count` foreground voxels of each subject, with replacement."""
     size = torch.tensor(subjects.foreground.shape[2:])
     inside = [one.flatten().nonzero()[:, 0] for one in subjects.foreground[:, 0]]
     flat = torch.stack([part[torch.randint(len(part), (count,), generator=generator)] for part in inside])
@@ -51,9 +45,9 @@ def draw_voxels(subjects: PosedSubjects, count: int, generator: torch.Generator)
     return Voxels((2 * index + 1) / size - 1, at(subjects.labels), at(subjects.lesion))
 
 
-def judged_voxels(subjects: PosedSubjects) -> Voxels:
-    """The voxels at which these people are judged, always the same."""
-    return draw_voxels(subjects, JUDGED_VOXELS, torch.Generator().manual_seed(0))
+def evaluation_voxels(subjects: PosedSubjects) -> Voxels:
+    """The voxels at which these people are evaluated, always the same."""
+    return draw_voxels(subjects, TEST_VOXELS, torch.Generator().manual_seed(0))
 
 
 def structure_classes(subjects: PosedSubjects) -> Tensor:
@@ -63,9 +57,9 @@ def structure_classes(subjects: PosedSubjects) -> Tensor:
         ValueError: the data set has no labels.
     """
     if subjects.labels is None:
-        raise ValueError("this data set has no structure labels (_dseg.nii.gz): structures cannot be judged")
-    found = torch.unique(subjects.labels).long()
-    return torch.cat([torch.zeros(1, dtype=torch.long), found[found > 0]])
+        raise ValueError("this data set has no structure labels (_dseg.nii.gz): structures cannot be evaluated")
+    labels = torch.unique(subjects.labels).long()
+    return torch.cat([torch.zeros(1, dtype=torch.long), labels[labels > 0]])
 
 
 def class_index(labels: Tensor, classes: Tensor) -> Tensor:
@@ -97,7 +91,7 @@ def token_shares(index: Tensor, classes: int, stride: int) -> Tensor:
 
 
 def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels: Voxels, stride: int) -> list[Tensor]:
-    """Scores (V, C) of each person's voxels, from tokens (S, N, F). Tokens far from the head are not read."""
+    """Scores (V, C) of each subject's voxels, from tokens (S, N, F). Tokens far from the head are not read."""
     touched = F.max_pool3d(subjects.foreground.float(), stride)
     near = F.max_pool3d(touched, 3, 1, padding=1).flatten(1) > 0
     grid, scores = grid_of(subjects, stride), []
@@ -112,15 +106,15 @@ def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels
 def label_volume(
     reader: Reader, tokens: Tensor, subjects: PosedSubjects, subject: int, classes: Tensor, stride: int
 ) -> Tensor:
-    """The labels (D, H, W) that a reader gives every foreground voxel of one person, to look at.
+    """The labels (D, H, W) that a reader gives every foreground voxel of one subject, to look at.
 
     Args:
         reader: scores of tokens.
         tokens: (S, N, F).
-        subjects: the same S people.
-        subject: which of them.
+        subjects: the same S subjects.
+        subject: index of one of them.
         classes: labels (C,) that the reader was fitted to.
-        stride: voxels a token.
+        stride: voxels per token.
     """
     foreground = subjects.foreground[subject, 0]
     points = (2 * foreground.nonzero() + 1) / torch.tensor(foreground.shape) - 1
@@ -131,7 +125,7 @@ def label_volume(
 
 
 def structure_dice(scores: list[Tensor], voxels: Voxels, classes: Tensor) -> Float64s:
-    """Dice (S, C - 1) of every structure in every person; NaN where a person has none of it."""
+    """Dice (S, C - 1) of every structure in every subject; NaN where a subject lacks the structure."""
     assert voxels.labels is not None
     predicted = torch.stack([one.argmax(dim=1) for one in scores])[:, None]
     true = class_index(voxels.labels, classes)[:, None]
@@ -145,7 +139,7 @@ def lesion_odds(scores: list[Tensor]) -> Tensor:
 
 
 def lesion_dice(odds: Tensor, voxels: Voxels, threshold: float) -> Float64s:
-    """Dice (S,) of voxels whose log odds (S, V) reach the threshold; NaN for people without a lesion."""
+    """Dice (S,) of voxels whose log odds (S, V) reach the threshold; NaN for subjects without a lesion."""
     assert voxels.lesion is not None
     dice = compute_dice((odds >= threshold)[:, None].float(), voxels.lesion[:, None].float())
     return np.asarray(dice[:, 0].double().numpy())
@@ -153,5 +147,5 @@ def lesion_dice(odds: Tensor, voxels: Voxels, threshold: float) -> Float64s:
 
 def choose_threshold(odds: Tensor, voxels: Voxels) -> float:
     """The threshold with the best mean Dice on training people."""
-    means = [float(np.nanmean(lesion_dice(odds, voxels, float(threshold)))) for threshold in THRESHOLDS]
+    means = [float(np.nanmean(lesion_dice(odds, voxels, threshold))) for threshold in THRESHOLDS]
     return float(THRESHOLDS[int(np.argmax(means))])

@@ -1,7 +1,7 @@
-"""The downstream tasks on one set of features: structures, lesions, diagnosis; raw numbers, one a person.
+"""The downstream tasks on one set of features: structures, lesions, diagnosis; raw numbers, one per subject.
 
-A set of features is tokens of training and of test people, whatever they came from: a network, grid position, or the
-truth. So every baseline goes through the same readers. Readers are fitted with all modalities present.
+A set of features is tokens of training and of test people, from a network, from grid position or from the truth. So
+every baseline goes through the same readers. Readers are fitted with all modalities present.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from torch import Tensor
 from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects
 from toposlearn.downstream import classification, segmentation
-from toposlearn.downstream.missing import Subset, fuse, subset_name, subsets
+from toposlearn.downstream.missing import Subset, fuse, subsets
 from toposlearn.downstream.readers import Reader, fit_knn, fit_linear
 from toposlearn.topology import centered_positions
 
@@ -27,54 +27,54 @@ MEASURES = {STRUCTURES: "dice", LESION: "dice", DIAGNOSIS: "score"}
 
 @dataclass(frozen=True, eq=False)
 class Features:
-    """Tokens (S, M, N, F) of posed people in modalities that may be missing; `stride` in voxels a token."""
+    """Tokens (S, M, N, F) of posed people in modalities that may be missing; `stride` in voxels per token."""
 
     tokens: Tensor
     subjects: PosedSubjects
     modalities: Subset
     stride: int
-    cosine: bool = True  # what nearest means; positions are compared by distance
+    cosine: bool = True  # nearest neighbors by cosine; positions are compared by distance
 
     def fused(self, present: Subset) -> Tensor:
         """(S, N, F) of the modalities that are present."""
         return fuse(self.tokens, self.modalities, present)
 
     def pooled(self, present: Subset) -> classification.Features:
-        """(S, 2F): one vector a person."""
+        """(S, 2F): one vector per subject."""
         return classification.pool(self.fused(present), self.subjects.token_mask(self.stride))
 
 
 @dataclass(frozen=True, eq=False)
 class TaskReaders:
-    """What was fitted on training people; None where the data set has no truth for a task."""
+    """Readers fitted on training people; None where the data set has no truth for a task."""
 
-    classes: Tensor | None  # structure labels (C,), 0 first
-    structures: Reader | None
-    lesion: Reader | None
-    threshold: float
-    diagnosis: Pipeline | None
+    classes: Tensor | None = None  # structure labels (C,), 0 first
+    structures: Reader | None = None
+    lesion: Reader | None = None
+    threshold: float = 0.0
+    diagnosis: Pipeline | None = None
 
 
 def tasks_of(subjects: PosedSubjects) -> tuple[str, ...]:
     """The tasks for which these people have the truth."""
-    found = [STRUCTURES] if subjects.labels is not None else []
-    if subjects.lesion is not None and bool(subjects.lesion.any()):
-        found.append(LESION)
-    if len({row.get("diagnosis", "") for row in subjects.info} - {""}) > 1:
-        found.append(DIAGNOSIS)
-    return tuple(found)
+    known = {
+        STRUCTURES: subjects.labels is not None,
+        LESION: subjects.lesion is not None and bool(subjects.lesion.any()),
+        DIAGNOSIS: len({row.get("diagnosis", "") for row in subjects.info} - {""}) > 1,
+    }
+    return tuple(task for task in TASKS if known[task])
 
 
 def fit_readers(
     train: Features, kind: str = "linear", *, shuffle: int | None = None, only: Sequence[str] = TASKS
 ) -> TaskReaders:
-    """Fit a reader a task on the training people.
+    """Fit one reader per task on the training people.
 
     Args:
         train: features of training people.
         kind: ``linear`` or ``knn``.
-        shuffle: seed by which the truth is put in random order, for the null; None leaves it.
-        only: of the tasks that the people have the truth for, these.
+        shuffle: seed by which the truth is put in random order, for the null; None: in its own order.
+        only: tasks to fit, among those with a truth.
     """
     subjects = train.subjects
     tasks = set(tasks_of(subjects)) & set(only)
@@ -86,9 +86,12 @@ def fit_readers(
     if STRUCTURES in tasks and voxels.labels is not None:
         classes = segmentation.structure_classes(subjects)
         index = _shuffled(segmentation.class_index(voxels.labels, classes).flatten(), shuffle)
-        structures = _fit(features, index, len(classes), kind, train.cosine)
+        if kind == "linear":
+            structures = fit_linear(features, index, len(classes))
+        else:
+            structures = fit_knn(features, index, len(classes), cosine=train.cosine)
     if LESION in tasks and voxels.lesion is not None and kind == "linear":  # shares of few neighbors are no log odds
-        lesion = _fit(features, _shuffled(voxels.lesion.flatten(), shuffle), 2, kind, train.cosine, balanced=True)
+        lesion = fit_linear(features, _shuffled(voxels.lesion.flatten(), shuffle), 2, balanced=True)
         scores = segmentation.voxel_scores(lesion, tokens, subjects, voxels, train.stride)
         threshold = segmentation.choose_threshold(segmentation.lesion_odds(scores), voxels)
     if DIAGNOSIS in tasks:
@@ -96,12 +99,6 @@ def fit_readers(
         chosen = classification.linear_classifier() if kind == "linear" else classification.knn_classifier()
         chosen.fit(train.pooled(train.modalities), labels)
     return TaskReaders(classes, structures, lesion, threshold, chosen)
-
-
-def _fit(features: Tensor, index: Tensor, classes: int, kind: str, cosine: bool, *, balanced: bool = False) -> Reader:
-    if kind == "linear":
-        return fit_linear(features, index, classes, balanced=balanced)
-    return fit_knn(features, index, classes, cosine=cosine)
 
 
 def _shuffled(labels: Tensor, seed: int | None) -> Tensor:
@@ -113,13 +110,13 @@ def _shuffled(labels: Tensor, seed: int | None) -> Tensor:
 def measure_tasks(readers: TaskReaders, test: Features, *, each_subset: bool = True) -> dict[str, Float64s]:
     """Raw numbers (S,) by name: ``structures/dice``, ``lesion/dice``, ``diagnosis/score``; ``.../T1w+T2w`` of subsets.
 
-    Without a subset in its name, a number is that of all modalities. Dice of structures is the mean over structures;
-    people without a lesion have NaN there; the score is the probability of the diagnosis.
+    A number without a subset in its name is that of all modalities. Dice of structures is the mean over structures;
+    subjects without a lesion have NaN there; the score is the probability of the diagnosis.
     """
     raw: dict[str, Float64s] = {}
-    voxels = segmentation.judged_voxels(test.subjects)
+    voxels = segmentation.evaluation_voxels(test.subjects)
     for present in subsets(test.modalities) if each_subset else (test.modalities,):
-        ending = "" if present == test.modalities else f"/{subset_name(present)}"
+        ending = "" if present == test.modalities else f"/{'+'.join(present)}"
         for task, values in _measure_subset(readers, test, present, voxels).items():
             raw[f"{task}/{MEASURES[task]}{ending}"] = values
     return raw
@@ -129,20 +126,20 @@ def _measure_subset(
     readers: TaskReaders, test: Features, present: Subset, voxels: segmentation.Voxels
 ) -> dict[str, Float64s]:
     tokens, subjects, tasks = test.fused(present), test.subjects, tasks_of(test.subjects)
-    found: dict[str, Float64s] = {}
+    measured: dict[str, Float64s] = {}
     if readers.structures is not None and readers.classes is not None and STRUCTURES in tasks:
         scores = segmentation.voxel_scores(readers.structures, tokens, subjects, voxels, test.stride)
-        found[STRUCTURES] = np.nanmean(segmentation.structure_dice(scores, voxels, readers.classes), axis=1)
+        measured[STRUCTURES] = np.nanmean(segmentation.structure_dice(scores, voxels, readers.classes), axis=1)
     if readers.lesion is not None and LESION in tasks:
         scores = segmentation.voxel_scores(readers.lesion, tokens, subjects, voxels, test.stride)
-        found[LESION] = segmentation.lesion_dice(segmentation.lesion_odds(scores), voxels, readers.threshold)
+        measured[LESION] = segmentation.lesion_dice(segmentation.lesion_odds(scores), voxels, readers.threshold)
     if readers.diagnosis is not None and DIAGNOSIS in tasks:
-        found[DIAGNOSIS] = classification.scores_of(readers.diagnosis, test.pooled(present))
-    return found
+        measured[DIAGNOSIS] = classification.scores_of(readers.diagnosis, test.pooled(present))
+    return measured
 
 
 def measure_confounders(train: PosedSubjects, test: PosedSubjects) -> dict[str, Float64s]:
-    """Probability of the diagnosis (S,) from what is no representation: confounder -> score."""
+    """Probability of the diagnosis (S,) from each confounder."""
     labels = classification.diagnoses(train)
     return {
         name: classification.scores_of(classification.linear_classifier().fit(of(train), labels), of(test))
@@ -152,16 +149,16 @@ def measure_confounders(train: PosedSubjects, test: PosedSubjects) -> dict[str, 
 
 
 def position_features(subjects: PosedSubjects, stride: int, *, centered: bool = False) -> Features:
-    """Grid position as if it were a representation (the position vote, with nearest neighbors); centered on request."""
-    place = subjects.token_positions(stride).expand(len(subjects.subjects), -1, -1)
+    """Grid position, or centered position, in the place of tokens; with nearest neighbors it is the position vote."""
+    place = subjects.token_positions(stride).expand(len(subjects.volumes), -1, -1)
     if centered:
         place = centered_positions(place, subjects.token_mask(stride))
     return Features(place[:, None].contiguous(), subjects, ("position",), stride, cosine=False)
 
 
 def oracle_dice(subjects: PosedSubjects, stride: int) -> Float64s:
-    """Dice (S,) of structures from the true share of each class in each token: what perfect shares give."""
-    classes, voxels = segmentation.structure_classes(subjects), segmentation.judged_voxels(subjects)
+    """Dice (S,) of structures from the true share of each class in each token: the ceiling of this token size."""
+    classes, voxels = segmentation.structure_classes(subjects), segmentation.evaluation_voxels(subjects)
     assert subjects.labels is not None
     index = segmentation.class_index(subjects.labels[:, 0], classes)
     shares = segmentation.token_shares(index, len(classes), stride)

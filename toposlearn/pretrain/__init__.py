@@ -1,4 +1,4 @@
-"""Pre-training: the loop, checkpoints, and the scorecard on people never trained on."""
+"""Pre-training: the loop, its run folder, and scorecard and topology profile on held-out people."""
 
 from toposlearn.pretrain.loop import Trainer, pretrain
 from toposlearn.pretrain.profile import network_profiles, profile_metrics, topology_profile

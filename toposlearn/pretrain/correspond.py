@@ -1,4 +1,4 @@
-"""Tokens of one posed volume, read where the tokens of another posed volume of the same person lie."""
+"""Tokens of one posed volume, read at the places of the tokens of another posed volume of the same subject."""
 
 from __future__ import annotations
 

@@ -6,11 +6,11 @@ run takes the same steps as one that was never interrupted.
 
 from __future__ import annotations
 
-import json
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -23,31 +23,76 @@ from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig, TrainConfig
-from toposlearn.data import (
-    Cache,
-    Manifest,
-    PairDataset,
-    PosedSubjects,
-    augment,
-    pose_subjects,
-    prepare,
-    read_manifest,
-    split_subjects,
-)
+from toposlearn.data import Cache, Manifest, PairDataset, augment, pose_subjects, prepare, read_manifest, split_subjects
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
-from toposlearn.pretrain.checkpoint import load_checkpoint, save_checkpoint
+from toposlearn.pretrain import run_folder
 from toposlearn.pretrain.correspond import read_at_same_places
-from toposlearn.pretrain.run_folder import CONFIG, HISTORY, SCORES, WEIGHTS, check_run, truncate, write_weights
-from toposlearn.pretrain.scorecard import Controls, controls, scorecard
-from toposlearn.reproducibility import set_seed
+from toposlearn.pretrain.scorecard import controls, scorecard
+from toposlearn.reproducibility import set_seed, step_seed
 
 LOG_EVERY = 10  # steps between writes of the history: one device synchronization each
 
 
+def pretrain(
+    config: TacoConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    resume: bool = False,
+    cache: str | Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Pre-train on the training people of a data folder.
+
+    Writes below `out`: ``config.json``, ``history.jsonl`` (one line per step), ``scorecard.jsonl`` (metrics on held-out
+    people, where the data set has the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
+
+    Args:
+        config: all settings.
+        data: BIDS folder.
+        out: folder of the run.
+        resume: continue from its checkpoint.
+        cache: folder of the preprocessed people (default: below `data`).
+        progress: show progress bars.
+
+    Returns:
+        The weights file.
+
+    Raises:
+        ValueError: bad data or settings, or `out` holds a run and `resume` is False.
+        FileNotFoundError: no people to train on, or no checkpoint to resume.
+        FloatingPointError: the loss is not finite.
+    """
+    accelerator, out = _accelerator(config.train.precision), Path(out)
+    run_folder.check_run(config, out, resume)  # before anything is computed
+    train_subjects, test_subjects = _open_data(config, data, cache, accelerator, progress)
+    dataset = PairDataset(train_subjects, config, accelerator.process_index)
+    accelerator.wait_for_everyone()  # every process has checked: now the folder may change
+    trainer = Trainer(config, accelerator, out)
+    trainer.start(resume)
+    score = _scorer(config, test_subjects) if accelerator.is_main_process else None
+    began, first = time.perf_counter(), trainer.step
+    for batch in (bar := _batches(dataset, trainer, progress)):
+        trainer.train_step(batch)
+        if trainer.is_due(LOG_EVERY):
+            bar.set_postfix(loss=f"{float(trainer.pending[-1][1][0]):.4f}")
+            trainer.write_history()
+        if trainer.is_due(config.train.checkpoint_every):
+            trainer.checkpoint()
+        if score and trainer.is_due(config.train.score_every):
+            run_folder.append_line(out / run_folder.SCORES, {"step": trainer.step, "metrics": score(trainer.network)})
+            trainer.written = time.perf_counter()
+    accelerator.wait_for_everyone()
+    if accelerator.is_main_process:
+        seconds = (time.perf_counter() - began) / max(trainer.step - first, 1)
+        run_folder.write_weights(out, trainer.network, config, train_subjects.manifest, trainer.untrained, seconds)
+    return out / run_folder.WEIGHTS
+
+
 @dataclass
 class Trainer:
-    """One run in progress: model, optimizer, schedule, and what was logged since the last write."""
+    """One run in progress: model, optimizer, schedule, and the steps logged since the last write."""
 
     config: TacoConfig
     accelerator: Accelerator
@@ -76,19 +121,27 @@ class Trainer:
         network: Taco = self.accelerator.unwrap_model(self.model)
         return network
 
-    def resume(self) -> None:
-        """Continue from the checkpoint in `out`."""
-        state = load_checkpoint(self.out, self.accelerator.device)
-        self.network.load_state_dict(state["model"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.schedule.load_state_dict(state["schedule"])
-        self.step = state["step"]
-        truncate(self.out, self.step)
+    def start(self, resume: bool) -> None:
+        """Make the folder and its first checkpoint, or continue from the checkpoint that is there."""
+        if resume:
+            state = run_folder.load_checkpoint(self.out, self.accelerator.device)
+            self.network.load_state_dict(state["model"])
+            self.optimizer.load_state_dict(state["optimizer"])
+            self.schedule.load_state_dict(state["schedule"])
+            self.step = state["step"]
+            run_folder.truncate(self.out, self.step)
+        elif self.accelerator.is_main_process:
+            self.out.mkdir(parents=True, exist_ok=True)
+            self.checkpoint()  # from here on the run can be resumed
+            self.config.save(self.out / run_folder.CONFIG)
+
+    def is_due(self, every: int) -> bool:
+        """Whether the step just taken is one of every `every` (0: none), or the last."""
+        return every > 0 and (self.step % every == 0 or self.step == self.config.train.steps)
 
     def train_step(self, batch: dict[str, Tensor]) -> TacoTerms:
         """One optimizer step on the batch of step `self.step`."""
-        process = self.accelerator.process_index
-        set_seed((self.config.train.seed * 1_000_003 + self.step) * 4_099 + process)
+        set_seed(step_seed(self.config.train.seed, self.step, self.accelerator.process_index))
         self.model.train()
         batch = {name: tensor.to(self.accelerator.device, non_blocking=True) for name, tensor in batch.items()}
         pair = augment(batch, self.config)
@@ -118,28 +171,27 @@ class Trainer:
         Raises:
             FloatingPointError: a loss is not finite.
         """
-        if not self.pending or not self.accelerator.is_main_process:
-            self.pending.clear()
+        pending, self.pending = self.pending, []
+        if not pending or not self.accelerator.is_main_process:
             return
-        values = torch.stack([terms for _, terms, _ in self.pending]).double().tolist()
-        seconds = (time.perf_counter() - self.written) / len(self.pending)
+        values = torch.stack([terms for _, terms, _ in pending]).double().tolist()
+        seconds = (time.perf_counter() - self.written) / len(pending)
         names = (*TacoTerms._fields, "gradient_norm")
-        with (self.out / HISTORY).open("a") as file:
-            for (step, _, rate), row in zip(self.pending, values, strict=True):
-                if not all(map(math.isfinite, row[:1])):
-                    raise FloatingPointError(
-                        f"the loss is {row[0]} at step {step}: lower train.learning_rate, or resume from {self.out}"
-                    )
-                line = {"step": step, **dict(zip(names, row, strict=True)), "learning_rate": rate, "seconds": seconds}
-                file.write(json.dumps(line) + "\n")
-        self.pending.clear()
+        for (step, _, rate), row in zip(pending, values, strict=True):
+            if not math.isfinite(row[0]):
+                remedy = f"lower train.learning_rate, or resume from {self.out}"
+                raise FloatingPointError(f"the loss is {row[0]} at step {step}: {remedy}")
+            terms = dict(zip(names, row, strict=True))
+            run_folder.append_line(
+                self.out / run_folder.HISTORY, {"step": step, **terms, "learning_rate": rate, "seconds": seconds}
+            )
         self.written = time.perf_counter()
 
     def checkpoint(self) -> None:
         """Write history and state."""
         self.write_history()
         if self.accelerator.is_main_process:
-            save_checkpoint(
+            run_folder.save_checkpoint(
                 self.out,
                 step=self.step,
                 model=self.network.state_dict(),
@@ -156,123 +208,52 @@ def learning_rate_factor(step: int, train: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def pretrain(
-    config: TacoConfig,
-    data: str | Path,
-    out: str | Path,
-    *,
-    resume: bool = False,
-    cache: str | Path | None = None,
-    progress: bool = True,
-) -> Path:
-    """Pre-train on the training people of a data folder.
+def _accelerator(precision: str) -> Accelerator:
+    """All processes and devices, at this precision; without a GPU at full precision, which is reported.
 
-    Writes below `out`: ``config.json``, ``history.jsonl`` (a line a step), ``scorecard.jsonl`` (metrics on held-out
-    people, where the data set knows the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
-
-    Args:
-        config: all settings.
-        data: a BIDS folder.
-        out: the run's folder.
-        resume: continue from its checkpoint.
-        cache: where to keep preprocessed people; None keeps them below `data`.
-        progress: show progress bars.
-
-    Returns:
-        The weights file.
-
-    Raises:
-        ValueError: bad data or settings, or `out` holds a run and `resume` is False.
-        FileNotFoundError: nothing to train on, or nothing to resume.
-        FloatingPointError: the loss is not finite.
+    A CPU gains nothing from bf16, and on it torch 2.13 may return unwritten memory as the weight gradient of a 3-D
+    convolution over a map two voxels deep.
     """
+    possible = precision if torch.accelerator.is_available() else "no"
     unused = DistributedDataParallelKwargs(find_unused_parameters=True)  # a stage that no term reaches
-    accelerator = Accelerator(mixed_precision=_precision(config, progress), kwargs_handlers=[unused])
-    out = Path(out)
-    check_run(config, out, resume)  # before anything is computed
-    train_subjects, test_subjects = open_data(
-        config, data, cache, progress and accelerator.is_main_process, accelerator
-    )
-    dataset = PairDataset(train_subjects, config, accelerator.process_index)
-    accelerator.wait_for_everyone()  # everybody has checked: now the folder may change
-    trainer = Trainer(config, accelerator, out)
-    if resume:
-        trainer.resume()
-    elif accelerator.is_main_process:
-        out.mkdir(parents=True, exist_ok=True)
-        trainer.checkpoint()  # from here on the run can be resumed
-        config.save(out / CONFIG)
-    judge = _judge(config, test_subjects) if accelerator.is_main_process else None
-    started, first = time.perf_counter(), trainer.step
-    bar = tqdm(
-        _batches(dataset, trainer.step),
-        desc=f"{config.variant}, seed {config.train.seed}",
-        initial=trainer.step,
-        total=config.train.steps,
-        unit="step",
-        disable=not progress or not accelerator.is_main_process,
-    )
-    for batch in bar:
-        trainer.train_step(batch)
-        if trainer.step % LOG_EVERY == 0:
-            bar.set_postfix(loss=f"{float(trainer.pending[-1][1][0]):.4f}")
-            trainer.write_history()
-        last = trainer.step == config.train.steps
-        if trainer.step % config.train.checkpoint_every == 0 or last:
-            trainer.checkpoint()
-        if judge and config.train.score_every and (trainer.step % config.train.score_every == 0 or last):
-            _write_score(trainer, *judge)
-    accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
-        seconds = (time.perf_counter() - started) / max(trainer.step - first, 1)
-        write_weights(out, trainer.network, config, train_subjects.manifest, trainer.untrained, seconds)
-    return out / WEIGHTS
+    accelerator = Accelerator(mixed_precision=possible, kwargs_handlers=[unused])
+    if possible != precision:
+        accelerator.print(f"no GPU: training in full precision instead of {precision}")
+    return accelerator
 
 
-def _precision(config: TacoConfig, progress: bool) -> str:
-    """The run's precision on an accelerator; on a processor full precision, and a line that says so.
-
-    A processor gains nothing from bf16, and there torch 2.13 may return, as the weight gradient of a 3-D convolution
-    over a map two voxels deep, memory that it never wrote.
-    """
-    if config.train.precision == "no" or torch.accelerator.is_available():
-        return config.train.precision
-    if progress:
-        tqdm.write(f"no GPU: training in full precision instead of {config.train.precision}")
-    return "no"
-
-
-def open_data(
-    config: TacoConfig, data: str | Path, cache: str | Path | None, progress: bool, accelerator: Accelerator
+def _open_data(
+    config: TacoConfig, data: str | Path, cache: str | Path | None, accelerator: Accelerator, progress: bool
 ) -> tuple[Cache, Cache]:
     """Preprocess once (on the first process), and split into training and held-out people."""
-    manifest: Manifest = read_manifest(data)
+    manifest, first = read_manifest(data), accelerator.is_main_process
     with accelerator.main_process_first():
-        prepared = prepare(manifest, config.volume, folder=cache, progress=progress, report=accelerator.is_main_process)
+        prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
     train, test = split_subjects(manifest, test_fraction=config.train.test_fraction)
     return prepared.of(train), prepared.of(test)
 
 
-def _batches(dataset: PairDataset, start: int) -> Iterator[dict[str, Tensor]]:
-    """The batches from step `start` on; a batch is an item of the dataset."""
-    return iter(DataLoader(dataset, batch_size=None, sampler=range(start, len(dataset))))
+def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dict[str, Tensor]]:
+    """The batches from the trainer's step on, one item of the dataset each, under a progress bar."""
+    steps = range(trainer.step, len(dataset))
+    batches: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=None, sampler=steps))
+    return tqdm(
+        batches,
+        desc=f"{trainer.config.variant}, seed {trainer.config.train.seed}",
+        initial=trainer.step,
+        total=len(dataset),
+        unit="step",
+        disable=not progress or not trainer.accelerator.is_main_process,
+    )
 
 
-def _judge(config: TacoConfig, test: Cache) -> tuple[PosedSubjects, dict[int, Controls]] | None:
-    """Held-out people and their controls, computed once; None when the truth is not known or too few people."""
-    if not config.train.score_every:
-        return None
+def _scorer(config: TacoConfig, test: Cache) -> Callable[[Taco], dict[str, dict[str, Any]]] | None:
+    """The scorecard on held-out people, with controls computed once; None without truth or with fewer than two."""
     test = test.registered()
     few = test.manifest.records[: config.train.score_people]
     known = len(few) > 1 and all(record.to_template for record in few)
-    if not known or len(config.volume.modalities) < 2:
+    if not config.train.score_every or not known or len(config.volume.modalities) < 2:
         return None
     subjects = pose_subjects(Cache(Manifest(test.manifest.root, few), test.folder), config)
-    return subjects, {stride: controls(subjects, stride) for stride in config.model.token_strides}
-
-
-def _write_score(trainer: Trainer, subjects: PosedSubjects, reference: dict[int, Controls]) -> None:
-    metrics = scorecard(trainer.network, subjects, reference=reference)
-    with (trainer.out / SCORES).open("a") as file:
-        file.write(json.dumps({"step": trainer.step, "metrics": metrics}) + "\n")
-    trainer.written = time.perf_counter()
+    reference = {stride: controls(subjects, stride) for stride in config.model.token_strides}
+    return partial(scorecard, subjects=subjects, reference=reference)

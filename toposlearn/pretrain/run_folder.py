@@ -1,24 +1,21 @@
-"""What the folder of a run holds, under which names, and when it may be written."""
+"""The folder of a run: its files, its checkpoint, and the conditions under which it may be written."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
+
+import torch
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Manifest, origin_of
 from toposlearn.models import Taco, model_card, save_weights
-from toposlearn.pretrain.checkpoint import has_checkpoint
-from toposlearn.reproducibility import check_writable, environment_report, peak_memory_bytes
+from toposlearn.reproducibility import atomic_path, check_writable, environment_report, peak_memory_bytes
 
-WEIGHTS, HISTORY, SCORES, CARD, CONFIG = (
-    "weights.safetensors",
-    "history.jsonl",
-    "scorecard.jsonl",
-    "card.md",
-    "config.json",
-)
+WEIGHTS, CARD, CHECKPOINT, CONFIG = "weights.safetensors", "card.md", "checkpoint.pt", "config.json"
+HISTORY, SCORES = "history.jsonl", "scorecard.jsonl"
 
 
 def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
@@ -33,8 +30,42 @@ def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
     check_writable(out)
 
 
+def save_checkpoint(out: Path, *, step: int, **states: dict[str, Any]) -> None:
+    """Write the state dictionaries after `step` steps; the old file is replaced only when the new one is complete.
+
+    Random generators need no saving: every draw of a step follows from the seed and the step's number.
+    """
+    with atomic_path(out / CHECKPOINT) as partial:
+        torch.save({"step": step, **states}, partial)
+
+
+def has_checkpoint(out: Path) -> bool:
+    """Whether there is a run to resume."""
+    return (out / CHECKPOINT).is_file()
+
+
+def load_checkpoint(out: Path, device: torch.device) -> dict[str, Any]:
+    """Read what `save_checkpoint` wrote (tensors and numbers only: ``weights_only=True``).
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = out / CHECKPOINT
+    try:
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+    except Exception:  # torch has many errors for damage: RuntimeError, UnpicklingError, EOFError, KeyError, OSError
+        raise ValueError(f"{path} is damaged: start again without --resume, in another --out") from None
+    return state
+
+
+def append_line(path: Path, row: dict[str, Any]) -> None:
+    """Append one JSON object as a line."""
+    with path.open("a") as file:
+        file.write(json.dumps(row) + "\n")
+
+
 def truncate(out: Path, step: int) -> None:
-    """Drop what was logged after the checkpoint at `step`: those steps are taken again."""
+    """Drop the lines logged after the checkpoint at `step`: those steps are taken again."""
     for name, limit in ((HISTORY, step), (SCORES, step + 1)):  # a history line is of a step, a score after it
         path = out / name
         if path.exists():
@@ -51,14 +82,14 @@ def write_weights(
         out: the run's folder.
         model: the trained network.
         config: settings of the run.
-        subjects: who was trained on.
-        untrained: names of weights that got no gradient.
-        seconds: wall time of a step.
+        subjects: training people.
+        untrained: names of weights without a gradient.
+        seconds: wall time per step.
     """
     report = environment_report()
     facts = {
         "people trained on": len(subjects),
-        "seconds a step": f"{seconds:.2f}",
+        "seconds per step": f"{seconds:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],
         "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),

@@ -1,6 +1,5 @@
-"""What each term of the loss contributes: every variant trained, and judged beside its controls."""
+"""The contribution of each term of the loss, and of each matcher: every variant trained and measured with controls."""
 
-from toposlearn.studies.ablation.ablation import run_ablation
-from toposlearn.studies.ablation.comparison import compare, gather_judges, measure
+from toposlearn.studies.ablation.ablation import run_ablation, run_matchers
 
-__all__ = ["compare", "gather_judges", "measure", "run_ablation"]
+__all__ = ["run_ablation", "run_matchers"]

@@ -1,6 +1,10 @@
-"""One command from a cohort to the table of results: train every variant with several seeds, measure, ship weights.
+"""From a cohort to results: train variants of the loss with several seeds, measure and compare them, ship weights.
 
-Runs that are complete are kept and interrupted ones continued, so the command may be stopped and given again.
+`run_ablation` compares the terms of the loss. `run_matchers` tests the word "partial": all nearest matches between
+people, those where both agree (mutual), those that pass gates, those of transport (sinkhorn), the truth (oracle), or
+random ones. With reconstruction and the inter-instance term alone, only the matcher can teach correspondence; with all
+terms it can only add to the intra term. Complete runs are kept and interrupted ones continued, also from one command to
+the other, so a command may be stopped and given again.
 """
 
 from __future__ import annotations
@@ -12,15 +16,28 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from toposlearn.config import VARIANTS, TacoConfig, with_variant
+from toposlearn.config import MATCHERS, VARIANTS, TacoConfig, with_variant
 from toposlearn.models import load_weights, save_weights
 from toposlearn.pretrain import pretrain
-from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS
+from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS, has_checkpoint
 from toposlearn.reproducibility import write_result
-from toposlearn.studies.ablation.comparison import MEASURED, compare, gather_judges, measure, measure_all
+from toposlearn.studies.ablation.measure import (
+    PROFILED,
+    full_minus_others,
+    held_out_groups,
+    matcher_minus_mutual,
+    measure,
+    measure_all,
+    measure_profile,
+    profile_metrics,
+    variant_metrics,
+)
 
 SHIPPED = ("reconstruction", "intra", "full")
-RESULTS = "results.json"
+RESULTS, MATCHER_RESULTS = "results.json", "matchers.json"
+MEASURED, PROFILE = "measured.safetensors", "profile.safetensors"  # raw numbers, beside the weights
+INTER = tuple("inter" if name == "mutual" else f"inter-{name}" for name in MATCHERS)
+STUDIED = ("reconstruction", "intra", "scrambled", *INTER, "full", "full-oracle")  # scrambled: full, tokens no places
 
 
 def run_ablation(
@@ -34,76 +51,99 @@ def run_ablation(
     shipped: str | Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train, measure and compare.
+    """Train, measure and compare the variants of the loss.
 
     Args:
         config: settings that all runs share.
         data: BIDS folder with ground truth: people are split into training and held-out.
         out: folder of the runs (``VARIANT-seedN``) and of ``results.json``.
-        held_out: BIDS folder of people from another label map, never trained on.
+        held_out: BIDS folder of held-out people from another label map.
         seeds: pre-training seeds.
-        variants: which terms of the loss; see `toposlearn.config.VARIANTS`.
+        variants: variants of the loss; see `toposlearn.config.with_variant`.
         shipped: where to copy the weights of the first seed, in 16 bits, with history, scorecard and card.
         progress: show progress bars.
 
     Returns:
         The metrics that were written.
     """
-    started, out = time.perf_counter(), Path(out)
-    for variant in variants:
-        with_variant(config, variant)  # an unknown name ends it before hours of training
-    fresh = not any_begun(variants, seeds, out)
-    weights = train_all(config, variants, seeds, data, out, progress)
-    judges = gather_judges(config, data, held_out)
-    measured = measure_all(config, weights, seeds, partial(measure, judges=judges), MEASURED, progress)
-    metrics = compare(measured, judges)
-    write_result(
-        out / RESULTS,
-        source="toposlearn ablation",
-        metrics=metrics,
-        config=config.to_dict(),
-        seeds=list(seeds),
-        seconds=time.perf_counter() - started if fresh else None,  # of a continued run only the last part is known
-    )
+    began, out = time.perf_counter(), Path(out)
+    fresh, weights = _train_all(config, variants, seeds, data, out, progress)
+    groups = held_out_groups(config, data, held_out)
+    raw = measure_all(config, weights, seeds, partial(measure, held_out=groups), MEASURED, progress)
+    metrics = variant_metrics(raw, groups) | full_minus_others(raw, groups)
+    seconds = time.perf_counter() - began if fresh else None  # of a continued run only the last part is known
+    facts: dict[str, Any] = {"config": config.to_dict(), "seeds": list(seeds), "seconds": seconds}
+    write_result(out / RESULTS, source="toposlearn ablation", metrics=metrics, **facts)
     if shipped is not None:
         ship(weights, out / RESULTS, Path(shipped))
     return metrics
 
 
-def _name(variant: str, seed: int) -> str:
-    return f"{variant}-seed{seed}"
+def run_matchers(
+    config: TacoConfig,
+    data: str | Path,
+    out: str | Path,
+    *,
+    held_out: str | Path | None = None,
+    seeds: Sequence[int] = (0, 1, 2),
+    variants: Sequence[str] = STUDIED,
+    shipped: str | Path | None = None,
+    progress: bool = True,
+) -> Path:
+    """Train what is missing, measure and compare the matchers; arguments of `run_ablation`.
+
+    Returns:
+        The result file ``matchers.json``; `shipped` gets a copy.
+    """
+    began, out = time.perf_counter(), Path(out)
+    fresh, weights = _train_all(config, variants, seeds, data, out, progress)
+    groups = held_out_groups(config, data, held_out)
+    raw = measure_all(config, weights, seeds, partial(measure, held_out=groups), MEASURED, progress)
+    profiled = partial(measure_profile, subjects=groups.groups[PROFILED])
+    profiles = measure_all(config, weights, seeds, profiled, PROFILE, progress)
+    metrics = variant_metrics(raw, groups) | profile_metrics(profiles)
+    for variant in raw:
+        mutual = variant.partition("-")[0]
+        if variant != mutual and mutual in raw:
+            metrics |= matcher_minus_mutual(raw, profiles, variant, mutual)
+    seconds = time.perf_counter() - began if fresh else None
+    facts: dict[str, Any] = {"config": config.to_dict(), "seeds": list(seeds), "seconds": seconds}
+    path = write_result(out / MATCHER_RESULTS, source="toposlearn matchers", metrics=metrics, **facts)
+    if shipped is not None:
+        Path(shipped).mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, Path(shipped) / MATCHER_RESULTS)
+    return path
 
 
-def any_begun(variants: Sequence[str], seeds: Sequence[int], out: Path) -> bool:
-    """Whether a run is there already, complete or not: the time of all is then not known."""
-    return any((out / _name(variant, seed)).exists() for variant in variants for seed in seeds)
-
-
-def train_all(
+def _train_all(
     config: TacoConfig, variants: Sequence[str], seeds: Sequence[int], data: str | Path, out: Path, progress: bool
-) -> dict[str, list[Path]]:
-    """The weights of every variant, one file a seed, trained only as far as they are not there yet."""
-    return {variant: [_train(config, variant, seed, data, out, progress) for seed in seeds] for variant in variants}
+) -> tuple[bool, dict[str, list[Path]]]:
+    """Whether no run existed before, and the weights of every variant, one file per seed."""
+    settings = {
+        variant: [with_variant(config.replace(train={"seed": seed}), variant) for seed in seeds] for variant in variants
+    }  # before any training: an unknown name raises
+    runs = {variant: [out / f"{variant}-seed{seed}" for seed in seeds] for variant in variants}
+    fresh = not any(run.exists() for folders in runs.values() for run in folders)
+    return fresh, {
+        variant: [_train(*each, data, progress) for each in zip(settings[variant], runs[variant], strict=True)]
+        for variant in variants
+    }
 
 
-def _train(config: TacoConfig, variant: str, seed: int, data: str | Path, out: Path, progress: bool) -> Path:
-    """The weights of one run, trained only as far as they are not there yet."""
-    run = out / _name(variant, seed)
-    if (run / WEIGHTS).exists():
-        return run / WEIGHTS
-    settings = with_variant(config.replace(train={"seed": seed}), variant)
-    begun = (run / "checkpoint.pt").exists()
-    if run.exists() and not begun:
-        shutil.rmtree(run)  # stopped before its first checkpoint
-    return pretrain(settings, data, run, resume=begun, progress=progress)
+def _train(settings: TacoConfig, run: Path, data: str | Path, progress: bool) -> Path:
+    """The weights of one run, trained only as far as they are missing."""
+    if not (run / WEIGHTS).exists():
+        begun = has_checkpoint(run)
+        if run.exists() and not begun:
+            shutil.rmtree(run)  # stopped before its first checkpoint
+        pretrain(settings, data, run, resume=begun, progress=progress)
+    return run / WEIGHTS
 
 
 def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> None:
-    """Copy what the notebooks need: weights in 16 bits, history, scorecard and card of the first seed; the results."""
+    """Copy the files of the notebooks: weights in 16 bits, history, scorecard and card of the first seed; results."""
     folder.mkdir(parents=True, exist_ok=True)
-    for variant in SHIPPED:
-        if variant not in weights:
-            continue
+    for variant in [name for name in SHIPPED if name in weights]:
         run = weights[variant][0].parent
         model, config = load_weights(run / WEIGHTS)
         save_weights(folder / f"{variant}.safetensors", model, config, half=True)

@@ -1,1 +1,1 @@
-"""Study: tasks."""
+"""The downstream tasks of every variant: evaluation with baselines and controls, its tables and figures."""

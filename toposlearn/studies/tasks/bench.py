@@ -1,4 +1,4 @@
-"""Whom an evaluation is made on: weights of a folder, training people for the readers, test people in groups."""
+"""People and weights of an evaluation: training people for the readers, test people in groups, weights of a folder."""
 
 from __future__ import annotations
 
@@ -15,75 +15,42 @@ from toposlearn.downstream.finetune import FinetuneConfig
 from toposlearn.downstream.splits import check_splits
 from toposlearn.downstream.tasks import tasks_of
 
+FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people have other poses than test people
 READER_SETTINGS = (
     readers.NEIGHBORS,
     readers.KNN_STEP,
     readers.STEPS,
     segmentation.FIT_VOXELS,
-    segmentation.JUDGED_VOXELS,
+    segmentation.TEST_VOXELS,
     segmentation.THRESHOLDS.tolist(),
     classification.PENALTY,
     classification.NEIGHBORS,
 )
-FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people stand in other poses than test people
 
 
 @dataclass(frozen=True, eq=False)
 class Bench:
-    """The people that every set of features is fitted and judged on."""
+    """The people on whom every set of features is fitted and evaluated."""
 
     train: PosedSubjects
     few: Sequence[PosedSubjects]  # the few labeled people of fine-tuning, in several poses
-    tests: Mapping[str, PosedSubjects]  # group -> people never trained on
+    tests: Mapping[str, PosedSubjects]  # group -> held-out people
 
     def stamp(self) -> str:
-        """A digest of images and settings: numbers kept from other people or readers are not taken for these."""
+        """A digest of images and settings: numbers kept from other people or readers are not reused."""
         digest = hashlib.sha256(repr((FinetuneConfig(), *READER_SETTINGS)).encode())
-        for name, subjects in {"train": self.train, **self.tests}.items():
-            facts = (
-                name,
-                subjects.subjects,
-                subjects.modalities,
-                subjects.spacing,
-                [sorted(row.items()) for row in subjects.info],
-            )
-            digest.update(repr(facts).encode())
-            digest.update(subjects.volumes.numpy().tobytes())
+        for name, group in {"train": self.train, **self.tests}.items():
+            info = [sorted(row.items()) for row in group.info]
+            digest.update(repr((name, group.names, group.modalities, group.spacing, info)).encode())
+            digest.update(group.volumes.numpy().tobytes())
         return digest.hexdigest()
-
-
-def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
-    """Variant -> one weights file a seed, in ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``.
-
-    Raises:
-        FileNotFoundError: none is there.
-    """
-    folder = Path(folder)
-    found: dict[str, list[Path]] = {}
-    for variant in VARIANTS:
-        runs = [path for path in folder.glob(f"{variant}-seed*/weights.safetensors") if _seed(path) is not None]
-        files = sorted(runs, key=lambda path: _seed(path) or 0)
-        single = folder / f"{variant}.safetensors"
-        if files or single.exists():
-            found[variant] = files or [single]
-    if not found:
-        raise FileNotFoundError(
-            f"no weights in {folder}: expected VARIANT-seedN/weights.safetensors or VARIANT.safetensors, "
-            f"with a variant among {', '.join(VARIANTS)}"
-        )
-    return found
-
-
-def _seed(path: Path) -> int | None:
-    match = re.search(r"-seed(\d+)$", path.parent.name)
-    return int(match[1]) if match else None
 
 
 def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
     """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
 
-    A group is named by its people's anatomy, or else by its folder. Test people are kept apart from the people whom
-    readers are fitted to; that the weights were not trained on them is the caller's to know.
+    A group is named by the anatomy of its people, or else by its folder. Test people are kept apart from the people to
+    whom readers are fitted; that the weights were not trained on them is the caller's responsibility.
 
     Raises:
         ValueError: a person is in two parts, or the data set has the truth of no task.
@@ -95,23 +62,50 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
     groups = {_group(one): one for one in manifests}
     if len(groups) < len(manifests) or "train" in groups:
         raise ValueError(
-            f"test people need names that tell them apart, got {', '.join(map(_group, manifests))} (their anatomy, or "
-            "the folder's name): give one folder of each"
+            f"test people need group names that differ (their anatomy, or the folder's name), got "
+            f"{', '.join(map(_group, manifests))}: give one folder of each"
         )
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
     few = train.select([record.subject for record in train.records[: settings.subjects]])
-    seeds = range(FINETUNE_POSE_SEED, FINETUNE_POSE_SEED + settings.poses)
+
+    def posed(part: Manifest, seed: int = 0) -> PosedSubjects:
+        return pose_subjects(prepare(part, config.volume), config, seed=seed)
+
     bench = Bench(
-        pose_subjects(prepare(train, config.volume), config, seed=FIT_POSE_SEED),
-        [pose_subjects(prepare(few, config.volume), config, seed=seed) for seed in seeds],
-        {name: pose_subjects(prepare(manifest, config.volume), config) for name, manifest in groups.items()},
+        posed(train, FIT_POSE_SEED),
+        [posed(few, FINETUNE_POSE_SEED + pose) for pose in range(settings.poses)],
+        {name: posed(group) for name, group in groups.items()},
     )
     if not tasks_of(bench.train):
-        raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be judged")
+        raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be evaluated")
     return bench
 
 
 def _group(manifest: Manifest) -> str:
     anatomies = {record.info.get("anatomy", "") for record in manifest.records}
     return anatomies.pop() if len(anatomies) == 1 and "" not in anatomies else manifest.root.resolve().name
+
+
+def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
+    """Variant -> one weights file per seed, ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``.
+
+    Raises:
+        FileNotFoundError: there is none.
+    """
+    folder, files = Path(folder), {}
+    for variant in VARIANTS:
+        runs = {
+            int(path.parent.name.rpartition("-seed")[2]): path
+            for path in folder.glob(f"{variant}-seed*/weights.safetensors")
+            if re.fullmatch(rf"{variant}-seed\d+", path.parent.name)
+        }
+        single = folder / f"{variant}.safetensors"
+        if runs or single.exists():
+            files[variant] = [runs[seed] for seed in sorted(runs)] or [single]
+    if not files:
+        raise FileNotFoundError(
+            f"no weights in {folder}: expected VARIANT-seedN/weights.safetensors or VARIANT.safetensors, "
+            f"with a variant among {', '.join(VARIANTS)}"
+        )
+    return files

@@ -1,27 +1,60 @@
-"""From raw numbers of people to metrics: means and AUC with intervals, over subsets of modalities, paired differences.
+"""From raw numbers per subject to metrics and tables: means and AUC with intervals, subsets, paired differences.
 
 Names are ``GROUP/VARIANT/TASK/READER/MEASURE[/SUBSET]``. ``mean-of-subsets`` is the mean over every non-empty subset of
-the modalities; ``kept`` is its ratio to what all modalities together give.
+the modalities; ``kept`` is its ratio to the value with all modalities.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from toposlearn.arrays import Float64s
+from toposlearn.config import ROW_NAMES
 from toposlearn.data import PosedSubjects
 from toposlearn.downstream import classification
 from toposlearn.downstream.tasks import DIAGNOSIS, tasks_of
-from toposlearn.intervals import bootstrap_ratio, bootstrap_subjects
+from toposlearn.intervals import bootstrap_ratio, mean_metric
 from toposlearn.reproducibility import metric
+from toposlearn.tables import markdown_table
 
 MEAN, KEPT = "mean-of-subsets", "kept"
+NAMES = {
+    **ROW_NAMES,
+    "oracle": "*ceiling: true shares of each token*",
+    "shuffled": "*null: truth in random order*",
+    "age-sex-site": "*age, sex and site*",
+    "brain-size": "*brain size*",
+    "histogram": "*histogram of intensities*",
+    "volumes": "*true volumes of structures*",
+}
+SEGMENTATION = {
+    "structures, linear": "structures/linear/dice",
+    "structures, nearest neighbors": "structures/knn/dice",
+    "structures, fine-tuned": "structures/finetuned/dice",
+    "lesion, linear": "lesion/linear/dice",
+}
+CLASSIFICATION = {"diagnosis, linear": "diagnosis/linear/auc", "diagnosis, nearest neighbors": "diagnosis/knn/auc"}
+MISSING = {
+    "all modalities": "structures/linear/dice",
+    "mean of all subsets": f"structures/linear/dice/{MEAN}",
+    "share that is kept": f"structures/linear/dice/{KEPT}",
+    "fine-tuned, mean of all subsets": f"structures/finetuned/dice/{MEAN}",
+}
+SECTIONS = {
+    "Segmentation (Dice)": SEGMENTATION,
+    "Classification (AUC)": CLASSIFICATION,
+    "Missing modalities (Dice)": MISSING,
+}
+
 Metrics = dict[str, dict[str, Any]]
 Raw = Mapping[str, Float64s]  # name -> (R, S)
+Labels = Mapping[str, NDArray[np.int64]]  # group -> diagnosis (S,)
 
 
 def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Metrics:
@@ -38,7 +71,7 @@ def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Met
     }
     metrics: Metrics = {}
     for variant, values in raw.items():
-        metrics |= _metrics_of(variant, with_subset_means(values), labels, raw)
+        metrics |= _variant_metrics(variant, with_subset_means(values), labels, raw)
     if "full" in raw:
         full = with_subset_means(raw["full"])
         for other in sorted(raw.keys() - {"full", "shuffled"}):
@@ -47,91 +80,110 @@ def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Met
 
 
 def with_subset_means(raw: Raw) -> dict[str, Float64s]:
-    """Adds the mean over subsets: of Dice (R, S); of scores all of them, (R, K, S), whose AUC are averaged."""
-    found = dict(raw)
+    """The raw numbers and their mean over subsets: Dice (R, S); scores (R, K, S), whose AUC are averaged later."""
+    result = dict(raw)
     for name in [name for name in raw if name.count("/") == 3]:
         parts = [value for other, value in sorted(raw.items()) if other == name or other.startswith(f"{name}/")]
         if len(parts) > 1:
             stacked = np.stack(parts, axis=1)
-            found[f"{name}/{MEAN}"] = stacked if name.endswith("/score") else stacked.mean(axis=1)
-    return found
+            result[f"{name}/{MEAN}"] = stacked if name.endswith("/score") else stacked.mean(axis=1)
+    return result
 
 
-def _place(name: str, variant: str) -> tuple[str, str]:
-    """The group, and the name with the variant in it."""
-    group, rest = name.split("/", 1)
-    return group, f"{group}/{variant}/{rest}"
-
-
-def _metrics_of(variant: str, values: Raw, labels: Mapping[str, NDArray[np.int64]], raw: Mapping[str, Raw]) -> Metrics:
-    found: Metrics = {}
+def _variant_metrics(variant: str, values: Raw, labels: Labels, raw: Mapping[str, Raw]) -> Metrics:
+    metrics: Metrics = {}
     for name, value in values.items():
-        group, full_name = _place(name, variant)
+        group, _, rest = name.partition("/")
+        full_name = f"{group}/{variant}/{rest}"
         if "/score" in name:
-            found |= _auc_metrics(full_name, value, labels[group])
+            metrics |= _auc_metric(full_name, value, labels[group])
             continue
         known = _known(value)
         if known.shape[1] < 2:  # no interval over one person
             continue
-        low, high = bootstrap_subjects(known)
-        null, baseline = (_mean(raw, other, name) for other in ("shuffled", "untrained"))
-        found[full_name] = metric(
-            float(known.mean()), low=low, high=high, n=known.shape[1], null=null, baseline=baseline
+        null, baseline = (
+            float(_known(raw[one][name]).mean()) if name in raw.get(one, {}) else None
+            for one in ("shuffled", "untrained")
         )
+        metrics[full_name] = mean_metric(known, null=null, baseline=baseline)
         if name.endswith(f"/{MEAN}"):
-            found[full_name.replace(MEAN, KEPT)] = _kept_share(known, _known(values[name.removesuffix(f"/{MEAN}")]))
-    return found
+            whole = _known(values[name.removesuffix(f"/{MEAN}")])
+            low, high = bootstrap_ratio(known, whole)
+            kept = metric(float(known.mean() / whole.mean()), low=low, high=high, n=known.shape[1])
+            metrics[full_name.replace(MEAN, KEPT)] = kept
+    return metrics
 
 
 def _known(value: Float64s) -> Float64s:
-    """(R, S) without the people for whom the number is not defined."""
+    """(R, S) without the subjects for whom the number is not defined."""
     return value[:, ~np.isnan(value).any(axis=0)]
 
 
-def _mean(raw: Mapping[str, Raw], variant: str, name: str) -> float | None:
-    if variant not in raw or name not in raw[variant]:
-        return None
-    return float(_known(raw[variant][name]).mean())
-
-
-def _kept_share(some: Float64s, all_present: Float64s) -> dict[str, Any]:
-    low, high = bootstrap_ratio(some, all_present)
-    return metric(float(some.mean() / all_present.mean()), low=low, high=high, n=some.shape[1])
-
-
-def _auc_metrics(name: str, scores: Float64s, labels: NDArray[np.int64]) -> Metrics:
-    """AUC where each class has people enough, and none where not."""
-    try:
-        value = classification.mean_auc(scores, labels)
-    except ValueError:
+def _auc_metric(
+    name: str, scores: Float64s, labels: NDArray[np.int64], minus: Float64s | None = None, null: float = 0.5
+) -> Metrics:
+    """AUC, or the difference of two, where each class has enough people; else no metric."""
+    if int(np.bincount(labels, minlength=2).min()) < classification.FEWEST_FOR_AUC:
         return {}
-    low, high = classification.bootstrap_auc(scores, labels)
-    return {name.replace("/score", "/auc"): metric(value, low=low, high=high, n=len(labels), null=0.5)}
+    value = classification.mean_auc(scores, labels)
+    if minus is not None:
+        value -= classification.mean_auc(minus, labels)
+    low, high = classification.bootstrap_auc(scores, labels, minus=minus)
+    return {name.replace("/score", "/auc"): metric(value, low=low, high=high, n=len(labels), null=null)}
 
 
-def _differences(name: str, full: Raw, other: Raw, labels: Mapping[str, NDArray[np.int64]]) -> Metrics:
-    """Full minus the other, the same people, seed by seed where both have as many: above zero full is better."""
-    found: Metrics = {}
-    for key, first, second in _shared(full, other):
-        group, full_name = _place(key, name)
-        if "/score" in key:
-            if int(np.bincount(labels[group]).min()) < classification.FEWEST_FOR_AUC:
-                continue
-            low, high = classification.bootstrap_auc(first, labels[group], minus=second)
-            value = classification.mean_auc(first, labels[group]) - classification.mean_auc(second, labels[group])
-            full_name, subjects = full_name.replace("/score", "/auc"), len(labels[group])
-        else:
-            paired = second if len(second) == len(first) else second.mean(axis=0, keepdims=True)
-            difference = _known(first - paired)
-            if difference.shape[1] < 2:
-                continue
-            (low, high), value, subjects = bootstrap_subjects(difference), float(difference.mean()), difference.shape[1]
-        found[full_name] = metric(value, low=low, high=high, n=subjects, null=0.0)
-    return found
+def _differences(variant: str, full: Raw, other: Raw, labels: Labels) -> Metrics:
+    """Full minus the other, the same people, paired by seed where both have as many: above zero full is better.
+
+    Only equal names are compared: position votes with full's nearest neighbors, confounders with its linear reader.
+    """
+    metrics: Metrics = {}
+    for name in [name for name in other if name in full and (name.count("/") == 3 or name.endswith(f"/{MEAN}"))]:
+        group, _, rest = name.partition("/")
+        first, second, full_name = full[name], other[name], f"{group}/{variant}/{rest}"
+        if "/score" in name:
+            metrics |= _auc_metric(full_name, first, labels[group], second, null=0.0)
+            continue
+        paired = second if len(second) == len(first) else second.mean(axis=0, keepdims=True)
+        difference = _known(first - paired)
+        if difference.shape[1] > 1:
+            metrics[full_name] = mean_metric(difference, null=0.0)
+    return metrics
 
 
-def _shared(full: Raw, other: Raw) -> Iterator[tuple[str, Float64s, Float64s]]:
-    """Only equal names meet: a position vote meets full's nearest neighbors, a confounder its linear reader."""
-    for key, value in other.items():
-        if key in full and key.count("/") in (3, 4) and (key.count("/") == 3 or key.endswith(MEAN)):
-            yield key, full[key], value
+def evaluation_tables(path: str | Path) -> str:
+    """Every table of a result file of ``toposlearn evaluate``, group by group, in Markdown."""
+    metrics = json.loads(Path(path).read_text(encoding="utf-8"))["metrics"]
+    parts = []
+    for group in sorted({name.split("/")[0] for name in metrics}):
+        for title, columns in SECTIONS.items():
+            table = task_table(metrics, group, columns)
+            if table:
+                parts.append(f"**{title}, people {group}**\n\n{table}")
+    return "\n\n".join(parts) + "\n"
+
+
+def task_table(metrics: Mapping[str, Mapping[str, Any]], group: str, columns: Mapping[str, str]) -> str:
+    """One row per variant or baseline, one column per number, with 95 % intervals; empty without any number.
+
+    Args:
+        metrics: of ``results.json``.
+        group: of people.
+        columns: heading -> ``TASK/READER/MEASURE[/SUBSET]``.
+    """
+    rows = {
+        label: {heading: metrics.get(f"{group}/{variant}/{name}") for heading, name in columns.items()}
+        for variant, label in NAMES.items()
+    }
+    rows = {label: cells for label, cells in rows.items() if any(cells.values())}
+    used = [heading for heading in columns if any(cells[heading] for cells in rows.values())]
+    if not rows:
+        return ""
+    return markdown_table(
+        ["read from", *used],
+        [[label, *(_cell(cells[heading]) for heading in used)] for label, cells in rows.items()],
+    )
+
+
+def _cell(value: Mapping[str, Any] | None) -> str:
+    return "–" if value is None else f"{value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"

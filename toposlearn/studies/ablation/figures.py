@@ -1,8 +1,8 @@
-"""One figure of the result: what tokens of two people look like under each network, and how far matches are off."""
+"""Figures of the ablation: the change by each term; tokens of two people as colors, and the error of their matches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,13 +13,35 @@ from matplotlib.gridspec import GridSpec
 
 from toposlearn.data import PosedSubjects, load_posed
 from toposlearn.explore.curves import color_of
+from toposlearn.explore.interval_plot import draw_intervals
 from toposlearn.explore.tokens_rgb import fit_basis, share_in_words, to_voxels
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
 from toposlearn.reproducibility import set_seed
+from toposlearn.studies.ablation.tables import Change
 
 LABELS = {"untrained": "untrained", "reconstruction": "reconstruction\nonly", "intra": "+ intra", "full": "full"}
 REFERENCES = {"position": ("grid position", "--"), "centered": ("centered position", "-."), "floor": ("floor", ":")}
+STRIDE = 4  # token level of the overview
+COLUMNS = [(0, "T1w"), (0, "T2w"), (1, "T1w"), (1, "T2w")]  # of the overview: subject and modality
+
+
+def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> Figure:
+    """Each change with its interval, one row per term, anatomy and token size.
+
+    Args:
+        changes: from `term_changes`.
+        spacing: mm per voxel.
+        title: of the figure.
+    """
+    figure, ax = plt.subplots(figsize=(8.0, 0.34 * len(changes) + 1.4), layout="constrained")
+    names = [f"{each.term}: anatomy {each.anatomy}, {each.stride * spacing:g} mm tokens" for each in changes]
+    rows = {name: change._asdict() for name, change in zip(names, changes, strict=True)}
+    draw_intervals(ax, rows, colors={name: color_of(row["term"]) for name, row in rows.items()})
+    ax.axvline(0, color="0.35", lw=1.1)
+    ax.set_xlabel("error with the term minus without it (mm)\nleft of 0 the term helps")
+    ax.set_title(title or "Dot: mean over people and seeds. Bar: 95 % interval.", size=10)
+    return figure
 
 
 def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, Any]]) -> Path:
@@ -45,13 +67,7 @@ def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, 
 
 
 def plot_overview(
-    models: Mapping[str, Taco],
-    subjects: PosedSubjects,
-    metrics: Mapping[str, Mapping[str, Any]],
-    *,
-    pair: tuple[int, int] = (0, 1),
-    modalities: tuple[str, str] = ("T1w", "T2w"),
-    stride: int = 4,
+    models: Mapping[str, Taco], subjects: PosedSubjects, metrics: Mapping[str, Mapping[str, Any]]
 ) -> Figure:
     """Rows: images, then tokens as colors for each network. Below: error across people with 95 % intervals.
 
@@ -59,50 +75,39 @@ def plot_overview(
 
     Args:
         models: name -> network.
-        subjects: posed people never trained on.
+        subjects: posed held-out people; the first two are shown.
         metrics: of a comparison (``A/VARIANT/strideN/across_people_error``).
-        pair: which two people.
-        modalities: which two.
-        stride: token level.
     """
     figure = plt.figure(figsize=(8.4, 2.05 * (len(models) + 1) + 2.9), layout="constrained")
     grid = GridSpec(len(models) + 2, 4, figure=figure, height_ratios=[1] * (len(models) + 1) + [1.25])
-    columns = [(subject, modality) for subject in pair for modality in modalities]
-    slices = {subject: _middle(subjects, subject) for subject in pair}
-    for place, (subject, modality) in enumerate(columns):
+    middle = [int(head[0].nonzero()[:, 2].float().mean()) for head in subjects.foreground[:2]]  # axial slices
+    for place, (subject, modality) in enumerate(COLUMNS):
         volume = subjects.volumes[subject, subjects.modalities.index(modality)].numpy()
         ax = figure.add_subplot(grid[0, place])
-        ax.imshow(volume[:, :, slices[subject]].T, cmap="gray", origin="lower")
-        ax.set_title(f"person {pair.index(subject) + 1}, {modality}", size=10)
+        ax.imshow(volume[:, :, middle[subject]].T, cmap="gray", origin="lower")
+        ax.set_title(f"person {subject + 1}, {modality}", size=10)
         _bare(ax, "image" if place == 0 else "")
     for row, (name, model) in enumerate(models.items(), start=1):
-        pictures, explained = _colors(model, subjects, columns, slices, stride)
+        pictures, explained = _colors(model, subjects, middle)
         for place, colors in enumerate(pictures):
             ax = figure.add_subplot(grid[row, place])
             ax.imshow(colors, origin="lower")
             _bare(ax, f"{LABELS.get(name, name)}\n({share_in_words(explained)})" if place == 0 else "")
-    _draw_errors(figure.add_subplot(grid[-1, :]), metrics, stride)
+    _draw_errors(figure.add_subplot(grid[-1, :]), metrics)
     return figure
 
 
-def _middle(subjects: PosedSubjects, subject: int) -> int:
-    """The axial slice through the middle of a head."""
-    return int(subjects.foreground[subject, 0].nonzero()[:, 2].float().mean())
-
-
-def _colors(
-    model: Taco, subjects: PosedSubjects, columns: list[tuple[int, str]], slices: Mapping[int, int], stride: int
-) -> tuple[list[np.ndarray], float]:
+def _colors(model: Taco, subjects: PosedSubjects, middle: Sequence[int]) -> tuple[list[np.ndarray], float]:
     """Token colors of one slice per column, (H, D, 3), in one basis for all, and the share of variance they hold."""
-    tokens = {modality: encode(model, subjects, modality)[stride] for modality in {name for _, name in columns}}
-    mask = subjects.token_mask(stride)
-    chosen = [(tokens[modality][subject], mask[subject]) for subject, modality in columns]
+    tokens = {modality: encode(model, subjects, modality)[STRIDE] for modality in ("T1w", "T2w")}
+    mask = subjects.token_mask(STRIDE)
+    chosen = [(tokens[modality][subject], mask[subject]) for subject, modality in COLUMNS]
     basis = fit_basis(*[part for part, _ in chosen], masks=[counted for _, counted in chosen])
     pictures = []
-    for (subject, _), (part, counted) in zip(columns, chosen, strict=True):
+    for (subject, _), (part, counted) in zip(COLUMNS, chosen, strict=True):
         colors = np.where(counted.numpy()[:, None], basis.colors(part), 0.0)
-        volume = to_voxels(colors, stride, subjects.foreground.shape[2:])
-        pictures.append(np.swapaxes(volume[:, :, slices[subject]], 0, 1))
+        volume = to_voxels(colors, STRIDE, subjects.foreground.shape[2:])
+        pictures.append(np.swapaxes(volume[:, :, middle[subject]], 0, 1))
     return pictures, basis.explained
 
 
@@ -113,18 +118,14 @@ def _bare(ax: Any, label: str) -> None:
     ax.set_ylabel(label, size=10)
 
 
-def _draw_errors(ax: Any, metrics: Mapping[str, Mapping[str, Any]], stride: int) -> None:
-    names = [name for name in LABELS if f"A/{name}/stride{stride}/across_people_error" in metrics]
-    for row, name in enumerate(names):
-        found = metrics[f"A/{name}/stride{stride}/across_people_error"]
-        ends = [[found["value"] - found["low"]], [found["high"] - found["value"]]]
-        ax.errorbar(found["value"], row, xerr=ends, fmt="o", ms=7, capsize=4, color=color_of(name))
+def _draw_errors(ax: Any, metrics: Mapping[str, Mapping[str, Any]]) -> None:
+    key = f"A/NAME/stride{STRIDE}/across_people_error"
+    names = [name for name in LABELS if key.replace("NAME", name) in metrics]
+    rows = {LABELS[name].replace("\n", " "): metrics[key.replace("NAME", name)] for name in names}
+    colors = dict(zip(rows, map(color_of, names), strict=True))
+    draw_intervals(ax, rows, colors=colors, ms=7, capsize=4)
     for name, (label, style) in REFERENCES.items():
-        value = metrics[f"A/{name}/stride{stride}/across_people_error"]["value"]
-        ax.axvline(value, color="0.35", ls=style, lw=1.2, label=label)
-    ax.set_yticks(range(len(names)), [LABELS[name].replace("\n", " ") for name in names])
-    ax.set_ylim(len(names) - 0.4, -0.6)
+        ax.axvline(metrics[key.replace("NAME", name)]["value"], color="0.35", ls=style, lw=1.2, label=label)
     ax.set_xlim(left=0)
     ax.set_xlabel("mean error of the best match between two people (mm)")
     ax.legend(loc="lower right", fontsize=9, frameon=False)
-    ax.grid(axis="x", color="0.92")

@@ -1,4 +1,4 @@
-"""The overview figure: what its rows and its errors say."""
+"""The rows of the overview figure and their labels."""
 
 import torch
 
@@ -6,7 +6,7 @@ from toposlearn.data import pose_subjects
 from toposlearn.explore.tokens_rgb import fit_basis, share_in_words
 from toposlearn.models import Taco
 from toposlearn.pretrain import encode
-from toposlearn.studies.ablation.overview import REFERENCES, plot_overview
+from toposlearn.studies.ablation.figures import REFERENCES, plot_overview
 
 
 def test_each_row_states_what_its_colors_hold(subjects, smoke):

@@ -1,10 +1,11 @@
-"""What each term changes: read from paired differences, said in a sentence, drawn with its interval."""
+"""The change by each term: read from paired differences, stated in a sentence, drawn with its interval."""
 
 import json
 
 import pytest
 
-from toposlearn.studies.ablation.terms import change_in_words, plot_changes, read_result, term_changes, variants_table
+from toposlearn.studies.ablation.figures import plot_changes
+from toposlearn.studies.ablation.tables import change_in_words, read_result, term_changes, variants_table
 
 
 def metrics(**values):
@@ -17,7 +18,7 @@ def metrics(**values):
     }
 
 
-def test_a_term_is_judged_by_the_variant_that_lacks_only_it():
+def test_a_term_is_compared_with_the_variant_that_lacks_only_it():
     found = term_changes(metrics(inter=(-14.0, -19.0, -9.0), intra=(0.1, -0.5, 0.7), untrained=(-35.0, -40.0, -30.0)))
     assert {(each.term, each.value, each.undecided) for each in found} == {
         ("intra", -14.0, False),
@@ -38,7 +39,7 @@ def test_the_sentences_count_what_is_decided():
     )
 
 
-def test_a_harmful_term_is_said_to_raise_the_error():
+def test_a_harmful_term_is_stated_to_raise_the_error():
     found = term_changes(metrics(no_reconstruction=(1.6, 0.8, 2.4)))
     assert "in 0 of 2 comparisons, raises it in 2, and in 0" in change_in_words(found)[0]
     assert change_in_words(found)[0].endswith("(+1.6 to +1.6 mm).")

@@ -1,4 +1,4 @@
-"""Pictures of downstream tasks: segmentations beside the truth, Dice by structure, every subset of the modalities."""
+"""Figures of downstream tasks: segmentations beside the truth, Dice by structure, every subset of the modalities."""
 
 from __future__ import annotations
 
@@ -11,44 +11,42 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from toposlearn.anatomy import STRUCTURES
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.arrays import Float64s
 from toposlearn.explore.curves import color_of
+from toposlearn.explore.interval_plot import draw_intervals
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
-from toposlearn.explore.structures import Plane
 
 LEGEND = 12  # structures named below a segmentation, the largest first
+PLANE = "coronal"
 
 
 def plot_segmentations(
     volume: Volume,
     labels: Mapping[str, Volume],
     *,
-    plane: Plane = "coronal",
     at: float = 0.0,
     spacing: Spacing = 3.0,
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """The same slice with each of several label volumes over it, the image alone first; a legend of the largest.
+    """One coronal slice with each of several label volumes over it, the image alone first; a legend of the largest.
 
     Args:
         volume: (D, H, W).
         labels: name -> (D, H, W), structure labels; or a bool mask, drawn in one color.
-        plane: which plane.
         at: mm from the center.
-        spacing: mm a voxel.
-        columns: panels in a row.
-        title: what to see.
+        spacing: mm per voxel.
+        columns: panels per row.
+        title: of the figure.
     """
-    panels = [Panel(volume, plane, at, spacing, title="image")]
-    for name, one in labels.items():
-        array = np.asarray(one)
+    panels = [Panel(volume, PLANE, at, spacing, title="image")]
+    arrays = {name: np.asarray(one) for name, one in labels.items()}
+    for name, array in arrays.items():
         overlay = mask_overlay(array, alpha=0.6) if array.dtype == bool else label_overlay(array, alpha=0.6)
-        panels.append(Panel(volume, plane, at, spacing, overlay, name))
+        panels.append(Panel(volume, PLANE, at, spacing, overlay, name))
     figure = plot_panels(panels, columns, title)
-    arrays = [np.asarray(one) for one in labels.values()]
-    _add_legend(figure, [cut(array, plane, at, spacing) for array in arrays if array.dtype != bool])
+    _add_legend(figure, [cut(array, PLANE, at, spacing) for array in arrays.values() if array.dtype != bool])
     return figure
 
 
@@ -68,24 +66,22 @@ def _add_legend(figure: Figure, slices: Sequence[Float64s]) -> None:
 
 
 def structure_name(label: int) -> str:
-    """Name and side of a structure, as in ``thalamus, left``."""
-    names = {structure.label: structure.full_name for structure in STRUCTURES}
-    return names.get(label, str(label))
+    """Name and side of a structure, as in ``left-thalamus``."""
+    return BY_LABEL[label].full_name if label in BY_LABEL else str(label)
 
 
 def plot_structure_dice(
     dice: Mapping[str, Float64s], classes: Sequence[int], *, ceiling: Float64s | None = None, title: str = ""
 ) -> Figure:
-    """Mean Dice of each structure, a dot a network; the bar is the ceiling of tokens so large.
+    """Mean Dice of each structure, one dot per network; the bar is the ceiling of this token size.
 
     Args:
-        dice: network -> (S, C), NaN where a person has none of a structure.
+        dice: network -> (S, C), NaN where a subject lacks a structure.
         classes: labels (C,).
         ceiling: (S, C) of the true shares.
-        title: what to see.
+        title: of the figure.
     """
-    last = np.nanmean(list(dice.values())[-1], axis=0)
-    order = np.argsort(-last)
+    order = np.argsort(-np.nanmean(list(dice.values())[-1], axis=0))
     figure, ax = plt.subplots(figsize=(8.4, 0.2 * len(classes) + 1.2), layout="constrained")
     if ceiling is not None:
         ax.barh(range(len(order)), np.nanmean(ceiling, axis=0)[order], color="0.9", label="ceiling of tokens so large")
@@ -100,15 +96,16 @@ def plot_structure_dice(
 
 
 def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = "Dice", title: str = "") -> Figure:
-    """A number for every subset of the modalities: above, a line a network; below, which modalities are present.
+    """One number per subset of the modalities: above, one line per network; below, the modalities that are present.
 
     Args:
-        values: network -> subset (``T1w+T2w``) -> one number a person.
-        ylabel: what the number is.
-        title: what to see.
+        values: network -> subset (``T1w+T2w``) -> one number per subject.
+        ylabel: name of the number.
+        title: of the figure.
     """
     names = list(next(iter(values.values())))
     modalities = list(dict.fromkeys(part for name in names for part in name.split("+")))
+    places = np.arange(len(names))
     figure, (upper, lower) = plt.subplots(
         2, 1, figsize=(8.6, 5.2), height_ratios=(3, 1), sharex=True, layout="constrained"
     )
@@ -116,14 +113,13 @@ def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = 
         rows = np.array([numbers[name] for name in names])
         spread = np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
         style: dict[str, Any] = {"color": color_of(network), "fmt": "o-", "ms": 5, "capsize": 2, "lw": 1}
-        upper.errorbar(range(len(names)), np.nanmean(rows, axis=1), yerr=1.96 * spread, label=network, **style)
+        upper.errorbar(places, np.nanmean(rows, axis=1), yerr=1.96 * spread, label=network, **style)
     upper.set(ylabel=ylabel, ylim=(0, 1.12 * upper.get_ylim()[1]))  # room for the legend
     upper.set_title(title, size=10)
     upper.grid(axis="y", color="0.92")
     upper.legend(fontsize=8, frameon=False, ncols=len(values), loc="upper right")
     for row, modality in enumerate(modalities):
         present = np.array([modality in name.split("+") for name in names])
-        places = np.arange(len(names))
         lower.plot(places[present], np.full(present.sum(), row), "s", color="0.15", ms=9)
         lower.plot(places[~present], np.full((~present).sum(), row), "s", mfc="none", mec="0.75", ms=9)
     lower.set_yticks(range(len(modalities)), modalities)
@@ -134,10 +130,9 @@ def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = 
 
 
 def plot_transfer(tables: Mapping[str, Float64s], modalities: Sequence[str], *, title: str = "") -> Figure:
-    """Fitted on one modality, read on another: a table (M, M) of Dice for each network, rows fitted, columns read."""
-    figure, axes = plt.subplots(
-        1, len(tables), figsize=(3.1 * len(tables) + 0.6, 3.4), squeeze=False, layout="constrained"
-    )
+    """Fitted on one modality, read on another: a table (M, M) of Dice per network, rows fitted, columns read."""
+    width = 3.1 * len(tables) + 0.6
+    figure, axes = plt.subplots(1, len(tables), figsize=(width, 3.4), squeeze=False, layout="constrained")
     high = max(float(table.max()) for table in tables.values())
     for ax, (name, table) in zip(axes[0], tables.items(), strict=True):
         picture = ax.imshow(table, cmap="viridis", vmin=0, vmax=high)
@@ -154,22 +149,18 @@ def plot_transfer(tables: Mapping[str, Float64s], modalities: Sequence[str], *, 
 
 
 def plot_effects(rows: Mapping[str, Mapping[str, Any]], *, null: float, xlabel: str, title: str = "") -> Figure:
-    """One line a row: value and 95 % interval, and the null as a dashed line.
+    """One number per row with its 95 % interval, and the null as a dashed line.
 
     Args:
         rows: name -> metric object with ``value``, ``low``, ``high``.
-        null: where there is nothing.
-        xlabel: what the number is.
-        title: what to see.
+        null: the value without an effect.
+        xlabel: name of the number.
+        title: of the figure.
     """
     figure, ax = plt.subplots(figsize=(7.6, 0.38 * len(rows) + 1.2), layout="constrained")
-    for place, found in enumerate(rows.values()):
-        ends = [[max(found["value"] - found["low"], 0)], [max(found["high"] - found["value"], 0)]]
-        ax.errorbar(found["value"], place, xerr=ends, fmt="o", color="#1f4e79", capsize=3)
+    draw_intervals(ax, rows)
     ax.axvline(null, color="0.4", ls="--", lw=1)
-    ax.set_yticks(range(len(rows)), list(rows), size=9)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
+    ax.tick_params(axis="y", labelsize=9)
     ax.set_xlabel(xlabel)
     ax.set_title(title, size=10)
-    ax.grid(axis="x", color="0.92")
     return figure

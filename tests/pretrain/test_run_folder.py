@@ -1,9 +1,9 @@
-"""The state of a run: whole, readable, never executed."""
+"""The checkpoint of a run: complete, readable, never executed."""
 
 import pytest
 import torch
 
-from toposlearn.pretrain.checkpoint import NAME, has_checkpoint, load_checkpoint, save_checkpoint
+from toposlearn.pretrain.run_folder import CHECKPOINT, has_checkpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -29,25 +29,25 @@ def test_an_interrupted_write_leaves_the_checkpoint_before(tmp_path, monkeypatch
         with pytest.raises(KeyboardInterrupt):
             save_checkpoint(tmp_path, step=4)
     assert load_checkpoint(tmp_path, CPU)["step"] == 3
-    assert [path.name for path in tmp_path.iterdir()] == [NAME]
+    assert [path.name for path in tmp_path.iterdir()] == [CHECKPOINT]
 
 
 @pytest.mark.parametrize("content", [b"", b"half", b"letters", None])
 def test_a_damaged_checkpoint_is_named_in_one_line(tmp_path, content):
     save_checkpoint(tmp_path, step=3, model={"weight": torch.zeros(1000)})
-    whole = (tmp_path / NAME).read_bytes()
-    (tmp_path / NAME).write_bytes(whole[:-500] if content is None else content)
+    whole = (tmp_path / CHECKPOINT).read_bytes()
+    (tmp_path / CHECKPOINT).write_bytes(whole[:-500] if content is None else content)
     with pytest.raises(ValueError, match=r"checkpoint.pt is damaged: start again without --resume") as caught:
         load_checkpoint(tmp_path, CPU)
     assert "\n" not in str(caught.value)
 
 
-class Burglar:
+class Intruder:
     def __reduce__(self):
         return (exec, ("raise SystemExit('code of the file was run')",))
 
 
 def test_no_code_of_a_checkpoint_is_run(tmp_path):
-    torch.save({"step": 1, "model": Burglar()}, tmp_path / NAME)
+    torch.save({"step": 1, "model": Intruder()}, tmp_path / CHECKPOINT)
     with pytest.raises(ValueError, match="damaged"):
         load_checkpoint(tmp_path, CPU)

@@ -1,0 +1,236 @@
+"""Tables and sentences written from the result files, so that no number is copied by hand."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from toposlearn.config import ROW_NAMES
+from toposlearn.tables import markdown_table
+
+Metrics = Mapping[str, Mapping[str, Any]]
+FAMILIES = ("A", "B")
+ACROSS = "across_people_error"
+PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
+VARIANTS = (
+    "untrained",
+    "reconstruction",
+    "intra",
+    "inter",
+    "no_reconstruction",
+    "full",
+    "position",
+    "centered",
+    "floor",
+)
+WITHOUT = {"reconstruction": "no_reconstruction", "intra": "inter", "inter": "intra"}  # term -> the variant without it
+MATCHER_ROWS = {
+    "untrained": "nothing (untrained)",
+    "reconstruction": "reconstruction only",
+    "intra": "+ intra",
+    "full": "+ intra + inter: mutual",
+    "full-oracle": "+ intra + inter: *oracle*",
+    "scrambled": "+ intra + inter on scrambled tokens",
+    "inter-nearest": "+ inter: all nearest",
+    "inter": "+ inter: mutual",
+    "inter-gated": "+ inter: mutual + gates",
+    "inter-sinkhorn": "+ inter: sinkhorn",
+    "inter-oracle": "+ inter: *oracle*",
+    "inter-random": "+ inter: *random*",
+}
+MATCHER_COLUMNS = {
+    "error of the best match, mm": ACROSS,
+    "error of mutual matches, mm": "match_error/next_person",
+    "right within 24 mm": "match_precision/next_person",
+    "matched fraction": "matched_fraction/next_person",
+    "effective rank": "effective_rank/first_modality",
+    "mean cosine": "collapse/first_modality",
+}
+
+
+def read_result(weights: str | Path) -> Mapping[str, Any]:
+    """The content of ``results.json`` beside the weights; no metrics and no seeds without such a file."""
+    file = Path(weights) / "results.json"
+    result: Mapping[str, Any] = {"metrics": {}, "seeds": []}
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else result
+
+
+def result_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = "") -> str:
+    """Value and interval of a metric; a dash where there is none."""
+    if value is None:
+        return "–"
+    form = f"{sign}.{digits}f"
+    return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+
+
+def result_section(result: Mapping[str, Any]) -> str:
+    """All tables of a comparison in Markdown, with people, seeds and the command.
+
+    Args:
+        result: content of ``results.json``.
+    """
+    metrics, versions = result["metrics"], result["versions"]
+    parts = []
+    for family in FAMILIES:
+        counted = metrics.get(f"{family}/full/stride8/{ACROSS}")
+        if counted:
+            parts += [f"**Anatomy {family}** ({counted['n']} held-out people)", comparison_table(metrics, family)]
+    for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
+        parts += [f"**Two people, /{stride}: what each part is worth**", difference_table(metrics, stride)]
+    parts.append(
+        f"Seeds {', '.join(map(str, result['seeds']))}; {result['config']['train']['steps']} steps; mean and 95 % "
+        "interval (bootstrap over people, crossed with seeds), mm in template space. "
+        f"torch {versions['torch']}, {result['device']}. Made by `{result['source']}`."
+    )
+    return "\n\n".join(parts) + "\n"
+
+
+def comparison_table(metrics: Metrics, family: str = "A") -> str:
+    """One row per variant and control of an anatomy family; errors in template mm with 95 % intervals.
+
+    Args:
+        metrics: of ``results.json``.
+        family: ``A`` (the anatomy trained on) or ``B``.
+    """
+    levels = {name.split("/")[2] for name in metrics if name.startswith(f"{family}/full/")}
+    strides = sorted((int(level.removeprefix("stride")) for level in levels), reverse=True)
+    head = [f"{kind}, /{stride}" for stride in strides for kind in ("same person", "two people")]
+    rows = []
+    for variant, label in ROW_NAMES.items():
+        keys = [f"{family}/{variant}/stride{stride}" for stride in strides]
+        if f"{keys[0]}/{ACROSS}" in metrics:
+            cells = [result_cell(metrics[f"{key}/{kind}"]) for key in keys for kind in ("same_person_error", ACROSS)]
+            probes = [metrics.get(f"{keys[-1]}/{name}") for name in PROBES]
+            dice = ["–" if value is None else f"{value['value']:.2f}".lstrip("0") for value in probes]
+            rows.append([label, *cells, " / ".join(dice)])
+    return markdown_table(["trained with", *head, "probe Dice T1 / T1→T2 / T2"], rows)
+
+
+def difference_table(metrics: Metrics, stride: int) -> str:
+    """Full minus each other row, across people, paired: below zero full is better; with 0 inside it is undecided."""
+    columns = {f"anatomy {family}": f"{family}/full-NAME/stride{stride}/{ACROSS}" for family in FAMILIES}
+    return _interval_table("full minus", metrics, ROW_NAMES, columns, sign="+")
+
+
+def matchers_section(result: Mapping[str, Any]) -> str:
+    """One table per token level, and the change by each matcher against mutual nearest neighbors, in Markdown.
+
+    Args:
+        result: content of ``matchers.json``.
+    """
+    metrics = result["metrics"]
+    strides = sorted(result["config"]["model"]["token_strides"], reverse=True)
+    parts = []
+    for stride in strides:
+        columns = {title: f"A/NAME/stride{stride}/{name}" for title, name in MATCHER_COLUMNS.items()}
+        nulls = [metrics.get(key.replace("NAME", "untrained"), {}).get("null") for key in columns.values()]
+        null = ["*null*", *("–" if value is None else f"{value:.3g}" for value in nulls)]
+        table = _interval_table("trained with", metrics, MATCHER_ROWS, columns, digits=2)
+        size = stride * result["config"]["volume"]["spacing"]
+        parts += [f"**Two people, tokens of {size:g} mm**", f"{table}\n| {' | '.join(null)} |"]
+    parts += ["**Another matcher minus mutual nearest neighbors**", _matcher_changes(metrics, strides)]
+    return "\n\n".join(parts) + "\n"
+
+
+def _matcher_changes(metrics: Metrics, strides: Sequence[int]) -> str:
+    columns = {
+        f"error, {one}, /{stride}, mm": f"{one}/NAME/stride{stride}/{ACROSS}" for stride in strides for one in FAMILIES
+    }
+    columns[f"probe Dice, A, /{strides[-1]}"] = f"A/NAME/stride{strides[-1]}/{PROBES[0]}"
+    columns |= {
+        f"effective rank, A, /{stride}": f"A/NAME/stride{stride}/effective_rank/first_modality" for stride in strides
+    }
+    rows = {f"{name}-{name.partition('-')[0]}": label for name, label in MATCHER_ROWS.items() if "-" in name}
+    return _interval_table("matcher", metrics, rows, columns, digits=2, sign="+")
+
+
+def _interval_table(
+    title: str, metrics: Metrics, rows: Mapping[str, str], columns: Mapping[str, str], digits: int = 1, sign: str = ""
+) -> str:
+    """A table of the rows that were measured; a column is the key of a metric with ``NAME`` for the row's name."""
+    measured = {
+        label: [metrics.get(key.replace("NAME", name)) for key in columns.values()] for name, label in rows.items()
+    }
+    cells = [
+        [label, *(result_cell(value, digits, sign) for value in values)]
+        for label, values in measured.items()
+        if any(values)
+    ]
+    return markdown_table([title, *columns], cells)
+
+
+def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
+    """One row per measured variant and control; errors in mm and Dice of the probes, with intervals.
+
+    Args:
+        metrics: of ``results.json``.
+        anatomy: ``A`` or ``B``.
+        strides: token levels, in voxels.
+        spacing: mm per voxel.
+    """
+    errors = {
+        f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"stride{stride}/{kind}_error"
+        for stride in strides
+        for kind in ("same_person", "across_people")
+    }
+    probes = {f"probe {' -> '.join(name.split('_')[1:])}": f"stride{min(strides)}/{name}" for name in PROBES}
+    rows = {
+        name: {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in errors.items()}
+        | {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}"), 2) for title, key in probes.items()}
+        for name in VARIANTS
+        if f"{anatomy}/{name}/{next(iter(errors.values()))}" in metrics
+    }
+    return pd.DataFrame(rows).T
+
+
+class Change(NamedTuple):
+    """Error between two people in mm, with a term minus without it; below 0 the term helps."""
+
+    term: str
+    anatomy: str
+    stride: int
+    value: float
+    low: float
+    high: float
+
+    @property
+    def undecided(self) -> bool:
+        """Whether the interval contains 0."""
+        return self.low <= 0 <= self.high
+
+
+def term_changes(metrics: Metrics) -> list[Change]:
+    """The change by every term, for each anatomy and token level; none for a term that no run lacks alone.
+
+    Args:
+        metrics: of ``results.json``: paired differences named ``A/full-intra/stride8/across_people_error``.
+    """
+    changes = []
+    for term, other in WITHOUT.items():
+        for name in sorted(name for name in metrics if f"/full-{other}/" in name and name.endswith(f"/{ACROSS}")):
+            anatomy, _, level, _ = name.split("/")
+            interval = (metrics[name][key] for key in ("value", "low", "high"))
+            changes.append(Change(term, anatomy, int(level.removeprefix("stride")), *interval))
+    return changes
+
+
+def change_in_words(changes: Sequence[Change]) -> list[str]:
+    """One sentence per term: in how many comparisons it lowers the error, raises it, or neither."""
+    return [_sentence(term, [change for change in changes if change.term == term]) for term in WITHOUT]
+
+
+def _sentence(term: str, changes: Sequence[Change]) -> str:
+    if not changes:
+        return f"{term}: not measured, because no run here lacks only this term."
+    undecided, count = sum(change.undecided for change in changes), len(changes)
+    lower = sum(change.high < 0 for change in changes)
+    values = [change.value for change in changes]
+    return (
+        f"{term}: lowers the error between two people in {lower} of {count} comparisons, raises it in "
+        f"{count - lower - undecided}, and in {undecided} the interval holds 0 ({min(values):+.1f} to "
+        f"{max(values):+.1f} mm)."
+    )
