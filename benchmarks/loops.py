@@ -1,7 +1,7 @@
-"""The two alignment terms anchor by anchor, as the formulation reads and as one writes them first.
+"""The two alignment terms as loops over anchors, written from the equations.
 
 A distance matrix per subject, then for each anchor its neighbors, its negatives and its hinge, with values read back to
-Python on the way. The reference that `benchmarks/losses.py` compares with, in speed and in value.
+Python on the way. `benchmarks/losses.py` compares the losses with them, in speed and in value.
 """
 
 from __future__ import annotations
@@ -40,9 +40,7 @@ def loop_intra(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = No
     """The intra-instance term (B, N, F), anchor by anchor; negatives (B, N, K) or drawn."""
     losses = []
     for s in range(len(tokens_a)):
-        distances = cosine_matrix(
-            tokens_b[s], tokens_b[s]
-        ).unbind()  # rows: indexing the matrix would cost N^2 an anchor
+        distances = cosine_matrix(tokens_b[s], tokens_b[s]).unbind()  # rows: indexing the matrix costs N^2 per anchor
         for i, near in enumerate(neighbor_lists(tokens_a[s])):
             far = outside([i, *near], len(distances), tokens_b.device) if negatives is None else negatives[s, i]
             losses.append(torch.relu(distances[i][near] - distances[i][far] + MARGIN).mean())
@@ -50,13 +48,13 @@ def loop_intra(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = No
 
 
 def loop_inter(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = None) -> Tensor:
-    """The inter-instance term over all ordered pairs, anchor by anchor; negatives (B, B, N, K) or drawn."""
-    pairs = []
+    """The inter-instance term over all ordered pairs, anchor by anchor; negatives (P, N, K) or drawn."""
+    pairs: list[Tensor] = []
     for p in range(len(tokens_a)):
         graph = neighbor_lists(tokens_a[p])
         for q in range(len(tokens_b)):
             if p != q:
-                known = None if negatives is None else negatives[p, q]
+                known = None if negatives is None else negatives[len(pairs)]
                 pairs.append(loop_pair(tokens_a[p], tokens_b[q], graph, known))
     return torch.stack(pairs).mean()
 

@@ -1,7 +1,7 @@
-"""Speed, memory and exactness of the losses, forward and backward, against two other ways to write them.
+"""Speed, memory and exactness of the losses, forward and backward, compared with two other ways to write them.
 
-Loops over anchors (`loops.py`) and the plain vectorized form (`plain.py`): same inputs, in turns, in one run.
-`--figure FILE` also draws time and memory of the library and of the plain form against the number of tokens.
+These are loops over anchors (`loops.py`) and the plain form (`toposlearn.losses.plain_intra_loss`, `plain_inter_loss`):
+same inputs, in turns, in one run. `--figure FILE` also draws time and memory against the number of tokens.
 """
 
 from __future__ import annotations
@@ -17,19 +17,24 @@ from pathlib import Path
 import torch
 from loops import MARGIN, K, cosine_matrix, loop_inter, loop_intra
 from matplotlib import pyplot as plt
-from plain import plain_inter, plain_intra
 from rows import Row, interleaved, options, report
 from torch import Tensor
 
-from toposlearn.losses import inter_instance_loss, intra_instance_loss, match_pairs
-from toposlearn.topology import nearest_neighbors
+from toposlearn.losses import (
+    inter_instance_loss,
+    intra_instance_loss,
+    ordered_pairs,
+    plain_inter_loss,
+    plain_intra_loss,
+)
+from toposlearn.topology import mutual_matches, nearest_neighbors
 
 SETTINGS = {"k": K, "margin": MARGIN}
 LOSSES = {
     "intra": partial(intra_instance_loss, **SETTINGS),
     "inter": partial(inter_instance_loss, **SETTINGS),
-    "intra, plain": plain_intra,
-    "inter, plain": plain_inter,
+    "intra, plain": partial(plain_intra_loss, **SETTINGS),
+    "inter, plain": partial(plain_inter_loss, **SETTINGS),
     "intra, loops": loop_intra,
     "inter, loops": loop_inter,
 }
@@ -37,14 +42,14 @@ TERMS = ("intra", "inter")
 SIZES = ((4, 216, 384), (4, 1728, 192))  # subjects, tokens, features
 FASTER = {("intra", 216): 5, ("intra", 1728): 10, ("inter", 216): 5, ("inter", 1728): 8}  # times, on a processor
 FASTER_GPU = {("intra", 216): 50, ("inter", 216): 50}
-FASTER_THAN_PLAIN = {1728: 1}  # of fewer tokens the plain form is about as fast, or faster: no bound
+FASTER_THAN_PLAIN = {1728: 1}  # with fewer tokens the plain form is about as fast, or faster: no bound
 COUNTS = tuple(side**3 for side in (3, 4, 6, 8, 10, 12, 16, 20, 24))  # tokens, 27 to 13 824
 MOST_MEMORY = 1024  # MiB, 2 subjects of the largest count
 PLAIN_UP_TO = 8000  # tokens; the plain form then holds several matrices of 0.5 GiB
 
 
 def tokens(b: int, n: int, f: int, device: str, seed: int) -> Tensor:
-    """B people who share half the variance of their features place by place, so that most tokens match."""
+    """Tokens of B people who share half the variance of their features place by place, so that most tokens match."""
     source = torch.Generator().manual_seed(seed)
     shared = torch.randn(1, n, f, generator=torch.Generator().manual_seed(99))
     return (shared + torch.randn(b, n, f, generator=source)).to(device)
@@ -67,16 +72,16 @@ def exactness(device: str) -> list[Row]:
     for seed in range(3):
         a, b = tokens(3, 125, 48, device, seed), tokens(3, 125, 48, device, seed + 10)
         source = torch.Generator().manual_seed(seed)
-        drawn = torch.randint(125, (3, 3, 125, K), generator=source).to(device)
+        drawn = torch.randint(125, (6, 125, K), generator=source).to(device)  # of each ordered pair
         for name in (*TERMS, *(f"{term}, plain" for term in TERMS)):
-            negatives = drawn[0] if name.startswith("intra") else drawn
+            negatives = drawn[:3] if name.startswith("intra") else drawn
             value, reference = (LOSSES[each](a, b, negatives=negatives) for each in (name, f"{name[:5]}, loops"))
             gaps.setdefault(name, []).append(abs(float(value - reference)))
     return [Row(f"{name}: largest difference from the loops", max(gap), "", "<= 1e-5") for name, gap in gaps.items()]
 
 
 def expectation(device: str, draws: int) -> list[Row]:
-    """Mean over drawn negatives against the loops' mean over theirs, in standard errors of the difference."""
+    """Mean over drawn negatives compared with that of the loops, in standard errors of the difference."""
     a, b = tokens(2, 64, 48, device, 0), tokens(2, 64, 48, device, 1)
     values = {name: [float(loss(a, b)) for _ in range(draws)] for name, loss in LOSSES.items()}
     rows = []
@@ -89,10 +94,10 @@ def expectation(device: str, draws: int) -> list[Row]:
 
 
 def speed(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
-    """One direction against both other ways to write it, and against what no implementation can do without."""
-    a, b = tokens(*size, device, 0), tokens(*size, device, 1)
+    """One direction compared with both other ways to write it, and with the steps that no form can avoid."""
+    a, b, pairs = tokens(*size, device, 0), tokens(*size, device, 1), ordered_pairs(size[0], device)
     functions: dict[str, Callable[[], object]] = {name: step(loss, a, b) for name, loss in LOSSES.items()}
-    functions |= {"graph": lambda: nearest_neighbors(a, K), "matches": lambda: match_pairs(a, b)}
+    functions |= {"graph": lambda: nearest_neighbors(a, K), "matches": lambda: mutual_matches(a, b, pairs=pairs)}
     functions |= {"plain product and top-k": lambda: [cosine_matrix(x, x).topk(K + 1, largest=False) for x in a]}
     seconds = interleaved(functions, repeats, device)
     shape = " x ".join(map(str, size))
@@ -110,7 +115,7 @@ def speed(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
 
 
 def bounds(term: str, n: int, device: str) -> dict[str, int | None]:
-    """How many times faster than each other way a loss of n tokens must be, where that is promised."""
+    """Minimum ratio to each other way of the speed of a loss of n tokens, where it is promised."""
     on_cpu = device == "cpu"
     loops = (FASTER if on_cpu else FASTER_GPU).get((term, n))
     return {"plain": FASTER_THAN_PLAIN.get(n) if on_cpu else None, "loops": loops}
@@ -132,7 +137,7 @@ def cost(name: str, n: int, device: str) -> tuple[float, float]:
 
 
 def _forget_peak(on_gpu: bool) -> None:
-    """Start anew: a process inherits the peak of the one that started it."""
+    """Reset the peak: a process inherits that of the one that started it."""
     if on_gpu:
         torch.cuda.reset_peak_memory_stats()
     else:
@@ -140,7 +145,7 @@ def _forget_peak(on_gpu: bool) -> None:
 
 
 def _peak(on_gpu: bool) -> float:
-    """Most memory held since then, MiB; of a processor's process, on Linux."""
+    """Maximum memory held since then, MiB; on a processor that of the process, on Linux."""
     if on_gpu:
         return torch.cuda.max_memory_allocated() / 2**20
     status = Path("/proc/self/status").read_text()
@@ -148,38 +153,38 @@ def _peak(on_gpu: bool) -> float:
 
 
 def against_size(counts: tuple[int, ...], device: str) -> dict[str, list[tuple[int, float, float]]]:
-    """Loss -> (tokens, seconds, MiB) for each count, each in a process of its own, whose peak is its own."""
-    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc gives back what is freed: a peak is what was in use
-    found: dict[str, list[tuple[int, float, float]]] = {}
+    """Loss -> (tokens, seconds, MiB) for each count, each in its own process with its own peak."""
+    os.environ["MALLOC_MMAP_THRESHOLD_"] = str(2**20)  # glibc returns freed memory: a peak is memory in use
+    costs: dict[str, list[tuple[int, float, float]]] = {}
     for n in counts:
         for name in (*TERMS, *(f"{term}, plain" for term in TERMS if n <= PLAIN_UP_TO)):
             with multiprocessing.get_context("spawn").Pool(1) as pool:
-                found.setdefault(name, []).append((n, *pool.apply(cost, (name, n, device))))
-    return found
+                costs.setdefault(name, []).append((n, *pool.apply(cost, (name, n, device))))
+    return costs
 
 
-def size_rows(found: dict[str, list[tuple[int, float, float]]]) -> list[Row]:
+def size_rows(costs: dict[str, list[tuple[int, float, float]]]) -> list[Row]:
     """Time and memory of the largest sizes. The library must never hold as much as one distance matrix."""
     rows = []
-    for name, costs in found.items():
-        for n, seconds, memory in costs:
-            if n >= min(PLAIN_UP_TO, costs[-1][0]):
+    for name, sizes in costs.items():
+        for n, seconds, memory in sizes:
+            if n >= min(PLAIN_UP_TO, sizes[-1][0]):
                 bound = f"<= {min(MOST_MEMORY, 4 * n * n // 2**20)}" if name in TERMS else None
                 rows.append(Row(f"{name}: 2 x {n} x 192", seconds, "s"))
                 rows.append(Row(f"{name}: memory beyond the inputs (2 x {n} x 192)", memory, "MiB", bound))
     return rows
 
 
-def draw(found: dict[str, list[tuple[int, float, float]]], device: str, file: Path) -> None:
+def draw(costs: dict[str, list[tuple[int, float, float]]], device: str, file: Path) -> None:
     """Seconds and memory against the number of tokens, on logarithmic axes."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.6), layout="constrained")
-    for name, rows in found.items():
+    for name, rows in costs.items():
         term, _, way = name.partition(", ")
         look = {"color": f"C{TERMS.index(term)}", "ls": "--" if way else "-", "marker": "s" if way else "o", "ms": 4}
         for column, ax in enumerate(axes, start=1):
-            label = f"{term}-instance loss, {way + ' vectorized form' if way else 'this package'}"
+            label = f"{term}-instance loss, {way + ' form' if way else 'this package'}"
             ax.plot([row[0] for row in rows], [row[column] for row in rows], label=label, **look)
-    largest = max(row[0] for rows in found.values() for row in rows)
+    largest = max(row[0] for rows in costs.values() for row in rows)
     matrix = [(n, 4 * n * n / 2**20) for n in COUNTS if n <= largest]
     axes[1].plot(*zip(*matrix, strict=True), color="0.5", ls=":", label="one distance matrix")
     axes[1].axhline(MOST_MEMORY, color="0.3", lw=1, label="bound of this package")
@@ -202,10 +207,10 @@ def main() -> None:
     for size in SIZES:
         rows += speed(size, 3 if chosen.quick else 15, chosen.device)
     counts = COUNTS[-3:-2] if chosen.quick else COUNTS[-2:]
-    found = against_size(COUNTS if chosen.figure else counts, chosen.device)
-    rows += size_rows(found)
+    costs = against_size(COUNTS if chosen.figure else counts, chosen.device)
+    rows += size_rows(costs)
     if chosen.figure:
-        draw(found, chosen.device, chosen.figure)
+        draw(costs, chosen.device, chosen.figure)
     report(rows, chosen.json)
 
 

@@ -1,4 +1,4 @@
-"""What every benchmark shares: options, rows of results, interleaved timing, exit code 1 when a bound does not hold."""
+"""Shared parts of the benchmarks: options, rows of results, interleaved timing, exit code 1 when a bound fails."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import torch
 
 
 class Row(NamedTuple):
-    """One result. ``bound`` reads like ">= 5"; without one the row only informs."""
+    """One result. ``bound`` reads like ">= 5"; a row without a bound cannot fail."""
 
     name: str
     value: float
@@ -36,12 +36,12 @@ def options(description: str) -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--quick", action="store_true", help="fewer repeats, smaller sizes: within 50 s on 2 cores")
     parser.add_argument("--device", default="cpu", help="torch device, as in cuda (default: cpu)")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the rows there too")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="also write the rows to FILE")
     return parser
 
 
 def interleaved(functions: dict[str, Callable[[], object]], repeats: int, device: str) -> dict[str, float]:
-    """Median seconds of each function, run in turns so that a busy moment strikes all of them. One warm-up each."""
+    """Median seconds of each function, run in turns so that a busy moment affects all of them. One warm-up each."""
     seconds: dict[str, list[float]] = {name: [] for name in functions}
     for turn in range(repeats + 1):
         for name, function in functions.items():
@@ -61,8 +61,8 @@ def _now(device: str) -> float:
 def report(rows: list[Row], file: Path | None) -> None:
     """Print the table, write the rows, end with exit code 1 when a bound does not hold."""
     for row in rows:
-        verdict = "" if row.bound is None else f"{row.bound:>10}  {'holds' if row.holds else 'DOES NOT HOLD'}"
-        print(f"{row.name:<64} {row.value:>12.4g} {row.unit:<6}{verdict}")
+        status = "" if row.bound is None else f"{row.bound:>10}  {'holds' if row.holds else 'DOES NOT HOLD'}"
+        print(f"{row.name:<64} {row.value:>12.4g} {row.unit:<6}{status}")
     if file is not None:
         file.write_text(json.dumps([{**row._asdict(), "holds": row.holds} for row in rows], indent=2) + "\n")
     sys.exit(0 if all(row.holds for row in rows) else 1)

@@ -13,3 +13,8 @@ def tokens(*shape, seed=0):
 
 def integers(low, high, *shape, seed=3):
     return torch.randint(low, high, shape, generator=generator(seed))
+
+
+def some(*shape, seed=5):
+    """A mask of about two thirds."""
+    return torch.rand(*shape, generator=generator(seed)) > 0.35

@@ -10,12 +10,11 @@ from toposlearn.losses import (
     TacoLoss,
     inter_instance_loss,
     intra_instance_loss,
-    match_pairs,
     ordered_pairs,
     reconstruction_loss,
     total,
 )
-from toposlearn.topology import gate_matches, neighbors, scrambled_tokens
+from toposlearn.topology import gate_matches, mutual_matches, neighbors, scrambled_tokens
 
 
 def output(seed, b=3, levels=((4, 64), (8, 27)), masked=True):
@@ -73,7 +72,8 @@ def test_form_reaches_the_intra_term_and_the_metric_both(form, metric):
 def test_gates_reach_the_inter_term():
     def gated(s, t, mask):
         p, q = ordered_pairs(3)
-        return gate_matches(match_pairs(s, t, mask, mask), s[p], t[q], 0.5, 0.95, mask_b=mask[q])
+        matches = mutual_matches(s, t, mask, mask, pairs=(p, q))
+        return gate_matches(matches, s[p], t[q], 0.5, 0.95, mask_b=mask[q])
 
     a, b = output(0), output(1)
     terms = loss_of(min_similarity=0.5, ratio=0.95)(a, b, generator=generator(1))
@@ -117,7 +117,7 @@ def test_a_term_of_weight_zero_is_not_computed(monkeypatch):
         raise AssertionError("computed in vain")
 
     a, b = output(0), output(1)
-    for name in ("intra_instance_loss", "inter_instance_loss", "nearest_neighbors", "match_people"):
+    for name in ("intra_instance_loss", "inter_instance_loss", "token_pairs", "match_subjects"):
         monkeypatch.setattr(total, name, never)
     terms = loss_of(weight_intra=0.0, weight_inter=0.0)(a, b)
     assert float(terms.intra) == float(terms.inter) == 0.0
@@ -127,7 +127,7 @@ def test_a_term_of_weight_zero_is_not_computed(monkeypatch):
     assert float(loss_of(weight_reconstruction=0.0)(a, b).reconstruction) == 0.0
 
 
-def test_the_inter_term_starts_when_told():
+def test_the_inter_term_starts_at_its_step():
     a, b = output(0), output(1)
     loss = loss_of(inter_start=10)
     assert float(loss(a, b, step=9).inter) == 0.0
@@ -183,7 +183,7 @@ def test_nan_in_either_modality_reaches_the_total():
 @pytest.mark.parametrize("negatives", ["uniform", "semi_hard", "unmatched"])
 def test_nothing_waits_for_the_device(monkeypatch, matcher, negatives):
     """Tensors without values: reading one on the host (`.item()`, `if tensor`, a boolean index) raises."""
-    monkeypatch.setattr(neighbors, "_may_ask", lambda tensor: False)  # on a processor nobody waits
+    monkeypatch.setattr(neighbors, "_may_ask", lambda tensor: False)  # a processor is never waited for
     config = {"min_similarity": 0.1, "ratio": 0.9, "max_distance": 40.0, "matcher": matcher, "negatives": negatives}
     with FakeTensorMode():
         a, b = (fake_output() for _ in range(2))
@@ -216,23 +216,23 @@ def take(one, rows):
 
 
 @pytest.mark.parametrize("max_tokens", [20, 1536])
-def test_when_everybody_is_registered_nothing_changes(max_tokens):
+def test_when_all_subjects_are_registered_nothing_changes(max_tokens):
     a, b = (output(seed, levels=((8, 512),)) for seed in (0, 1))
     loss = loss_of(max_tokens=max_tokens, max_distance=60.0)
-    told = loss(a, b, generator=generator(1), registered=torch.ones(3, dtype=torch.bool))
-    assert all(map(torch.equal, told, loss(a, b, generator=generator(1))))
+    terms = loss(a, b, generator=generator(1), registered=torch.ones(3, dtype=torch.bool))
+    assert all(map(torch.equal, terms, loss(a, b, generator=generator(1))))
 
 
 @pytest.mark.parametrize("masked", [True, False])
 def test_the_intra_term_is_of_the_registered_alone(masked):
     a, b = output(0, masked=masked), output(1, masked=masked)
     loss = loss_of(negatives="semi_hard", weight_inter=0.0)  # nothing is drawn
-    told = loss(a, b, registered=torch.tensor([True, False, True]))
-    torch.testing.assert_close(told.intra, loss(take(a, [0, 2]), take(b, [0, 2])).intra)
-    told.total.backward()
+    terms = loss(a, b, registered=torch.tensor([True, False, True]))
+    torch.testing.assert_close(terms.intra, loss(take(a, [0, 2]), take(b, [0, 2])).intra)
+    terms.total.backward()
     assert not a.tokens[4].grad[1].any()
-    nobody = loss(a, b, registered=torch.zeros(3, dtype=torch.bool))
-    assert float(nobody.intra.detach()) == 0.0
+    none = loss(a, b, registered=torch.zeros(3, dtype=torch.bool))
+    assert float(none.intra.detach()) == 0.0
 
 
 @pytest.mark.parametrize("settings", [{}, {"max_distance": 80.0}, {"matcher": "sinkhorn"}, {"max_tokens": 200}])

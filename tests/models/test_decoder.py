@@ -10,8 +10,7 @@ from torch.nn import functional as F
 
 from toposlearn.config import PRESETS, preset
 from toposlearn.models import load_weights
-from toposlearn.models.decoder import LARGEST_STEP, light_decoder
-from toposlearn.models.swin import swin_encoder
+from toposlearn.models.taco import LARGEST_STEP, light_decoder, swin_encoder
 
 SHIPPED = sorted((Path(__file__).parents[2] / "checkpoints/lab").glob("*.safetensors"))
 KEYS = ["0.conv.weight", "0.conv.bias", "1.conv_block.weight", "1.conv_block.bias"]

@@ -1,7 +1,6 @@
 """The network: tokens are places, every weight learns, fine tokens see far."""
 
 import dataclasses
-from itertools import product
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ import torch
 from toposlearn.config import ModelConfig, TacoConfig, preset
 from toposlearn.losses import TacoLoss
 from toposlearn.models import Taco
-from toposlearn.topology import tokens_from_map
 
 
 def small(name: str) -> TacoConfig:
@@ -26,14 +24,6 @@ def volumes(config: TacoConfig, count: int = 2) -> torch.Tensor:
 def model(smoke) -> Taco:
     torch.manual_seed(0)
     return Taco(smoke.model)
-
-
-def test_a_token_is_a_place():
-    features = torch.rand(2, 5, 2, 3, 4)
-    tokens = tokens_from_map(features)
-    assert tokens.shape == (2, 24, 5)
-    for token, (i, j, k) in enumerate(product(range(2), range(3), range(4))):
-        assert torch.equal(tokens[:, token], features[:, :, i, j, k])
 
 
 @pytest.mark.parametrize("name", ["smoke", "lab", "gpu", "paper"])

@@ -1,23 +1,37 @@
 import pytest
 import torch
-from draws import tokens
+from draws import some, tokens
 from scipy.stats import chisquare
 
 from toposlearn.topology import (
+    correspondence_error,
     distances,
+    floor_error,
     gate_matches,
-    invert_matches,
+    match_error,
+    match_precision,
     matched_fraction,
     mutual_matches,
     nearest_matches,
+    ordered_pairs,
     pairwise_distance,
     random_matches,
 )
-from toposlearn.topology.correspondence import matches_both_ways
+from toposlearn.topology.correspondence import matches_both_ways, reverse_pairs
 
 
-def some(*shape, seed=5):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) > 0.35
+def test_ordered_pairs():
+    p, q = ordered_pairs(3)
+    assert list(zip(p.tolist(), q.tolist(), strict=True)) == [(0, 1), (0, 2), (1, 0), (1, 2), (2, 0), (2, 1)]
+    assert ordered_pairs(1)[0].shape == (0,)
+
+
+@pytest.mark.parametrize("b", [2, 3, 5])
+def test_reverse_pairs(b):
+    p, q = ordered_pairs(b)
+    back = reverse_pairs(b)
+    assert torch.equal(p[back], q)
+    assert torch.equal(q[back], p)
 
 
 def reference(a, b, mask_a, mask_b):
@@ -58,7 +72,7 @@ def test_masked_tokens_never_match():
     assert torch.equal(mutual_matches(a, a, mask_b=mask), expected)
 
 
-def test_nobody_left_to_match():
+def test_no_token_left_to_match():
     a, none = tokens(2, 6, 3), torch.zeros(2, 6, dtype=torch.bool)
     assert (mutual_matches(a, a, mask_a=none) == -1).all()
     assert (mutual_matches(a, a, mask_b=none) == -1).all()
@@ -93,11 +107,6 @@ def test_nearest_matches_need_not_be_mutual():
     assert torch.equal(nearest_matches(a, b), pairwise_distance(a, b).argmin(2))
     expected = pairwise_distance(a, b, "euclidean").argmin(2)
     assert torch.equal(nearest_matches(a, b, metric="euclidean"), expected)
-
-
-def test_inverted_matches_are_the_matches_of_the_other_direction():
-    a, b = tokens(3, 20, 6), tokens(3, 25, 6, seed=1)
-    assert torch.equal(invert_matches(mutual_matches(a, b), 25), mutual_matches(b, a))
 
 
 def test_random_matches_are_uniform_and_respect_masks():
@@ -175,3 +184,52 @@ def test_pairs_of_subjects_are_compared_as_if_one_by_one():
     together = matches_both_ways(a, b, pairs=(p, q))
     apart = matches_both_ways(a[p], b[q])
     assert all(torch.equal(one, other) for one, other in zip(together, apart, strict=True))
+
+
+def test_matched_fraction():
+    matches = torch.tensor([[0, -1, 2, -1]])
+    mask = torch.tensor([[True, False, True, True]])
+    torch.testing.assert_close(matched_fraction(matches), torch.tensor([0.5]))
+    torch.testing.assert_close(matched_fraction(matches, mask), torch.tensor([2 / 3]))
+
+
+def test_match_error_in_millimeters():
+    a = torch.tensor([[[0.0, 0, 0], [10.0, 0, 0], [0.0, 5, 0]]])
+    b = torch.tensor([[[3.0, 4, 0], [10.0, 0, 0]]])
+    torch.testing.assert_close(match_error(torch.tensor([[0, 1, -1]]), a, b), torch.tensor([2.5]))
+    assert torch.isnan(match_error(torch.full((1, 3), -1), a, b)).all()
+
+
+def test_precision_by_hand():
+    a = torch.tensor([[[0.0, 0, 0], [10.0, 0, 0], [0.0, 5, 0], [1.0, 0, 0]]])
+    b = torch.tensor([[[3.0, 4, 0], [10.0, 0, 0]]])
+    matches = torch.tensor([[0, 1, -1, 1]])  # misses of 5, 0, none and 9 mm
+    for within, share in ((0.0, 1 / 3), (5.0, 2 / 3), (8.9, 2 / 3), (9.0, 1.0)):
+        torch.testing.assert_close(match_precision(matches, a, b, within), torch.tensor([share]))
+    assert torch.isnan(match_precision(torch.full((1, 4), -1), a, b, 5.0)).all()
+    with pytest.raises(ValueError, match="within_mm"):
+        match_precision(matches, a, b, -1.0)
+
+
+def test_places_of_tokens_that_are_not_matched_do_not_matter():
+    a, b = 50 * tokens(2, 20, 3), 50 * tokens(2, 20, 3, seed=1)
+    matches = torch.where(some(2, 20), torch.arange(20), -1)
+    spoiled = torch.where(matches[..., None] < 0, torch.nan, a)
+    torch.testing.assert_close(match_precision(matches, spoiled, b, 60), match_precision(matches, a, b, 60))
+    torch.testing.assert_close(match_error(matches, spoiled, b), match_error(matches, a, b))
+
+
+def test_perfect_features_reach_the_floor():
+    positions_a, positions_b = 50 * tokens(2, 30, 3), 50 * tokens(2, 40, 3, seed=1)
+    mask_a, mask_b = some(2, 30), some(2, 40, seed=6)
+    floor = floor_error(positions_a, positions_b, mask_a, mask_b)
+    distance = torch.cdist(positions_a, positions_b).masked_fill(~mask_b[:, None], torch.inf).amin(2)
+    by_hand = torch.stack([distance[i, mask_a[i]].mean() for i in range(2)])
+    torch.testing.assert_close(floor, by_hand, rtol=1e-4, atol=1e-3)
+    error = correspondence_error(tokens(2, 30, 6), tokens(2, 40, 6, seed=2), positions_a, positions_b, mask_a, mask_b)
+    assert (error > floor).all()
+
+
+def test_correspondence_error_of_identical_tokens_is_zero():
+    a, positions = tokens(1, 30, 6), 50 * tokens(1, 30, 3, seed=1)
+    torch.testing.assert_close(correspondence_error(a, a, positions, positions), torch.zeros(1))

@@ -1,11 +1,13 @@
+import itertools
+
 import pytest
 import torch
-from draws import tokens
+from draws import generator, tokens
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives
+from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives, semi_hard_negatives
 
 
 def reference(x, k, mask=None, metric="cosine"):
@@ -47,7 +49,7 @@ def test_self_is_excluded_by_index_not_by_distance():
     assert nearest_neighbors(x, 2)[0, 4, 0] == 1
 
 
-def test_masked_tokens_are_nobodys_neighbors():
+def test_masked_tokens_are_no_neighbors():
     x, mask = tokens(3, 40, 8), torch.rand(3, 40, generator=torch.Generator().manual_seed(1)) > 0.4
     found = nearest_neighbors(x, 4, mask)
     assert torch.equal(found[mask], reference(x, 4, mask)[mask])
@@ -100,10 +102,6 @@ def test_k_out_of_range(k):
 def test_mask_of_a_wrong_shape():
     with pytest.raises(ValueError, match=r"mask must be a bool tensor of shape \(1, 6\)"):
         nearest_neighbors(tokens(1, 6, 4), 2, torch.ones(1, 5, dtype=torch.bool))
-
-
-def generator(seed=0):
-    return torch.Generator().manual_seed(seed)
 
 
 def test_negatives_are_uniform_over_the_allowed_tokens():
@@ -166,3 +164,27 @@ def test_negatives_of_a_wrong_shape():
         sample_negatives(torch.zeros(1, 4, 2, dtype=torch.long), 3, 1)
     with pytest.raises(ValueError, match=r"mask must have shape \(1, 5\)"):
         sample_negatives(torch.zeros(1, 4, 2, dtype=torch.long), 5, 1, torch.ones(1, 4, dtype=torch.bool))
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_semi_hard_negatives_are_the_nearest_that_are_farther(metric):
+    a, b = tokens(2, 20, 6), tokens(2, 20, 6, seed=1)
+    mask = torch.rand(2, 20, generator=generator(2)) > 0.2
+    graph = nearest_neighbors(a, 4, mask, metric)
+    itself = torch.arange(20)[:, None].expand(2, -1, 1)
+    found = semi_hard_negatives(b, b, graph, itself, mask, metric)
+    for s, i, place in itertools.product(range(2), range(20), range(4)):
+        j = int(graph[s, i, place])
+        if j < 0:
+            assert found[s, i, place] == -1
+            continue
+        distance = torch.dist if metric == "euclidean" else lambda x, y: 1 - torch.cosine_similarity(x, y, dim=0)
+        apart = {n: float(distance(b[s, i], b[s, n])) for n in range(20)}
+        allowed = [n for n in range(20) if mask[s, n] and n != i and n not in graph[s, i].tolist()]
+        farther = [n for n in allowed if apart[n] > apart[j]]
+        assert found[s, i, place] == (min(farther, key=apart.get) if farther else max(allowed, key=apart.get))
+
+
+def test_semi_hard_without_an_allowed_token_drops_the_triplet():
+    everyone = torch.arange(5).expand(1, 5, 5)
+    assert (semi_hard_negatives(tokens(1, 5, 4), tokens(1, 5, 4), everyone[..., :2], everyone) == -1).all()

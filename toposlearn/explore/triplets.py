@@ -1,6 +1,6 @@
-"""One anchor of an alignment loss, triplet by triplet: who is pulled, who is pushed, and by how much.
+"""One anchor of an alignment loss, triplet by triplet: which tokens attract, which repel, and by how much.
 
-The intra-instance loss is the case in which every token's match is itself: token i of both modalities is one place.
+The triplets are those that the loss itself makes (`toposlearn.losses.intra_triplets`, `inter_triplets`).
 """
 
 from __future__ import annotations
@@ -19,10 +19,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.explore.neighborhoods import draw_block
-from toposlearn.explore.slices import Panel, Volume, draw_panel, orthogonal
-from toposlearn.explore.structures import PLANE_AXES
-from toposlearn.topology import nearest_neighbors, pairwise_distance, semi_hard_negatives
-from toposlearn.topology.neighbors import draw_outside
+from toposlearn.explore.slices import PLANE_AXES, Panel, Volume, draw_panel, orthogonal
+from toposlearn.losses import inter_triplets, intra_triplets
+from toposlearn.topology import nearest_neighbors
 from toposlearn.topology.tokens import grid_positions
 
 ANCHOR, POSITIVE, NEGATIVE, HINGE = "#F0E442", "#00C896", "#E0489A", "#E69F00"
@@ -38,8 +37,9 @@ class AnchorTriplets:
         neighbors: (K,) long, its nearest tokens in a.
         positives: (K,) long, the neighbors' matches in b.
         negatives: (K,) long, tokens of b.
-        d_positive: (K,) cosine distance of anchor and positive; NaN where there is none.
-        d_negative: (K,) cosine distance of anchor and negative; NaN where there is none.
+        d_positive: (K,) cosine distance of anchor and positive.
+        d_negative: (K,) cosine distance of anchor and negative.
+        valid: (K,) bool, triplets that exist.
         margin: in cosine distance.
     """
 
@@ -50,17 +50,13 @@ class AnchorTriplets:
     negatives: Tensor
     d_positive: Tensor
     d_negative: Tensor
+    valid: Tensor
     margin: float
-
-    @property
-    def valid(self) -> Tensor:
-        """(K,) bool, triplets that exist."""
-        return ~self.hinge.isnan()
 
     @property
     def hinge(self) -> Tensor:
         """(K,) relu(d_positive - d_negative + margin), NaN where there is no triplet."""
-        return torch.relu(self.d_positive - self.d_negative + self.margin)
+        return torch.relu(self.d_positive - self.d_negative + self.margin).masked_fill(~self.valid, torch.nan)
 
     @property
     def value(self) -> float:
@@ -82,69 +78,41 @@ def anchor_triplets(
     form: Literal["within", "cross"] = "within",
     generator: torch.Generator | None = None,
 ) -> AnchorTriplets:
-    """What the intra-instance loss (without matches) or the inter-instance loss (with them) makes of one anchor.
+    """One anchor's triplets in the intra-instance loss (without matches) or the inter-instance loss (with them).
 
     Args:
         tokens_a: (N, F), gives the graph.
-        tokens_b: (M, F), is ranked by it.
+        tokens_b: (N, F), is ranked by it.
         anchor: index of a token of a.
         matches: (N,) long, index into b of each token of a, or -1. Absent: each token's match is itself.
         k: neighbors K.
         margin: in cosine distance.
         mask_a: (N,) bool, tokens of a that count.
-        mask_b: (M,) bool, the same for b. Absent: all.
-        negatives: how to choose them among b's tokens other than match and positives; or which they are, (K,) long.
-        form: ``"within"`` reads the anchor in b, ``"cross"`` in a.
+        mask_b: (N,) bool, the same for b; not read without matches.
+        negatives: as in the losses; indices are those of all anchors, (N, K) long.
+        form: of the intra-instance loss: ``"within"`` reads the anchor in b, ``"cross"`` in a.
         generator: source of randomness of uniform negatives.
-
-    Raises:
-        ValueError: shapes that do not fit, or an unknown way to choose negatives.
     """
-    counts_a, counts_b = _counts(mask_a, tokens_a), _counts(mask_b, tokens_b)
-    matches = torch.arange(len(tokens_a)) if matches is None else matches
-    matches = _where(counts_a & _at(counts_b, matches), matches)
-    neighbors = nearest_neighbors(tokens_a[None], k, counts_a[None])[0, anchor]
-    match, positives = int(matches[anchor]), _where(neighbors >= 0, matches[neighbors])
-    vector = tokens_a[anchor] if form == "cross" else tokens_b[match]
-    if not isinstance(negatives, Tensor):
-        taken = torch.tensor([match])
-        negatives = _negatives(negatives, vector, tokens_b, positives, taken, counts_b, generator)
-    negatives = _where(_at(counts_b, negatives), negatives)
-    distance = pairwise_distance(vector[None, None], tokens_b[None])[0, 0]  # (M,)
-    near, far = (distance[index].masked_fill((index < 0) | (match < 0), torch.nan) for index in (positives, negatives))
-    return AnchorTriplets(anchor, match, neighbors, positives, negatives, near, far, margin)
-
-
-def _counts(mask: Tensor | None, tokens: Tensor) -> Tensor:
-    return torch.ones(len(tokens), dtype=torch.bool) if mask is None else mask
-
-
-def _at(flags: Tensor, index: Tensor) -> Tensor:
-    """Flags (M,) at indices (N,), false where there is none."""
-    return flags[index] & (index >= 0)
-
-
-def _where(kept: Tensor, index: Tensor) -> Tensor:
-    return index.masked_fill(~kept, -1)
-
-
-def _negatives(
-    how: str,
-    vector: Tensor,
-    tokens: Tensor,
-    positives: Tensor,
-    taken: Tensor,
-    counts: Tensor,
-    generator: torch.Generator | None,
-) -> Tensor:
-    """Negatives (K,) of an anchor (F,) among tokens (M, F) that count, other than positives (K,) and taken (1,)."""
-    if how == "uniform":
-        barred = torch.cat([taken, positives])[None, None]
-        return draw_outside(barred, len(tokens), len(positives), counts[None], generator)[0, 0]
-    if how == "semi_hard":
-        index = positives[None, None], taken[None, None]
-        return semi_hard_negatives(vector[None, None], tokens[None], *index, counts[None])[0, 0]
-    raise ValueError(f"negatives must be 'uniform', 'semi_hard' or indices (K,), got {how!r}")
+    a, b = tokens_a[None], tokens_b[None]
+    in_a, in_b = (None if mask is None else mask[None] for mask in (mask_a, mask_b))
+    graph = nearest_neighbors(a, k, in_a)
+    given = negatives[None] if isinstance(negatives, Tensor) else negatives
+    if matches is None:
+        made = intra_triplets(a, b, k, in_a, given, form, generator=generator, neighbors=graph)
+    else:
+        one = torch.zeros(1, dtype=torch.long)
+        made = inter_triplets(a, b, (one, one), k, in_a, in_b, matches[None], given, generator, graph)
+    return AnchorTriplets(
+        anchor=anchor,
+        match=int(made.anchors[0, anchor]),
+        neighbors=graph[0, anchor],
+        positives=made.positives[0, anchor],
+        negatives=made.negatives[0, anchor],
+        d_positive=made.d_positive[0, anchor],
+        d_negative=made.d_negative[0, anchor],
+        valid=made.valid[0, anchor],
+        margin=margin,
+    )
 
 
 def plot_triplets(
@@ -155,24 +123,16 @@ def plot_triplets(
     stride: int,
     spacing: float = 3.0,
     names: tuple[str, str] = ("a", "b"),
-    title: str = "",
 ) -> Figure:
     """The anchor and its neighbors in a; below, its positives and negatives in b; and each hinge term as a bar.
 
-    Args:
-        volume_a: image (D, H, W) that the tokens of a were made from.
-        volume_b: the same for b.
-        triplets: from `anchor_triplets`.
-        stride: voxels a token.
-        spacing: mm a voxel.
-        names: of a and b.
-        title: what to see; by default how many triplets push, and the anchor's loss.
+    The volumes (D, H, W) are the images of the tokens; ``stride`` is voxels per token, ``spacing`` mm per voxel.
     """
     figure = plt.figure(figsize=(8.6, 8.2), layout="constrained")
     grid = figure.add_gridspec(3, 3, height_ratios=(1, 1, 0.75))
-    positives, negatives = triplets.positives, _where(triplets.valid, triplets.negatives)
+    negatives = triplets.negatives.masked_fill(~triplets.valid, -1)
     marks_a = [*_numbered(triplets.neighbors, POSITIVE), (triplets.anchor, ANCHOR, "")]
-    marks_b = [*_numbered(negatives, NEGATIVE), *_numbered(positives, POSITIVE), (triplets.match, ANCHOR, "")]
+    marks_b = [*_numbered(negatives, NEGATIVE), *_numbered(triplets.positives, POSITIVE), (triplets.match, ANCHOR, "")]
     middle = triplets.anchor if triplets.match < 0 else triplets.match
     rows = ((volume_a, triplets.anchor, marks_a), (volume_b, middle, marks_b))
     centers = grid_positions(np.shape(volume_b), stride, spacing).numpy()
@@ -186,7 +146,7 @@ def plot_triplets(
                     _draw_numbered(ax, panel, centers[index], stride * spacing / 2, color, text)
     _draw_bars(figure.add_subplot(grid[2, :]), triplets)
     _add_legend(figure)
-    figure.suptitle(title or _in_words(triplets), size=11)
+    figure.suptitle(_in_words(triplets), size=11)
     return figure
 
 
@@ -210,7 +170,7 @@ def _draw_numbered(ax: Axes, panel: Panel, center: NDArray[Any], half: float, co
 
 
 def _draw_bars(ax: Axes, triplets: AnchorTriplets) -> None:
-    """For each triplet d(positive) with the margin on top, d(negative), and what the first rises above the second."""
+    """For each triplet d(positive) with the margin on top, d(negative), and the excess of the first over the second."""
     places, valid = np.arange(1, len(triplets.valid) + 1), triplets.valid.numpy()
     lengths = (triplets.d_positive, triplets.d_negative, triplets.hinge, torch.tensor(triplets.margin))
     near, far, hinge, margin = (np.where(valid, values.detach().numpy(), 0) for values in lengths)

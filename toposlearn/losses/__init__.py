@@ -1,17 +1,24 @@
 """The loss terms of TACO. Pure functions give one direction of one term; `TacoLoss` holds the settings of the total."""
 
-from toposlearn.losses.inter import inter_instance_loss, match_pairs, ordered_pairs
-from toposlearn.losses.intra import intra_instance_loss
+from toposlearn.losses.inter import inter_instance_loss, inter_triplets, plain_inter_loss
+from toposlearn.losses.intra import intra_instance_loss, intra_triplets, plain_intra_loss
+from toposlearn.losses.matching import match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
-from toposlearn.losses.total import TacoLoss, TacoOutput, TacoTerms
+from toposlearn.losses.token_pairs import TokenPairs
+from toposlearn.losses.total import TacoLoss, TacoTerms
+from toposlearn.topology.correspondence import ordered_pairs
 
 __all__ = [
     "TacoLoss",
-    "TacoOutput",
     "TacoTerms",
+    "TokenPairs",
     "inter_instance_loss",
+    "inter_triplets",
     "intra_instance_loss",
-    "match_pairs",
+    "intra_triplets",
+    "match_subjects",
     "ordered_pairs",
+    "plain_inter_loss",
+    "plain_intra_loss",
     "reconstruction_loss",
 ]

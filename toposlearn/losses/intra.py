@@ -1,4 +1,4 @@
-"""Intra-instance loss: one person, two registered modalities. What is near in a must be near in b.
+"""Intra-instance loss: one person, two registered modalities. Neighbors in a must be near each other in b.
 
 For each anchor i, its K nearest tokens in a are the positives j, and n is drawn outside them:
 
@@ -14,19 +14,41 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from toposlearn.losses.triplets import (
+from toposlearn.losses.kernels import (
+    Negatives,
+    Triplets,
     check_enough,
+    choose_negatives,
     counted,
-    gather_flags,
-    in_one_precision,
-    triplet_hinge,
+    flags_at,
+    triplet_distances,
     valid_mean,
-    zero_unless_broken,
 )
-from toposlearn.topology.distances import Metric, check_mask, embed, full_precision
-from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
+from toposlearn.topology.distances import Metric, check_mask, embed, full_precision, pairwise_distance
+from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
 
 Form = Literal["within", "cross"]
+
+
+def plain_intra_loss(
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    k: int = 5,
+    margin: float = 0.05,
+    negatives: Tensor | None = None,
+    form: Form = "within",
+    metric: Metric = "cosine",
+) -> Tensor:
+    """The equation as it stands, in O(N²) memory: every token counts. The reference of `intra_instance_loss`."""
+    anchors = tokens_b if form == "within" else tokens_a.detach()
+    d_a = pairwise_distance(tokens_a.detach(), metric=metric)  # (B, N, N)
+    d_b = pairwise_distance(anchors, tokens_b, metric)  # (B, N, N)
+    d_a.diagonal(dim1=1, dim2=2).fill_(torch.inf)  # a token is not its own neighbor
+    positives = d_a.topk(k, largest=False).indices  # j in N_K(i): (B, N, K)
+    if negatives is None:
+        negatives = sample_negatives(positives, d_a.shape[1], k)  # n outside N_K(i) and i: (B, N, K)
+    d_positive, d_negative = d_b.gather(2, positives), d_b.gather(2, negatives)
+    return torch.relu(d_positive - d_negative + margin).mean()
 
 
 def intra_instance_loss(
@@ -36,7 +58,7 @@ def intra_instance_loss(
     k: int = 5,
     margin: float = 0.05,
     mask: Tensor | None = None,
-    negatives: Tensor | Literal["semi_hard"] | None = None,
+    negatives: Negatives | None = "uniform",
     form: Form = "within",
     metric: Metric = "cosine",
     generator: torch.Generator | None = None,
@@ -54,39 +76,54 @@ def intra_instance_loss(
         k: neighbors K.
         margin: how much nearer than the negative a positive must be, in the metric's unit.
         mask: (B, N) bool, tokens that count. A masked token is no anchor, positive or negative, and may hold anything.
-        negatives: absent, drawn uniformly outside N_K(i) and i; ``"semi_hard"``, the nearest of these in b that is
-            farther than the positive; or (B, N, K) long, where -1 drops a triplet.
+        negatives: ``"uniform"`` (or None), drawn outside N_K(i) and i; ``"semi_hard"``, the nearest of these in b that
+            is farther than the positive; or (B, N, K) long, where -1 drops a triplet.
         form: ``"within"`` reads anchor, positive and negative in b; ``"cross"`` reads the anchor in a.
         metric: ``"cosine"`` or ``"euclidean"``.
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.
 
     Returns:
-        Scalar, float32 (float64 for float64 tokens), computed so under autocast too. A NaN in a token that counts makes
-        it NaN.
+        Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
 
     Raises:
-        ValueError: shapes that do not fit, N < K + 2, an unknown form or metric.
+        ValueError: shapes that do not fit, N < K + 2, an unknown form, metric or way to choose negatives.
     """
+    triplets = intra_triplets(tokens_a, tokens_b, k, mask, negatives, form, metric, generator, neighbors)
+    hinge = torch.relu(triplets.d_positive - triplets.d_negative + margin)  # (B, N, K)
+    per_subject, kept = valid_mean(hinge, triplets.valid, dim=(1, 2))
+    return valid_mean(per_subject, kept)[0] + triplets.broken
+
+
+def intra_triplets(
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    k: int = 5,
+    mask: Tensor | None = None,
+    negatives: Negatives | None = "uniform",
+    form: Form = "within",
+    metric: Metric = "cosine",
+    generator: torch.Generator | None = None,
+    neighbors: Tensor | None = None,
+) -> Triplets:
+    """The triplets of `intra_instance_loss`; same arguments."""
     _check(tokens_a, tokens_b, k, mask, form, negatives)
     with full_precision(tokens_b):
-        tokens_a, tokens_b = in_one_precision(tokens_a, tokens_b)
-        a, counts = counted(tokens_a, mask)
-        b, _ = counted(tokens_b, mask)
+        a, b, counts, _, broken = counted(tokens_a, tokens_b, mask, mask)
+        anchors = torch.arange(b.shape[1], device=b.device).expand(counts.shape)
         positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
         vectors = embed(b, metric)
-        anchors = vectors if form == "within" else embed(a.detach(), metric)
-        if negatives is None:
-            negatives = sample_negatives(positives, b.shape[1], k, mask, generator)
-        elif not isinstance(negatives, Tensor):
-            itself = torch.arange(b.shape[1], device=b.device)[:, None].expand(len(b), -1, 1)
-            negatives = semi_hard_negatives(anchors, vectors, positives, itself, mask, metric)
-        _check_indices(positives, negatives, (*b.shape[:2], k))
-        losses = triplet_hinge(anchors, vectors, positives, negatives, margin, metric)
-        valid = counts[..., None] & gather_flags(counts, positives) & gather_flags(counts, negatives)
-        valid = valid & (counts.sum(1) >= k + 2)[:, None, None]
-        per_subject, kept = valid_mean(losses, valid, dim=(1, 2))
-        return valid_mean(per_subject, kept)[0] + zero_unless_broken(a, b)
+        read = vectors if form == "within" else embed(a.detach(), metric)
+        if not isinstance(negatives, Tensor):
+            how = negatives or "uniform"
+            negatives = choose_negatives(how, anchors, positives, counts, read, vectors, metric, generator)
+        for name, index in (("neighbors", positives), ("negatives", negatives)):
+            if index.shape != (*b.shape[:2], k):
+                raise ValueError(f"{name} must have shape {(*b.shape[:2], k)} (B, N, K), got {tuple(index.shape)}")
+        d_positive, d_negative = triplet_distances(read, vectors, positives, negatives, metric)
+    anchors = anchors.masked_fill(~(counts & (counts.sum(1) >= k + 2)[:, None]), -1)
+    valid = (anchors >= 0)[..., None] & flags_at(counts, positives) & flags_at(counts, negatives)
+    return Triplets(anchors, positives, negatives, d_positive, d_negative, valid, broken)
 
 
 def _check(
@@ -99,11 +136,5 @@ def _check(
     check_enough(tokens_b.shape[1], k)
     if form not in ("within", "cross"):
         raise ValueError(f"form must be 'within' or 'cross', got {form!r}")
-    if isinstance(negatives, str) and negatives != "semi_hard":
-        raise ValueError(f"negatives must be absent, 'semi_hard' or indices, got {negatives!r}")
-
-
-def _check_indices(neighbors: Tensor, negatives: Tensor, shape: tuple[int, ...]) -> None:
-    for name, index in (("neighbors", neighbors), ("negatives", negatives)):
-        if index.shape != shape:
-            raise ValueError(f"{name} must have shape {shape} (B, N, K), got {tuple(index.shape)}")
+    if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard"):
+        raise ValueError(f"negatives must be 'uniform', 'semi_hard' or indices, got {negatives!r}")

@@ -1,27 +1,19 @@
-"""Reconstruction loss: the decoder must give the volume back. Keeps features from forgetting what they look at."""
+"""Reconstruction loss: the decoder must restore the volume, so that features keep what the image shows."""
 
 from __future__ import annotations
 
 import torch
 from torch import Tensor
 
-from toposlearn.losses.triplets import valid_mean
+from toposlearn.losses.kernels import valid_mean
 from toposlearn.topology.distances import as_float, full_precision
 
 
 def reconstruction_loss(prediction: Tensor, volume: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Mean squared error between a predicted and a true volume, as in the released code (which masks nothing).
+    """Mean squared error of a predicted volume (B, C, D, H, W), as in the released code (which masks nothing).
 
-    Args:
-        prediction: (B, C, D, H, W).
-        volume: (B, C, D, H, W).
-        mask: (B, C or 1, D, H, W) bool, voxels that count (foreground, or the part that was hidden). Absent: all.
-
-    Returns:
-        Scalar, float32. A mask that leaves no voxel gives an exact zero with a zero gradient.
-
-    Raises:
-        ValueError: shapes that do not fit.
+    ``mask``, bool (B, C or 1, D, H, W), selects the voxels that count (foreground, or the part that was hidden). The
+    result is float32; a mask that leaves no voxel gives an exact zero with a zero gradient.
     """
     if prediction.shape != volume.shape:
         shapes = f"{tuple(prediction.shape)} and {tuple(volume.shape)}"

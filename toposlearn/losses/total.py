@@ -1,12 +1,12 @@
 """The total loss of TACO: reconstruction + intra-instance + inter-instance, as a module that holds the settings.
 
-It reads what a model returns by name and knows no model. A term of weight 0 is not computed.
+It reads what a model returns by name and imports no model. A term of weight 0 is not computed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import NamedTuple, Protocol
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -14,32 +14,9 @@ from torch import Tensor, nn
 from toposlearn.config import LossConfig, TacoConfig, VolumeConfig
 from toposlearn.losses.inter import SubjectIds, inter_instance_loss
 from toposlearn.losses.intra import intra_instance_loss
-from toposlearn.losses.matching import People, match_subjects
+from toposlearn.losses.matching import match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
-from toposlearn.losses.selection import select_tokens
-from toposlearn.losses.triplets import check_enough
-from toposlearn.topology.neighbors import nearest_neighbors
-from toposlearn.topology.tokens import grid_positions, scrambled_tokens
-
-
-class TacoOutput(Protocol):
-    """What the loss reads of a model's output for one modality. A level is named by its stride in voxels."""
-
-    @property
-    def tokens(self) -> Mapping[int, Tensor]:
-        """Stride -> (B, N, F)."""
-
-    @property
-    def masks(self) -> Mapping[int, Tensor | None]:
-        """Stride -> (B, N) bool, foreground tokens, or None."""
-
-    @property
-    def reconstruction(self) -> Tensor:
-        """(B, 1, D, H, W)."""
-
-    @property
-    def volume(self) -> Tensor:
-        """(B, 1, D, H, W), what the reconstruction is held against."""
+from toposlearn.losses.token_pairs import ModalityOutput, TokenPairs, token_pairs
 
 
 class TacoTerms(NamedTuple):
@@ -49,17 +26,6 @@ class TacoTerms(NamedTuple):
     reconstruction: Tensor
     intra: Tensor
     inter: Tensor
-
-
-class _Level(NamedTuple):
-    """One token level: what is known of the people there, and both graphs (B, N, K)."""
-
-    subjects: People
-    graphs: tuple[Tensor, Tensor]
-
-    def swapped(self) -> _Level:
-        """The other direction."""
-        return _Level(self.subjects.swapped(), self.graphs[::-1])
 
 
 class TacoLoss(nn.Module):
@@ -77,8 +43,8 @@ class TacoLoss(nn.Module):
 
     def forward(
         self,
-        output_a: TacoOutput,
-        output_b: TacoOutput,
+        output_a: ModalityOutput,
+        output_b: ModalityOutput,
         subject_ids: SubjectIds | None = None,
         step: int | None = None,
         generator: torch.Generator | None = None,
@@ -108,9 +74,12 @@ class TacoLoss(nn.Module):
         use_inter = config.weight_inter > 0 and (step is None or step >= config.inter_start)
         reconstruction = intra = inter = torch.zeros((), device=output_b.volume.device)
         if config.weight_reconstruction > 0:
-            reconstruction = torch.stack([_reconstruction(output) for output in (output_a, output_b)]).mean()
-        use = use_intra or use_inter
-        levels = self._levels(output_a, output_b, places or {}, registered, generator) if use else []
+            both = [reconstruction_loss(each.reconstruction, each.volume) for each in (output_a, output_b)]
+            reconstruction = torch.stack(both).mean()
+        levels = [
+            token_pairs(output_a, output_b, s, config, self.volume, (places or {}).get(s), registered, generator)
+            for s in (self._strides(output_a.tokens) if use_intra or use_inter else ())
+        ]
         if use_intra:
             intra = torch.stack([self._intra(level, generator) for level in levels]).mean()
         if use_inter:
@@ -118,102 +87,51 @@ class TacoLoss(nn.Module):
         weighted = config.weight_reconstruction * reconstruction + config.weight_intra * intra
         return TacoTerms(weighted + config.weight_inter * inter, reconstruction, intra, inter)
 
-    def _levels(
-        self,
-        output_a: TacoOutput,
-        output_b: TacoOutput,
-        places: Mapping[int, Tensor],
-        registered: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> list[_Level]:
-        """The configured levels. Both terms share a graph."""
-        available = tuple(output_a.tokens)
-        strides = self.config.token_levels or ((max(available),) if self.config.released else available)
-        missing = sorted(set(strides) - set(available))
-        if missing:
-            raise ValueError(f"loss.token_levels {missing} are not among the model's levels {available}")
-        levels = []
-        for stride in strides:
-            subjects = self._subjects(output_a, output_b, stride, places.get(stride), registered, generator)
-            check_enough(subjects.tokens_a.shape[1], self.config.k)
-            a, b = (
-                nearest_neighbors(tokens, self.config.k, mask, self.config.metric)
-                for tokens, mask in zip((subjects.tokens_a, subjects.tokens_b), subjects.masks, strict=True)
-            )
-            levels.append(_Level(subjects, (a, b)))
-        return levels
+    def _strides(self, tokens: Mapping[int, Tensor]) -> Sequence[int]:
+        """The levels to compare."""
+        strides = self.config.token_levels or ((max(tokens),) if self.config.released else tuple(tokens))
+        if missing := sorted(set(strides) - set(tokens)):
+            raise ValueError(f"loss.token_levels {missing} are not among the model's levels {tuple(tokens)}")
+        return strides
 
-    def _subjects(
-        self,
-        output_a: TacoOutput,
-        output_b: TacoOutput,
-        stride: int,
-        places: Tensor | None,
-        registered: Tensor | None,
-        generator: torch.Generator | None,
-    ) -> People:
-        """The tokens that are compared: foreground, at most so many, and what the matcher needs to know of them."""
-        config = self.config
-        tokens = [output.tokens[stride] for output in (output_a, output_b)]
-        if config.scrambled:
-            tokens = [scrambled_tokens(each) for each in tokens]
-        placed = config.foreground and not config.scrambled  # a scrambled token lies nowhere
-        of_a, of_b = (output_a.masks.get(stride), output_b.masks.get(stride)) if placed else (None, None)
-        mask, both = _common(of_a, of_b), None
-        if registered is not None and of_a is not None and of_b is not None:
-            own = torch.stack([of_a, of_b], dim=-1)
-            both = torch.where(registered[:, None, None], own.all(-1, keepdim=True), own)  # (B, N, 2)
-            mask = both.any(-1)
-        positions = None
-        if config.max_distance is not None:
-            grid = grid_positions(self.volume.shape, stride, self.volume.spacing)
-            positions = grid.to(tokens[0].device).expand(len(tokens[0]), -1, -1)
-        (a, b, positions, places, both), mask = select_tokens(
-            [*tokens, positions, places, both], mask, config.max_tokens, generator
-        )
-        assert a is not None
-        assert b is not None
-        mask, mask_b = (mask, None) if both is None else both.unbind(-1)
-        return People(a, b, mask, positions, places, mask_b, registered)
-
-    def _intra(self, level: _Level, generator: torch.Generator | None) -> Tensor:
+    def _intra(self, level: TokenPairs, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
         config = self.config
         directions = [
             intra_instance_loss(
-                way.subjects.tokens_a,
-                way.subjects.tokens_b,
+                way.tokens_a,
+                way.tokens_b,
                 k=config.k,
                 margin=config.margin_intra,
-                mask=_of_registered(way.subjects),
-                negatives="semi_hard" if config.negatives == "semi_hard" else None,
+                mask=way.mask_within,
+                negatives="semi_hard" if config.negatives == "semi_hard" else "uniform",
                 form=config.form,
                 metric=config.metric,
                 generator=generator,
-                neighbors=way.graphs[0],
+                neighbors=way.graph_a,
             )
             for way in (level, level.swapped())
         ]
         return self._combine(directions)
 
-    def _inter(self, level: _Level, subject_ids: SubjectIds | None, generator: torch.Generator | None) -> Tensor:
+    def _inter(self, level: TokenPairs, subject_ids: SubjectIds | None, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
         config = self.config
-        both = match_subjects(level.subjects, config, generator)
+        both = match_subjects(level, config, generator)
         directions = [
             inter_instance_loss(
-                way.subjects.tokens_a,
-                way.subjects.tokens_b,
+                way.tokens_a,
+                way.tokens_b,
                 subject_ids=subject_ids,
                 k=config.k,
                 margin=config.margin_inter,
-                mask_a=way.subjects.masks[0],
-                mask_b=way.subjects.masks[1],
+                mask_a=way.masks[0],
+                mask_b=way.masks[1],
                 matches=matches,
-                negatives=None if config.negatives == "uniform" else config.negatives,
+                negatives=config.negatives,
                 metric=config.metric,
                 generator=generator,
-                neighbors=way.graphs[0],
+                neighbors=way.graph_a,
             )
             for way, matches in zip((level, level.swapped()), both, strict=True)
         ]
@@ -222,22 +140,3 @@ class TacoLoss(nn.Module):
     def _combine(self, directions: list[Tensor]) -> Tensor:
         total = torch.stack(directions).sum()
         return total if self.config.directions == "sum" else total / len(directions)
-
-
-def _reconstruction(output: TacoOutput) -> Tensor:
-    return reconstruction_loss(output.reconstruction, output.volume)
-
-
-def _common(mask_a: Tensor | None, mask_b: Tensor | None) -> Tensor | None:
-    """Tokens (B, N) that count in both modalities of a person."""
-    if mask_a is None or mask_b is None:
-        return mask_a if mask_b is None else mask_b
-    return mask_a & mask_b
-
-
-def _of_registered(subjects: People) -> Tensor | None:
-    """Tokens (B, N) that count within a person: none of those whose modalities do not lie at the same place."""
-    if subjects.registered is None:
-        return subjects.mask
-    everywhere = torch.ones(subjects.tokens_a.shape[:2], dtype=torch.bool, device=subjects.tokens_a.device)
-    return (everywhere if subjects.mask is None else subjects.mask) & subjects.registered[:, None]

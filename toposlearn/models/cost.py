@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import NamedTuple
 
 import torch
@@ -10,17 +10,13 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from toposlearn.config import PRESETS, TacoConfig
 from toposlearn.models.taco import Taco
+from toposlearn.tables import markdown_table
 
 PARTS = {"encoder": "encoder", "pyramid": "top-down path", "decoder": "decoder", "": "all"}  # path in `Taco` -> words
 
 
 class Cost(NamedTuple):
-    """Cost of a part of the network.
-
-    Attributes:
-        parameters: number of weights.
-        macs: multiply-adds of a forward pass over one volume.
-    """
+    """Number of weights of a part of the network, and multiply-adds of a forward pass over one volume."""
 
     parameters: int
     macs: int
@@ -30,8 +26,8 @@ def network_cost(config: TacoConfig) -> dict[str, Cost]:
     """Cost of each of `PARTS`, by its words. A part that the network does not have costs nothing.
 
     Multiply-adds are those of matrix products and convolutions, counted by `torch.utils.flop_counter` (a multiply-add
-    is two operations) on shapes alone: nothing is computed. Left out is what is done value by value (softmax,
-    normalization, activation, bias, interpolation), and the losses.
+    is two operations) on shapes alone: nothing is computed. Operations value by value (softmax, normalization,
+    activation, bias, interpolation) and the losses are left out.
     """
     network = Taco(config.model).eval().to("meta")
     counter = FlopCounterMode(display=False)
@@ -45,16 +41,11 @@ def network_cost(config: TacoConfig) -> dict[str, Cost]:
     return cost
 
 
-def preset_table(presets: Mapping[str, TacoConfig] = PRESETS) -> str:
-    """Markdown table, a column for each preset: volume, tokens, steps, and `network_cost`."""
-    columns = [_column(config) for config in presets.values()]
-    rows = [[f"preset `{name}`" for name in presets], ["---"] * len(presets)]
-    rows += [[column[words] for column in columns] for words in columns[0]]
-    return "".join(_line(words, row) for words, row in zip(["", "---", *columns[0]], rows, strict=True))
-
-
-def _line(first: str, cells: Iterable[str]) -> str:
-    return f"| {first} | {' | '.join(cells)} |\n"
+def preset_table() -> str:
+    """Markdown table with one column per preset: volume, tokens, steps, and `network_cost`."""
+    columns = [_column(config) for config in PRESETS.values()]
+    rows = [[words, *(column[words] for column in columns)] for words in columns[0]]
+    return markdown_table(["", *(f"preset `{name}`" for name in PRESETS)], rows) + "\n"
 
 
 def _column(config: TacoConfig) -> dict[str, str]:

@@ -1,4 +1,4 @@
-"""The network of TACO: encoder, top-down path, tokens at named strides, reconstruction. It knows no loss."""
+"""The network of TACO: MONAI's Swin encoder, top-down path, tokens at named strides, light decoder."""
 
 from __future__ import annotations
 
@@ -6,49 +6,14 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from typing import cast
 
-from monai.networks.blocks import FeaturePyramidNetwork
+from monai.networks.blocks import Convolution, FeaturePyramidNetwork, SubpixelUpsample, UpSample
+from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor, nn
 
 from toposlearn.config import ModelConfig
-from toposlearn.models.decoder import light_decoder
-from toposlearn.models.swin import swin_encoder
 from toposlearn.topology import token_mask, tokens_from_map
 
-
-@dataclass(frozen=True, eq=False)
-class TacoOutput:
-    """What the network says of B volumes.
-
-    Attributes:
-        tokens: stride in voxels -> (B, N, F).
-        masks: stride -> (B, N) bool foreground tokens, or None.
-        reconstruction: (B, 1, D, H, W), or None when it was not asked for.
-        volume: (B, 1, D, H, W), the input.
-        foreground: (B, 1, D, H, W) bool, or None.
-    """
-
-    tokens: dict[int, Tensor]
-    masks: dict[int, Tensor | None]
-    reconstruction: Tensor | None
-    volume: Tensor
-    foreground: Tensor | None
-
-    def halves(self) -> tuple[TacoOutput, TacoOutput]:
-        """The output of 2B volumes as that of the first B and that of the last B."""
-        middle = len(self.volume) // 2
-        return self._part(slice(None, middle)), self._part(slice(middle, None))
-
-    def _part(self, rows: slice) -> TacoOutput:
-        def take(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[rows]
-
-        return TacoOutput(
-            tokens={stride: tokens[rows] for stride, tokens in self.tokens.items()},
-            masks={stride: take(mask) for stride, mask in self.masks.items()},
-            reconstruction=take(self.reconstruction),
-            volume=self.volume[rows],
-            foreground=take(self.foreground),
-        )
+LARGEST_STEP = 4  # voxels per side, rearranged from channels at once
 
 
 class Taco(nn.Module):
@@ -76,21 +41,94 @@ class Taco(nn.Module):
 
     def feature_maps(self, volume: Tensor) -> dict[int, Tensor]:
         """Volume (B, 1, D, H, W) -> stride -> (B, F, D/stride, H/stride, W/stride)."""
-        maps = dict(zip(self.config.stage_strides, self.encoder(volume), strict=True))
+        maps = dict(zip(self.config.stage_strides, self.encoder(volume), strict=True))  # (B, F_stage, d, h, w)
         if self.pyramid is None:
             return maps
         ordered = OrderedDict((str(stride), maps[stride]) for stride in self.stages)
-        return {int(stride): features for stride, features in self.pyramid(ordered).items()}
+        return {int(stride): features for stride, features in self.pyramid(ordered).items()}  # (B, F, d, h, w)
 
     def forward(self, volume: Tensor, foreground: Tensor | None = None, reconstruct: bool = True) -> TacoOutput:
         """Volume (B, 1, D, H, W) in [0, 1], foreground of the same shape or None."""
         maps = self.feature_maps(volume)
         strides = self.config.token_strides
-        reconstruction = self.decoder(maps[self.config.reconstruct_stride]) if reconstruct else None
-        return TacoOutput(
-            tokens={stride: tokens_from_map(maps[stride]) for stride in strides},
-            masks={stride: None if foreground is None else token_mask(foreground, stride) for stride in strides},
-            reconstruction=cast("Tensor | None", reconstruction),
-            volume=volume,
-            foreground=foreground,
-        )
+        tokens = {stride: tokens_from_map(maps[stride]) for stride in strides}  # (B, d*h*w, F)
+        masks = {stride: None if foreground is None else token_mask(foreground, stride) for stride in strides}
+        reconstruction = self.decoder(maps[self.config.reconstruct_stride]) if reconstruct else None  # (B, 1, D, H, W)
+        return TacoOutput(tokens, masks, cast("Tensor | None", reconstruction), volume, foreground)
+
+
+@dataclass(frozen=True, eq=False)
+class TacoOutput:
+    """The network's output for B volumes.
+
+    Attributes:
+        tokens: stride in voxels -> (B, N, F).
+        masks: stride -> (B, N) bool foreground tokens, or None.
+        reconstruction: (B, 1, D, H, W), or None when it was not asked for.
+        volume: (B, 1, D, H, W), the input.
+        foreground: (B, 1, D, H, W) bool, or None.
+    """
+
+    tokens: dict[int, Tensor]
+    masks: dict[int, Tensor | None]
+    reconstruction: Tensor | None
+    volume: Tensor
+    foreground: Tensor | None
+
+    def halves(self) -> tuple[TacoOutput, TacoOutput]:
+        """The output of 2B volumes as that of the first B and that of the last B."""
+        middle = len(self.volume) // 2
+        return self._part(slice(None, middle)), self._part(slice(middle, None))
+
+    def _part(self, rows: slice) -> TacoOutput:
+        def take(tensor: Tensor | None) -> Tensor | None:
+            return None if tensor is None else tensor[rows]
+
+        tokens = {stride: tokens[rows] for stride, tokens in self.tokens.items()}
+        masks = {stride: take(mask) for stride, mask in self.masks.items()}
+        return TacoOutput(tokens, masks, take(self.reconstruction), self.volume[rows], take(self.foreground))
+
+
+def swin_encoder(config: ModelConfig) -> SwinTransformer:
+    """MONAI's Swin encoder: one channel in, maps of `config.stage_features` channels at `config.stage_strides` out.
+
+    ``mergingv2`` is MONAI's corrected patch merging: the first version reads some of the eight neighbors twice and
+    others never.
+    """
+    return SwinTransformer(
+        in_chans=1,
+        embed_dim=config.feature_size,
+        window_size=(config.window_size,) * 3,
+        patch_size=(config.patch_size,) * 3,
+        depths=config.depths,
+        num_heads=config.num_heads,
+        downsample="mergingv2",
+        use_v2=config.use_v2,
+        spatial_dims=3,
+    )
+
+
+def light_decoder(features: int, stride: int) -> nn.Sequential:
+    """A decoder (B, features, D/stride, H/stride, W/stride) -> (B, 1, D, H, W).
+
+    Up to stride 4 it is that of SimMIM (Xie et al. 2022, arXiv:2111.09886): a convolution, then channels rearranged
+    into stride³ voxels. The weights of that step grow with stride³: at stride 32, in the preset `paper`, they would
+    number 37 times those of the encoder. So a stride above 4 is first halved as long as it is even: a convolution to
+    half the channels, then the map at twice the resolution by nearest neighbor (Odena et al. 2016,
+    doi:10.23915/distill.00003).
+    """
+    halvings: list[nn.Module] = []
+    while stride > LARGEST_STEP and stride % 2 == 0:
+        fewer = max(features // 2, 1)
+        twice = UpSample(3, mode="nontrainable", pre_conv=None, interp_mode="nearest", align_corners=None)
+        halvings += [_convolution(features, fewer), twice]
+        features, stride = fewer, stride // 2
+    return nn.Sequential(
+        *halvings,
+        _convolution(features, features),
+        SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, apply_pad_pool=False),
+    )
+
+
+def _convolution(features: int, out: int) -> Convolution:
+    return Convolution(3, features, out, kernel_size=3, act="GELU", norm=None)

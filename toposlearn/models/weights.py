@@ -1,4 +1,4 @@
-"""Weights on disk: safetensors with the configuration inside, and a card that says where they come from."""
+"""Weights on disk: safetensors with the configuration inside, and a card that describes them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
@@ -28,7 +27,7 @@ def save_weights(path: str | Path, model: Taco, config: TacoConfig, *, half: boo
     return path
 
 
-def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[Taco, TacoConfig]:
+def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
     """The model and the configuration of a weights file, in evaluation mode.
 
     Raises:
@@ -39,12 +38,12 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[
     if not path.is_file():
         raise FileNotFoundError(f"weights {path} do not exist: pre-train first, or use a file from checkpoints/")
     try:
-        with safe_open(path, framework="pt", device=str(device)) as file:
+        with safe_open(path, framework="pt") as file:
             config = TacoConfig.from_dict(json.loads((file.metadata() or {})["config"]))
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a weights file written by toposlearn ({error})") from None
-    model = Taco(config.model).to(device)
+    model = Taco(config.model)
     try:
         model.load_state_dict({name: t.float() if t.is_floating_point() else t for name, t in tensors.items()})
     except RuntimeError:  # its message lists every weight
@@ -55,32 +54,21 @@ def load_weights(path: str | Path, device: str | torch.device = "cpu") -> tuple[
 def model_card(
     name: str, config: TacoConfig, facts: Mapping[str, Any], origin: str, untrained: Iterable[str] = ()
 ) -> str:
-    """A card in Markdown: what the weights are, from which data, which parts no loss reached, what was measured.
+    """A card in Markdown: settings, measured facts (people, seconds, versions), training data and its license.
 
-    Args:
-        name: title.
-        config: settings of the run.
-        facts: measured lines, e.g. people, seconds, peak memory, versions.
-        origin: what they were trained on, and whose licence that is under.
-        untrained: names of weights that got no gradient.
+    ``origin`` names the data that the weights were trained on, ``untrained`` the weights that got no gradient.
     """
-    terms = {
-        "reconstruction": config.loss.weight_reconstruction,
-        "intra": config.loss.weight_intra,
-        "inter": config.loss.weight_inter,
-    }
-    lines = [
-        f"# {name}",
-        "",
-        f"TACO, preset `{config.preset}`, variant `{config.variant}`: "
-        + ", ".join(f"{term} x {weight:g}" for term, weight in terms.items() if weight > 0)
-        + f"; seed {config.train.seed}, {config.train.steps} steps.",
-        "",
-        "For teaching and exploration. Not a medical device.",
-        "",
-        *[f"- {key}: {value}" for key, value in facts.items()],
-        f"- weights that no loss term reached: {', '.join(untrained) or 'none'}",
-        f"- trained on: {origin}",
-        "",
-    ]
-    return "\n".join(lines)
+    loss = config.loss
+    weights = {"reconstruction": loss.weight_reconstruction, "intra": loss.weight_intra, "inter": loss.weight_inter}
+    terms = ", ".join(f"{term} x {weight:g}" for term, weight in weights.items() if weight > 0)
+    measured = "".join(f"- {key}: {value}\n" for key, value in facts.items())
+    run = f"seed {config.train.seed}, {config.train.steps} steps"
+    return f"""# {name}
+
+TACO, preset `{config.preset}`, variant `{config.variant}`: {terms}; {run}.
+
+For teaching and exploration. Not a medical device.
+
+{measured}- weights that no loss term reached: {", ".join(untrained) or "none"}
+- trained on: {origin}
+"""

@@ -1,33 +1,32 @@
-"""Who is next to whom, for structures and for tokens. "Topology" here means neighborhood order, not homology."""
+"""Neighborhoods and matches of tokens. "Topology" here means neighborhood order, not homology."""
 
-from toposlearn.topology.accuracy import (
+from toposlearn.topology.correspondence import (
     correspondence_error,
     floor_error,
+    gate_matches,
     match_error,
     match_precision,
     matched_fraction,
-)
-from toposlearn.topology.correspondence import (
-    gate_matches,
-    invert_matches,
     mutual_matches,
     nearest_matches,
+    ordered_pairs,
     random_matches,
 )
 from toposlearn.topology.distances import pairwise_distance
 from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
-from toposlearn.topology.position import position_r2
-from toposlearn.topology.preservation import (
+from toposlearn.topology.representation import (
+    collapse,
     continuity,
+    effective_rank,
     kernel_alignment,
     neighbor_distance,
     neighbor_overlap,
+    position_r2,
     rank_correlation,
     trustworthiness,
 )
-from toposlearn.topology.spread import collapse, effective_rank
 from toposlearn.topology.tokens import centered_positions, scrambled_tokens, token_mask, tokens_from_map
-from toposlearn.topology.transport import sinkhorn_matches
+from toposlearn.topology.transport import sinkhorn_both_ways
 
 __all__ = [
     "centered_positions",
@@ -37,7 +36,6 @@ __all__ = [
     "effective_rank",
     "floor_error",
     "gate_matches",
-    "invert_matches",
     "kernel_alignment",
     "match_error",
     "match_precision",
@@ -47,6 +45,7 @@ __all__ = [
     "nearest_neighbors",
     "neighbor_distance",
     "neighbor_overlap",
+    "ordered_pairs",
     "pairwise_distance",
     "position_r2",
     "random_matches",
@@ -54,7 +53,7 @@ __all__ = [
     "sample_negatives",
     "scrambled_tokens",
     "semi_hard_negatives",
-    "sinkhorn_matches",
+    "sinkhorn_both_ways",
     "token_mask",
     "tokens_from_map",
     "trustworthiness",

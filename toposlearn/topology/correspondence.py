@@ -1,8 +1,8 @@
-"""Pseudo-correspondences: which token of one person is which token of another, guessed from the features alone.
+"""Pseudo-correspondences of two people's tokens, estimated from the features alone; gates for them; their accuracy.
 
-Notation: B subjects (or pairs of them), N and M tokens, F features. A match is an index into the other's tokens, or -1.
-Independent random features already give about 50 % mutual matches, right only by chance: 0.5 is the null, not a
-success. Gates (`gate_matches`) keep the trustworthy part. No gradient passes.
+Notation: B subjects (or pairs of them), N and M tokens, F features; positions in mm. A match is an index into the
+other's tokens, or -1. Independent random features already give about 50 % mutual matches, right only by chance: 0.5 is
+the null, not a success. No gradient passes.
 """
 
 from __future__ import annotations
@@ -12,6 +12,8 @@ from torch import Tensor
 
 from toposlearn.topology.distances import (
     Metric,
+    all_if_none,
+    at_index,
     check_mask,
     check_tokens,
     distance_blocks,
@@ -20,7 +22,23 @@ from toposlearn.topology.distances import (
     paired_distance,
     usable_tokens,
 )
-from toposlearn.topology.neighbors import draw_outside
+from toposlearn.topology.neighbors import uniform_negatives
+
+Pairs = tuple[Tensor, Tensor]
+
+
+def ordered_pairs(b: int, device: torch.device | None = None) -> Pairs:
+    """First and second subject (P,), (P,) of all pairs p != q: (0, 1), (0, 2), ..., (1, 0), (1, 2), ..."""
+    others = max(b - 1, 1)
+    pair = torch.arange(b * (b - 1), device=device)
+    first, rest = pair // others, pair % others
+    return first, rest + (rest >= first)
+
+
+def reverse_pairs(b: int, device: torch.device | None = None) -> Tensor:
+    """For each of the `ordered_pairs` (p, q), the place (P,) of (q, p) among them."""
+    p, q = ordered_pairs(b, device)
+    return q * (b - 1) + p - (p > q).long()
 
 
 def nearest_matches(
@@ -30,36 +48,29 @@ def nearest_matches(
     mask_b: Tensor | None = None,
     metric: Metric = "cosine",
 ) -> Tensor:
-    """The nearest token of b for each token of a; equal distances: lowest index.
-
-    Args:
-        tokens_a: (B, N, F).
-        tokens_b: (B, M, F).
-        mask_a: (B, N) bool, tokens that count; the others get -1.
-        mask_b: (B, M) bool, tokens that may be found.
-        metric: ``"cosine"`` or ``"euclidean"``.
+    """The nearest token of b (B, M, F) for each token of a (B, N, F); equal distances: lowest index.
 
     Returns:
-        Indices into b (B, N), long, or -1 where b has no token that counts.
+        Indices into b (B, N), long; -1 for tokens outside ``mask_a`` (B, N), and where ``mask_b`` (B, M) leaves none.
     """
     return matches_both_ways(tokens_a, tokens_b, mask_a, mask_b, metric)[0]
 
 
 def mutual_matches(
-    tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    mask_a: Tensor | None = None,
+    mask_b: Tensor | None = None,
+    metric: Metric = "cosine",
+    pairs: Pairs | None = None,
 ) -> Tensor:
-    """Mutual nearest neighbors: u and v match when each is the other's nearest by cosine distance.
-
-    Args:
-        tokens_a: (B, N, F).
-        tokens_b: (B, M, F).
-        mask_a: (B, N) bool, tokens of a that count. The others, and tokens that are not finite, never match.
-        mask_b: (B, M) bool, the same for b.
+    """Mutual nearest neighbors: u and v match when each is the other's nearest; arguments of `matches_both_ways`.
 
     Returns:
-        Indices into b (B, N), long, or -1. No token of b is matched twice.
+        Indices into b (B, N), long, or -1. No token of b is matched twice. Tokens outside their mask, and tokens that
+        are not finite, have no match.
     """
-    return keep_mutual(*matches_both_ways(tokens_a, tokens_b, mask_a, mask_b))
+    return keep_mutual(*matches_both_ways(tokens_a, tokens_b, mask_a, mask_b, metric, pairs))
 
 
 def keep_mutual(there: Tensor, back: Tensor) -> Tensor:
@@ -76,12 +87,12 @@ def matches_both_ways(
     mask_a: Tensor | None = None,
     mask_b: Tensor | None = None,
     metric: Metric = "cosine",
-    pairs: tuple[Tensor, Tensor] | None = None,
+    pairs: Pairs | None = None,
 ) -> tuple[Tensor, Tensor]:
     """Nearest in b of each a (B, N), nearest in a of each b (B, M), from one pass over blocks of the matrix.
 
-    Arguments as in `nearest_matches`. With ``pairs`` (P,) and (P,), subject p of a is compared with subject q of b for
-    each of the P pairs; otherwise every subject with itself.
+    Tokens (B, N, F) and (B, M, F), masks (B, N) and (B, M) as in `nearest_matches`. With ``pairs`` (P,) and (P,),
+    subject p of a is compared with subject q of b for each of the P pairs; otherwise every subject with itself.
     """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     check_mask("mask_a", mask_a, tokens_a)
@@ -109,16 +120,8 @@ def _if_usable(matches: Tensor, usable: Tensor, usable_there: Tensor) -> Tensor:
 
 def random_matches(mask_a: Tensor, mask_b: Tensor, generator: torch.Generator | None = None) -> Tensor:
     """The null: each token of a (B, N) that counts gets a token of b (B, M) drawn uniformly; the others -1."""
-    drawn = draw_outside(mask_a.new_empty((*mask_a.shape, 0), dtype=torch.long), mask_b.shape[1], 1, mask_b, generator)
-    return drawn[..., 0].masked_fill(~mask_a, -1)
-
-
-def invert_matches(matches: Tensor, m: int) -> Tensor:
-    """Mutual matches a -> b (B, N) read the other way, b -> a (B, M), -1 where there is none."""
-    batch, n = matches.shape
-    inverse = torch.full((batch, m + 1), -1, device=matches.device)  # the last column takes the unmatched
-    source = torch.arange(n, device=matches.device).expand(batch, n)
-    return inverse.scatter(1, torch.where(matches < 0, m, matches), source)[:, :m]
+    nothing = mask_a.new_empty((*mask_a.shape, 0), dtype=torch.long)
+    return uniform_negatives(nothing, mask_b.shape[1], 1, mask_b, generator)[..., 0].masked_fill(~mask_a, -1)
 
 
 @torch.no_grad()
@@ -134,7 +137,7 @@ def gate_matches(
     positions_a: Tensor | None = None,
     positions_b: Tensor | None = None,
 ) -> Tensor:
-    """Keep the matches that can be trusted, set the others to -1.
+    """Keep the matches (B, N) that can be trusted, set the others to -1.
 
     Args:
         matches: (B, N) long, indices into b or -1.
@@ -143,22 +146,16 @@ def gate_matches(
         min_similarity: cosine similarity a match must reach.
         ratio: distance to the match over distance to the nearest other token of b must stay below this (Lowe, 2004).
         mask_b: (B, M) bool, tokens of b that count as "other" in the ratio.
-        max_distance: mm that a token and its match may lie apart: a spatial prior.
+        max_distance: mm that a token and its match may lie apart: a spatial prior, which needs positions.
         positions_a: (B, N, 3), mm, in a frame common to both people (see `centered_positions`).
         positions_b: (B, M, 3), the same for b.
-
-    Returns:
-        Matches (B, N), long.
-
-    Raises:
-        ValueError: shapes that do not fit, or a spatial prior without positions.
     """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     check_mask("mask_b", mask_b, tokens_b)
     keep = matches >= 0
     with full_precision(tokens_a):
         a, b = embed(tokens_a, "cosine"), embed(tokens_b, "cosine")
-        distance = paired_distance(a, _at(b, matches), "cosine").clamp(0, 2)
+        distance = paired_distance(a, at_index(b, matches), "cosine").clamp(0, 2)
         if min_similarity is not None:
             keep = keep & (1 - distance >= min_similarity)
         if ratio is not None:
@@ -166,13 +163,8 @@ def gate_matches(
         if max_distance is not None:
             if positions_a is None or positions_b is None:
                 raise ValueError("max_distance needs positions_a and positions_b")
-            keep = keep & (paired_distance(positions_a, _at(positions_b, matches), "euclidean") <= max_distance)
+            keep = keep & (_miss(matches, positions_a, positions_b) <= max_distance)
     return matches.masked_fill(~keep, -1)
-
-
-def _at(values: Tensor, matches: Tensor) -> Tensor:
-    """Values (B, M, F) at the matches (B, N), those of the first token where there is none."""
-    return values.gather(1, matches.clamp_min(0)[..., None].expand(-1, -1, values.shape[-1]))
 
 
 def _nearest_other(matches: Tensor, a: Tensor, b: Tensor, usable: Tensor) -> Tensor:
@@ -182,3 +174,53 @@ def _nearest_other(matches: Tensor, a: Tensor, b: Tensor, usable: Tensor) -> Ten
         distances.scatter_(2, matches[:, rows].clamp_min(0)[..., None], torch.inf)
         blocks.append(distances.amin(2))
     return torch.cat(blocks, 1)
+
+
+def _miss(matches: Tensor, positions_a: Tensor, positions_b: Tensor) -> Tensor:
+    """Distance (B, N) between each token's position and its match's; without meaning where there is no match."""
+    return paired_distance(positions_a, at_index(positions_b, matches), "euclidean")
+
+
+def matched_fraction(matches: Tensor, mask: Tensor | None = None) -> Tensor:
+    """Share (B,) of the tokens that count, mask (B, N), whose match (B, N) is not -1. Random features: about 0.5."""
+    mask = all_if_none(mask, matches)
+    return ((matches >= 0) & mask).sum(1) / mask.sum(1)
+
+
+def match_error(matches: Tensor, positions_a: Tensor, positions_b: Tensor) -> Tensor:
+    """Mean error (B,) in mm of the matches (B, N): the distance of a match from its token's true place.
+
+    The true place of each token of a is ``positions_a`` (B, N, 3), the place of each token of b ``positions_b``
+    (B, M, 3), mm in one common space. A subject without matches has NaN.
+    """
+    matched = matches >= 0
+    return torch.where(matched, _miss(matches, positions_a, positions_b), 0).sum(1) / matched.sum(1)
+
+
+def match_precision(matches: Tensor, positions_a: Tensor, positions_b: Tensor, within_mm: float) -> Tensor:
+    """Share (B,) of the matches that lie within so many mm of the true place; arguments of `match_error`."""
+    if within_mm < 0:
+        raise ValueError(f"within_mm must be a distance of at least 0 mm, got {within_mm}")
+    matched = matches >= 0
+    right = matched & (_miss(matches, positions_a, positions_b) <= within_mm)
+    return right.sum(1) / matched.sum(1)
+
+
+def correspondence_error(
+    tokens_a: Tensor,
+    tokens_b: Tensor,
+    positions_a: Tensor,
+    positions_b: Tensor,
+    mask_a: Tensor | None = None,
+    mask_b: Tensor | None = None,
+) -> Tensor:
+    """`match_error` of the best (nearest by cosine) match of every token of a that counts: (B,), mm."""
+    return match_error(nearest_matches(tokens_a, tokens_b, mask_a, mask_b), positions_a, positions_b)
+
+
+def floor_error(
+    positions_a: Tensor, positions_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
+) -> Tensor:
+    """The lowest `correspondence_error` that any features could reach on these grids: the nearest token, (B,), mm."""
+    best = nearest_matches(positions_a, positions_b, mask_a, mask_b, metric="euclidean")
+    return match_error(best, positions_a, positions_b)

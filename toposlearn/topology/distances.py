@@ -17,23 +17,14 @@ Metric = Literal["cosine", "euclidean"]
 # Values held at once. A processor is fastest within its cache (4 MiB), a GPU with few large blocks (256 MiB).
 _BLOCK = {"cpu": 2**20}
 _BLOCK_ELSEWHERE = 2**26
-_FAR = 5.0  # cosine distance to a token that does not count: above every distance there is
+_FAR = 5.0  # cosine distance to a token that does not count: above every possible distance
 _SHORTEST = 1e-6  # vectors shorter than this have no direction: cosine 0 to everything, gradient finite
 
 
 def pairwise_distance(a: Tensor, b: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
-    """Distance of each token of ``a`` to each token of ``b``.
+    """Distances (B, N, M) of each token of ``a`` (B, N, F) to each token of ``b`` (B, M, F), absent: of ``a`` itself.
 
-    Args:
-        a: tokens (B, N, F).
-        b: tokens (B, M, F); ``a`` itself when absent.
-        metric: ``"cosine"`` (1 - cos, in [0, 2]; a zero vector is at 1 from everything) or ``"euclidean"``.
-
-    Returns:
-        Distances (B, N, M), float32 (float64 for float64 tokens), also under autocast.
-
-    Raises:
-        ValueError: shapes that do not fit, or an unknown metric.
+    They are float32 (float64 for float64 tokens), also under autocast. A zero vector is at cosine distance 1 from all.
     """
     b = a if b is None else b
     check_tokens(a=a, b=b)
@@ -43,7 +34,8 @@ def pairwise_distance(a: Tensor, b: Tensor | None = None, metric: Metric = "cosi
 
 def embed(tokens: Tensor, metric: Metric) -> Tensor:
     """Tokens (..., F) ready for many distances: unit vectors for ``"cosine"``, unchanged for ``"euclidean"``."""
-    check_metric(metric)
+    if metric not in ("cosine", "euclidean"):
+        raise ValueError(f"metric must be 'cosine' or 'euclidean', got {metric!r}")
     tokens = as_float(tokens)
     if metric == "euclidean":
         return tokens
@@ -62,17 +54,10 @@ def distance_matrix(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
 def distance_blocks(
     a: Tensor, b: Tensor, metric: Metric, *, usable_a: Tensor | None = None, usable_b: Tensor | None = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Distances a block of rows at a time, those of tokens that do not count above all others, but finite.
+    """Distances between embedded tokens (B, N, F) and (B, M, F) in blocks of rows.
 
-    Args:
-        a: embedded tokens (B, N, F).
-        b: embedded tokens (B, M, F).
-        metric: of both.
-        usable_a: (B, N) bool, tokens that count; absent: all.
-        usable_b: (B, M) bool.
-
-    Yields:
-        Rows of a, and their distances (B, R, M), the caller's to change.
+    Yields the rows of a, and their distances (B, R, M), which the caller may change. Distances of tokens that do not
+    count, false in ``usable_a`` (B, N) or ``usable_b`` (B, M), are above all others, but finite.
     """
     far = _FAR if metric == "cosine" else torch.finfo(a.dtype).max / 4
     (a, beyond_a), (b, beyond_b) = (_set_apart(each, usable, far) for each, usable in ((a, usable_a), (b, usable_b)))
@@ -107,6 +92,12 @@ def paired_distance(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
     return 1 - (a * b).sum(-1)
 
 
+def at_index(values: Tensor, index: Tensor) -> Tensor:
+    """Values (B, M, F) at an index (B, ...): (B, ..., F). An index of -1 reads the first."""
+    flat = index.clamp_min(0).flatten(1)[..., None].expand(-1, -1, values.shape[-1])
+    return values.gather(1, flat).view(*index.shape, values.shape[-1])
+
+
 def as_float(tokens: Tensor) -> Tensor:
     """Float32, or float64 when that is what comes in."""
     return tokens if tokens.dtype == torch.float64 else tokens.float()
@@ -117,25 +108,23 @@ def full_precision(tokens: Tensor) -> torch.autocast:
     return torch.autocast(tokens.device.type, enabled=False)
 
 
+def all_if_none(mask: Tensor | None, tokens: Tensor) -> Tensor:
+    """The mask (B, N), or one that is true for every token (B, N, ...)."""
+    return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if mask is None else mask
+
+
 def usable_tokens(tokens: Tensor, mask: Tensor | None) -> Tensor:
     """Tokens (B, N) that may take part in a graph or a match: inside the mask and finite."""
     finite = torch.isfinite(tokens).all(-1)
     return finite if mask is None else finite & mask
 
 
-def check_metric(metric: str) -> None:
-    """Raise ValueError unless the metric is one of the two."""
-    if metric not in ("cosine", "euclidean"):
-        raise ValueError(f"metric must be 'cosine' or 'euclidean', got {metric!r}")
-
-
 def check_tokens(**tokens: Tensor) -> None:
     """Raise ValueError unless all are (B, N, F) with one B and one F."""
-    first: Tensor | None = None
+    first = next(iter(tokens.values()))
     for name, value in tokens.items():
         if value.ndim != 3:
             raise ValueError(f"{name} must have shape (B, N, F), got {tuple(value.shape)}")
-        first = value if first is None else first
         if (value.shape[0], value.shape[2]) != (first.shape[0], first.shape[2]):
             shapes = ", ".join(f"{key} {tuple(item.shape)}" for key, item in tokens.items())
             raise ValueError(f"tokens must agree in subjects B and features F, got {shapes}")
@@ -143,8 +132,6 @@ def check_tokens(**tokens: Tensor) -> None:
 
 def check_mask(name: str, mask: Tensor | None, tokens: Tensor) -> None:
     """Raise ValueError unless the mask is absent or a (B, N) bool tensor that fits the tokens (B, N, ...)."""
-    if mask is None:
-        return
-    if mask.dtype != torch.bool or mask.shape != tokens.shape[:2]:
+    if mask is not None and (mask.dtype != torch.bool or mask.shape != tokens.shape[:2]):
         wanted, seen = tuple(tokens.shape[:2]), tuple(mask.shape)
         raise ValueError(f"{name} must be a bool tensor of shape {wanted} (B, N), got {mask.dtype} of shape {seen}")

@@ -1,7 +1,7 @@
-"""The neighborhood graph of tokens, and tokens drawn from outside it.
+"""The neighborhood graph of tokens, and negatives: tokens from outside a neighborhood.
 
-Notation: B subjects, N tokens, F features, K neighbors. An index of -1 means "there is none". Nothing here takes a
-gradient, and nothing waits for the device.
+Notation: B subjects, N tokens, F features, K neighbors. An index of -1 means "there is none". No function here takes a
+gradient or waits for the device.
 """
 
 from __future__ import annotations
@@ -29,15 +29,11 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
     Args:
         tokens: (B, N, F).
         k: neighbors K, below N.
-        mask: (B, N) bool, tokens that count. The others are nobody's neighbor and have none: their rows hold -1,
-            as do the last places of a row when fewer than K others count. A token that is not finite is left out too.
+        mask: (B, N) bool, tokens that count. The others, and those that are not finite, neither are nor have neighbors.
         metric: ``"cosine"`` or ``"euclidean"``.
 
     Returns:
-        Indices (B, N, K), long.
-
-    Raises:
-        ValueError: shapes that do not fit, an unknown metric, or K outside [1, N - 1].
+        Indices (B, N, K), long; -1 in rows of tokens that do not count and after the last of fewer than K.
     """
     check_tokens(tokens=tokens)
     check_mask("mask", mask, tokens)
@@ -50,13 +46,13 @@ def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric
         for rows, distances in distance_blocks(vectors, vectors, metric, usable_b=usable):
             distances.diagonal(offset=rows.start, dim1=1, dim2=2).fill_(torch.inf)
             blocks.append(_lowest(distances, k, usable[:, rows]))
-    found = torch.cat(blocks, 1)
-    counts = usable.gather(1, found.flatten(1)).view_as(found) & usable[..., None]
-    return found.masked_fill(~counts, -1)
+    neighbors = torch.cat(blocks, 1)
+    counts = usable.gather(1, neighbors.flatten(1)).view_as(neighbors) & usable[..., None]
+    return neighbors.masked_fill(~counts, -1)
 
 
 def _lowest(distances: Tensor, k: int, usable: Tensor) -> Tensor:
-    """Indices of the K lowest entries of each row (B, R, M), lowest first, of equal ones the first.
+    """Indices of the K lowest entries of each row (B, R, M), lowest first; of equal entries, the first.
 
     `torch.topk` promises nothing about equal values. Within the K they are put in order; where the K-th equals the next
     in a row that counts (B, R), K passes of `torch.min` decide, which promises the first.
@@ -64,28 +60,22 @@ def _lowest(distances: Tensor, k: int, usable: Tensor) -> Tensor:
     if _may_ask(distances) and k < distances.shape[-1]:
         value, index = distances.topk(k + 1, largest=False)
         if not bool(((value[..., k - 1] == value[..., k]) & usable).any()):
-            return _in_order(value[..., :k], index[..., :k])
-    found = []
+            index, order = index[..., :k].sort(-1)
+            order = value[..., :k].gather(-1, order).sort(dim=-1, stable=True).indices
+            return index.gather(-1, order)
+    lowest = []
     for _ in range(k):
         index = distances.min(-1, keepdim=True).indices
         distances.scatter_(-1, index, torch.inf)
-        found.append(index)
-    return torch.cat(found, -1)
+        lowest.append(index)
+    return torch.cat(lowest, -1)
 
 
 def _may_ask(tensor: Tensor) -> bool:
-    """Whether a value may be looked at: elsewhere than on a processor that would be to wait for the device."""
+    """Whether a value may be read: on another device than a processor, reading it would wait for the device."""
     return tensor.is_cpu and not torch.compiler.is_compiling()
 
 
-def _in_order(values: Tensor, index: Tensor) -> Tensor:
-    """The same indices, values ascending, equal values in the order of their index."""
-    index, order = index.sort(-1)
-    order = values.gather(-1, order).sort(dim=-1, stable=True).indices
-    return index.gather(-1, order)
-
-
-@torch.no_grad()
 def sample_negatives(
     exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
 ) -> Tensor:
@@ -101,21 +91,18 @@ def sample_negatives(
 
     Returns:
         Indices (B, N, K), long; -1 in rows where nothing is allowed.
-
-    Raises:
-        ValueError: shapes that do not fit.
     """
     if exclude.ndim != 3 or exclude.shape[1] > n:
         raise ValueError(f"exclude must have shape (B, N, E) with N <= n = {n}, got {tuple(exclude.shape)}")
     anchor = torch.arange(exclude.shape[1], device=exclude.device)[:, None].expand(*exclude.shape[:2], 1)
-    return draw_outside(torch.cat([exclude, anchor], -1), n, k, mask, generator)
+    return uniform_negatives(torch.cat([exclude, anchor], -1), n, k, mask, generator)
 
 
 @torch.no_grad()
-def draw_outside(
+def uniform_negatives(
     exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
 ) -> Tensor:
-    """`sample_negatives` for rows that are not tokens: nothing is excluded but ``exclude`` (B, R, E)."""
+    """`sample_negatives` for rows that are not tokens: only ``exclude`` (B, R, E) is excluded."""
     batch, device = exclude.shape[0], exclude.device
     if mask is None:
         mask = torch.ones(batch, n, dtype=torch.bool, device=device)
@@ -123,60 +110,15 @@ def draw_outside(
         raise ValueError(f"mask must have shape {(batch, n)} (B, n), got {tuple(mask.shape)}")
     barred = _barred_ranks(exclude, mask)
     allowed = mask.sum(1)[:, None, None] - (barred < n).sum(-1, keepdim=True)  # (B, R, 1)
-    draw = _random_integers((*exclude.shape[:2], k), generator, device) % allowed.clamp_min(1)
+    source = device if generator is None else generator.device
+    shape = (*exclude.shape[:2], k)  # integers in [0, 2^62), so that a remainder is uniform too, to within 1e-14
+    draw = torch.randint(2**62, shape, generator=generator, device=source).to(device) % allowed.clamp_min(1)
     # The r-th allowed rank is r plus the number of barred ranks before it: those with barred[e] - e <= r.
     gaps = barred - torch.arange(barred.shape[-1], device=device)
     rank = draw + torch.searchsorted(gaps, draw, right=True)
     order = torch.argsort(mask, dim=1, descending=True, stable=True)  # rank -> token: the mask's tokens come first
     token = order.gather(1, rank.clamp_max(n - 1).flatten(1)).view_as(rank)
     return token.masked_fill(allowed < 1, -1)
-
-
-@torch.no_grad()
-def semi_hard_negatives(
-    anchors: Tensor,
-    tokens: Tensor,
-    positives: Tensor,
-    exclude: Tensor,
-    mask: Tensor | None = None,
-    metric: Metric = "cosine",
-) -> Tensor:
-    """For each positive the nearest allowed token that is farther from the anchor than it (Schroff et al., 2015).
-
-    Where none is farther, the farthest allowed one.
-
-    Args:
-        anchors: (R, N, F).
-        tokens: (R, M, F), among which positives and negatives are.
-        positives: (R, N, K) long, -1 where there is none (the answer is -1 too).
-        exclude: (R, N, E) long, tokens an anchor must not get besides its positives; -1 is ignored.
-        mask: (R, M) bool, tokens that may be taken.
-        metric: of the distance.
-
-    Returns:
-        Indices (R, N, K), long; -1 where nothing is allowed.
-    """
-    usable = usable_tokens(tokens, mask)
-    barred = torch.cat([positives, exclude], -1)
-    with full_precision(tokens):
-        a, b, blocks = embed(anchors, metric), embed(tokens, metric), []
-        for rows, distances in distance_blocks(a, b, metric, usable_b=usable):
-            blocks.append(_semi_hard(distances, positives[:, rows], barred[:, rows], usable))
-    return torch.cat(blocks, 1)
-
-
-def _semi_hard(distances: Tensor, positives: Tensor, barred: Tensor, usable: Tensor) -> Tensor:
-    """`semi_hard_negatives` of a block of rows, from its distances (R, N, M), K passes over them."""
-    reached = distances.gather(2, positives.clamp_min(0))
-    allowed = usable[:, None].repeat(1, distances.shape[1], 1)
-    dropped = torch.where(barred < 0, barred.amax(-1, keepdim=True), barred)  # -1 bars what another bars already
-    allowed.scatter_(2, dropped.clamp_min(0), (dropped < 0) & allowed[..., :1])
-    farthest = distances.masked_fill(~allowed, -torch.inf).max(-1).indices
-    found = []
-    for reach in reached.unbind(-1):
-        value, index = distances.masked_fill(~allowed | (distances <= reach[..., None]), torch.inf).min(-1)
-        found.append(torch.where(torch.isfinite(value), index, farthest))
-    return torch.stack(found, -1).masked_fill((positives < 0) | ~allowed.any(-1, keepdim=True), -1)
 
 
 def _barred_ranks(exclude: Tensor, mask: Tensor) -> Tensor:
@@ -191,7 +133,49 @@ def _barred_ranks(exclude: Tensor, mask: Tensor) -> Tensor:
     return rank.masked_fill(repeated, padding).sort(-1).values
 
 
-def _random_integers(shape: tuple[int, ...], generator: torch.Generator | None, device: torch.device) -> Tensor:
-    """Integers uniform in [0, 2^62), so that a remainder is uniform too, to within 1e-14."""
-    source = device if generator is None else generator.device
-    return torch.randint(2**62, shape, generator=generator, device=source).to(device)
+@torch.no_grad()
+def semi_hard_negatives(
+    anchors: Tensor,
+    tokens: Tensor,
+    positives: Tensor,
+    exclude: Tensor,
+    mask: Tensor | None = None,
+    metric: Metric = "cosine",
+) -> Tensor:
+    """For each positive the nearest allowed token that is farther from the anchor than it (Schroff et al., 2015).
+
+    Where none is farther, the farthest allowed one. Tokens of the mask (R, M) are allowed, except an anchor's positives
+    and ``exclude`` (R, N, E), where -1 is ignored.
+
+    Args:
+        anchors: (R, N, F).
+        tokens: (R, M, F), among which positives and negatives are.
+        positives: (R, N, K) long, -1 where there is none.
+        exclude: (R, N, E) long.
+        mask: (R, M) bool.
+        metric: of the distance.
+
+    Returns:
+        Indices (R, N, K), long; -1 where there is no positive or nothing is allowed.
+    """
+    usable = usable_tokens(tokens, mask)
+    barred = torch.cat([positives, exclude], -1)
+    with full_precision(tokens):
+        a, b, blocks = embed(anchors, metric), embed(tokens, metric), []
+        for rows, distances in distance_blocks(a, b, metric, usable_b=usable):
+            blocks.append(_semi_hard(distances, positives[:, rows], barred[:, rows], usable))
+    return torch.cat(blocks, 1)
+
+
+def _semi_hard(distances: Tensor, positives: Tensor, barred: Tensor, usable: Tensor) -> Tensor:
+    """`semi_hard_negatives` of a block of rows, from its distances (R, N, M), in K passes over them."""
+    reached = distances.gather(2, positives.clamp_min(0))
+    allowed = usable[:, None].repeat(1, distances.shape[1], 1)
+    dropped = torch.where(barred < 0, barred.amax(-1, keepdim=True), barred)  # -1 bars what another bars already
+    allowed.scatter_(2, dropped.clamp_min(0), (dropped < 0) & allowed[..., :1])
+    farthest = distances.masked_fill(~allowed, -torch.inf).max(-1).indices
+    negatives = []
+    for reach in reached.unbind(-1):
+        value, index = distances.masked_fill(~allowed | (distances <= reach[..., None]), torch.inf).min(-1)
+        negatives.append(torch.where(torch.isfinite(value), index, farthest))
+    return torch.stack(negatives, -1).masked_fill((positives < 0) | ~allowed.any(-1, keepdim=True), -1)

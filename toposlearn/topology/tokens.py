@@ -1,4 +1,4 @@
-"""What a token is: one place of a feature map, and whether it counts."""
+"""Tokens: one per place of a feature map, their positions in mm, and whether they count."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ def token_mask(foreground: Tensor, stride: int) -> Tensor:
 
 
 def scrambled_tokens(tokens: Tensor) -> Tensor:
-    """Tokens (B, N, F) as the released code makes them of the same feature map: cut up without moving channels last.
+    """Tokens (B, N, F) as the released code makes them from the same feature map: cut without moving channels last.
 
-    A "token" is then a piece of a few channels over many places. To study what a loss can and cannot notice.
+    A "token" is then a piece of a few channels over many places. For studying what a loss can and cannot notice.
     """
     return tokens.mT.reshape(tokens.shape)
 
@@ -47,7 +47,7 @@ def centered_positions(positions: Tensor, mask: Tensor) -> Tensor:
 def common_frame(positions: Tensor, mask: Tensor) -> Tensor:
     """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of the heads.
 
-    A head without a token has no size, and no part in the mean.
+    A head without tokens has no size and does not enter the mean.
     """
     spread, heads = _middle_and_spread(positions, mask)[1], mask.any(1)[:, None, None]
     size = torch.where(heads, spread, 0).sum(0) / heads.sum().clamp_min(1)

@@ -2,7 +2,7 @@ import torch
 from draws import generator
 from scipy.stats import chisquare
 
-from toposlearn.losses.selection import select_tokens
+from toposlearn.losses.token_pairs import select_tokens
 
 
 def numbered(b, n):

@@ -1,22 +1,21 @@
-import numpy as np
 import pytest
 import torch
-from draws import tokens
+from draws import some, tokens
 
 from toposlearn.topology import (
+    collapse,
     continuity,
+    effective_rank,
     kernel_alignment,
     neighbor_distance,
     neighbor_overlap,
+    pairwise_distance,
+    position_r2,
     rank_correlation,
     trustworthiness,
 )
 
 PAIRED = [neighbor_overlap, trustworthiness, continuity, rank_correlation, kernel_alignment]
-
-
-def some(*shape, seed=5):
-    return torch.rand(*shape, generator=torch.Generator().manual_seed(seed)) > 0.35
 
 
 def test_overlap_of_the_same_features_is_one():
@@ -114,19 +113,13 @@ def naive_trustworthiness(tokens, reference, k):
     return 1 - 2 * cost / (n * k * (2 * n - 3 * k - 1))
 
 
-def cosine(a):
-    unit = torch.nn.functional.normalize(a, dim=-1)
-    return 1 - unit @ unit.mT
-
-
 def test_trustworthiness_is_that_of_the_formula():
-    a, places = tokens(2, 25, 6), 40 * tokens(2, 25, 3, seed=1)
-    apart = torch.cdist(places, places)
-    there = [naive_trustworthiness(cosine(a[i]), apart[i], 4) for i in range(2)]
-    back = [naive_trustworthiness(apart[i], cosine(a[i]), 4) for i in range(2)]
-    settings = {"k": 4, "reference_metric": "euclidean"}
-    torch.testing.assert_close(trustworthiness(a, places, **settings), torch.tensor(there))
-    torch.testing.assert_close(continuity(a, places, **settings), torch.tensor(back))
+    a, b = tokens(2, 25, 6), tokens(2, 25, 3, seed=1)
+    sides = list(zip(pairwise_distance(a), pairwise_distance(b), strict=True))
+    there = [naive_trustworthiness(one, other, 4) for one, other in sides]
+    back = [naive_trustworthiness(other, one, 4) for one, other in sides]
+    torch.testing.assert_close(trustworthiness(a, b, 4), torch.tensor(there))
+    torch.testing.assert_close(continuity(a, b, 4), torch.tensor(back))
     assert there != back
 
 
@@ -148,22 +141,22 @@ def test_sides_that_do_not_fit_are_refused(measure):
 
 
 def test_rank_correlation_by_hand():
-    a = torch.tensor([[[0.0], [1.0], [3.0]]])  # distances 1, 3, 2
-    b = torch.tensor([[[0.0], [9.0], [1.0]]])  # distances 9, 1, 8: ranks turned around
-    value = rank_correlation(a, b, metric="euclidean", reference_metric="euclidean")
-    torch.testing.assert_close(value, torch.tensor([-1.0]))
-    constant = torch.ones(1, 3, 1)
-    assert torch.isnan(rank_correlation(a, constant, metric="euclidean")).all()
+    angles = torch.tensor([[0.0, 0.1, 0.3], [0.0, 0.9, 0.1]])  # distances in order 1, 3, 2 and 3, 1, 2: turned around
+    a, b = torch.stack([angles.cos(), angles.sin()], -1)[:, None]
+    torch.testing.assert_close(rank_correlation(a, b), torch.tensor([-1.0]))
+    assert torch.isnan(rank_correlation(a, torch.ones(1, 3, 1))).all()
     assert torch.isnan(rank_correlation(a[:, :2], b[:, :2])).all()
 
 
 def test_rank_correlation_of_many_tokens_is_close_on_some_of_them(monkeypatch):
-    a = tokens(1, 300, 6)
-    b = a + tokens(1, 300, 6, seed=1)
-    full = rank_correlation(a, b).item()
-    monkeypatch.setattr("toposlearn.topology.preservation.PAIRED_TOKENS", 100)
-    assert rank_correlation(a, b).item() == rank_correlation(a, b).item() != full
-    assert np.mean([rank_correlation(a, b, seed=s).item() for s in range(8)]) == pytest.approx(full, abs=0.03)
+    a = tokens(8, 300, 6)
+    b = a + tokens(8, 300, 6, seed=1)
+    full = rank_correlation(a, b)
+    monkeypatch.setattr("toposlearn.topology.representation.PAIRED_TOKENS", 100)
+    part = rank_correlation(a, b)
+    assert torch.equal(part, rank_correlation(a, b))
+    assert not (part == full).any()
+    assert part.mean().item() == pytest.approx(full.mean().item(), abs=0.03)
 
 
 def test_alignment_is_that_of_the_kernels():
@@ -178,3 +171,109 @@ def test_alignment_is_that_of_the_kernels():
 
 def test_alignment_with_tokens_that_are_all_equal_has_no_value():
     assert torch.isnan(kernel_alignment(tokens(1, 30, 4), torch.full((1, 30, 4), 0.1))).all()
+
+
+def test_effective_rank_of_known_spectra():
+    equal = torch.cat([torch.eye(4), -torch.eye(4)])[None]
+    torch.testing.assert_close(effective_rank(equal), torch.tensor([4.0]))
+    line = tokens(1, 30, 1) * tokens(1, 1, 8, seed=1)
+    torch.testing.assert_close(effective_rank(line), torch.tensor([1.0]), atol=1e-3, rtol=0)
+
+
+def test_effective_rank_of_a_collapse_is_one():
+    torch.testing.assert_close(effective_rank(torch.full((2, 27, 6), 0.1)), torch.ones(2), atol=1e-3, rtol=0)
+
+
+def test_effective_rank_ignores_shift_scale_and_what_is_masked():
+    a, mask = tokens(2, 40, 6), some(2, 40)
+    torch.testing.assert_close(effective_rank(3 * a + 2), effective_rank(a))
+    spoiled = torch.where(mask[..., None], a, torch.nan)
+    torch.testing.assert_close(effective_rank(spoiled, mask), effective_rank(a, mask))
+    alone = torch.stack([effective_rank(a[i : i + 1, mask[i]])[0] for i in range(2)])
+    torch.testing.assert_close(effective_rank(a, mask), alone)
+
+
+def test_collapse_is_one_for_one_direction_and_zero_for_opposite_ones():
+    line = tokens(2, 30, 1).abs() * tokens(2, 1, 8, seed=1)  # of any length
+    torch.testing.assert_close(collapse(line), torch.ones(2))
+    torch.testing.assert_close(collapse(torch.cat([torch.eye(4), -torch.eye(4)])[None]), torch.zeros(1))
+    torch.testing.assert_close(collapse(torch.eye(4)[None]), torch.tensor([1 / 4]))
+
+
+def test_collapse_is_the_mean_cosine_of_all_pairs():
+    a, mask = tokens(2, 40, 6) + 0.5, some(2, 40)
+    pairs = [1 - pairwise_distance(a[i : i + 1, mask[i]]).mean() for i in range(2)]
+    torch.testing.assert_close(collapse(a, mask), torch.stack(pairs))
+
+
+def test_collapse_of_random_features_is_one_over_n():
+    values = collapse(tokens(300, 50, 16))
+    assert values.mean() == pytest.approx(1 / 50, abs=3 * values.std().item() / 300**0.5)
+
+
+def test_collapse_ignores_length_rotation_and_what_is_masked():
+    a, mask = tokens(2, 40, 6) + 0.3, some(2, 40)
+    rotation = torch.linalg.qr(tokens(6, 6, seed=1)).Q
+    torch.testing.assert_close(collapse(3 * a @ rotation), collapse(a))
+    spoiled = torch.where(mask[..., None], a, torch.nan)
+    torch.testing.assert_close(collapse(spoiled, mask), collapse(a, mask))
+    assert torch.isnan(collapse(a, torch.zeros_like(mask))).all()
+    with pytest.raises(ValueError, match="mask"):
+        collapse(a, mask[:, :-1])
+
+
+def test_tokens_that_are_positions_are_read_perfectly():
+    positions = 50 * tokens(5, 200, 3)
+    mixed = positions @ tokens(3, 8, seed=1) + 7.0  # any affine code of the position
+    torch.testing.assert_close(position_r2(mixed, positions), torch.ones(5), atol=1e-3, rtol=0)
+
+
+def test_noise_holds_no_position():
+    r2 = position_r2(tokens(6, 200, 16), 50 * tokens(6, 200, 3, seed=1))
+    assert (r2 <= 0.1).all()
+    assert r2.mean() == pytest.approx(0, abs=0.1)
+
+
+def test_a_code_of_each_persons_own_is_no_position():
+    """It can be read within one person, but not by a model of other people."""
+    positions = 50 * tokens(6, 200, 3)
+    own = torch.stack([torch.linalg.qr(tokens(3, 3, seed=subject)).Q for subject in range(6)])
+    assert position_r2(positions @ own, positions).mean() < 0.5
+
+
+def test_half_noise_gives_half():
+    positions = tokens(8, 500, 3)
+    r2 = position_r2(positions + tokens(8, 500, 3, seed=1), positions)
+    assert r2.mean() == pytest.approx(0.5, abs=0.05)
+
+
+def test_what_is_masked_does_not_matter_to_position():
+    a, positions, mask = tokens(4, 60, 6), tokens(4, 60, 3, seed=1), some(4, 60)
+    expected = position_r2(a.where(mask[..., None], 0), positions, mask)
+    spoiled = a.where(mask[..., None], torch.nan), positions.where(mask[..., None], torch.nan)
+    torch.testing.assert_close(position_r2(*spoiled, mask), expected)
+
+
+def test_a_person_without_tokens_has_no_value():
+    mask = torch.ones(4, 60, dtype=torch.bool)
+    mask[1] = False
+    r2 = position_r2(tokens(4, 60, 6), tokens(4, 60, 3, seed=1), mask)
+    assert torch.isnan(r2).tolist() == [False, True, False, False]
+
+
+def test_more_people_than_folds():
+    assert position_r2(tokens(13, 40, 3), tokens(13, 40, 3)).min() > 0.99
+
+
+@pytest.mark.parametrize(
+    ("subjects", "places", "message"),
+    [(1, (1, 30, 3), "1 people"), (3, (3, 30, 2), "positions must have shape"), (3, (1, 30, 3), "positions must have")],
+)
+def test_what_cannot_be_read_is_refused(subjects, places, message):
+    with pytest.raises(ValueError, match=message):
+        position_r2(tokens(subjects, 30, 4), tokens(*places))
+
+
+def test_values_that_are_not_finite_are_refused():
+    with pytest.raises(ValueError, match="finite"):
+        position_r2(torch.full((2, 30, 4), torch.nan), tokens(2, 30, 3))

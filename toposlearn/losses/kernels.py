@@ -1,0 +1,170 @@
+"""Kernels of the alignment losses: gathered distances, the choice of negatives, means over valid entries, precision.
+
+An index of -1 means "none". Values and indices may hold anything where ``valid`` is false; none of it reaches the loss.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal, NamedTuple
+
+import torch
+from torch import Tensor
+from torch.nn.functional import embedding_bag
+
+from toposlearn.topology.distances import Metric, all_if_none, as_float, paired_distance
+from toposlearn.topology.neighbors import semi_hard_negatives, uniform_negatives
+
+Negatives = Tensor | Literal["uniform", "semi_hard", "unmatched"]
+
+
+class Triplets(NamedTuple):
+    """Triplets of R rows (subjects, or pairs of them), with N anchors each and K positives per anchor.
+
+    Attributes:
+        anchors: (R, N) long, the token where each anchor is read, -1 where it is left out.
+        positives: (R, N, K) long, tokens that should be near.
+        negatives: (R, N, K) long, tokens that should be far.
+        d_positive: (R, N, K), distance of anchor and positive.
+        d_negative: (R, N, K), distance of anchor and negative.
+        valid: (R, N, K) bool, triplets that exist.
+        broken: scalar 0, or NaN when a token that counts is not finite: such a token has no neighbors and no matches,
+            so only this sum keeps it visible in the loss.
+    """
+
+    anchors: Tensor
+    positives: Tensor
+    negatives: Tensor
+    d_positive: Tensor
+    d_negative: Tensor
+    valid: Tensor
+    broken: Tensor
+
+
+def triplet_distances(
+    read: Tensor,
+    vectors: Tensor,
+    positives: Tensor,
+    negatives: Tensor,
+    metric: Metric,
+    subjects: Tensor | None = None,
+) -> tuple[Tensor, Tensor]:
+    """Distances (R, N, K) of embedded anchors (R, N, F) to positives and to negatives, both (R, N, K) long.
+
+    These are places in the embedded vectors (B, M, F) of subject ``subjects`` (R,) of each row; absent: its own number.
+    """
+    places = torch.cat([positives, negatives], -1)
+    if metric == "euclidean":
+        distances = paired_distance(read[:, :, None], gather_tokens(vectors, places, subjects), metric)
+    else:
+        places = _flat_places(places, vectors.shape[1], subjects)
+        products: Tensor = _GatheredDots.apply(  # type: ignore[no-untyped-call]
+            read.flatten(0, 1), vectors.flatten(0, 1), places.flatten(0, 1)
+        )
+        distances = 1 - products.view(places.shape)
+    d_positive, d_negative = distances.chunk(2, -1)
+    return d_positive, d_negative
+
+
+class _GatheredDots(torch.autograd.Function):
+    """Products (T, C) of anchors (T, F) with the vectors (V, F) at places (T, C), without gathering these.
+
+    Gathering writes T x C x F numbers several times: most of the time and memory of a loss. The kernels of
+    `torch.nn.functional.embedding_bag` read the vectors in place: a weighted sum of vectors is one pass of the gradient
+    here, and the gradient of its weights is the product. (That operator is not public: the tests against the plain
+    form would show a change.)
+    """
+
+    @staticmethod
+    def forward(ctx: Any, anchors: Tensor, vectors: Tensor, places: Tensor) -> Tensor:
+        ctx.save_for_backward(anchors, vectors, places)
+        count, width = places.shape
+        bag = torch.arange(count, device=places.device)
+        product: Tensor = torch.ops.aten._embedding_bag_per_sample_weights_backward(
+            anchors, vectors, places.flatten(), bag * width, bag.repeat_interleave(width), 0
+        )
+        return product.view(count, width)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, Tensor | None, None]:
+        anchors, vectors, places = ctx.saved_tensors
+        gradient = gradients[0].contiguous()
+        to_anchors = to_vectors = None
+        if ctx.needs_input_grad[0]:
+            to_anchors = embedding_bag(places, vectors, mode="sum", per_sample_weights=gradient)
+        if ctx.needs_input_grad[1]:  # every anchor that reads a vector sends it a gradient: a sum, sorted by vector
+            place, order = places.flatten().sort(stable=True)
+            starts = torch.searchsorted(place, torch.arange(len(vectors), device=place.device))
+            readers, weights = order // places.shape[1], gradient.flatten()[order]
+            to_vectors = embedding_bag(readers, anchors, starts, mode="sum", per_sample_weights=weights)
+        return to_anchors, to_vectors, None
+
+
+def gather_tokens(tokens: Tensor, index: Tensor, subjects: Tensor | None = None) -> Tensor:
+    """Tokens (B, N, F) of each row's subject (R,), or of its own number, at places (R, N, K): (R, N, K, F)."""
+    flat = _flat_places(index, tokens.shape[1], subjects).flatten()
+    return tokens.flatten(0, 1).index_select(0, flat).view(*index.shape, tokens.shape[-1])
+
+
+def _flat_places(index: Tensor, n: int, subjects: Tensor | None) -> Tensor:
+    """Places (R, N, C) among the n tokens of the row's subject as places among those of all subjects in one list."""
+    if subjects is None:
+        subjects = torch.arange(len(index), device=index.device)
+    return index.clamp_min(0) + subjects.view(-1, 1, 1) * n
+
+
+def choose_negatives(
+    how: str,
+    anchors: Tensor,
+    positives: Tensor,
+    allowed: Tensor,
+    read: Tensor,
+    vectors: Tensor,
+    metric: Metric,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Negatives (R, N, K) among the allowed tokens (R, M); anchors and positives are excluded, except by "unmatched".
+
+    ``read`` (R, N, F) are the anchors, ``vectors`` (R, M, F) the tokens.
+    """
+    n, k = allowed.shape[1], positives.shape[-1]
+    if how == "semi_hard":
+        return semi_hard_negatives(read, vectors, positives, anchors[..., None], allowed, metric)
+    if how == "unmatched":
+        matched = torch.zeros(len(allowed), n + 1, dtype=torch.bool, device=allowed.device)  # the last: no match
+        matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
+        return uniform_negatives(positives[..., :0], n, k, allowed & ~matched, generator)
+    return uniform_negatives(torch.cat([anchors[..., None], positives], -1), n, k, allowed, generator)
+
+
+def flags_at(flags: Tensor, index: Tensor) -> Tensor:
+    """Flags (R, M) bool at an index (R, ...); false where it is -1."""
+    return flags.gather(1, index.clamp_min(0).flatten(1)).view_as(index) & (index >= 0)
+
+
+def valid_mean(values: Tensor, valid: Tensor, dim: int | tuple[int, ...] = -1) -> tuple[Tensor, Tensor]:
+    """Mean of ``values`` over the valid entries along ``dim`` (0 where there is none), and whether there was any."""
+    count = valid.sum(dim)
+    return torch.where(valid, values, 0).sum(dim) / count.clamp_min(1), count > 0
+
+
+def counted(
+    tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None, mask_b: Tensor | None
+) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
+    """Both tokens in one precision with zeros outside their masks, both masks (B, N), and `Triplets.broken`."""
+    dtype = torch.promote_types(as_float(tokens_a[:0]).dtype, as_float(tokens_b[:0]).dtype)
+    a, b = tokens_a.to(dtype), tokens_b.to(dtype)
+    if mask_a is not None:
+        a = a.masked_fill(~mask_a[..., None], 0)
+    if mask_b is not None:
+        b = b.masked_fill(~mask_b[..., None], 0)
+    ends = [end * 0 for side in (a, b) for end in torch.aminmax(side.detach())]
+    return a, b, all_if_none(mask_a, a), all_if_none(mask_b, b), torch.stack(ends).sum()
+
+
+def check_enough(n: int, k: int) -> None:
+    """Raise ValueError when N tokens cannot give an anchor, K neighbors and a negative."""
+    if n < k + 2:
+        raise ValueError(
+            f"tokens must number at least k + 2 = {k + 2} (the anchor, k = {k} neighbors, one negative), got N = {n}: "
+            "use a finer token level or a smaller k"
+        )
