@@ -1,4 +1,4 @@
-"""Structures as tokens show them: agreement of feature order with the anatomy, between its controls."""
+"""Structures read from tokens: agreement of feature order with the anatomy, between its controls."""
 
 import dataclasses
 
@@ -9,7 +9,7 @@ import torch
 from toposlearn.data import pose_subjects
 from toposlearn.models import Taco
 from toposlearn.reproducibility import set_seed
-from toposlearn.studies.resolution import structure_features as features
+from toposlearn.studies.resolution import networks
 
 STRIDE = 4
 
@@ -20,11 +20,11 @@ def posed(subjects, smoke):
 
 
 def test_places_read_by_true_shares_keep_most_of_the_order_and_noise_little(posed):
-    held, true = features.token_structures(posed, STRIDE), features.true_distances(posed)
+    held, true = networks.token_structures(posed, STRIDE), networks.true_distances(posed)
     places = posed.token_positions(STRIDE).expand(3, -1, -1)
-    known = features.structure_agreement(places, held, true, metric="euclidean")
+    known = networks.structure_agreement(places, held, true, metric="euclidean")
     noise = torch.randn(*places.shape[:2], 24, generator=torch.Generator().manual_seed(0))
-    drawn = features.structure_agreement(noise, held, true, how="home")
+    drawn = networks.structure_agreement(noise, held, true, how="home")
     assert known["order"].min() > 0.8
     assert abs(drawn["order"].mean()) < 0.1
     assert (known["order"] > known["order_null"] + 0.3).all()
@@ -33,23 +33,23 @@ def test_places_read_by_true_shares_keep_most_of_the_order_and_noise_little(pose
 
 def test_true_distances_turn_with_the_head(posed, subjects, smoke):
     upright = pose_subjects(subjects, smoke, posed=False).take([0])
-    own = features.token_structures(posed, 1)[0].structures
-    shared = [each for each in own if each in features.token_structures(upright, 1)[0].structures]
-    turned, straight = (features.true_distances(head.take([0]), shared)[0] for head in (posed, upright))
+    own = networks.token_structures(posed, 1)[0].structures
+    shared = [each for each in own if each in networks.token_structures(upright, 1)[0].structures]
+    turned, straight = (networks.true_distances(head.take([0]), shared)[0] for head in (posed, upright))
     apart = np.triu_indices(len(shared), k=1)
     assert np.corrcoef(turned[apart], straight[apart])[0, 1] > 0.97
 
 
 def test_networks_stand_between_the_controls(posed, smoke):
     set_seed(0)
-    found = features.networks_agreement({"untrained": Taco(smoke.model).eval()}, posed, "T1w", (4, 8))
-    assert set(found) == {(4, "home"), (4, "mean"), (8, "home"), (8, "mean")}
-    means = {name: values["order"].mean() for name, values in found[4, "mean"].items()}
+    agreements = networks.networks_agreement({"untrained": Taco(smoke.model).eval()}, posed, "T1w", (4, 8))
+    assert set(agreements) == {(4, "home"), (4, "mean"), (8, "home"), (8, "mean")}
+    means = {name: values["order"].mean() for name, values in agreements[4, "mean"].items()}
     assert set(means) == {"untrained", "noise", "position"}
     assert means["noise"] < means["untrained"] < means["position"]
-    assert found[4, "mean"]["untrained"]["order"].shape == (3,)
+    assert agreements[4, "mean"]["untrained"]["order"].shape == (3,)
 
 
 def test_without_labels_the_remedy_is_named(posed):
     with pytest.raises(ValueError, match="no structure labels"):
-        features.token_structures(dataclasses.replace(posed, labels=None), STRIDE)
+        networks.token_structures(dataclasses.replace(posed, labels=None), STRIDE)

@@ -1,12 +1,12 @@
-"""Agreement of neighbor order where ties occur, held against scipy and closed forms."""
+"""Agreement of neighbor order where ties occur, compared with scipy and closed forms."""
 
 import numpy as np
 import pytest
 from scipy.stats import somersd
 
 from toposlearn.anatomy import structure
-from toposlearn.relations.null import permuted_within_sides
-from toposlearn.studies.resolution.token_order import (
+from toposlearn.relations.agreement import permuted_within_sides
+from toposlearn.studies.resolution.measure import (
     depth_ordered,
     distances_between,
     neighbor_agreement,
@@ -47,7 +47,7 @@ def test_rounding_is_no_order() -> None:
     assert order_agreement(true, distances_between(places)) == pytest.approx(2 / 3)  # seen from the first: a tie
 
 
-def test_what_tokens_do_not_hold_has_no_order_and_is_nobodys_neighbor() -> None:
+def test_a_structure_outside_the_tokens_has_no_order_and_is_no_neighbor() -> None:
     places = PLACES.copy()
     places[4] = np.nan
     seen = distances_between(places)
@@ -71,7 +71,7 @@ def test_names_are_permuted_within_a_side_only() -> None:
     assert len(set(drawn)) > 10
 
 
-def test_an_order_from_the_middle_is_broken_by_ties_and_by_what_is_missing() -> None:
+def test_an_order_from_the_middle_is_broken_by_ties_and_missing_structures() -> None:
     names = ("thalamus", "pallidum")
     parts = [structure(name, side) for side in ("left", "right") for name in names]
     assert depth_ordered(np.array([1.0, 2, 1, 2]), parts, names) == 1

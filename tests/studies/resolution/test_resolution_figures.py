@@ -3,8 +3,7 @@ import numpy as np
 import pytest
 
 from toposlearn.anatomy import load_donor_map
-from toposlearn.studies.resolution import structure_tokens
-from toposlearn.studies.resolution import token_resolution as resolution
+from toposlearn.studies.resolution import figures, measure
 
 
 @pytest.fixture(scope="module")
@@ -13,11 +12,11 @@ def subjects():
 
 
 def test_the_slice_and_each_grid_have_a_panel_with_left_on_the_left(subjects):
-    figure = structure_tokens.plot_token_grids(subjects["9861"], (3, 16))
+    figure = figures.plot_token_grids(subjects["9861"], (3, 16))
     shown = [ax for ax in figure.axes if ax.get_visible()]
     titles = [ax.get_title() for ax in shown]
     assert titles == ["the labels, 1 mm", "3³ tokens of 64 mm", "16³ tokens of 12 mm"]
-    assert shown[0].get_ylabel() == "down – up (mm)"
+    assert figure.get_supylabel() == "down – up (mm)"
     thalamus = matplotlib.colors.to_rgb("#D55E00")
     coarse = np.asarray(shown[1].images[0].get_array())
     assert coarse.shape == (3, 3, 3)
@@ -35,9 +34,9 @@ def is_atlas(line):
 
 
 def test_agreement_is_drawn_with_its_interval_null_and_atlases(subjects):
-    table = resolution.resolution_table(subjects, resolution.UPRIGHT, (3, 8))
-    summary, atlas = resolution.resolution_summary(table, list(subjects)), table[table["person"] == "9861"]
-    figure = structure_tokens.plot_resolution(summary, atlas)
+    table = measure.resolution_table(subjects, dict.fromkeys(subjects, measure.UPRIGHT), (3, 8))
+    summary, atlas = measure.resolution_summary(table, list(subjects)), table[table["person"] == "9861"]
+    figure = figures.plot_resolution(summary, atlas)
     assert len(figure.axes) == 3
     order = summary[(summary["measure"] == "order") & (summary["how"] == "home")].sort_values("cells")
     drawn, ax = figure.axes[0].containers[0], figure.axes[0]
@@ -58,9 +57,9 @@ def test_agreement_is_drawn_with_its_interval_null_and_atlases(subjects):
     figure.canvas.draw()
 
 
-def test_parting_has_a_line_a_pair_beside_two_points(subjects):
-    table = resolution.parting_table(subjects, resolution.UPRIGHT, (3, 8))
-    (ax,) = structure_tokens.plot_parting(table).axes
+def test_parting_has_a_line_per_pair_beside_two_points(subjects):
+    table = measure.parting_table(subjects, dict.fromkeys(subjects, measure.UPRIGHT), (3, 8))
+    (ax,) = figures.plot_parting(table).axes
     drawn = {line.get_label(): line.get_ydata() for line in ax.lines}
     assert {"thalamus – putamen", "thalamus – pallidum", "pallidum – putamen", "two points as far apart"} <= set(drawn)
     assert drawn["thalamus – putamen"][-1] == 0  # tokens of 64 mm come last, and are drawn to the left

@@ -6,11 +6,11 @@ import pytest
 
 from toposlearn.anatomy import LabelMap, load_donor_map, structure
 from toposlearn.intervals import bootstrap_subjects
-from toposlearn.relations.graphs import structure_distances
 from toposlearn.relations.layout import layout
-from toposlearn.studies.resolution import token_resolution as resolution
-from toposlearn.studies.resolution.token_order import distances_between
-from toposlearn.studies.resolution.token_structures import head_points
+from toposlearn.relations.relations import structure_distances
+from toposlearn.studies.resolution import measure
+from toposlearn.studies.resolution.measure import distances_between
+from toposlearn.studies.resolution.tokens import head_points
 
 IDS = ("9861", "10021")
 SHIFTS = np.stack([np.column_stack([np.eye(3), np.full(3, float(mm))]) for mm in (-12, 0, 9)])
@@ -29,7 +29,7 @@ def centers(subject: LabelMap, name: str) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def table(subjects: dict[str, LabelMap]) -> pd.DataFrame:
-    return resolution.resolution_table(subjects, SHIFTS, (3, 12))
+    return measure.resolution_table(subjects, dict.fromkeys(IDS, SHIFTS), (3, 12))
 
 
 def test_true_distances_are_those_between_structures(subjects: dict[str, LabelMap]) -> None:
@@ -39,7 +39,7 @@ def test_true_distances_are_those_between_structures(subjects: dict[str, LabelMa
     np.testing.assert_allclose(distances_between(head.centers), structure_distances(known), atol=1e-6)
 
 
-def test_one_row_a_person_pose_grid_and_reading(table: pd.DataFrame) -> None:
+def test_one_row_per_person_pose_grid_and_reading(table: pd.DataFrame) -> None:
     assert len(table) == 2 * 3 * 2 * 2
     assert set(table["how"]) == {"home", "mean"}
     assert sorted(table["mm"].unique()) == [16.0, 64.0]
@@ -57,7 +57,7 @@ def test_finer_tokens_keep_more_order_and_merge_fewer(table: pd.DataFrame) -> No
 
 
 def test_the_summary_has_intervals_and_a_null_below(table: pd.DataFrame) -> None:
-    summary = resolution.resolution_summary(table, IDS)
+    summary = measure.resolution_summary(table, IDS)
     assert len(summary) == 2 * 2 * 3
     for row in summary.to_dict("records"):
         part = table[(table["cells"] == row["cells"]) & (table["how"] == row["how"])]
@@ -71,14 +71,14 @@ def test_the_summary_has_intervals_and_a_null_below(table: pd.DataFrame) -> None
 
 
 def test_poses_part_nuclei_more_often_on_finer_grids(subjects: dict[str, LabelMap]) -> None:
-    parting = resolution.parting_table(subjects, SHIFTS, (2, 24))
+    parting = measure.parting_table(subjects, dict.fromkeys(IDS, SHIFTS), (2, 24))
     assert set(parting["pair"]) == {"thalamus – putamen", "thalamus – pallidum", "pallidum – putamen"}
     assert (parting[parting["cells"] == 24]["parted"] == 1).all()
     for row in parting.to_dict("records"):
         ends = [centers(subjects[row["person"]], name) for name in row["pair"].split(" – ")]
-        expected = np.mean([resolution.parted_points(a - b, row["mm"]) for a, b in zip(*ends, strict=True)])
+        expected = np.mean([measure.parted_points(a - b, row["mm"]) for a, b in zip(*ends, strict=True)])
         assert row["points"] == pytest.approx(expected, abs=1e-6), row  # poses that only shift keep what is apart
-    upright = resolution.parting_table(subjects, resolution.UPRIGHT, (3,))
+    upright = measure.parting_table(subjects, dict.fromkeys(IDS, measure.UPRIGHT), (3,))
     assert (upright["parted"] == 0).all()  # the middle token of 64 mm holds all three nuclei of both sides
 
 
@@ -86,14 +86,14 @@ def test_two_points_on_a_grid_that_lies_anywhere() -> None:
     side, apart = 20.0, np.array([6.0, -3.0, 11.0])
     corners = np.random.default_rng(0).uniform(0, side, size=(20_000, 3))
     parted = (np.floor(corners / side) != np.floor((corners + apart) / side)).any(axis=1)
-    assert resolution.parted_points(apart, side) == pytest.approx(parted.mean(), abs=0.01)
-    assert resolution.parted_points(np.array([25.0, 0, 0]), side) == 1
+    assert measure.parted_points(apart, side) == pytest.approx(parted.mean(), abs=0.01)
+    assert measure.parted_points(np.array([25.0, 0, 0]), side) == 1
 
 
 def test_the_finest_grid_needed_holds_from_there_on() -> None:
     shares = {"a": (0.96, 0.5, 0.97, 1.0), "b": (0.1, 0.2, 0.3, 0.4)}
     rows = [(p, c, s) for p, values in shares.items() for c, s in zip((2, 3, 4, 6), values, strict=True)]
     table = pd.DataFrame(rows, columns=["pair", "cells", "parted"])
-    found = resolution.finest_needed(pd.concat([table, table.assign(parted=1.0)]))
-    assert found["a"] == 4
-    assert np.isnan(found["b"])
+    needed = measure.finest_needed(pd.concat([table, table.assign(parted=1.0)]))
+    assert needed["a"] == 4
+    assert np.isnan(needed["b"])
