@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toposlearn.studies.shortcuts.chance import judge
+from toposlearn.studies.shortcuts.auc import area_under_curve, cross_validate, permuted
 
 import toposlearn
 from toposlearn.downstream.classification import bootstrap_auc
@@ -139,9 +139,10 @@ def test_both_areas_under_the_curve_are_expanded() -> None:
     won = (feature[positive][:, None] > feature[~positive]).astype(float)
     above, below = np.random.default_rng(1).integers(8, size=(2, 20_000, 8))
     width = plain(won[above[:, :, None], below[:, None, :]].mean(axis=(1, 2)))
-    everybody = np.arange(16)
-    judged = judge(feature[:, None], positive, [(everybody, everybody)], permutations=5)
+    subjects = np.arange(16)
+    labels = permuted(positive, np.zeros(16), 5)
+    area = area_under_curve(cross_validate(feature[:, None], labels, [[(subjects, subjects)]]), labels)
     low, high = bootstrap_auc(feature[None], positive.astype(int))
-    assert judged.value == pytest.approx(won.mean())
-    assert 1.15 < (judged.high - judged.low) / width < 1.4
+    assert area["value"] == pytest.approx(won.mean())
+    assert 1.15 < (area["high"] - area["low"]) / width < 1.4
     assert 1.15 < (high - low) / width < 1.4

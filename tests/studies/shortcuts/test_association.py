@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from toposlearn.cohort import draw_traits
-from toposlearn.studies.shortcuts.association import CRAMER, KRUSKAL, association
+from toposlearn.studies.shortcuts.association import association
 
 
 @pytest.fixture(scope="module")
@@ -19,14 +19,14 @@ def table():
     )
 
 
-def pair(found, first, second):
-    return found[(found["first"] == first) & (found["second"] == second)].iloc[0]
+def pair(pairs, first, second):
+    return pairs[(pairs["first"] == first) & (pairs["second"] == second)].iloc[0]
 
 
 def test_what_goes_together_is_found(table):
-    found = association(table, orders=199)
-    assert pair(found, "site", "sex")["measure"] == CRAMER
-    assert pair(found, "site", "age")["measure"] == KRUSKAL
+    found = association(table, permutations=199)
+    assert pair(found, "site", "sex")["measure"] == "Cramer's V"
+    assert pair(found, "site", "age")["measure"] == "Kruskal-Wallis, H/(n-1)"
     for first, second in (("site", "sex"), ("site", "age")):
         assert pair(found, first, second)["p"] == pytest.approx(1 / 200)
         assert pair(found, first, second)["strength"] > 0.3
@@ -35,14 +35,14 @@ def test_what_goes_together_is_found(table):
 
 def test_strength_is_one_for_the_same_property(table):
     same = table.assign(scanner=table["site"].map({"a": "x", "b": "y", "c": "z"}))[["site", "scanner"]]
-    assert association(same, orders=19).iloc[0]["strength"] == pytest.approx(1)
+    assert association(same, permutations=19).iloc[0]["strength"] == pytest.approx(1)
 
 
 def test_parts_of_one_another_and_what_is_unknown_or_the_same_are_not_asked(table):
     more = table.assign(
         diagnosis="control", lesion_type=np.where(table["lesion"] == "true", "stroke", "n/a"), sex="n/a"
     )
-    found = association(more, orders=19)
+    found = association(more, permutations=19)
     assert {(row.first, row.second) for row in found.itertuples()} == {
         ("site", "lesion"),
         ("site", "age"),
@@ -50,11 +50,11 @@ def test_parts_of_one_another_and_what_is_unknown_or_the_same_are_not_asked(tabl
     }
 
 
-def test_no_property_of_the_full_cohort_tells_another():
+def test_no_property_of_the_full_cohort_predicts_another():
     subjects = [draw_traits(number, recipe="full") for number in range(200)]
     names = ("age", "sex", "site", "diagnosis", "degree", "lesion", "lesion_type")
     table = pd.DataFrame([{name: str(getattr(one, name)) for name in names} for one in subjects]).replace("None", "n/a")
-    found = association(table, orders=199)
+    found = association(table, permutations=199)
     assert len(found) == 19
     assert (found["p"] > 0.05 / len(found)).all()
     assert found["strength"].max() < 0.35

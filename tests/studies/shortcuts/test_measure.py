@@ -1,4 +1,4 @@
-"""Shortcuts of a small data set: found, explained where a reason is stated, loud where none is; files read once."""
+"""Shortcuts of a small data set: measured, explained where a reason is stated, unexplained elsewhere."""
 
 import json
 import os
@@ -13,15 +13,9 @@ from toposlearn import cli
 from toposlearn.anatomy import structure
 from toposlearn.config import VolumeConfig
 from toposlearn.data import read_manifest
-from toposlearn.studies.shortcuts import shortcut_features
-from toposlearn.studies.shortcuts.labels import labels_of, people_table
-from toposlearn.studies.shortcuts.shortcuts import REASONS, find_shortcuts, reason_for, with_verdicts
-from toposlearn.studies.shortcuts.shortcuts_table import (
-    association_table,
-    loud_lines,
-    shortcuts_report,
-    shortcuts_table,
-)
+from toposlearn.studies.shortcuts import find_shortcuts, inputs, shortcuts_report
+from toposlearn.studies.shortcuts.measure import REASONS, explain, reason_for
+from toposlearn.studies.shortcuts.tables import association_table, shortcuts_table
 
 VOLUME = VolumeConfig(shape=(16, 16, 16), spacing=4.0, modalities=("T1w", "T2w"))
 PEOPLE = 48
@@ -82,25 +76,25 @@ def cohort_without_table(tmp_path):
     return tmp_path / "bare"
 
 
-def verdict(rows, label, shortcut, split="people left out"):
-    (found,) = rows[(rows["label"] == label) & (rows["shortcut"] == shortcut) & (rows["split"] == split)]["verdict"]
-    return found
+def status(rows, label, shortcut, split="people left out"):
+    (status,) = rows[(rows["label"] == label) & (rows["shortcut"] == shortcut) & (rows["split"] == split)]["verdict"]
+    return status
 
 
-def test_what_is_told_with_a_stated_reason_is_a_shortcut(rows):
+def test_a_prediction_with_a_stated_reason_is_a_shortcut(rows):
     for split in ("people left out", "sites left out"):
-        assert verdict(rows, "diagnosis atrophy", "volumes, shares", split) == "shortcut"
-        assert verdict(rows, "sex M", "brain size", split) == "shortcut"
-    assert verdict(rows, "site west", "histogram") == "shortcut"
+        assert status(rows, "diagnosis atrophy", "volumes, shares", split) == "shortcut"
+        assert status(rows, "sex M", "brain size", split) == "shortcut"
+    assert status(rows, "site west", "histogram") == "shortcut"
 
 
-def test_what_is_told_without_one_is_unexplained_and_loud(rows):
-    assert verdict(rows, "diagnosis atrophy", "headers") == "unexplained"
-    lines = loud_lines(rows.to_dict("records"))
-    start = "!! UNEXPLAINED: diagnosis atrophy is told by headers (people left out): AUC 1.00 [1.00, 1.00], p = "
+def test_a_prediction_without_a_reason_is_unexplained_and_ends_the_report(rows, result):
+    assert status(rows, "diagnosis atrophy", "headers") == "unexplained"
+    lines = [line for line in shortcuts_report(result.parent).splitlines() if line.startswith("!! ")]
+    start = "!! UNEXPLAINED: diagnosis atrophy is predicted by headers (people left out): AUC 1.00 [1.00, 1.00], p = "
     assert lines[0].startswith(start)
     assert len(lines) == 2  # a thalamus that does not grow with the head is a smaller share of a man's
-    assert "sex M is told by volumes, shares" in lines[1]
+    assert "sex M is predicted by volumes, shares" in lines[1]
 
 
 def test_the_rest_is_at_chance(rows):
@@ -111,9 +105,9 @@ def test_the_rest_is_at_chance(rows):
 
 def test_reasons_are_those_of_the_simulated_cohort_only(folder, rows):
     known = rows.drop(columns=["verdict", "reason"])
-    told = with_verdicts(known, simulated=False)
-    assert verdict(told, "sex M", "brain size") == "unexplained"
-    assert set(told["reason"]) == {""}
+    unknown = explain(known, simulated=False)
+    assert status(unknown, "sex M", "brain size") == "unexplained"
+    assert set(unknown["reason"]) == {""}
 
 
 def test_reasons_belong_to_labels_and_shortcuts_that_exist():
@@ -122,7 +116,7 @@ def test_reasons_belong_to_labels_and_shortcuts_that_exist():
     assert reason_for("lesion_type stroke", "volumes, ml") == ""  # a stroke pushes nothing
     assert reason_for("diagnosis atrophy", "age, sex, site") == ""
     known = {"age, sex, site", "brain size", "histogram", "headers", "volumes, ml", "volumes, shares"}
-    assert all(set(reason.shortcuts) <= known for reason in REASONS)
+    assert all(set(reason["shortcuts"]) <= known for reason in REASONS)
 
 
 def test_each_site_has_a_row_of_its_own(rows):
@@ -133,17 +127,17 @@ def test_each_site_has_a_row_of_its_own(rows):
 
 def test_the_result_file_has_metrics_with_interval_and_null(result):
     metrics = json.loads(result.read_text())["metrics"]
-    told = metrics["sex M/brain size/people left out/auc"]
-    assert 0.9 < told["low"] <= told["value"] <= told["high"] <= 1
-    assert told["n"] == PEOPLE
-    assert 0.4 < told["null"] < 0.6
+    size = metrics["sex M/brain size/people left out/auc"]
+    assert 0.9 < size["low"] <= size["value"] <= size["high"] <= 1
+    assert size["n"] == PEOPLE
+    assert 0.4 < size["null"] < 0.6
 
 
-def test_the_report_names_what_is_easy_and_ends_loud(result):
+def test_the_report_names_easy_labels_and_ends_with_unexplained_ones(result):
     report = shortcuts_report(result.parent)
-    assert "* diagnosis atrophy, an easy task: told by " in report
+    assert "* diagnosis atrophy, an easy task: predicted by " in report
     assert "atrophy is a change of volumes" in report
-    assert "* told by nothing here: age over 50.5." in report
+    assert "* predicted by no shortcut: age over 50.5." in report
     assert "| diagnosis, site | Cramer's V | 0.00 | 1.000 | independent |" in report
     assert report.strip().splitlines()[-1].startswith("!! UNEXPLAINED: ")
 
@@ -152,18 +146,18 @@ def test_files_are_read_again_only_when_one_has_changed(folder, tmp_path, monkey
     manifest, table = read_manifest(folder), tmp_path / "features.csv"
     few = manifest.select(["sub-03", "sub-04"])
     read = []
-    real = shortcut_features.check_image
-    monkeypatch.setattr(shortcut_features, "check_image", lambda path: read.append(path) or real(path))
-    first = shortcut_features.file_features(few, VOLUME, table, progress=False)
+    real = inputs.check_image
+    monkeypatch.setattr(inputs, "check_image", lambda path: read.append(path) or real(path))
+    first = inputs.file_features(few, VOLUME, table, progress=False)
     assert len(read) == 4
-    again = shortcut_features.file_features(few, VOLUME, table, progress=False)
+    again = inputs.file_features(few, VOLUME, table, progress=False)
     pd.testing.assert_frame_equal(again, first)
     assert len(read) == 4
     newest = max(path.stat().st_mtime for path in few.records[1].images.values())
     os.utime(table, (newest - 10, newest - 10))
-    shortcut_features.file_features(few, VOLUME, table, progress=False)
+    inputs.file_features(few, VOLUME, table, progress=False)
     assert len(read) == 8
-    shortcut_features.file_features(manifest.select(["sub-03"]), VOLUME, table, progress=False)
+    inputs.file_features(manifest.select(["sub-03"]), VOLUME, table, progress=False)
     assert len(read) == 10
 
 
@@ -181,40 +175,40 @@ def test_damaged_labels_are_named(folder, tmp_path, capsys):
 def test_volumes_are_in_milliliters_and_nothing_is_its_own_shortcut(folder, result):
     features = pd.read_csv(result.parent / "features.csv", index_col="participant_id")
     assert features.loc["sub-00", "ml/left-thalamus"] == pytest.approx(2 * 2 * 2 * SPACING**3 / 1000)
-    table = people_table(read_manifest(folder))
+    table = inputs.subject_table(read_manifest(folder))
     widths = {
-        label.column: shortcut_features.shortcut_features(features, table, label)["age, sex, site"].shape[1]
-        for label in labels_of(table)
+        name.split()[0]: inputs.shortcut_features(features, table, label)["age, sex, site"].shape[1]
+        for name, label in inputs.label_table(table).items()
     }
     assert widths == {"diagnosis": 5, "site": 3, "sex": 3, "age": 4}
 
 
-def test_too_few_people_are_said_to_be_too_few():
-    few = with_verdicts(
-        pd.DataFrame([{"label": "sex M", "shortcut": "headers", "split": "people left out"}]), simulated=True
-    )
+def test_too_few_people_are_reported_as_too_few():
+    row = {"label": "sex M", "shortcut": "headers", "split": "people left out", "people": 5, "positive": 3}
+    few = explain(pd.DataFrame([row]), simulated=True)
     assert list(few["verdict"]) == ["too few people"]
-    assert "| sex M (3, 2) | too few people |" in shortcuts_table(few.assign(positive=3, subjects=5).to_dict("records"))
+    assert "| sex M (3, 2) | too few people |" in shortcuts_table(few.assign(cell="too few people"))
 
 
 def test_one_high_number_among_many_is_an_accident():
     many = {"label": "lesion true", "shortcut": "headers", "split": "people left out", "null_high": 0.6, "p": 0.02}
     rows = pd.DataFrame([{**many, "value": value} for value in (0.65, *[0.5] * 9)])
-    assert list(with_verdicts(rows, simulated=True)["verdict"]) == ["accident"] + 9 * ["at chance"]
-    assert with_verdicts(rows.assign(p=0.004), simulated=True)["verdict"][0] == "unexplained"
+    assert list(explain(rows, simulated=True)["verdict"]) == ["accident"] + 9 * ["at chance"]
+    assert explain(rows.assign(p=0.004), simulated=True)["verdict"][0] == "unexplained"
 
 
-def test_properties_that_go_together_stand_out():
-    pair = {"first": "site", "second": "sex", "measure": "Cramer's V", "strength": 0.5, "p": 0.001}
-    lines = association_table([pair, pair | {"p": 0.04}, pair | {"p": 0.4}]).splitlines()[2:]
+def test_dependent_properties_stand_out():
+    pair = {"first": "site", "second": "sex", "measure": "Cramer's V", "strength": 0.5}
+    pairs = pd.DataFrame([{**pair, "p": p} for p in (0.001, 0.04, 0.4)])
+    lines = association_table(pairs).splitlines()[2:]
     assert [line.split("|")[-2].strip() for line in lines] == ["**dependent**", "accident", "independent"]
 
 
-def test_the_command_succeeds_and_says_loudly_what_is_unexplained(folder, tmp_path, capsys):
+def test_the_command_succeeds_and_prints_unexplained_shortcuts(folder, tmp_path, capsys):
     assert cli.execute(["shortcuts", "--data", str(folder), "--out", str(tmp_path), "--preset", "smoke"]) == 0
-    told = capsys.readouterr().out
-    assert "!! UNEXPLAINED: diagnosis atrophy is told by headers" in told
-    assert told.endswith("results.json\n")
+    printed = capsys.readouterr().out
+    assert "!! UNEXPLAINED: diagnosis atrophy is predicted by headers" in printed
+    assert printed.endswith("results.json\n")
 
 
 def test_a_folder_without_labels_is_refused_in_one_line(cohort_without_table, tmp_path, capsys):

@@ -1,0 +1,158 @@
+"""Labels and features of a data folder: the questions of participants.tsv, and file facts that may answer them.
+
+Every question has two answers, so that one measure (AUC) and one null serve all of them.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from monai.transforms import Compose
+from tqdm import tqdm
+
+from toposlearn.anatomy import STRUCTURES, load_segmentation
+from toposlearn.anatomy.vocabulary import BY_LABEL
+from toposlearn.arrays import Float64s
+from toposlearn.config import VolumeConfig
+from toposlearn.data import Manifest, Record
+from toposlearn.data.gate.quality import check_image
+from toposlearn.data.transforms import volume_transforms
+from toposlearn.downstream.classification import BINS
+from toposlearn.reproducibility import atomic_path
+
+COLUMNS = ("diagnosis", "degree", "lesion", "lesion_type", "site", "sex", "age")
+REFERENCE = {"diagnosis": "control", "degree": "n/a", "lesion_type": "n/a"}  # every other value is compared with it
+UNKNOWN = ("", "n/a")
+SMALLEST_ML = 0.01  # added before a logarithm
+
+
+def subject_table(manifest: Manifest) -> pd.DataFrame:
+    """One row per subject, as strings, with those of `COLUMNS` that participants.tsv has.
+
+    Raises:
+        ValueError: it has none of them.
+    """
+    table = pd.DataFrame([dict(record.info) for record in manifest.records]).fillna("").astype(str)
+    table.index = pd.Index([record.subject for record in manifest.records], name="participant_id")
+    known = [name for name in COLUMNS if name in table]
+    if not known:
+        raise ValueError(f"{manifest.root}/participants.tsv has none of the columns {', '.join(COLUMNS)}: add one")
+    if "age" in table:
+        table["age"] = table["age"].where(pd.to_numeric(table["age"], errors="coerce").notna(), "n/a")
+    return table[known]
+
+
+def label_table(table: pd.DataFrame) -> pd.DataFrame:
+    """One column per question, such as ``diagnosis atrophy``: 1 for yes, 0 for no, NaN for people left out.
+
+    Diagnosis and each of its degrees against control, lesion and each type against none, each of several sites against
+    the others, sex, and age over its median. Questions with only one answer are left out.
+    """
+    labels = {}
+    for column in map(str, table):
+        if column == "age":
+            age = pd.to_numeric(table["age"], errors="coerce")
+            labels[f"age over {age.median():g}"] = (age > age.median()).where(age.notna())
+            continue
+        values = _degrees(table) if column == "degree" and "diagnosis" in table else table[column]
+        reference = REFERENCE.get(column) if REFERENCE.get(column) in set(values) else None
+        known = (values == reference) | ~values.isin(UNKNOWN)
+        classes = sorted(set(values[known]) - {reference})
+        for value in classes[1:] if reference is None and len(classes) == 2 else classes:
+            positive = values == value
+            labels[f"{column} {value}"] = positive.where((positive | (values == reference)) if reference else known)
+    questions = pd.DataFrame(labels, dtype=float)
+    return questions.loc[:, questions.nunique() == 2]
+
+
+def _degrees(table: pd.DataFrame) -> pd.Series[str]:
+    """Values such as ``atrophy mild``; n/a is control, and a diagnosis without a degree is unknown."""
+    unknown = table["degree"].isin(UNKNOWN)
+    healthy = table["diagnosis"] == REFERENCE["diagnosis"]
+    return (table["diagnosis"] + " " + table["degree"]).mask(unknown, "").mask(healthy, REFERENCE["degree"])
+
+
+def file_features(manifest: Manifest, config: VolumeConfig, out: Path, *, progress: bool = True) -> pd.DataFrame:
+    """One row per subject, columns ``headers/…``, ``histogram/…``, ``foreground/…`` and, with labels, ``ml/…``.
+
+    Every image is read by itself, by the transforms of training, so that it need not lie on the grid of the others.
+
+    Args:
+        manifest: the data set.
+        config: the grid that images are brought to before their voxels are counted.
+        out: table (CSV); it is used again unless a file, a subject or the grid has changed.
+        progress: show a progress bar.
+
+    Raises:
+        BadImageError: an image that cannot be used.
+        ValueError: structure labels that cannot be read.
+    """
+    grid = f"{config.shape} {config.spacing:g} {','.join(manifest.modalities)}"
+    subjects = [record.subject for record in manifest.records]
+    inputs = [path for record in manifest.records for path in (*record.images.values(), record.labels) if path]
+    if out.exists() and all(path.stat().st_mtime <= out.stat().st_mtime for path in inputs):
+        kept = pd.read_csv(out, index_col="participant_id")
+        if list(kept.index) == subjects and set(kept["grid"]) == {grid}:
+            return kept.drop(columns="grid")
+    transforms = {
+        name: volume_transforms(dataclasses.replace(config, modalities=(name,))) for name in manifest.modalities
+    }
+    with tqdm(manifest.records, desc="reading", unit="person", disable=not progress) as records:
+        rows = [_read_subject(record, transforms, config.spacing) for record in records]
+    features = pd.DataFrame(rows, index=pd.Index(subjects, name="participant_id")).fillna(0.0)
+    out.parent.mkdir(parents=True, exist_ok=True)
+    with atomic_path(out) as partial:
+        features.assign(grid=grid).to_csv(partial)
+    return features
+
+
+def _read_subject(record: Record, transforms: dict[str, Compose], spacing: float) -> dict[str, float]:
+    row: dict[str, float] = {}
+    for name, path in record.images.items():
+        facts = check_image(path)
+        for kind, numbers in (("voxels", facts.shape), ("spacing", facts.spacing)):
+            row |= {f"headers/{name}/{kind}/{axis}": float(number) for axis, number in enumerate(numbers)}
+    for name, transform in transforms.items():
+        data = transform({name: record.images[name]})
+        inside = np.asarray(data["foreground"]) > 0.5
+        counts, _ = np.histogram(np.asarray(data[name])[inside], BINS, (0.0, 1.0))
+        shares = np.sqrt(counts / max(counts.sum(), 1))
+        row |= {f"histogram/{name}/{place:02d}": float(share) for place, share in enumerate(shares)}
+        row[f"foreground/{name}"] = float(inside.sum()) * spacing**3 / 1000  # ml
+    if record.labels is not None:  # at the resolution of the file
+        volumes = load_segmentation(record.labels, BY_LABEL).label_map.volumes
+        row |= {f"ml/{structure.full_name}": volumes.get(structure.label, 0.0) for structure in STRUCTURES}
+    return row
+
+
+def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: pd.Series[float]) -> dict[str, Float64s]:
+    """Shortcut -> (S, F) for the people of one label; a shortcut that is equal in all of them is left out.
+
+    Args:
+        features: of `file_features`.
+        table: of `subject_table`; the label's own column is left out of age, sex and site.
+        label: a column of `label_table`.
+    """
+    part = {kind: features.filter(regex=f"^{kind}/") for kind in ("headers", "histogram", "foreground", "ml")}
+    others = table.drop(columns=str(label.name).split()[0])
+    known = part["ml"].size > 0
+    size = part["ml"].sum(axis=1).to_frame("ml") if known else part["foreground"] + 1
+    shortcuts = {"age, sex, site": _age_sex_site(others), "brain size": size.transform(np.log)}
+    shortcuts |= {"histogram": part["histogram"], "headers": part["headers"]}
+    if known:
+        volumes = (part["ml"] + SMALLEST_ML).transform(np.log)
+        shortcuts |= {"volumes, ml": volumes, "volumes, shares": volumes.sub(size["ml"].transform(np.log), axis=0)}
+    arrays = {name: each[label.notna()].to_numpy(dtype=float) for name, each in shortcuts.items()}
+    return {name: each for name, each in arrays.items() if each.size and np.ptp(each, axis=0).any()}
+
+
+def _age_sex_site(table: pd.DataFrame) -> pd.DataFrame:
+    """Sex and site as 0 or 1, and age."""
+    parts = [pd.get_dummies(table[name], dtype=float) for name in ("sex", "site") if name in table]
+    if "age" in table:
+        age = pd.to_numeric(table["age"], errors="coerce")
+        parts.append(age.fillna(age.median()).to_frame())
+    return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=table.index)
