@@ -2,7 +2,18 @@ import json
 
 import pytest
 
-from toposlearn.explore.curves import color_of, plot_comparison, plot_history, plot_scores, read_jsonl
+from toposlearn.explore.curves import (
+    color_of,
+    plot_history,
+    plot_move_curve,
+    plot_same_curves,
+    plot_scores,
+    read_jsonl,
+)
+from toposlearn.reproducibility import metric
+
+LOSSES = {"right": [0.4, 0.2, 0.1, 0.1], "scrambled": [0.4, 0.3, 0.1, 0.1]}
+ERRORS = {"right": [60.0, 40.0, 30.0], "scrambled": [60.0, 50.0, 45.0]}
 
 
 def history(intra):
@@ -49,35 +60,40 @@ def test_scores_stand_beside_chance_and_position():
         plot_scores({"full": scores(33)}, ["across_people_error"], stride=4)
 
 
-def test_comparison_orders_variants_and_draws_intervals_and_controls():
-    ((_, value),) = scores(33)[0]["metrics"].items()
-    ending = "stride8/across_people_error"
-    metrics = {f"A/{name}/{ending}": value for name in ("full", "untrained")}
-    metrics |= {f"A/floor/{ending}": {"value": 12.0}, f"A/random/{ending}": {"value": 80.0}}
-    metrics |= {f"A/full-untrained/{ending}": {"value": -40.0, "null": 0.0}, f"B/full/{ending}": {"value": 1.0}}
-    figure = plot_comparison({"metrics": metrics})
-    ax = figure.axes[0]
-    assert [text.get_text() for text in ax.get_yticklabels()] == ["untrained", "full"]
-    named = plot_comparison({"metrics": metrics}, names={"full": "**+ intra + inter (full)**"})
-    assert [text.get_text() for text in named.axes[0].get_yticklabels()] == ["+ intra + inter (full)", "untrained"]
-    segment = ax.containers[0].lines[2][0].get_segments()[0]
-    assert segment[:, 0].tolist() == [31, 36]
-    lines = {line.get_label(): line.get_xdata()[0] for line in ax.lines if not line.get_label().startswith("_")}
-    assert lines == {"chance": 80, "best token there is": 12}
-    with pytest.raises(ValueError, match="A/VARIANT/stride4"):
-        plot_comparison({"metrics": metrics}, stride=4)
+def test_the_curve_over_shifts_has_a_line_a_name_and_bands_for_networks():
+    row = {"full": metric(3.0, low=2.0, high=4.0), "position": metric(9.0, low=9.0, high=9.0)}
+    figure = plot_move_curve({0: row, 9: row})
+    (ax,) = figure.axes
+    assert [line.get_label() for line in ax.lines] == ["full", "grid position"]
+    assert ax.lines[1].get_ydata().tolist() == [9.0, 9.0]
+    assert len(ax.collections) == 1
 
 
-def test_a_matcher_is_a_row_and_a_difference_is_none():
-    value = {"value": 30.0, "low": 25.0, "high": 35.0, "unit": "mm"}
-    names = ("inter", "inter-random", "full", "position", "random")
-    metrics = {f"A/{name}/stride8/across_people_error": value | {"null": 80.0} for name in names}
-    changes = ("inter-random-inter", "full-inter", "full-position")
-    metrics |= {f"A/{name}/stride8/across_people_error": value | {"null": 0.0} for name in changes}
-    figure = plot_comparison({"metrics": metrics})
-    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert rows == ["inter", "full", "inter-random"]
-    names = {"full": "+ intra + inter: mutual", "inter-random": "+ inter: *random*", "inter": "+ inter: mutual"}
-    figure = plot_comparison({"metrics": metrics}, names=names)
-    rows = [label.get_text() for label in figure.axes[0].get_yticklabels()]
-    assert rows == ["+ intra + inter: mutual", "+ inter: random", "+ inter: mutual"]  # in the order of the table
+def drawn(ax):
+    return {line.get_label(): line for line in ax.lines if not line.get_label().startswith("_")}
+
+
+def test_a_panel_for_the_loss_and_one_for_each_truth_and_a_run_keeps_its_color():
+    figure = plot_same_curves(LOSSES, {"two people (mm)": ERRORS, "apart (mm)": ERRORS}, [0, 2, 4])
+    assert [ax.get_title() for ax in figure.axes][1:] == ["two people (mm)", "apart (mm)"]
+    for run in LOSSES:
+        assert len({drawn(ax)[run].get_color() for ax in figure.axes}) == 1
+    assert list(drawn(figure.axes[1])["right"].get_ydata()) == ERRORS["right"]
+    assert all(ax.get_ylim()[0] == 0 for ax in figure.axes)
+
+
+def test_the_strong_line_of_a_loss_is_its_running_mean():
+    (ax,) = plot_same_curves(LOSSES, {}, [], window=2).axes
+    assert drawn(ax)["right"].get_ydata()[1] == pytest.approx(0.3)
+
+
+def test_controls_are_lines_across_their_panel_only():
+    lines = {"two people (mm)": {"grid position": 42.0, "best token": 12.0}}
+    figure = plot_same_curves(LOSSES, {"two people (mm)": ERRORS, "apart (mm)": ERRORS}, [0, 2, 4], lines)
+    assert drawn(figure.axes[1])["grid position"].get_ydata()[0] == 42.0
+    assert "grid position" not in drawn(figure.axes[2])
+
+
+def test_a_truth_without_its_loss_is_refused():
+    with pytest.raises(ValueError, match="no loss is given for other"):
+        plot_same_curves(LOSSES, {"two people (mm)": {"other": [1.0]}}, [0])

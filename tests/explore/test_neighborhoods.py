@@ -53,7 +53,7 @@ def test_the_chosen_token_is_marked_at_its_coordinates():
     assert boxes(axial)[ANCHOR] == [(center[0] - 3, center[1] - 3)]
 
 
-def test_neighbors_that_modalities_share_are_told_from_those_they_do_not():
+def test_neighbors_that_modalities_share_are_distinguished_from_those_of_one_only():
     tokens = smooth_tokens()
     volumes = {"a": torch.ones(SHAPE), "b": torch.ones(SHAPE)}
     same = plot_neighbors(volumes, {"a": tokens, "b": tokens}, 21, stride=STRIDE, k=3)
@@ -71,7 +71,7 @@ def test_match_of_a_moved_head_is_found_by_features_and_missed_by_position():
     tokens = torch.randn(64, 8, generator=torch.Generator().manual_seed(0))
     moved = torch.arange(64).reshape(4, 4, 4).roll(1, 0).flatten()  # b's token i is a's token moved[i]
     everywhere = torch.ones(64, dtype=torch.bool)
-    match = find_match(21, tokens, tokens[moved], positions, positions[moved], positions, everywhere)
+    match = find_match(21, (tokens, tokens[moved]), (positions, positions), everywhere, (positions, positions[moved]))
     assert moved[match.found] == moved[match.truth] == 21
     assert match.position == 21
     assert match.errors == pytest.approx({"found": 0.0, "truth": 0.0, "position": 6.0})
@@ -81,14 +81,14 @@ def test_match_of_a_moved_head_is_found_by_features_and_missed_by_position():
 def test_matches_are_foreground_tokens_only():
     positions, tokens = grid_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
     mask = torch.arange(64) != 21
-    match = find_match(21, tokens, tokens, positions, positions, positions, mask)
+    match = find_match(21, (tokens, tokens), (positions, positions), mask, (positions, positions))
     assert 21 not in (match.found, match.truth, match.position)
 
 
 def test_figure_marks_truth_match_and_position_on_the_other_person():
     positions, tokens = grid_positions(SHAPE, STRIDE, SPACING), smooth_tokens()
     everywhere = torch.ones(64, dtype=torch.bool)
-    match = find_match(21, tokens, tokens, positions, positions.roll(1, 0), positions, everywhere)
+    match = find_match(21, (tokens, tokens), (positions, positions), everywhere, (positions, positions.roll(1, 0)))
     figure = plot_match(torch.ones(SHAPE), torch.ones(SHAPE), match, stride=STRIDE, mask_b=everywhere)
     assert set(boxes(figure.axes[0])) == {ANCHOR}
     assert set(boxes(figure.axes[3])) == {TRUTH, MATCH, POSITION}

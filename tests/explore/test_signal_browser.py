@@ -35,12 +35,12 @@ def controls(box):
 
 
 def buttons(box):
-    return box.children[0]
+    return box.children[0].children[0]
 
 
 def test_begins_with_the_protocol_and_its_picture(box, calls):
     assert calls == [(PulseSequence(2000, 3, 900, 0), False)]
-    assert bytes(box.children[3].value).startswith(b"\x89PNG")
+    assert bytes(box.children[-1].value).startswith(b"\x89PNG")
 
 
 @pytest.mark.parametrize("name", [name for name in SEQUENCES if name != "T1w"])
@@ -57,11 +57,11 @@ def test_a_button_sets_all_timings_and_draws_once(name, box, calls):
 
 @pytest.mark.parametrize(("slider", "value"), [("TR, ms", 4000), ("TE, ms", 40), ("TI, ms", 500), ("b, s/mm²", 500)])
 def test_a_slider_reaches_the_picture_and_lets_the_button_go(slider, value, box, calls):
-    before = bytes(box.children[3].value)
+    before = bytes(box.children[-1].value)
     controls(box)[slider].value = value
     assert value in (calls[-1][0].repetition, calls[-1][0].echo, calls[-1][0].inversion, calls[-1][0].b_value)
     assert len(calls) == 2
-    assert bytes(box.children[3].value) != before
+    assert bytes(box.children[-1].value) != before
     assert buttons(box).value is None
     buttons(box).value = "T1w"
     assert calls[-1][0] == calls[0][0]
@@ -77,6 +77,6 @@ def test_the_agent_makes_t1w_the_other_protocol(box, calls):
 def test_an_impossible_timing_is_said_and_raised(box):
     with pytest.raises(ValueError, match="inversion must come within"):
         controls(box)["TI, ms"].value = 3000
-    assert "inversion must come within" in box.children[2].value
+    assert "inversion must come within" in box.children[-2].value
     controls(box)["TI, ms"].value = 900
-    assert box.children[2].value == ""
+    assert box.children[-2].value == ""

@@ -137,7 +137,7 @@ def test_bars_are_signals_and_their_differences():
     figure = signals.plot_contrast(tissue_map(head()[0]), SEQUENCES["FLAIR"], at=0.0)
     _, levels, apart = figure.axes
     values = tissue_signals(SEQUENCES["FLAIR"])
-    expected = {label: of(values, shown.tissue) for label, shown in signals.SHOWN.items()}
+    expected = {label: of(values, tissue) for label, (tissue, _) in signals.SHOWN.items()}
     assert [bar.get_width() for bar in levels.patches] == pytest.approx(list(expected.values()))
     bars = dict(zip([text.get_text() for text in apart.get_yticklabels()], apart.patches, strict=False))
     assert bars["edema − white matter"].get_width() == pytest.approx(expected["edema"] - expected["white matter"])

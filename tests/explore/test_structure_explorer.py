@@ -8,18 +8,18 @@ from matplotlib import pyplot as plt
 
 from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map, structure
 from toposlearn.explore import structure_widget
-from toposlearn.explore.structure_3d import color_table, label_nifti
-from toposlearn.explore.structure_explorer import label_colors, plot_structure
-from toposlearn.explore.structure_measures import (
+from toposlearn.explore.slices import STRUCTURE_COLORS
+from toposlearn.explore.structure_explorer import (
     Surroundings,
     agreement,
     compared_structures,
-    describe_surroundings,
+    label_colors,
+    plot_structure,
     surroundings,
 )
-from toposlearn.explore.structure_slices import COLORS
-from toposlearn.explore.structures import STRUCTURE_COLORS
-from toposlearn.relations.consistency import fraction_interval
+from toposlearn.explore.structure_widget import color_table, label_nifti
+from toposlearn.explore.structures import COLORS
+from toposlearn.relations.agreement import fraction_interval
 from toposlearn.relations.frame import frame_of
 from toposlearn.relations.graphs import nearest_graph
 from toposlearn.relations.layout import Layout, layout
@@ -67,10 +67,10 @@ def test_only_what_all_share_is_compared(layouts: dict[str, Layout], found: Surr
     assert found.chance == 5 / len(shared)
 
 
-def test_a_structure_of_one_person_is_told_as_such(layouts: dict[str, Layout]) -> None:
+def test_a_structure_of_one_person_is_reported_as_such(layouts: dict[str, Layout]) -> None:
     alone = surroundings(layouts, BRAINSTEM, 3)
     assert (alone.subjects, alone.asked, len(alone.neighbors)) == (("B",), 3, 3)
-    assert describe_surroundings(alone).startswith("1 of 3 people have the brainstem. Its 3 nearest: ")
+    assert alone.in_words().startswith("1 of 3 people have the brainstem. Its 3 nearest: ")
 
 
 def test_distances_and_offsets_are_those_of_the_layouts(layouts: dict[str, Layout], found: Surroundings) -> None:
@@ -111,15 +111,15 @@ def test_figure_shows_every_row_with_its_count(subjects: dict[str, LabelMap], fo
 
 def test_wrong_requests_are_refused(subjects: dict[str, LabelMap], layouts: dict[str, Layout]) -> None:
     donors = {name: subjects[name] for name in ("9861", "10021")}
-    with pytest.raises(ValueError, match="nobody has brainstem"):
+    with pytest.raises(ValueError, match="none has brainstem"):
         plot_structure(donors, BRAINSTEM)
     with pytest.raises(ValueError, match="k must be between 1 and"):
         surroundings(layouts, THALAMUS, 100)
     with pytest.raises(ValueError, match="k must be at most 7 here"):
         plot_structure(donors, THALAMUS, 8)
-    with pytest.raises(ValueError, match=r"person must be one of B \(they have it\), got '9861'"):
+    with pytest.raises(ValueError, match=r"subject must be one of B \(they have it\), got '9861'"):
         plot_structure(subjects, BRAINSTEM, subject="9861")
-    with pytest.raises(ValueError, match="nobody has brainstem"):
+    with pytest.raises(ValueError, match="none has brainstem"):
         structure_widget.structure_explorer(donors, BRAINSTEM)
 
 
@@ -129,13 +129,13 @@ def test_menus_draw_anew_and_follow_the_structure(
     shown = structure_widget.StructureExplorer(subjects, THALAMUS)
     drawn, original = [], structure_widget.draw_structure
     monkeypatch.setattr(structure_widget, "draw_structure", lambda *all_: drawn.append(all_) or original(*all_))
-    first = bytes(shown.picture.value)
+    first = bytes(shown.picture.picture.value)
     assert first.startswith(b"\x89PNG")
     shown.controls["name"].value = "brainstem"
     assert (len(drawn), shown.chosen, shown.controls["person"].options) == (1, BRAINSTEM, ("B",))
     assert shown.controls["side"].options == ("midline",)
     assert "1 of 3 people" in shown.words.value
-    assert bytes(shown.picture.value) != first
+    assert bytes(shown.picture.picture.value) != first
     shown.controls["name"].value = "putamen"
     assert (len(drawn), shown.controls["side"].options) == (2, ("left", "right"))
     assert "left putamen" in shown.words.value
@@ -158,13 +158,13 @@ def test_heads_in_3d_are_made_on_demand_and_only_colored_anew(
     assert shown.space.children == ()
 
 
-def test_an_error_is_raised_and_told(
+def test_an_error_is_raised_and_shown(
     atlas_alone: structure_widget.StructureExplorer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(structure_widget, "surroundings", lambda *_: (_ for _ in ()).throw(ValueError("<broken>")))
     with pytest.raises(ValueError, match="broken"):
         atlas_alone.controls["k"].value = 3
-    assert atlas_alone.words.value == "Error: &lt;broken&gt;"
+    assert atlas_alone.picture.error.value == "Error: <broken>"
 
 
 def test_the_head_in_3d_has_the_volumes_and_places_of_the_label_map(subjects: dict[str, LabelMap]) -> None:

@@ -66,8 +66,8 @@ def test_a_token_fills_its_block():
 def test_overlay_shows_the_token_color_and_leaves_masked_tokens_clear():
     colors = np.linspace(0, 1, 24).reshape(8, 3)
     mask = torch.tensor([True] * 7 + [False])
-    overlay = color_overlay(colors, 2, (4, 4, 4), mask, alpha=0.8)
-    assert np.allclose(overlay[0, 0, 0], [*colors[0], 0.8])
+    overlay = color_overlay(colors, 2, (4, 4, 4), mask)
+    assert np.allclose(overlay[0, 0, 0], [*colors[0], 1.0])
     assert overlay[3, 3, 3, 3] == 0
 
 

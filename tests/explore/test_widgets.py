@@ -1,15 +1,22 @@
-import numpy as np
 import pytest
 import torch
+from draws import tokens as random_tokens
+from ipywidgets import IntSlider
 from matplotlib import pyplot as plt
 from traitlets import TraitError
 
+from toposlearn.anatomy import load_label_map
+from toposlearn.data import pose_subjects
 from toposlearn.explore import widgets
-from toposlearn.explore.slices import mask_overlay
+from toposlearn.models import Taco
 
 
 def controls(box):
-    return {control.description: control for control in box.children[0].children}
+    return {control.description: control for row in box.children[:-2] for control in row.children}
+
+
+def picture(box):
+    return bytes(box.children[-1].value)
 
 
 def drawn(monkeypatch, name):
@@ -25,33 +32,51 @@ def drawn(monkeypatch, name):
     return calls
 
 
-def test_sliders_move_the_plane_over_the_whole_volume(monkeypatch):
-    calls = drawn(monkeypatch, "plot_row")
-    volumes = {"T1w": np.ones((8, 10, 12))}
-    box = widgets.slice_browser(volumes, {"T1w": mask_overlay(np.ones((8, 10, 12)))}, spacing=2.0)
-    assert calls[-1][1]["at"] == pytest.approx(0)
-    controls(box)["plane"].value = "sagittal"
-    controls(box)["place, %"].value = 75
-    assert (calls[-1][1]["plane"], calls[-1][1]["at"]) == ("sagittal", pytest.approx(4.0))
-    assert calls[-1][1]["overlays"]
-    controls(box)["overlay"].value = False
-    assert calls[-1][1]["overlays"] is None
-
-
-def test_every_place_of_every_plane_can_be_drawn_and_no_figure_stays_open():
-    box = widgets.slice_browser({"T1w": np.ones((8, 10, 12))})
-    before = bytes(box.children[1].value)
-    for plane in ("sagittal", "coronal", "axial"):
-        for share in (2, 98):
-            controls(box)["plane"].value, controls(box)["place, %"].value = plane, share
-    assert bytes(box.children[1].value) != before
+def test_a_picture_is_drawn_at_once_and_again_for_each_change():
+    slider = IntSlider(3, 0, 10, description="n")
+    box = widgets.PictureBox([[slider]], lambda: plt.figure(figsize=(1 + slider.value, 1))).box
+    first = picture(box)
+    slider.value = 5
+    assert first.startswith(b"\x89PNG")
+    assert picture(box) != first
     assert not plt.get_fignums()
+
+
+def test_controls_that_a_widget_adjusts_draw_nothing():
+    one, other, figures = IntSlider(description="one"), IntSlider(description="other"), []
+
+    def adjust(changed):
+        other.value = one.value
+
+    box = widgets.PictureBox([[one, other]], lambda: figures.append(plt.figure()) or figures[-1], adjust).box
+    controls(box)["one"].value = 4
+    assert (other.value, len(figures)) == (4, 2)
+
+
+def test_an_error_is_shown_and_raised():
+    slider = IntSlider(1, 0, 10)
+
+    def plot():
+        if slider.value > 3:
+            raise ValueError("<too many>")
+        return plt.figure()
+
+    box = widgets.PictureBox([[slider]], plot).box
+    with pytest.raises(ValueError, match="too many"):
+        slider.value = 4
+    assert box.children[-2].value == "Error: <too many>"
+    slider.value = 2
+    assert box.children[-2].value == ""
+    slider.value = 0
+    with pytest.raises(TraitError):
+        slider.value = "oblique"
+    with pytest.raises(ZeroDivisionError):
+        widgets.PictureBox([[slider]], lambda: 1 / 0)
 
 
 def test_neighborhood_browser_names_the_token_at_the_point(monkeypatch):
     calls = drawn(monkeypatch, "plot_neighbors")
-    tokens = {"T1w": torch.randn(64, 8), "T2w": torch.randn(64, 8)}
-    volumes = {name: torch.ones(8, 8, 8) for name in tokens}
+    volumes, tokens = people_in_two_modalities()
     box = widgets.neighborhood_browser(volumes, tokens, stride=2, at=(-11, -11, -11))
     assert calls[-1][0][2] == 0
     controls(box)["up, mm"].value = 11
@@ -60,18 +85,9 @@ def test_neighborhood_browser_names_the_token_at_the_point(monkeypatch):
     assert calls[-1][1]["k"] == 7
 
 
-def test_an_exception_is_not_swallowed():
-    with pytest.raises(ValueError, match="volume must be"):
-        widgets.slice_browser({"broken": np.ones((4, 4, 4, 4, 4))})
-    box = widgets.slice_browser({"T1w": np.ones((4, 4, 4))})
-    with pytest.raises(TraitError):
-        controls(box)["plane"].value = "oblique"
-
-
 def people_in_two_modalities():
     volumes = {"T1w": torch.ones(8, 8, 8), "T2w": torch.ones(8, 8, 8)}
-    tokens = torch.randn(2, 64, 8, generator=torch.Generator().manual_seed(0))
-    return volumes, dict(zip(volumes, tokens, strict=True))
+    return volumes, dict(zip(volumes, random_tokens(2, 64, 8), strict=True))
 
 
 def test_triplet_browser_hands_every_knob_to_the_triplets(monkeypatch):
@@ -81,9 +97,9 @@ def test_triplet_browser_hands_every_knob_to_the_triplets(monkeypatch):
     box = widgets.triplet_browser(volumes, tokens, (mask, mask), stride=2, at=(-11, -11, -11), margin=0.2)
     assert calls[-1][0][2] == 0
     for name, value in (("up, mm", 11), ("K", 7), ("margin", 0.4), ("negatives", "semi_hard"), ("form", "cross")):
-        before = bytes(box.children[1].value)
+        before = picture(box)
         controls(box)[name].value = value
-        assert bytes(box.children[1].value) != before, name
+        assert picture(box) != before, name
     assert calls[-1][0][2] == 3
     chosen = {name: calls[-1][1][name] for name in ("k", "margin", "negatives", "form")}
     assert chosen == {"k": 7, "margin": 0.4, "negatives": "semi_hard", "form": "cross"}
@@ -108,3 +124,24 @@ def test_steering_browser_asks_one_part_of_the_network(monkeypatch):
     assert calls[-1][0][2] == ""
     controls(box)["part"].value = "decoder"
     assert calls[-1][0][2] == "decoder"
+
+
+def test_people_browser_moves_the_plane(monkeypatch):
+    calls = drawn(monkeypatch, "plot_people")
+    box = widgets.people_browser({"B": load_label_map("B")})
+    controls(box)["place (mm)"].value = 20
+    controls(box)["plane"].value = "axial"
+    assert [args[2:] for args, _ in calls] == [("coronal", 6), ("coronal", 20), ("axial", 20)]
+
+
+def test_move_browser_moves_and_turns_the_head(subjects, smoke, monkeypatch):
+    upright = pose_subjects(subjects, smoke, posed=False)
+    token = int(upright.token_mask(4)[0].nonzero()[20])
+    calls = drawn(monkeypatch, "known_motion")
+    networks = {"untrained": Taco(smoke.model).eval()}
+    box = widgets.move_browser(networks, upright, token, pair=("T1w", "T2w"), stride=4)
+    first = picture(box)
+    controls(box)["shift, mm"].value = 12
+    controls(box)["angle, degrees"].value = -10
+    assert [args for args, _ in calls] == [(27, 0), (12, 0), (12, -10)]
+    assert picture(box) != first

@@ -3,8 +3,10 @@
 import nibabel as nib
 import numpy as np
 import pytest
+import torch
 
-from toposlearn.explore.world import index_of, plot_in_world
+from toposlearn.data.pose import voxel_coordinates
+from toposlearn.explore.world import index_of, place_of, plot_in_world, plot_places
 
 SHAPE, POINT = (20, 24, 16), (3.0, -5.0, 4.0)
 
@@ -61,3 +63,24 @@ def test_an_oblique_image_is_drawn_straight(image):
     shown = plot_in_world({"": oblique}, place, plane="axial").axes[0].images[0].get_array()
     bright = np.argwhere(shown == 9.0)
     assert len(bright) * 0.25 == pytest.approx(4.0, rel=0.25)  # mm^2
+
+
+def shifted_head(shift):
+    """A head that lies `shift` mm to the right of where the template has it."""
+    coordinates = voxel_coordinates((9, 9, 9), 3.0).clone()
+    coordinates[0] -= shift
+    return coordinates
+
+
+def test_a_moved_head_has_the_place_where_it_was_moved_to():
+    assert place_of(shifted_head(0), (3, 0, -6)) == (3, 0, -6)
+    assert place_of(shifted_head(6), (3, 0, -6)) == (9, 0, -6)
+    with pytest.raises(ValueError, match=r"got \(9, 9, 9\)"):
+        place_of(torch.zeros(9, 9, 9), (0, 0, 0))
+
+
+def test_the_cross_is_at_the_place_in_every_plane():
+    heads = {"p": shifted_head(0), "q": shifted_head(6)}
+    figure = plot_places({name: torch.ones(9, 9, 9) for name in heads}, heads, (3, 0, -6))
+    crosses = [tuple(float(part[0]) for part in ax.lines[0].get_data()) for ax in figure.axes]
+    assert crosses == [(0, -6), (3, -6), (3, 0), (0, -6), (9, -6), (9, 0)]

@@ -1,4 +1,4 @@
-"""A page that is one file and needs no network: style, skeleton, and figures in it."""
+"""HTML pages of one file that need no network: style, skeleton and figures."""
 
 from __future__ import annotations
 
@@ -26,15 +26,18 @@ def html_page(title: str, body: str) -> str:
     return f'<!doctype html>\n<html lang="en"><head>{head}</head><body>\n{body}\n</body></html>\n'
 
 
+def png_of(figure: Figure, dpi: int = 100) -> bytes:
+    """A figure as PNG; closes it."""
+    buffer = BytesIO()
+    figure.savefig(buffer, format="png", dpi=dpi)
+    plt.close(figure)
+    return buffer.getvalue()
+
+
 def figure_element(figure: Figure, caption: str) -> str:
     """A figure as part of a page, with its caption (text); closes it."""
-    buffer = BytesIO()
-    figure.savefig(buffer, format="png", dpi=100)
-    plt.close(figure)
-    text = escape(caption)
-    return (
-        f'<figure><img alt="{text}" src="{data_uri(buffer.getvalue(), "png")}"><figcaption>{text}</figcaption></figure>'
-    )
+    text, source = escape(caption), data_uri(png_of(figure), "png")
+    return f'<figure><img alt="{text}" src="{source}"><figcaption>{text}</figcaption></figure>'
 
 
 def data_uri(image: bytes, kind: str) -> str:

@@ -1,7 +1,7 @@
-"""How far off matches are, networks beside controls: between two people, and in one head moved by a known motion.
+"""Errors of matches, networks beside controls: between two people, and in one head moved by a known motion.
 
-A head and the same head moved: the truth is then known for every data set, in mm of the volume before the move. What is
-coded by grid position stays where it was; what is coded by anatomy moves along.
+Of a head and the same head moved, the truth is known for every data set, in mm of the volume before the move. A token
+that codes grid position stays where it was; one that codes anatomy moves along.
 """
 
 from __future__ import annotations
@@ -9,18 +9,30 @@ from __future__ import annotations
 import dataclasses
 import math
 from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
 
 import torch
+from matplotlib.figure import Figure
+from matplotlib.lines import Line2D
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects, apply_pose
-from toposlearn.explore.curves import CONTROLS
+from toposlearn.explore.neighborhoods import (
+    BOX,
+    MATCH,
+    POSITION,
+    TRUTH,
+    Match,
+    draw_block,
+    find_match,
+    similarity_overlay,
+)
+from toposlearn.explore.slices import Panel, plot_panels
 from toposlearn.models import Taco
 from toposlearn.pretrain import controls, encode, error_matrix
 from toposlearn.topology import correspondence_error, floor_error, match_error, nearest_matches, random_matches
-
-LABELS = {name: CONTROLS[name][0] for name in ("position", "centered", "floor", "random")}
 
 
 def known_motion(shift: float = 0.0, degrees: float = 0.0) -> Tensor:
@@ -39,8 +51,8 @@ def places_before(places: Tensor, motion: Tensor) -> Tensor:
 
 
 def move_subjects(subjects: PosedSubjects, motion: Tensor) -> PosedSubjects:
-    """Everybody moved by one motion (1, 3, 4): images, foreground, and the map to the template; labels are dropped."""
-    poses = motion.expand(len(subjects.subjects), -1, -1)
+    """Move all people by one motion (1, 3, 4): images, foreground, and map to the template; labels are dropped."""
+    poses = motion.expand(len(subjects.volumes), -1, -1)
 
     def moved(part: Tensor, **how: bool) -> Tensor:
         return apply_pose(part.float(), poses, subjects.spacing, **how)
@@ -58,10 +70,10 @@ def move_subjects(subjects: PosedSubjects, motion: Tensor) -> PosedSubjects:
 def errors_after_move(
     networks: Mapping[str, Taco], subjects: PosedSubjects, motion: Tensor, *, pair: tuple[str, str], stride: int
 ) -> dict[str, Tensor]:
-    """How far off the best match is when the second volume shows the same head moved: name -> (S,), mm.
+    """Error of the best match when the second volume shows the same head moved: name -> (S,), mm.
 
-    Only tokens that are head before and after the move are asked for, so that grid position, which knows nothing of the
-    move, errs by exactly the shift.
+    Only tokens that are head before and after the move are matched, so that grid position, which has no information
+    on the move, has an error of exactly the shift.
 
     Args:
         networks: name -> network.
@@ -71,23 +83,16 @@ def errors_after_move(
         stride: token level in voxels.
 
     Returns:
-        The networks, and ``position``, ``floor`` and ``random`` (see `LABELS`).
+        The networks, and the controls ``position``, ``floor`` and ``random``.
     """
     moved = move_subjects(subjects, motion)
-    here = subjects.token_positions(stride).expand(len(subjects.subjects), -1, -1)
+    here = subjects.token_positions(stride).expand(len(subjects.volumes), -1, -1)
     before, target = places_before(here, motion), moved.token_mask(stride)
     asked = subjects.token_mask(stride) & target
-    errors = {
-        name: correspondence_error(
-            encode(network, subjects, pair[0])[stride],
-            encode(network, moved, pair[1])[stride],
-            here,
-            before,
-            asked,
-            target,
-        )
-        for name, network in networks.items()
-    }
+    errors = {}
+    for name, network in networks.items():
+        tokens = encode(network, subjects, pair[0])[stride], encode(network, moved, pair[1])[stride]
+        errors[name] = correspondence_error(*tokens, here, before, asked, target)
     stay = nearest_matches(here, here, asked, target, metric="euclidean")
     drawn = random_matches(asked, target, torch.Generator().manual_seed(0))
     return errors | {
@@ -100,7 +105,7 @@ def errors_after_move(
 def errors_between_people(
     networks: Mapping[str, Taco], subjects: PosedSubjects, *, pair: tuple[str, str], stride: int
 ) -> dict[str, Float64s]:
-    """Errors (S, S) of the best match of every pair of people, template mm: networks, and all controls of `LABELS`.
+    """Errors (S, S) of the best match of every pair of people, template mm: networks, and all controls.
 
     Args:
         networks: name -> network.
@@ -114,4 +119,67 @@ def errors_between_people(
     for name, network in networks.items():
         tokens_a, tokens_b = (encode(network, subjects, modality)[stride] for modality in pair)
         errors[name] = error_matrix(tokens_a, tokens_b, template, mask)
-    return errors | {name: getattr(known, name) for name in LABELS}
+    return errors | {name: getattr(known, name) for name in ("position", "centered", "floor", "random")}
+
+
+@dataclass(frozen=True, eq=False)
+class TokenView:
+    """The second volume before or after a move, and where each network finds one token of the first volume in it."""
+
+    title: str
+    image: Tensor  # (D, H, W)
+    mask: Tensor  # (N,) bool
+    matches: Mapping[str, Match]
+
+
+def follow_token(
+    networks: Mapping[str, Taco],
+    subjects: PosedSubjects,
+    token: int,
+    motion: Tensor,
+    *,
+    pair: tuple[str, str],
+    stride: int,
+) -> tuple[TokenView, TokenView]:
+    """Match one token of the first person in the second modality, before and after the motion (1, 3, 4)."""
+    one, here = subjects.take([0]), subjects.token_positions(stride)
+    sources = {name: encode(network, one, pair[0])[stride][0] for name, network in networks.items()}
+    views = []
+    for title, pose in (("before the move", known_motion()), ("after the move", motion)):
+        moved, truth = move_subjects(one, pose), (here, places_before(here, pose))
+        mask, matches = moved.token_mask(stride)[0], {}
+        for name, network in networks.items():
+            tokens = sources[name], encode(network, moved, pair[1])[stride][0]
+            matches[name] = find_match(token, tokens, (here, here), mask, truth)
+        image = moved.volumes[0, moved.modalities.index(pair[1])]
+        views.append(TokenView(f"{pair[1]} {title}", image, mask, matches))
+    return views[0], views[1]
+
+
+def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: float, positions: Tensor) -> Figure:
+    """Before the move above, after it below, one column per network: bright is similar to the token in question.
+
+    The plane is the one through the token, and the motions of `known_motion` stay within it.
+
+    Args:
+        views: from `follow_token`.
+        stride: voxels per token.
+        spacing: mm per voxel.
+        positions: (N, 3), mm of token centers.
+    """
+    shown = [(view, name, match) for view in views for name, match in view.matches.items()]
+    at, panels = float(positions[shown[0][2].anchor, 2]), []
+    for view, name, match in shown:
+        heat = similarity_overlay(match.similarity, stride, tuple(view.image.shape), view.mask)
+        panels.append(Panel(view.image, "axial", at, spacing, heat, f"{name}: {match.errors['found']:.0f} mm off"))
+    title = f"above: {views[0].title} · below: {views[1].title}"
+    figure = plot_panels(panels, len(views[0].matches), title)
+    broken: dict[str, Any] = {"ls": (0, (3, 1.5)), "lw": 1.4}  # drawn last, and the box below shows through
+    for ax, panel, (_, _, match) in zip(figure.axes, panels, shown, strict=True):
+        for index, color in ((match.position, POSITION), (match.truth, TRUTH), (match.found, MATCH)):
+            style = broken if color == MATCH else {"ls": "-", "lw": 2.4}
+            draw_block(ax, panel, positions[index].numpy(), stride * spacing / 2, color, **style)
+    boxes = {"its true place": TRUTH, "most similar": MATCH, "same position": POSITION}
+    handles = [Line2D([], [], mec=color, label=label, **BOX) for label, color in boxes.items()]
+    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    return figure

@@ -7,8 +7,6 @@ Signals are in units of fully relaxed water.
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -19,17 +17,17 @@ from nibabel.spatialimages import SpatialImage
 from numpy.typing import NDArray
 from scipy import ndimage
 
-from toposlearn.anatomy import STRUCTURES
+from toposlearn.arrays import Float64s
 from toposlearn.cohort import contrast
 from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.recipes import T1CE
-from toposlearn.cohort.tissue import ROWS
+from toposlearn.cohort.tissue import ROWS, tissue_rows
 from toposlearn.data.gate.quality import read_ras
 from toposlearn.data.manifest import Record
+from toposlearn.explore.curves import row_of_axes, shared_legend
 from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of
-from toposlearn.explore.structures import Plane
 
 NOISE = 0.01  # standard deviation, in units of fully relaxed water
 _PARTS = {  # tissue of each label of a lesion map
@@ -39,26 +37,15 @@ _PARTS = {  # tissue of each label of a lesion map
     LESION_LABELS["infarct"]: "infarct",
     LESION_LABELS["white matter lesion"]: "lesion_white",
 }
-_SICK = [ROWS[tissue] for tissue in _PARTS.values()]
 _MASS = KINDS["high-grade-glioma"].parts  # from the center outwards, edges in radii
-
-
-class Shown(NamedTuple):
-    """A tissue of the pictures: its name among the tissues of the simulator, and its color."""
-
-    tissue: str
-    color: str
-
-
-SHOWN: Mapping[str, Shown] = {
-    "white matter": Shown("white", "#0072B2"),
-    "gray matter": Shown("cortex", "#009E73"),
-    "fluid": Shown("csf", "#56B4E9"),
-    "edema": Shown("edema", "#D55E00"),
-    "tumor rim": Shown("enhancing", "#E69F00"),
-    "fresh stroke": Shown("infarct", "#CC79A7"),
+SHOWN = {  # label in the pictures -> tissue of the simulator, color
+    "white matter": ("white", "#0072B2"),
+    "gray matter": ("cortex", "#009E73"),
+    "fluid": ("csf", "#56B4E9"),
+    "edema": ("edema", "#D55E00"),
+    "tumor rim": ("enhancing", "#E69F00"),
+    "fresh stroke": ("infarct", "#CC79A7"),
 }
-_IN_CURVES = ("white matter", "gray matter", "fluid", "edema")
 _COMPARED = (
     ("white matter", "gray matter"),
     ("fluid", "gray matter"),
@@ -66,7 +53,7 @@ _COMPARED = (
     ("tumor rim", "edema"),
     ("fresh stroke", "gray matter"),
 )
-_KNOBS = {  # protocol -> the timing to turn, its name, and how far
+_KNOBS = {  # protocol -> the timing to vary, its name, and its range
     "T2w": ("echo", "echo time TE", 5.0, 250.0),
     "PDw": ("repetition", "repetition time TR", 300.0, 9000.0),
     "T1w": ("inversion", "inversion time TI", 0.0, 2000.0),
@@ -74,10 +61,10 @@ _KNOBS = {  # protocol -> the timing to turn, its name, and how far
 }
 
 
-def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> NDArray[np.float64]:
+def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> Float64s:
     """Signal (tissues,) of all tissues of the simulator, without or with a contrast agent.
 
-    An inversion at time 0 gives the magnitude of no inversion at all.
+    An inversion at time 0 gives the same magnitude as no inversion.
 
     Raises:
         ValueError: an inversion later than the next repetition.
@@ -90,18 +77,15 @@ def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> NDArray[n
 
 
 def tissue_map(labels: Volume, lesion: Volume | None = None, parts: Volume | None = None) -> NDArray[np.int16]:
-    """Which tissue, a row of `ROWS`, lies in each voxel (D, H, W).
+    """Tissue of each voxel (D, H, W), as a row of `ROWS`.
 
     Args:
         labels: structure labels (D, H, W).
         lesion: mask (D, H, W) of a mass; by depth below its surface it becomes edema, enhancing rim and core.
-        parts: map (D, H, W) of a lesion's parts, labels of `toposlearn.cohort.lesions.LESION_LABELS`; goes before.
+        parts: map (D, H, W) of a lesion's parts, labels of `toposlearn.cohort.lesions.LESION_LABELS`; it replaces
+            the mask.
     """
-    array = np.asarray(labels).astype(int)
-    lookup = np.full(max(int(array.max()), *(each.label for each in STRUCTURES)) + 1, ROWS["air"], dtype=np.int16)
-    for each in STRUCTURES:
-        lookup[each.label] = ROWS[each.tissue]
-    rows = lookup[array]
+    rows = tissue_rows(np.asarray(labels).astype(int))
     if parts is not None:
         for label, tissue in _PARTS.items():
             rows[np.asarray(parts) == label] = ROWS[tissue]
@@ -114,10 +98,7 @@ def tissue_map(labels: Volume, lesion: Volume | None = None, parts: Volume | Non
 
 
 def tissue_image(record: Record) -> SpatialImage:
-    """The map of tissues of a person with structure labels, axes in RAS order.
-
-    Without labels it is that of the head which the package brings.
-    """
+    """Map of tissues of a person, axes in RAS order; without structure labels that of the head in the package."""
     if record.labels is None:
         head = load_head("A")
         return nib.Nifti1Image(tissue_map(head.labels), head.affine)
@@ -129,41 +110,36 @@ def tissue_image(record: Record) -> SpatialImage:
 
 
 def lesion_level(tissues: NDArray[np.int16], spacing: Spacing = 2.0) -> float:
-    """Of the axial plane that shows most of a lesion, mm from the center; 10 mm where there is no lesion."""
-    counts = np.isin(tissues, _SICK).sum(axis=(0, 1))
+    """Place of the axial plane that shows most of a lesion, mm from the center; 10 mm if there is no lesion."""
+    counts = np.isin(tissues, [ROWS[tissue] for tissue in _PARTS.values()]).sum(axis=(0, 1))
     level = (counts.argmax() - (len(counts) - 1) / 2) * steps_of(spacing)[2]
     return float(level) if counts.any() else 10.0
 
 
-def reimage(
-    tissues: NDArray[np.int16], sequence: PulseSequence, *, agent: bool = False, seed: int = 0
-) -> NDArray[np.float64]:
+def reimage(tissues: NDArray[np.int16], sequence: PulseSequence, *, agent: bool = False) -> Float64s:
     """The scan (D, H, W) of a map of tissues (D, H, W), with Rician noise of strength `NOISE` and air at zero."""
     clean = tissue_signals(sequence, agent=agent)[tissues]
-    noise = np.random.default_rng(seed).normal(0, NOISE, (2, *clean.shape))
+    noise = np.random.default_rng(0).normal(0, NOISE, (2, *clean.shape))
     return np.where(tissues == ROWS["air"], 0, np.hypot(clean + noise[0], noise[1]))
 
 
-def plot_signal_curves(title: str = "") -> Figure:
-    """Signal of four tissues as one timing of each protocol is turned; dots mark the protocol itself."""
-    figure, axes = plt.subplots(1, len(_KNOBS), figsize=(11.5, 3.3), sharey=True, layout="constrained")
+def plot_signal_curves() -> Figure:
+    """Signal of four tissues as one timing of each protocol varies; dots mark the protocol itself."""
+    figure, axes = row_of_axes(len(_KNOBS), 2.875, 3.3, sharey=True)
     for ax, (protocol, (knob, name, low, high)) in zip(axes, _KNOBS.items(), strict=True):
-        base = SEQUENCES[protocol]
-        values = np.linspace(low, high, 200)
-        turned = np.stack([tissue_signals(dataclasses.replace(base, **{knob: value})) for value in values.tolist()])
-        at = getattr(base, knob)
-        for label in _IN_CURVES:
-            row, color = ROWS[SHOWN[label].tissue], SHOWN[label].color
-            ax.plot(values, turned[:, row], color=color, label=label)
-            ax.plot(at, tissue_signals(base)[row], "o", ms=5, color=color)
-        ax.axvline(at, color="0.35", ls="--", lw=1)
+        base, values = SEQUENCES[protocol], np.linspace(low, high, 200)
+        varied = np.stack([tissue_signals(dataclasses.replace(base, **{knob: value})) for value in values.tolist()])
+        for label in ("white matter", "gray matter", "fluid", "edema"):
+            tissue, color = SHOWN[label]
+            ax.plot(values, varied[:, ROWS[tissue]], color=color, label=label)
+            ax.plot(getattr(base, knob), tissue_signals(base)[ROWS[tissue]], "o", ms=5, color=color)
+        ax.axvline(getattr(base, knob), color="0.35", ls="--", lw=1)
         ax.set_title(f"{protocol}: {timing(base)}", size=9)
         ax.set_xlabel(f"{name} (ms)", size=9)
-        ax.grid(color="0.92")
     axes[0].set_ylabel("signal (fully relaxed water = 1)", size=9)
     axes[0].set_ylim(0, 1)
-    figure.legend(*axes[0].get_legend_handles_labels(), loc="outside lower center", ncols=4, frameon=False)
-    figure.suptitle(title or "one timing turned, the others as in the protocol; dots: the protocol", size=11)
+    shared_legend(figure, axes)
+    figure.suptitle("one timing varied, the others as in the protocol; dots: the protocol", size=11)
     return figure
 
 
@@ -180,57 +156,38 @@ def plot_contrast(
     sequence: PulseSequence,
     *,
     agent: bool = False,
-    plane: Plane = "axial",
     at: float = 0.0,
     spacing: Spacing = 2.0,
-    title: str = "",
 ) -> Figure:
-    """A slice as this sequence sees it, the signal of each tissue, and how far apart pairs of tissues are.
+    """An axial slice with this sequence, the signal of each tissue, and the differences between pairs of tissues.
 
-    Args:
-        tissues: from `tissue_map`.
-        sequence: timing.
-        agent: whether a contrast agent was given.
-        plane: of the slice.
-        at: mm from the center.
-        spacing: mm a voxel.
-        title: what to see; by default the timing.
+    `tissues` is from `tissue_map`, `at` the place of the slice in mm from the center, `spacing` in mm.
     """
     figure = plt.figure(figsize=(9.6, 4.3), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.1, 1))
     picture = reimage(tissues, sequence, agent=agent)
-    draw_panel(figure.add_subplot(grid[:, 0]), Panel(picture, plane, at, spacing, title="brightest tissue is white"))
+    draw_panel(figure.add_subplot(grid[:, 0]), Panel(picture, "axial", at, spacing, title="brightest tissue is white"))
     values = tissue_signals(sequence, agent=agent)
-    signals = {label: float(values[ROWS[shown.tissue]]) for label, shown in SHOWN.items()}
-    _draw_signals(figure.add_subplot(grid[0, 1]), signals)
-    _draw_differences(figure.add_subplot(grid[1, 1]), signals)
-    figure.suptitle(title or timing(sequence, agent=agent), size=11)
+    signals = {label: float(values[ROWS[tissue]]) for label, (tissue, _) in SHOWN.items()}
+    upper, lower = (figure.add_subplot(grid[row, 1]) for row in range(2))
+    _draw_bars(upper, signals, list(signals))
+    upper.set(xlim=(0, 1))
+    upper.set_title("signal (fully relaxed water = 1)", size=9)
+    apart = {f"{one} − {other}": signals[one] - signals[other] for one, other in _COMPARED}
+    _draw_bars(lower, apart, [one for one, _ in _COMPARED])
+    lower.axvspan(-NOISE, NOISE, color="0.6", alpha=0.5, lw=0)
+    lower.axvline(0, color="0.35", lw=0.8)
+    lower.set(xlim=(-0.6, 0.6))
+    lower.set_title("difference; gray band: the noise of one voxel", size=9)
+    figure.suptitle(timing(sequence, agent=agent), size=11)
     return figure
 
 
-def _draw_signals(ax: Axes, signals: Mapping[str, float]) -> None:
-    ax.barh(list(signals), list(signals.values()), color=[SHOWN[label].color for label in signals])
-    ax.set_xlim(0, 1)
-    ax.set_title("signal (fully relaxed water = 1)", size=9)
-    _tidy(ax)
-
-
-def _draw_differences(ax: Axes, signals: Mapping[str, float]) -> None:
-    """The first of each pair less the second, beside the noise."""
-    names = [f"{one} − {other}" for one, other in _COMPARED]
-    apart = [signals[one] - signals[other] for one, other in _COMPARED]
-    ax.barh(names, apart, color=[SHOWN[one].color for one, _ in _COMPARED])
-    ax.axvspan(-NOISE, NOISE, color="0.6", alpha=0.5, lw=0)
-    ax.axvline(0, color="0.35", lw=0.8)
-    ax.set_xlim(-0.6, 0.6)
-    ax.set_title("difference; gray band: the noise of one voxel", size=9)
-    _tidy(ax)
-
-
-def _tidy(ax: Axes) -> None:
-    style: dict[str, Any] = {"labelsize": 8.5}
+def _draw_bars(ax: Axes, values: dict[str, float], shown: list[str]) -> None:
+    """One bar per value, in the colors of the tissues `shown`."""
+    ax.barh(list(values), list(values.values()), color=[SHOWN[label][1] for label in shown])
     ax.invert_yaxis()
-    ax.tick_params(length=2, **style)
+    ax.tick_params(length=2, labelsize=8.5)
     ax.spines[["top", "right"]].set_visible(False)
     ax.grid(axis="x", color="0.92")
     ax.set_axisbelow(True)

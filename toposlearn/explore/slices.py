@@ -1,4 +1,4 @@
-"""Slices of heads: one family of functions draws planes of a volume, what lies over them, and a scale in mm.
+"""Slices of volumes: planes with overlays, orientation letters and a scale in mm.
 
 Volumes are (D, H, W) in RAS order: indices grow to the right, to the front and upwards. Millimeters are measured from
 the volume's center. The person's left is on the left (not the radiological view).
@@ -11,7 +11,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from matplotlib import colormaps
@@ -19,18 +19,33 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.explore.structures import AXIS_NAMES, PLANE_AXES, STRUCTURE_COLORS, Plane
+from toposlearn.arrays import Float32s, Float64s
 
 Volume = Tensor | NDArray[Any]
 Spacing = float | Sequence[float]
+Plane = Literal["coronal", "axial", "sagittal"]
 
-PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")
-_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
+PLANES: tuple[Plane, ...] = ("sagittal", "coronal", "axial")  # in the order of the axes that they cut
+# Axes (0 right, 1 anterior, 2 superior) that run to the right and up in each picture.
+PLANE_AXES: Mapping[str, tuple[int, int]] = {"coronal": (0, 2), "axial": (0, 1), "sagittal": (1, 2)}
+AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
+# Okabe-Ito colors, distinct also for most color-blind readers.
+STRUCTURE_COLORS: dict[str, str] = {
+    "thalamus": "#D55E00",
+    "putamen": "#0072B2",
+    "pallidum": "#56B4E9",
+    "caudate": "#009E73",
+    "hippocampus": "#CC79A7",
+    "amygdala": "#E69F00",
+    "accumbens": "#8C6D1F",
+}
+CROSS: Mapping[str, Any] = {"color": "#F0E442", "ms": 16, "mew": 2}  # marks a place on a slice
 TONES = ((0.45, 0.95), (0.9, 0.85), (0.65, 0.5))  # saturation and value of structures without a color of their own
+_LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _BRIGHT = 0.998  # quantile shown as white
 
 
@@ -52,6 +67,20 @@ def steps_of(spacing: Spacing) -> tuple[float, float, float]:
     return first, second, third
 
 
+def plane_points(plane: Plane, across: ArrayLike, up: ArrayLike, point: ArrayLike) -> Float64s:
+    """Points (rows upwards, columns, 3) of the plane through a point, at ticks `across` and `up` in mm.
+
+    Raises:
+        ValueError: unknown plane.
+    """
+    if plane not in PLANE_AXES:
+        raise ValueError(f"plane must be one of {', '.join(PLANE_AXES)}, got {plane!r}")
+    points = np.empty((np.size(up), np.size(across), 3))
+    points[:] = point
+    points[..., PLANE_AXES[plane][0]], points[..., PLANE_AXES[plane][1]] = np.meshgrid(across, up)
+    return points
+
+
 def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[Any]:
     """The plane `at` mm from the center of (D, H, W) or (D, H, W, C), as an image: rows upwards, columns across.
 
@@ -63,8 +92,7 @@ def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[An
     array = np.asarray(volume)
     if array.ndim not in (3, 4):
         raise ValueError(f"volume must be (D, H, W) or (D, H, W, C), got shape {array.shape}")
-    across, up = PLANE_AXES[plane]
-    axis = 3 - across - up
+    axis = PLANES.index(plane)
     size, step = array.shape[axis], steps_of(spacing)[axis]
     index = round(at / step + (size - 1) / 2)
     if not 0 <= index < size:
@@ -73,7 +101,7 @@ def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[An
 
 
 def center_of(mask: Volume, spacing: Spacing = 3.0) -> tuple[float, float, float]:
-    """The middle (right, front, up) of what a mask (D, H, W) holds, mm from the volume's center."""
+    """Centroid (right, front, up) of a mask (D, H, W), mm from the volume's center."""
     inside = np.argwhere(np.asarray(mask)).mean(axis=0)
     first, second, third = (inside - (np.asarray(mask.shape) - 1) / 2) * np.asarray(steps_of(spacing))
     return float(first), float(second), float(third)
@@ -86,14 +114,14 @@ def extent_of(shape: Sequence[int], plane: Plane, spacing: Spacing) -> tuple[flo
     return -half[across], half[across], -half[up], half[up]
 
 
-def mask_overlay(mask: Volume, color: str = "#E69F00", alpha: float = 0.45) -> NDArray[np.float32]:
+def mask_overlay(mask: Volume, color: str = "#E69F00", alpha: float = 0.45) -> Float32s:
     """A mask (D, H, W) as RGBA (D, H, W, 4): `color` inside, nothing outside."""
     inside = np.asarray(mask) > 0
     return np.asarray(np.where(inside[..., None], (*to_rgb(color), alpha), 0), dtype=np.float32)
 
 
-def label_overlay(labels: Volume, alpha: float = 0.5) -> NDArray[np.float32]:
-    """Structure labels (D, H, W) as RGBA: one color a structure, the same on both sides; 0 stays clear."""
+def label_overlay(labels: Volume, alpha: float = 0.5) -> Float32s:
+    """Structure labels (D, H, W) as RGBA: one color per structure, the same on both sides; 0 stays clear."""
     array = np.asarray(labels).astype(int)
     names = {structure.label: structure.name for structure in STRUCTURES}
     lookup = np.zeros((int(array.max()) + 1, 4), dtype=np.float32)
@@ -118,17 +146,11 @@ def _structure_colors() -> dict[str, tuple[float, float, float]]:
 
 
 def heat_overlay(
-    values: Volume,
-    low: float,
-    high: float,
-    *,
-    shown: Volume | None = None,
-    colormap: str = "magma",
-    alpha: float = 0.7,
-) -> NDArray[np.float32]:
+    values: Volume, low: float, high: float, *, shown: Volume | None = None, alpha: float = 0.7
+) -> Float32s:
     """Values (D, H, W) as RGBA from `low` to `high`; clear outside `shown` (D, H, W)."""
     scaled = (np.asarray(values, dtype=float) - low) / max(high - low, 1e-12)
-    colors = np.asarray(colormaps[colormap](np.clip(scaled, 0, 1)), dtype=np.float32)
+    colors = np.asarray(colormaps["magma"](np.clip(scaled, 0, 1)), dtype=np.float32)
     colors[..., 3] = alpha if shown is None else alpha * (np.asarray(shown) > 0)
     return colors
 
@@ -148,24 +170,16 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
 
 
 def write_letters(ax: Axes, plane: Plane, size: float = 9) -> None:
-    """Letters at the edges of a plane: left, right, posterior, anterior, inferior, superior."""
+    """Write letters at the edges of a plane: left, right, posterior, anterior, inferior, superior."""
     places = (((0.03, 0.5), (0.97, 0.5)), ((0.5, 0.03), (0.5, 0.97)))
+    style: dict[str, Any] = {"color": "0.85", "size": size, "ha": "center", "va": "center", "weight": "bold"}
     for axis, ends in zip(PLANE_AXES[plane], places, strict=True):
         for letter, (x, y) in zip(_LETTERS[axis], ends, strict=True):
-            ax.text(
-                x, y, letter, transform=ax.transAxes, color="0.85", size=size, ha="center", va="center", weight="bold"
-            )
+            ax.text(x, y, letter, transform=ax.transAxes, **style)
 
 
 def plot_panels(panels: Sequence[Panel], columns: int, title: str = "", *, size: float = 2.9) -> Figure:
-    """Panels in rows of `columns`; only outer panels, or those whose plane differs from their neighbor's, are labeled.
-
-    Args:
-        panels: what to draw, row by row.
-        columns: panels in a row.
-        title: what to see.
-        size: inches a panel.
-    """
+    """Panels of `size` inches in rows of `columns`; axes are labeled only where they differ from their neighbor's."""
     if not panels or columns < 1:
         raise ValueError(f"panels and columns must not be empty, got {len(panels)} panels in {columns} columns")
     rows = -(-len(panels) // columns)
@@ -177,35 +191,29 @@ def plot_panels(panels: Sequence[Panel], columns: int, title: str = "", *, size:
             ax.set_visible(False)
             continue
         draw_panel(ax, panels[index])
-        _label_axes(ax, panels, index, columns)
+        below = panels[index + columns].plane if index + columns < len(panels) else None
+        beside = panels[index - 1].plane if index % columns else None
+        label_edges(ax, panels[index].plane, below, beside, size=8)
     if title:
         figure.suptitle(title, size=11)
     return figure
 
 
-def _label_axes(ax: Axes, panels: Sequence[Panel], index: int, columns: int) -> None:
-    across, up = PLANE_AXES[panels[index].plane]
-    below = panels[index + columns].plane if index + columns < len(panels) else None
-    beside = panels[index - 1].plane if index % columns else None
+def label_edges(ax: Axes, plane: Plane, below: Plane | None, beside: Plane | None, **style: Any) -> None:
+    """Label the axes of a plane that the planes below it and to the left of it do not share."""
+    across, up = PLANE_AXES[plane]
     lowest = below is None or PLANE_AXES[below][0] != across
     leftmost = beside is None or PLANE_AXES[beside][1] != up
     ax.tick_params(bottom=lowest, labelbottom=lowest, left=leftmost, labelleft=leftmost)
     if lowest:
-        ax.set_xlabel(AXIS_NAMES[across], size=8)
+        ax.set_xlabel(AXIS_NAMES[across], **style)
     if leftmost:
-        ax.set_ylabel(AXIS_NAMES[up], size=8)
+        ax.set_ylabel(AXIS_NAMES[up], **style)
 
 
-def plot_slices(
-    volume: Volume,
-    *,
-    at: Sequence[float] = (0.0, 0.0, 0.0),
-    spacing: Spacing = 3.0,
-    overlay: Volume | None = None,
-    title: str = "",
-) -> Figure:
-    """The three planes of a volume (D, H, W) through one point, `at` (right, front, up) mm from the center."""
-    return plot_panels(orthogonal(volume, at=at, spacing=spacing, overlay=overlay), 3, title)
+def plot_slices(volume: Volume, *, spacing: Spacing = 3.0, title: str = "") -> Figure:
+    """The three planes of a volume (D, H, W) through its center."""
+    return plot_panels(orthogonal(volume, at=(0.0, 0.0, 0.0), spacing=spacing), 3, title)
 
 
 def orthogonal(
@@ -213,7 +221,7 @@ def orthogonal(
 ) -> list[Panel]:
     """The panels of the three planes through a point (right, front, up), mm from the center."""
     panels = []
-    for axis, plane in enumerate(PLANES):  # the planes are named in the order of the axes they cut
+    for axis, plane in enumerate(PLANES):
         title = f"{name}: {plane}, {at[axis]:+.0f} mm" if name else ""
         panels.append(Panel(volume, plane, float(at[axis]), spacing, overlay, title))
     return panels
@@ -222,17 +230,16 @@ def orthogonal(
 def plot_row(
     volumes: Mapping[str, Volume],
     *,
-    plane: Plane = "axial",
     at: float = 0.0,
     spacing: Spacing = 3.0,
     overlays: Mapping[str, Volume] | None = None,
     title: str = "",
     columns: int | None = None,
 ) -> Figure:
-    """The same plane of several volumes side by side, e.g. modality -> (D, H, W); an overlay for those named."""
+    """The same axial plane of several volumes side by side, e.g. modality -> (D, H, W); an overlay for those named."""
     over = overlays or {}
     unknown = sorted(set(over) - set(volumes))
     if unknown:
         raise ValueError(f"overlays {', '.join(unknown)} belong to no volume: there are {', '.join(volumes)}")
-    panels = [Panel(volume, plane, at, spacing, over.get(name), name) for name, volume in volumes.items()]
+    panels = [Panel(volume, "axial", at, spacing, over.get(name), name) for name, volume in volumes.items()]
     return plot_panels(panels, columns or len(panels), title)

@@ -1,128 +1,217 @@
-"""One structure in several people, as a figure: where it is, who is next to it, and on which side.
-
-What is drawn is measured in `toposlearn.explore.structure_measures`.
-"""
+"""One structure in several people: where it is, which structures are next to it, and on which side they lie."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.colors import to_hex, to_rgb
-from matplotlib.figure import Figure, SubFigure
+from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap, Structure
-from toposlearn.explore.slices import PLANES
-from toposlearn.explore.structure_measures import Surroundings, agreement, readable, surroundings
-from toposlearn.explore.structure_slices import COLORS, draw_own_slice
-from toposlearn.explore.structures import FAINT, PLANE_AXES, STRUCTURE_COLORS
-from toposlearn.relations.frame import Array
+from toposlearn.arrays import Float64s
+from toposlearn.explore.slices import PLANE_AXES, PLANES, STRUCTURE_COLORS
+from toposlearn.explore.structures import COLORS, FAINT, draw_own_slice
+from toposlearn.relations.agreement import fraction_interval
+from toposlearn.relations.graphs import nearest_structures
 from toposlearn.relations.layout import Layout, layout
+from toposlearn.relations.relations import relation_margins, structure_distances
 
+MORE = 3  # maximum number of rows for structures that are neighbors in some people only
 # For structures without a color of their own in all figures, such as parts of the cortex.
 _SPARE = ("#332288", "#882255", "#999933", "#000000", "#117733", "#661100", "#44AA99", "#AA4499")
 MOST = len(_SPARE) - 1  # neighbors that get a color of their own
-_ENDS = (("← medial", "lateral →"), ("← behind", "in front →"), ("← below", "above →"))
-_PLACES = (("left", "right"), ("back", "front"), ("down", "up"))
-_OTHER = "0.6"  # rows of structures that are neighbors in some people only
+_WAYS = {  # direction -> words at both ends of its axis, and where a slice lies
+    "lateral": (("← medial", "lateral →"), ("left", "right")),
+    "anterior": (("← behind", "in front →"), ("back", "front")),
+    "superior": (("← below", "above →"), ("down", "up")),
+}
+
+
+@dataclass(frozen=True, eq=False)
+class Surroundings:
+    """One structure and its M neighbors in the P people who have it.
+
+    Attributes:
+        chosen: the structure.
+        k: how many neighbors count.
+        subjects: names of the P people who have it.
+        asked: number of people, with or without the structure.
+        shared: how many other structures all P have; only these are compared.
+        neighbors: the `k` nearest on average, nearest first; then up to `MORE` that are so in single people.
+        distances: (P, M) mm between centroids.
+        among: (P, M) bool, is it among this person's `k` nearest?
+        offsets: (3, P, M) mm, by how much a neighbor lies further lateral, anterior, superior than the chosen one.
+    """
+
+    chosen: Structure
+    k: int
+    subjects: tuple[str, ...]
+    asked: int
+    shared: int
+    neighbors: tuple[Structure, ...]
+    distances: Float64s
+    among: npt.NDArray[np.bool_]
+    offsets: Float64s
+
+    @property
+    def chance(self) -> float:
+        """Fraction of people who would have a structure among their `k` nearest if names meant nothing."""
+        return self.k / self.shared
+
+    def in_words(self) -> str:
+        """The neighbors in one sentence, nearest first."""
+        have = f"{len(self.subjects)} of {self.asked} people have the {readable(self.chosen)}."
+        rows = zip(self.neighbors[: self.k], self.distances.mean(axis=0), self.among.sum(axis=0), strict=False)
+        parts = [f"{readable(part)}, {mm:.0f} mm, {agreement(int(n), len(self.subjects))}" for part, mm, n in rows]
+        return f"{have} Its {self.k} nearest: {'; '.join(parts)}. By chance {_short(self.chance)}."
+
+
+def compared_structures(subjects: Mapping[str, Layout], chosen: Structure) -> list[Structure]:
+    """The other structures that all people with the chosen one share; an empty list if no one has it."""
+    have = [subject for subject in subjects.values() if chosen in subject.structures]
+    parts = have[0].structures if have else ()
+    return [part for part in parts if part != chosen and all(part in subject.structures for subject in have)]
+
+
+def surroundings(subjects: Mapping[str, Layout], chosen: Structure, k: int = 5) -> Surroundings:
+    """Measure what surrounds a structure; only structures that all people with it share are compared.
+
+    Raises:
+        ValueError: no one has the structure, or they share fewer than `k` others.
+    """
+    have = {name: subject for name, subject in subjects.items() if chosen in subject.structures}
+    if not have:
+        raise ValueError(f"chosen must be a structure of at least one person: none has {chosen.full_name}")
+    others = compared_structures(have, chosen)
+    if not 1 <= k <= len(others):
+        raise ValueError(f"k must be between 1 and {len(others)}, the other structures that all people share, got {k}")
+    parts = [(subject, [subject.index(part) for part in (chosen, *others)]) for subject in have.values()]
+    distances = np.stack([structure_distances(each)[np.ix_(r, r)] for each, r in parts])  # (P, S + 1, S + 1)
+    nearest = np.stack([nearest_structures(each, k)[0] - 1 for each in distances])  # (P, K) among the others
+    among = (nearest[:, :, None] == np.arange(len(others))).any(axis=1)  # (P, S)
+    offsets = np.stack(
+        [[relation_margins(each, way)[r[1:], r[0]] for way in _WAYS] for each, r in parts], axis=1
+    )  # (3, P, S)
+    order = np.argsort(distances[:, 0, 1:].mean(axis=0), kind="stable").tolist()
+    shown = order[:k] + [other for other in order[k:] if among[:, other].any()][:MORE]
+    return Surroundings(
+        chosen=chosen,
+        k=k,
+        subjects=tuple(have),
+        asked=len(subjects),
+        shared=len(others),
+        neighbors=tuple(others[other] for other in shown),
+        distances=distances[:, 0, 1:][:, shown],
+        among=among[:, shown],
+        offsets=offsets[:, :, shown],
+    )
+
+
+def agreement(count: int, subjects: int) -> str:
+    """How many people agree, with the exact 95 % interval of the fraction: ``6 of 6 [.54, 1]``."""
+    ends = ", ".join(_short(end) for end in fraction_interval(count, subjects))
+    return f"{count} of {subjects} [{ends}]"
+
+
+def readable(part: Structure) -> str:
+    """Name with its side, without hyphens."""
+    return part.full_name.replace("-", " ")
+
+
+def _short(fraction: float) -> str:
+    """A fraction as ``.54``; 0 and 1 only if they are exact."""
+    if fraction in (0, 1):
+        return f"{fraction:.0f}"
+    words = f"{fraction:.2f}"
+    return {"0.00": "<.01", "1.00": ">.99"}.get(words, words.lstrip("0"))
 
 
 def plot_structure(
     subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5, subject: str | None = None
 ) -> Figure:
-    """One structure: slices of one person through it, its neighbors in all people, and on which side they lie.
+    """One structure: slices of one person through it, its `k` neighbors in all people, and on which side they lie.
 
-    Args:
-        subjects: name -> label map; they may have different structures.
-        chosen: the structure, e.g. ``structure("thalamus", "left")``.
-        k: neighbors, at most `MOST`.
-        subject: whose slices; the first who has the structure if left out.
+    The people may have different structures. `subject`, the person whose slices are drawn, is by default the first
+    who has the structure.
 
     Raises:
-        ValueError: `k` out of range, a person who is unknown or lacks the structure, or a structure nobody has.
+        ValueError: `k` above `MOST` or the number of structures, or a structure that `subject` or all people lack.
     """
     layouts = {name: layout(each) for name, each in subjects.items()}
     return draw_structure(subjects, layouts, surroundings(layouts, chosen, k), subject)
 
 
 def draw_structure(
-    subjects: Mapping[str, LabelMap], layouts: Mapping[str, Layout], found: Surroundings, subject: str | None = None
+    subjects: Mapping[str, LabelMap], layouts: Mapping[str, Layout], around: Surroundings, subject: str | None = None
 ) -> Figure:
     """The figure of `plot_structure` for what is already measured."""
-    subject = found.subjects[0] if subject is None else subject
-    if subject not in found.subjects:
-        raise ValueError(f"person must be one of {', '.join(found.subjects)} (they have it), got {subject!r}")
-    if found.k > MOST:
-        raise ValueError(f"k must be at most {MOST} here, one color each, got {found.k}")
-    height = 0.36 * len(found.neighbors) + 1.8
+    subject = around.subjects[0] if subject is None else subject
+    if subject not in around.subjects:
+        raise ValueError(f"subject must be one of {', '.join(around.subjects)} (they have it), got {subject!r}")
+    if around.k > MOST:
+        raise ValueError(f"k must be at most {MOST} here, one color each, got {around.k}")
+    height = 0.36 * len(around.neighbors) + 1.8
     figure = plt.figure(figsize=(12, 4.2 + height), layout="constrained")
     upper, lower = figure.subfigures(2, 1, squeeze=False, height_ratios=(4.0, height))[:, 0]
     slices = upper.subplots(1, 3, width_ratios=(1.2, 1, 1))
     bars, *sides = lower.subplots(1, 4, sharey=True, width_ratios=(2.6, 1, 1, 1))
-    _draw_slices(slices, subjects[subject], layouts[subject], found)
-    _draw_distances(bars, found)
-    for ax, offsets, ends in zip(sides, found.offsets, _ENDS, strict=True):
-        _draw_offsets(ax, offsets, ends, float(np.abs(found.offsets).max()) * 1.1)
-    _name_rows(bars, found)
-    _name_colors(slices[0], found)
-    _name_dots(lower)
-    upper.suptitle(f"The {readable(found.chosen)} of {subject}", weight="bold")
-    lower.suptitle(_heading(found), weight="bold")
+    _draw_slices(slices, subjects[subject], layouts[subject], around)
+    _draw_distances(bars, around)
+    for ax, offsets, (ends, _) in zip(sides, around.offsets, _WAYS.values(), strict=True):
+        _draw_offsets(ax, offsets, ends, float(np.abs(around.offsets).max()) * 1.1)
+    upper.suptitle(f"The {readable(around.chosen)} of {subject}", weight="bold")
+    have = f"in the {len(around.subjects)} of {around.asked} people who have it"
+    lower.suptitle(f"Its {around.k} nearest of {around.shared} structures, {have}", weight="bold")
+    marks = [
+        Line2D([], [], marker="|", ls="", ms=11, mew=2, color=COLORS[0], label="mean"),
+        Line2D([], [], marker="o", ls="", ms=4, color="0.25", label="one person"),
+        Line2D([], [], marker="o", ls="", ms=4, mfc="none", color="0.25", label="people disagree about the side"),
+    ]
+    lower.legend(handles=marks, loc="outside lower right", frameon=False, ncols=3)
     return figure
 
 
-def row_colors(found: Surroundings) -> list[str]:
-    """A color for each neighbor, gray for those beyond the `k` nearest."""
-    colors = label_colors(found)
-    return [colors.get(part.label, _OTHER) for part in found.neighbors]
-
-
-def label_colors(found: Surroundings) -> dict[int, str]:
+def label_colors(around: Surroundings) -> dict[int, str]:
     """Label -> color of the chosen structure and of its `k` nearest: those of `STRUCTURE_COLORS`, as in every figure.
 
-    A structure whose namesake of the other side is shown already is drawn paler.
+    A structure whose counterpart of the other side is shown already is drawn paler, half way to white.
     """
     colors: dict[int, str] = {}
     spare, seen = iter(_SPARE), set()
-    for part in (found.chosen, *found.neighbors[: found.k]):
+    for part in (around.chosen, *around.neighbors[: around.k]):
         color = STRUCTURE_COLORS.get(part.name) or next(spare)
-        colors[part.label] = _paler(color) if part.name in seen and part.name in STRUCTURE_COLORS else color
+        if part.name in seen and part.name in STRUCTURE_COLORS:
+            red, green, blue = ((1 + channel) / 2 for channel in to_rgb(color))
+            color = to_hex((red, green, blue)).upper()
+        colors[part.label] = color
         seen.add(part.name)
     return colors
 
 
-def _paler(color: str) -> str:
-    """Half way to white."""
-    red, green, blue = ((1 + part) / 2 for part in to_rgb(color))
-    return to_hex((red, green, blue)).upper()
-
-
-def _heading(found: Surroundings) -> str:
-    return (
-        f"Its {found.k} nearest of {found.shared} structures, "
-        f"in the {len(found.subjects)} of {found.asked} people who have it"
-    )
-
-
-def _draw_slices(axes: Array, head: LabelMap, place: Layout, found: Surroundings) -> None:
+def _draw_slices(axes: Sequence[Axes], head: LabelMap, place: Layout, around: Surroundings) -> None:
     """Three planes through the centroid, each with the lines in which the other two cut it."""
-    center = place.centers[place.index(found.chosen)]
-    for ax, plane in zip(axes, PLANES, strict=True):
+    center, colors = place.centers[place.index(around.chosen)], label_colors(around)
+    for ax, plane, (_, sides) in zip(axes, PLANES, _WAYS.values(), strict=True):
         across, up = PLANE_AXES[plane]
-        through = 3 - across - up
-        at = float(center[through])
-        draw_own_slice(ax, head, plane, at, label_colors(found), extent=105.0)
+        at = float(center[3 - across - up])
+        draw_own_slice(ax, head, plane, at, colors, extent=105.0)
         ax.axvline(center[across], color="0.3", lw=0.6, ls=":")
         ax.axhline(center[up], color="0.3", lw=0.6, ls=":")
         _crop(ax)
-        ax.set_title(f"{plane}, {abs(at):.0f} mm {_PLACES[through][int(at >= 0)]}", size=9)
+        ax.set_title(f"{plane}, {abs(at):.0f} mm {sides[int(at >= 0)]}", size=9)
+    shown = {readable(around.chosen): colors[around.chosen.label], "all other structures": FAINT}
+    marks = [Line2D([], [], marker="s", ls="", ms=8, color=color, label=name) for name, color in shown.items()]
+    axes[0].legend(handles=marks, loc="upper left", bbox_to_anchor=(0, -0.02), frameon=False, ncols=2)
 
 
 def _crop(ax: Axes) -> None:
-    """To the head in the picture."""
+    """Zoom to the head in the picture."""
     image = ax.images[0]
     rows, columns = np.nonzero((np.asarray(image.get_array()) < 1).any(axis=-1))
     left, right, _, top = image.get_extent()
@@ -131,29 +220,32 @@ def _crop(ax: Axes) -> None:
     ax.set_ylim(top - step * (rows.max() + 5), top - step * (rows.min() - 4))
 
 
-def _draw_distances(ax: Axes, found: Surroundings) -> None:
-    rows, colors = np.arange(len(found.neighbors)), row_colors(found)
-    means = found.distances.mean(axis=0)
-    ax.barh(rows, means, color=colors, alpha=0.35, height=0.66)
-    ax.scatter(found.distances, np.tile(rows, (len(found.subjects), 1)), c=colors * len(found.subjects), s=12, zorder=3)
-    right = float(found.distances.max()) * 1.07
-    for row, count in enumerate(found.among.sum(axis=0).tolist()):
-        ax.text(right, row, agreement(count, len(found.subjects)), va="center", size=9)
+def _draw_distances(ax: Axes, around: Surroundings) -> None:
+    """Mean distance of each neighbor, all people as dots, and how many have it among their `k` nearest."""
+    rows, count = np.arange(len(around.neighbors)), len(around.subjects)
+    known = label_colors(around)
+    colors = [known.get(part.label, "0.6") for part in around.neighbors]
+    ax.barh(rows, around.distances.mean(axis=0), color=colors, alpha=0.35, height=0.66)
+    ax.scatter(around.distances, np.tile(rows, (count, 1)), c=colors * count, s=12, zorder=3)
+    right = float(around.distances.max()) * 1.07
+    for row, among in enumerate(around.among.sum(axis=0).tolist()):
+        ax.text(right, row, agreement(among, count), va="center", size=9)
     ax.set_xlim(0, right * 1.45)
     ax.set_ylim(len(rows) - 0.4, -0.6)
     ax.set_xlabel("distance of centroids (mm): mean, and each person a dot")
-    words = f"people who have it among\ntheir {found.k} nearest [95 %];\nby chance {found.chance:.2f}"
+    words = f"people who have it among\ntheir {around.k} nearest [95 %];\nby chance {around.chance:.2f}"
     ax.text(right, -0.75, words, size=8, color="0.35", va="bottom")
     ax.spines[["top", "right"]].set_visible(False)
+    ax.set_yticks(rows, [readable(part) for part in around.neighbors], weight="bold")
+    for text, color in zip(ax.get_yticklabels(), colors, strict=True):
+        text.set_color(color)
 
 
-def _draw_offsets(ax: Axes, offsets: Array, ends: tuple[str, str], reach: float) -> None:
+def _draw_offsets(ax: Axes, offsets: Float64s, ends: tuple[str, str], reach: float) -> None:
     """Offsets (P, M) in mm; rows in which people disagree about the side are open."""
     for row, values in enumerate(offsets.T):
-        agree = (values > 0).all() or (values < 0).all()
-        ax.scatter(
-            values, np.full(len(values), row), s=16, color="0.25", facecolors="0.25" if agree else "none", lw=0.8
-        )
+        inside = "0.25" if (values > 0).all() or (values < 0).all() else "none"
+        ax.scatter(values, np.full(len(values), row), s=16, color="0.25", facecolors=inside, lw=0.8)
         ax.plot([values.mean()] * 2, [row - 0.33, row + 0.33], color=COLORS[0], lw=2)
     ax.axvline(0, color="0.4", lw=1)
     ax.set_xlim(-reach, reach)
@@ -164,29 +256,3 @@ def _draw_offsets(ax: Axes, offsets: Array, ends: tuple[str, str], reach: float)
     ax.grid(axis="x", color="0.92")
     ax.set_axisbelow(True)
     ax.spines[["top", "right", "left"]].set_visible(False)
-
-
-def _name_rows(ax: Axes, found: Surroundings) -> None:
-    ax.set_yticks(range(len(found.neighbors)), [readable(part) for part in found.neighbors])
-    for text, color in zip(ax.get_yticklabels(), row_colors(found), strict=True):
-        text.set_color(color)
-        text.set_fontweight("bold")
-
-
-def _name_colors(ax: Axes, found: Surroundings) -> None:
-    marks = [
-        Line2D(
-            [], [], marker="s", ls="", ms=8, color=label_colors(found)[found.chosen.label], label=readable(found.chosen)
-        ),
-        Line2D([], [], marker="s", ls="", ms=8, color=FAINT, label="all other structures"),
-    ]
-    ax.legend(handles=marks, loc="upper left", bbox_to_anchor=(0, -0.02), frameon=False, ncols=2)
-
-
-def _name_dots(figure: SubFigure) -> None:
-    marks = [
-        Line2D([], [], marker="|", ls="", ms=11, mew=2, color=COLORS[0], label="mean"),
-        Line2D([], [], marker="o", ls="", ms=4, color="0.25", label="one person"),
-        Line2D([], [], marker="o", ls="", ms=4, mfc="none", color="0.25", label="people disagree about the side"),
-    ]
-    figure.legend(handles=marks, loc="outside lower right", frameon=False, ncols=3)

@@ -1,34 +1,43 @@
-"""Menus over the figure of one structure, and its head in 3-D: a thin shell over `draw_structure`."""
+"""Menus over the figure of one structure, and its head in 3-D, in the browser: nothing is fetched from a network.
+
+The 3-D viewer, NiiVue, and its script come with the package ipyniivue. It weighs megabytes in a page, so it is made
+only on request.
+"""
 
 from __future__ import annotations
 
-import io
+import gzip
 from collections.abc import Mapping
-from html import escape
-from typing import TYPE_CHECKING
+from typing import Any
 
 import ipywidgets as widgets
-from matplotlib import pyplot as plt
+import nibabel
+import numpy as np
+from ipyniivue import NiiVue, SliceType, Volume
+from matplotlib.colors import to_rgb
+from matplotlib.figure import Figure
+from scipy import ndimage
 
-from toposlearn.anatomy import STRUCTURES, LabelMap, Structure, structure
-from toposlearn.explore.quiet import Quiet
-from toposlearn.explore.structure_explorer import MOST, draw_structure, label_colors
-from toposlearn.explore.structure_measures import (
-    Surroundings,
+from toposlearn.anatomy import BACKGROUND, STRUCTURES, LabelMap, Structure, structure
+from toposlearn.explore.structure_explorer import (
+    MOST,
     compared_structures,
-    describe_surroundings,
+    draw_structure,
+    label_colors,
     surroundings,
 )
+from toposlearn.explore.structures import FAINT
+from toposlearn.explore.widgets import LATER, PictureBox
+from toposlearn.relations.frame import frame_of
 from toposlearn.relations.layout import layout
 
-if TYPE_CHECKING:
-    from toposlearn.explore.structure_3d import StructureView
+_DPI = 80
+_HEIGHT = 420  # pixels
+_CHOSEN, _NEIGHBOR, _OTHER = 255, 24, 3  # opacity of a voxel, of 255
 
-DPI = 80
 
-
-class StructureExplorer(Quiet):
-    """Menus and picture. The first picture is drawn here, so its errors are the caller's.
+class StructureExplorer:
+    """Menus for structure, side, K and person over `draw_structure`, the neighbors in words, and the head in 3-D.
 
     Attributes:
         controls: name, side, k, person and solid (in 3-D or not).
@@ -39,103 +48,120 @@ class StructureExplorer(Quiet):
         self.subjects = subjects
         self.layouts = {name: layout(subject) for name, subject in subjects.items()}
         self.known = [part for part in STRUCTURES if compared_structures(self.layouts, part)]
-        self.controls = _controls(self.known)
-        self.picture, self.words = widgets.Image(format="png"), widgets.HTML()
-        self.space = widgets.VBox()
-        self._view: StructureView | None = None
-        for name, control in self.controls.items():
-            control.observe(self._side_menu if name == "name" else self._draw, names="value")
-        self._choose(chosen, k)
-        menus = widgets.HBox([*self.controls.values()], layout={"flex_flow": "row wrap"})
-        self.box = widgets.VBox([menus, self.picture, self.words, self.space])
+        if chosen not in self.known:
+            raise ValueError(f"chosen must be a structure of at least one person: none has {chosen.full_name}")
+        names = {part.name.replace("-", " "): part.name for part in self.known}
+        self.controls: dict[str, Any] = {
+            "name": widgets.Dropdown(options=names, value=chosen.name, description="structure"),
+            "side": widgets.Dropdown(options=["left", "right", "midline"], value=chosen.side, description="side"),
+            "k": widgets.IntSlider(k, 1, MOST, description="K", **LATER),
+            "person": widgets.Dropdown(description="person"),
+            "solid": widgets.ToggleButton(False, description="in 3-D", icon="cube"),
+        }
+        self.words, self.space = widgets.Label(), widgets.VBox()
+        self._viewer: Any = None
+        self._head: LabelMap | None = None
+        self.picture = PictureBox([[*self.controls.values()]], self._plot, self._adjust, _DPI)
+        self.box = widgets.VBox([self.picture.box, self.words, self.space])
 
     @property
     def chosen(self) -> Structure:
-        """What the menus say."""
+        """The structure that the menus name."""
         return structure(self.controls["name"].value, self.controls["side"].value)
 
-    def _choose(self, chosen: Structure, k: int) -> None:
-        if chosen not in self.known:
-            raise ValueError(f"chosen must be a structure that somebody has: nobody has {chosen.full_name}")
-        with self._silence():
-            self.controls["name"].value, self.controls["k"].value = chosen.name, k
-            self._side_menu()
-            self.controls["side"].value = chosen.side
-        self._draw()
+    def _adjust(self, _changed: object) -> None:
+        """Sides, K and people follow the structure; what was chosen stays where it can."""
+        name = self.controls["name"].value
+        _offer(self.controls["side"], [part.side for part in self.known if part.name == name])
+        have = [name for name, subject in self.layouts.items() if self.chosen in subject.structures]
+        _offer(self.controls["person"], have)
+        self.controls["k"].max = min(MOST, len(compared_structures(self.layouts, self.chosen)))
 
-    def _side_menu(self, _change: object = None) -> None:
-        """Sides on which somebody has the structure; the side that was chosen stays where there is one."""
-        quiet, menu = self._quiet, self.controls["side"]
-        sides = [part.side for part in self.known if part.name == self.controls["name"].value]
-        with self._silence():
-            before = menu.value
-            menu.options = sides
-            menu.value = before if before in sides else sides[0]
-        self._quiet = quiet
-        self._draw()
-
-    def _draw(self, _change: object = None) -> None:
-        if self._quiet:
-            return
-        try:
-            with self._silence():
-                found = self._measure()
-            self._show(found)
-        except Exception as error:
-            self.words.value = escape(f"Error: {error}")
-            raise
-
-    def _measure(self) -> Surroundings:
-        """What the menus ask for; K and the menu of people follow the structure."""
-        count, menu = self.controls["k"], self.controls["person"]
-        count.max = min(MOST, len(compared_structures(self.layouts, self.chosen)))
-        found = surroundings(self.layouts, self.chosen, count.value)
-        before = menu.value
-        menu.options = found.subjects
-        menu.value = before if before in found.subjects else found.subjects[0]
-        return found
-
-    def _show(self, found: Surroundings) -> None:
-        subject = self.controls["person"].value
-        figure, buffer = draw_structure(self.subjects, self.layouts, found, subject), io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        plt.close(figure)
-        self.picture.value, self.words.value = buffer.getvalue(), escape(describe_surroundings(found))
+    def _plot(self) -> Figure:
+        around = surroundings(self.layouts, self.chosen, self.controls["k"].value)
+        self.words.value = around.in_words()
+        head = self.subjects[self.controls["person"].value]
         if self.controls["solid"].value:
-            self._show_solid(self.subjects[subject], label_colors(found))
-        elif self._view is not None:
+            self._show_solid(head, label_colors(around))
+        elif self._viewer is not None:
             self.space.children = ()
-            self._view.close()
-            self._view = None
+            self._viewer.close()
+            self._viewer = self._head = None
+        return draw_structure(self.subjects, self.layouts, around, self.controls["person"].value)
 
     def _show_solid(self, head: LabelMap, colors: Mapping[int, str]) -> None:
-        from toposlearn.explore.structure_3d import StructureView  # megabytes: only for those who look
-
-        self._view = self._view or StructureView()
-        self._view.show(head, colors)
-        self.space.children = (self._view.widget,)
+        """Show a head in 3-D; of the same head only the colors are sent again."""
+        if self._viewer is None:
+            self._viewer = NiiVue(
+                height=_HEIGHT,
+                slice_type=SliceType.RENDER,
+                back_color=(1, 1, 1, 1),
+                show_3d_crosshair=False,
+                is_orient_cube=True,
+                is_colorbar=False,
+                gradient_amount=0.6,
+                is_nearest_interpolation=True,
+                drag_and_drop_enabled=False,
+                show_legend=False,
+            )
+        table = color_table(head, colors)
+        if head is self._head:
+            self._viewer.volumes[0].set_colormap_label(table)
+        else:
+            volume = Volume(name=f"{head.name}.nii.gz", data=label_nifti(head), colorbar_visible=False)
+            volume.set_colormap_label(table)
+            self._viewer.load_volumes([volume])
+            self._head = head
+        self.space.children = (self._viewer,)
 
 
 def structure_explorer(subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> widgets.VBox:
-    """Menus for structure, side, K and person over `toposlearn.explore.structure_explorer.plot_structure`.
-
-    The head in 3-D is made when it is asked for.
-
-    Args:
-        subjects: name -> label map; they may have different structures.
-        chosen: the structure at first.
-        k: neighbors at first.
-    """
+    """The widget of `StructureExplorer`, with the structure and the number of neighbors at first."""
     return StructureExplorer(subjects, chosen, k).box
 
 
-def _controls(known: list[Structure]) -> dict[str, widgets.ValueWidget]:
-    names = list(dict.fromkeys(part.name for part in known))
-    options = [(name.replace("-", " "), name) for name in names]
-    return {
-        "name": widgets.Dropdown(options=options, description="structure"),
-        "side": widgets.Dropdown(options=["left", "right", "midline"], description="side"),
-        "k": widgets.IntSlider(5, 1, MOST, description="K", continuous_update=False),
-        "person": widgets.Dropdown(description="person"),
-        "solid": widgets.ToggleButton(False, description="in 3-D", icon="cube"),
-    }
+def _offer(menu: widgets.Dropdown, options: list[str]) -> None:
+    before = menu.value
+    menu.options = options
+    menu.value = before if before in options else options[0]
+
+
+def label_nifti(head: LabelMap) -> bytes:
+    """A head held upright, as a compressed NIfTI file: ranks of its labels in a byte each, in its own frame (mm, RAS).
+
+    Background is 0, the smallest label 1, and so on: the viewer draws tables without gaps only. The nearest voxel is
+    taken, on a grid as fine as the head's.
+    """
+    frame, step = frame_of(head), float(head.spacing.min())
+    voxels = np.argwhere(head.labels)
+    own = frame.coordinates(voxels @ head.affine[:3, :3].T + head.affine[:3, 3])
+    low, high = own.min(axis=0), own.max(axis=0)
+    inverse = np.linalg.inv(head.affine)
+    matrix = inverse[:3, :3] @ frame.axes.T  # own mm to voxels
+    offset = matrix @ low + inverse[:3, :3] @ frame.origin + inverse[:3, 3]
+    shape = tuple(np.ceil((high - low) / step).astype(int) + 1)
+    ranks = np.searchsorted(_labels(head), head.labels).astype(np.uint8)
+    upright = ndimage.affine_transform(ranks, matrix * step, offset, shape, order=0)
+    affine = np.diag([step, step, step, 1.0])
+    affine[:3, 3] = low
+    return gzip.compress(nibabel.Nifti1Image(upright, affine).to_bytes(), 6)
+
+
+def color_table(head: LabelMap, colors: Mapping[int, str]) -> dict[str, list[int]]:
+    """Colors as NiiVue takes them: red, green, blue, opacity (0 to 255) and rank of the label, background first.
+
+    The first of `colors` is opaque and visible through the others.
+    """
+    labels, chosen = _labels(head), next(iter(colors))
+    rgb = [[round(255 * part) for part in to_rgb(colors.get(label, FAINT))] for label in labels]
+    red, green, blue = (list(channel) for channel in zip(*rgb, strict=True))
+    white = (label for label, each in head.structures.items() if each.name == "cerebral-white-matter")
+    clear = {BACKGROUND, *white}  # what lies between the cortex and the nuclei hides both
+    opacity = dict.fromkeys(labels, _OTHER) | dict.fromkeys(clear, 0) | dict.fromkeys(colors, _NEIGHBOR)
+    alpha = [_CHOSEN if label == chosen else opacity[label] for label in labels]
+    return {"R": red, "G": green, "B": blue, "A": alpha, "I": list(range(len(labels)))}
+
+
+def _labels(head: LabelMap) -> list[int]:
+    """Background and the labels that a head holds, in increasing order."""
+    return [BACKGROUND, *sorted(head.volumes)]

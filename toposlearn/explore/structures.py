@@ -1,9 +1,8 @@
-"""Pictures of structures: slices of several people in their own frames, and their neighborhood graph."""
+"""Slices of label maps in each head's own frame, for several people, and their shared neighborhood graph."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,47 +14,34 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap
-from toposlearn.relations.frame import Array, frame_of
+from toposlearn.arrays import Float64s
+from toposlearn.explore.slices import AXIS_NAMES, STRUCTURE_COLORS, Plane, label_edges, plane_points
+from toposlearn.relations.frame import frame_of
 from toposlearn.relations.layout import Layout
 
-Plane = Literal["coronal", "axial", "sagittal"]
 Labels = npt.NDArray[np.integer]
 
-# Own axes (0 right, 1 anterior, 2 superior) that run to the right and up in each picture.
-PLANE_AXES: Mapping[str, tuple[int, int]] = {"coronal": (0, 2), "axial": (0, 1), "sagittal": (1, 2)}
-AXIS_NAMES = ("left – right (mm)", "back – front (mm)", "down – up (mm)")
-
-# Okabe-Ito colors, distinct also for most color-blind readers.
-STRUCTURE_COLORS: dict[str, str] = {
-    "thalamus": "#D55E00",
-    "putamen": "#0072B2",
-    "pallidum": "#56B4E9",
-    "caudate": "#009E73",
-    "hippocampus": "#CC79A7",
-    "amygdala": "#E69F00",
-    "accumbens": "#8C6D1F",
-}
+# Okabe-Ito without its yellow, which is lost on white. The first is for the structure in question.
+COLORS = ("#D55E00", "#0072B2", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#8C6D1F")
 FAINT = "#CACDD3"  # every other labeled voxel
+_OTHER = "#444444"  # a named structure without a color of its own
+_EXTENT = 80.0  # mm from the origin to the edges of a slice
+_COLUMNS = 3
+_ENDS = {"coronal": ("L", "R"), "axial": ("L", "R"), "sagittal": ("back", "front")}
 
 
 def own_slice(
-    label_map: LabelMap, plane: Plane = "coronal", at: float = 0.0, extent: float = 80.0, step: float = 0.5
+    label_map: LabelMap, plane: Plane = "coronal", at: float = 0.0, extent: float = _EXTENT, step: float = 0.5
 ) -> Labels:
-    """Labels on a plane of the person's own frame, `at` mm from its origin, as an image (rows from top to bottom).
+    """Labels on a plane of the head's own frame, `at` mm from its origin, as an image (rows from top to bottom).
 
     The image covers `extent` mm on each side of the origin; the nearest voxel is taken.
 
     Raises:
         ValueError: unknown plane.
     """
-    if plane not in PLANE_AXES:
-        raise ValueError(f"plane must be one of {', '.join(PLANE_AXES)}, got {plane!r}")
-    across, up = PLANE_AXES[plane]
     ticks = np.arange(-extent, extent + step / 2, step)
-    own = np.zeros((len(ticks), len(ticks), 3))
-    own[..., across] = ticks[None, :]
-    own[..., up] = ticks[::-1, None]
-    own[..., 3 - across - up] = at
+    own = plane_points(plane, ticks, ticks[::-1], at)
     frame = frame_of(label_map)
     world = own @ frame.axes + frame.origin  # inverse of Frame.coordinates, as axes are orthonormal
     inverse = np.linalg.inv(label_map.affine)
@@ -66,69 +52,7 @@ def own_slice(
     return image
 
 
-def plot_people(
-    subjects: Mapping[str, LabelMap],
-    structures: Sequence[str] = ("thalamus", "pallidum", "putamen"),
-    plane: Plane = "coronal",
-    at: float = 6.0,
-    extent: float = 80.0,
-    columns: int = 3,
-) -> Figure:
-    """The same slice of every person's own frame, `structures` in color, everything else gray.
-
-    The dashed line is the mid-sagittal plane. The person's left is on the left (not the radiological view).
-    """
-    rows = -(-len(subjects) // columns)
-    figure, axes = plt.subplots(
-        rows,
-        columns,
-        figsize=(3.1 * columns, 3.2 * rows),
-        squeeze=False,
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-    )
-    for ax in axes.flat:
-        ax.set_visible(False)
-    for ax, (name, label_map) in zip(axes.flat, subjects.items(), strict=False):
-        ax.set_visible(True)
-        _draw_slice(ax, slice_colors(label_map, plane, at, extent, structures), plane, extent)
-        ax.set_title(name)
-    _label_outer(list(axes.flat)[: len(subjects)], columns, plane)
-    handles = [Line2D([], [], marker="s", ls="", color=_color(name), label=name) for name in structures]
-    figure.legend(handles=handles, loc="outside lower center", ncols=columns + 1, frameon=False)
-    return figure
-
-
-def _draw_slice(ax: Axes, image: Array, plane: Plane, extent: float) -> None:
-    ax.imshow(image, extent=(-extent, extent, -extent, extent), interpolation="nearest")
-    ax.set_aspect("equal")
-    if plane != "sagittal":
-        ax.axvline(0, color="0.35", lw=0.8, ls="--")
-        ax.text(0.03, 0.04, "L", transform=ax.transAxes, color="0.35")
-        ax.text(0.97, 0.04, "R", transform=ax.transAxes, color="0.35", ha="right")
-    for spine in ax.spines.values():
-        spine.set_visible(False)
-
-
-def _label_outer(axes: list[Axes], columns: int, plane: Plane) -> None:
-    across, up = PLANE_AXES[plane]
-    for index, ax in enumerate(axes):
-        lowest, leftmost = index + columns >= len(axes), index % columns == 0
-        ax.tick_params(bottom=lowest, labelbottom=lowest, left=leftmost, labelleft=leftmost)
-        if lowest:
-            ax.set_xlabel(AXIS_NAMES[across])
-        if leftmost:
-            ax.set_ylabel(AXIS_NAMES[up])
-
-
-def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Array:
-    """RGB image (H, W, 3) of `own_slice`: named structures in their color, others gray, background white."""
-    named = {label: each.name for label, each in label_map.structures.items() if each.name in structures}
-    return paint(own_slice(label_map, plane, at, extent), {label: _color(name) for label, name in named.items()})
-
-
-def paint(image: Labels, colors: Mapping[int, str]) -> Array:
+def paint(image: Labels, colors: Mapping[int, str]) -> Float64s:
     """RGB image (H, W, 3) of labels (H, W): `colors` by label, other structures faint, background white."""
     lookup = np.tile(to_rgb(FAINT), (max(int(image.max()), *colors, 0) + 1, 1))
     lookup[0] = 1.0
@@ -137,18 +61,82 @@ def paint(image: Labels, colors: Mapping[int, str]) -> Array:
     return np.asarray(lookup[image], dtype=np.float64)
 
 
-def _color(name: str) -> str:
-    return STRUCTURE_COLORS.get(name, "#444444")
+def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Float64s:
+    """RGB image (H, W, 3) of `own_slice`: named structures in their color, others faint, background white."""
+    return paint(own_slice(label_map, plane, at, extent), _colors_of(label_map, structures))
 
 
-def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame, plane: Plane = "axial") -> Figure:
-    """Neighborhood graph of all people at once, structures at their mean centroid, seen along one own axis.
+def _colors_of(label_map: LabelMap, structures: Sequence[str]) -> dict[int, str]:
+    named = {label: each.name for label, each in label_map.structures.items() if each.name in structures}
+    return {label: STRUCTURE_COLORS.get(name, _OTHER) for label, name in named.items()}
+
+
+def draw_own_slice(
+    ax: Axes, label_map: LabelMap, plane: Plane, at: float, colors: Mapping[int, str], extent: float = 90.0
+) -> None:
+    """Draw `own_slice` with structures in `colors` (by label), all others faint, and letters at its ends."""
+    image = paint(own_slice(label_map, plane, at, extent), colors)
+    ax.imshow(image, extent=(-extent, extent, -extent, extent), interpolation="nearest")
+    ax.set_xticks([])
+    ax.set_yticks([])
+    ax.spines[:].set_visible(False)
+    for x, word, side in zip((0.01, 0.99), _ENDS[plane], ("left", "right"), strict=True):
+        ax.text(x, 0.02, word, transform=ax.transAxes, color="0.4", size=8, ha=side)
+
+
+def show_around(ax: Axes, center: tuple[float, float], reach: float) -> None:
+    """Zoom to `reach` mm around a point (across, up) in mm."""
+    ax.set_xlim(center[0] - reach, center[0] + reach)
+    ax.set_ylim(center[1] - reach, center[1] + reach)
+
+
+def plot_people(
+    subjects: Mapping[str, LabelMap],
+    structures: Sequence[str] = ("thalamus", "pallidum", "putamen"),
+    plane: Plane = "coronal",
+    at: float = 6.0,
+) -> Figure:
+    """The same slice of every head's own frame, `structures` in color, everything else gray.
+
+    The dashed line is the mid-sagittal plane. The person's left is on the left (not the radiological view).
+    """
+    rows = -(-len(subjects) // _COLUMNS)
+    figure, axes = plt.subplots(
+        rows,
+        _COLUMNS,
+        figsize=(3.1 * _COLUMNS, 3.2 * rows),
+        squeeze=False,
+        layout="constrained",
+        sharex=True,
+        sharey=True,
+    )
+    for ax in axes.flat[len(subjects) :]:
+        ax.set_visible(False)
+    for index, (ax, (name, label_map)) in enumerate(zip(axes.flat, subjects.items(), strict=False)):
+        image = slice_colors(label_map, plane, at, _EXTENT, structures)
+        ax.imshow(image, extent=(-_EXTENT, _EXTENT, -_EXTENT, _EXTENT), interpolation="nearest")
+        if plane != "sagittal":
+            ax.axvline(0, color="0.35", lw=0.8, ls="--")
+            ax.text(0.03, 0.04, "L", transform=ax.transAxes, color="0.35")
+            ax.text(0.97, 0.04, "R", transform=ax.transAxes, color="0.35", ha="right")
+        ax.spines[:].set_visible(False)
+        ax.set_title(name)
+        below = plane if index + _COLUMNS < len(subjects) else None
+        label_edges(ax, plane, below, plane if index % _COLUMNS else None)
+    handles = [
+        Line2D([], [], marker="s", ls="", color=STRUCTURE_COLORS.get(name, _OTHER), label=name) for name in structures
+    ]
+    figure.legend(handles=handles, loc="outside lower center", ncols=_COLUMNS + 1, frameon=False)
+    return figure
+
+
+def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figure:
+    """Neighborhood graph of all people at once, structures at their mean centroid, seen from above.
 
     Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
     `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
     """
-    across, up = PLANE_AXES[plane]
-    centers = {name: _centers(subjects, name)[:, [across, up]] for name in shared.index}  # each (people, 2)
+    centers = {name: _centers(subjects, name)[:, :2] for name in shared.index}  # each (people, 2)
     figure, ax = plt.subplots(figsize=(7.8, 6.4), layout="compressed")
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
     for i, j in np.argwhere(np.triu(strength, k=1) > 0).tolist():
@@ -159,8 +147,7 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame, plane: P
         _draw_node(ax, name, points)
     ax.axvline(0, color="0.35", lw=0.8, ls="--")
     ax.set_aspect("equal")
-    ax.set_xlabel(AXIS_NAMES[across])
-    ax.set_ylabel(AXIS_NAMES[up])
+    ax.set(xlabel=AXIS_NAMES[0], ylabel=AXIS_NAMES[1])
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]
@@ -170,13 +157,13 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame, plane: P
     return figure
 
 
-def _centers(subjects: Sequence[Layout], name: str) -> Array:
-    """Centroid (people, 3) of a structure, in each person's own frame."""
+def _centers(subjects: Sequence[Layout], name: str) -> Float64s:
+    """Centroid (people, 3) of a structure, in each head's own frame."""
     rows = [[structure.full_name for structure in subject.structures].index(name) for subject in subjects]
     return np.stack([subject.centers[row] for subject, row in zip(subjects, rows, strict=True)])
 
 
-def _draw_node(ax: Axes, name: str, points: Array) -> None:
+def _draw_node(ax: Axes, name: str, points: Float64s) -> None:
     base = name.removeprefix("left-").removeprefix("right-")
     color = STRUCTURE_COLORS.get(base, "0.6")
     ax.scatter(points[:, 0], points[:, 1], s=9, color=color, alpha=0.5, zorder=3, lw=0)

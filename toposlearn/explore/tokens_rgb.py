@@ -11,12 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 from matplotlib.figure import Figure
-from numpy.typing import NDArray
 from sklearn.decomposition import PCA
 from torch import Tensor
 
-from toposlearn.explore.slices import Panel, Spacing, Volume, plot_panels
-from toposlearn.explore.structures import Plane
+from toposlearn.arrays import Float64s
+from toposlearn.explore.slices import Panel, Plane, Spacing, Volume, plot_panels
 from toposlearn.topology.distances import embed
 
 _CLIPPED = 2.0  # percent of the tokens at each end of a color
@@ -24,35 +23,32 @@ _CLIPPED = 2.0  # percent of the tokens at each end of a color
 
 @dataclass(frozen=True, eq=False)
 class Basis:
-    """Principal directions and the range of each, fitted once."""
+    """Principal directions and the range (3,) of each, fitted once."""
 
     pca: PCA
-    low: NDArray[np.float64]  # (3,)
-    high: NDArray[np.float64]  # (3,)
+    low: Float64s
+    high: Float64s
 
     @property
     def explained(self) -> float:
         """Share of the variance of the tokens (unit length) that the three colors hold; to be stated beside them."""
         return float(self.pca.explained_variance_ratio_.sum())
 
-    def colors(self, tokens: Tensor) -> NDArray[np.float64]:
+    def colors(self, tokens: Tensor) -> Float64s:
         """Colors (..., N, 3) in [0, 1] of tokens (..., N, F)."""
-        rows = _unit_rows(tokens)
-        scaled = (self.pca.transform(rows) - self.low) / (self.high - self.low)
+        scaled = (self.pca.transform(_unit_rows(tokens)) - self.low) / (self.high - self.low)
         return np.asarray(np.clip(scaled, 0, 1).reshape(*tokens.shape[:-1], 3))
 
 
 def share_in_words(explained: float) -> str:
-    """How much of the features colors hold, for the title of a figure: ``23 % of the variance``."""
+    """The share that colors hold, for the title of a figure: ``23 % of the variance``."""
     return f"{explained:.0%}".replace("%", " % of the variance")
 
 
 def fit_basis(*tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Basis:
-    """Fit one basis to all tokens given.
+    """Fit one basis to all tokens, each (..., N, F); their length is left out, as in the cosine distance.
 
-    Args:
-        tokens: each (..., N, F), one F for all. Their length is left out, as in the cosine distance.
-        masks: (..., N) bool for each, the tokens that count; air would take a color for itself.
+    `masks`, (..., N) bool for each, are the tokens that count: air would take a color for itself.
 
     Raises:
         ValueError: no tokens, or fewer than four that count.
@@ -70,13 +66,13 @@ def fit_basis(*tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Basis:
     return Basis(pca, low, np.maximum(high, low + 1e-9))
 
 
-def _unit_rows(tokens: Tensor) -> NDArray[np.float64]:
+def _unit_rows(tokens: Tensor) -> Float64s:
     """Tokens (..., N, F) as unit rows (R, F)."""
-    rows: NDArray[np.float64] = embed(tokens.detach().cpu(), "cosine").double().numpy()
+    rows: Float64s = embed(tokens.detach().cpu(), "cosine").double().numpy()
     return rows.reshape(-1, tokens.shape[-1])
 
 
-def to_voxels(values: Volume, stride: int, shape: Sequence[int]) -> NDArray[np.float64]:
+def to_voxels(values: Volume, stride: int, shape: Sequence[int]) -> Float64s:
     """Values of tokens (N,) or (N, C) on the voxels (D, H, W) or (D, H, W, C): each token fills its block.
 
     Raises:
@@ -92,15 +88,11 @@ def to_voxels(values: Volume, stride: int, shape: Sequence[int]) -> NDArray[np.f
     return np.asarray(blocks)
 
 
-def color_overlay(
-    colors: Volume, stride: int, shape: Sequence[int], mask: Tensor | None = None, alpha: float = 1.0
-) -> NDArray[np.float64]:
+def color_overlay(colors: Volume, stride: int, shape: Sequence[int], mask: Tensor | None = None) -> Float64s:
     """Token colors (N, 3) as RGBA (D, H, W, 4); tokens outside `mask` (N,) are clear."""
     array = np.asarray(colors)
-    opacity = np.full((len(array), 1), alpha)
-    if mask is not None:
-        opacity *= np.asarray(mask)[:, None]
-    return to_voxels(np.concatenate([array, opacity], axis=1), stride, shape)
+    opacity = np.ones(len(array)) if mask is None else np.asarray(mask)
+    return to_voxels(np.column_stack([array, opacity]), stride, shape)
 
 
 def plot_token_colors(
@@ -111,7 +103,6 @@ def plot_token_colors(
     spacing: Spacing = 3.0,
     masks: Mapping[str, Tensor] | None = None,
     plane: Plane = "axial",
-    at: Mapping[str, float] | float = 0.0,
     explained: Mapping[str, float] | None = None,
     title: str = "",
 ) -> Figure:
@@ -120,21 +111,17 @@ def plot_token_colors(
     Args:
         volumes: name of a column (a person, a modality) -> image (D, H, W).
         rows: name of a network -> name of a column -> colors (N, 3) from *one* basis (`Basis.colors`).
-        stride: voxels a token.
-        spacing: mm a voxel.
+        stride: voxels per token.
+        spacing: mm per voxel.
         masks: name of a column -> (N,) bool; tokens outside are left out.
-        plane: which plane.
-        at: mm from the center, one for all or one for each column.
-        explained: name of a network -> share of the variance that its colors hold (`Basis.explained`), written above
-            its row.
-        title: what to see.
+        plane: through the center.
+        explained: name of a network -> `Basis.explained`, written above its row.
+        title: of the figure.
     """
-    places = at if isinstance(at, Mapping) else dict.fromkeys(volumes, at)
-    panels = [Panel(volume, plane, places[name], spacing, title=name) for name, volume in volumes.items()]
+    panels = [Panel(volume, plane, 0.0, spacing, title=name) for name, volume in volumes.items()]
     for network, colors in rows.items():
         heading = network if explained is None else f"{network} ({share_in_words(explained[network])})"
         for name, volume in volumes.items():
-            mask = None if masks is None else masks[name]
-            overlay = color_overlay(colors[name], stride, tuple(volume.shape), mask)
-            panels.append(Panel(volume, plane, places[name], spacing, overlay, heading))
+            overlay = color_overlay(colors[name], stride, np.shape(volume), None if masks is None else masks[name])
+            panels.append(Panel(volume, plane, 0.0, spacing, overlay, heading))
     return plot_panels(panels, len(volumes), title)

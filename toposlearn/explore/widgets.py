@@ -1,52 +1,77 @@
-"""Sliders over the plot functions: thin shells that catch no exception."""
+"""Widgets as thin shells over the plot functions: controls, the picture they lead to, and its errors."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import torch
-from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
+from toposlearn.anatomy import LabelMap
+from toposlearn.data import PosedSubjects
 from toposlearn.explore.gradients import Vectors, plot_steering, steering
+from toposlearn.explore.html_page import png_of
+from toposlearn.explore.match_errors import follow_token, known_motion, plot_followed
 from toposlearn.explore.neighborhoods import plot_neighbors, token_at
-from toposlearn.explore.slices import Spacing, Volume, plot_row, steps_of
-from toposlearn.explore.structures import PLANE_AXES, Plane
+from toposlearn.explore.slices import PLANE_AXES, STRUCTURE_COLORS, Volume
+from toposlearn.explore.structures import plot_people
 from toposlearn.explore.triplets import anchor_triplets, plot_triplets
+from toposlearn.models import Taco
+
+LATER: Mapping[str, Any] = {"continuous_update": False}  # a slider draws when it is released
 
 
-def slice_browser(
-    volumes: Mapping[str, Volume],
-    overlays: Mapping[str, Volume] | None = None,
-    *,
-    spacing: Spacing = 3.0,
-    plane: Plane = "axial",
-) -> widgets.VBox:
-    """Sliders for the plane and its place over `toposlearn.explore.slices.plot_row`.
+class PictureBox:
+    """Controls above a picture, which is drawn again when a control changes. Errors are shown and raised.
 
-    Args:
-        volumes: name -> (D, H, W), all on one grid.
-        overlays: name -> (D, H, W, 4), shown when ticked.
-        spacing: mm a voxel.
-        plane: the plane at first.
+    The first picture is drawn in this call, so its errors are the caller's.
+
+    Attributes:
+        box: the widget to show.
     """
-    shape = next(iter(volumes.values())).shape
-    choice = widgets.Dropdown(options=list(PLANE_AXES), value=plane, description="plane")
-    share = widgets.IntSlider(value=50, min=2, max=98, description="place, %", continuous_update=False)
-    ticked = widgets.Checkbox(value=bool(overlays), description="overlay", disabled=not overlays)
 
-    def plot() -> Figure:
-        axis = 3 - sum(PLANE_AXES[choice.value])
-        at = (share.value / 100 - 0.5) * int(shape[axis]) * steps_of(spacing)[axis]
-        title = f"{choice.value}, {at:+.0f} mm from the center"
-        shown = overlays if ticked.value else None
-        return plot_row(volumes, plane=choice.value, at=at, spacing=spacing, overlays=shown, title=title)
+    def __init__(
+        self,
+        rows: Sequence[Sequence[widgets.ValueWidget]],
+        plot: Callable[[], Figure],
+        adjust: Callable[[widgets.ValueWidget | None], None] | None = None,
+        dpi: int = 100,
+    ) -> None:
+        """Set up the box.
 
-    return browser([choice, share, ticked], plot)
+        Args:
+            rows: controls.
+            plot: draws the figure; it is closed here.
+            adjust: called before `plot` with the control that changed (at first with None); may set other controls.
+            dpi: of the picture.
+        """
+        self._plot, self._adjust, self._dpi = plot, adjust, dpi
+        self._drawing = False
+        self.picture, self.error = widgets.Image(format="png"), widgets.Label()
+        for control in (control for row in rows for control in row):
+            control.observe(self._draw, names="value")
+        self._draw({"owner": None})
+        lines = [widgets.HBox(list(row), layout={"flex_flow": "row wrap"}) for row in rows]
+        self.box = widgets.VBox([*lines, self.error, self.picture])
+
+    def _draw(self, change: Mapping[str, Any]) -> None:
+        if self._drawing:  # a control that `adjust` moves draws nothing
+            return
+        self._drawing = True
+        try:
+            if self._adjust:
+                self._adjust(change["owner"])
+            self.picture.value = png_of(self._plot(), self._dpi)
+            self.error.value = ""
+        except Exception as error:
+            self.error.value = f"Error: {error}"
+            raise
+        finally:
+            self._drawing = False
 
 
 def neighborhood_browser(
@@ -60,13 +85,13 @@ def neighborhood_browser(
 ) -> widgets.VBox:
     """Sliders for a point in mm and for K over `toposlearn.explore.neighborhoods.plot_neighbors`; same arguments."""
     shape = next(iter(volumes.values())).shape
-    sliders, count = _point_sliders(shape, spacing, at), _count_slider()
+    sliders, count = _point_sliders(shape, spacing, at), widgets.IntSlider(5, 1, 15, description="K", **LATER)
 
     def plot() -> Figure:
         anchor = token_at([slider.value for slider in sliders], shape, stride, spacing)
         return plot_neighbors(volumes, tokens, anchor, stride=stride, spacing=spacing, k=count.value, mask=mask)
 
-    return browser([*sliders, count], plot)
+    return PictureBox([[*sliders, count]], plot).box
 
 
 def triplet_browser(
@@ -79,7 +104,6 @@ def triplet_browser(
     spacing: float = 3.0,
     margin: float = 0.05,
     at: tuple[float, float, float] = (0.0, 0.0, 0.0),
-    seed: int = 0,
 ) -> widgets.VBox:
     """Sliders for a point, K and margin, menus for the rest, over `toposlearn.explore.triplets.plot_triplets`.
 
@@ -88,30 +112,38 @@ def triplet_browser(
         tokens: name -> (N, F), in the same order.
         masks: of a and b, (N,) bool each: tokens that count.
         matches: matcher -> (N,) long, match in b of each token of a. Absent: a and b are one person, token by token.
-        stride: voxels a token.
-        spacing: mm a voxel.
+        stride: voxels per token.
+        spacing: mm per voxel.
         margin: at first, in cosine distance.
         at: the point at first (right, front, up), mm from the center.
-        seed: of uniform negatives.
     """
     (name_a, volume_a), (name_b, volume_b) = volumes.items()
     (tokens_a, tokens_b), (mask_a, mask_b) = tokens.values(), masks or (None, None)
-    sliders, count = _point_sliders(volume_a.shape, spacing, at), _count_slider()
-    gap = widgets.FloatSlider(margin, min=0, max=1, step=0.05, description="margin", continuous_update=False)
+    sliders = _point_sliders(volume_a.shape, spacing, at)
+    count = widgets.IntSlider(5, 1, 15, description="K", **LATER)
+    gap = widgets.FloatSlider(margin, min=0, max=1, step=0.05, description="margin", **LATER)
     ways = widgets.Dropdown(options={"uniform": "uniform", "semi-hard": "semi_hard"}, description="negatives")
-    forms, matchers = ("form", ["within", "cross"]), ("matcher", list(matches or {}))
-    name, options = matchers if matches else forms
+    name, options = ("matcher", list(matches)) if matches else ("form", ["within", "cross"])
     choice = widgets.Dropdown(options=options, description=name)
 
     def plot() -> Figure:
         anchor = token_at([slider.value for slider in sliders], volume_a.shape, stride, spacing)
         chosen = {"matches": matches[choice.value]} if matches else {"form": choice.value}
         settings = {"mask_a": mask_a, "mask_b": mask_b, "k": count.value, "margin": gap.value, **chosen}
-        draws = torch.Generator().manual_seed(seed)
+        draws = torch.Generator().manual_seed(0)
         triplets = anchor_triplets(tokens_a, tokens_b, anchor, negatives=ways.value, generator=draws, **settings)
         return plot_triplets(volume_a, volume_b, triplets, stride=stride, spacing=spacing, names=(name_a, name_b))
 
-    return browser([*sliders, count, gap, ways, choice], plot)
+    return PictureBox([[*sliders, count, gap, ways, choice]], plot).box
+
+
+def _point_sliders(shape: Sequence[int], spacing: float, at: tuple[float, float, float]) -> list[widgets.IntSlider]:
+    """Sliders for right, front and up, mm from the center of a volume (D, H, W)."""
+    reach = [int(size * spacing / 2) - 1 for size in shape]
+    return [
+        widgets.IntSlider(int(np.clip(value, -end, end)), -end, end, description=name, **LATER)
+        for name, value, end in zip(("right, mm", "front, mm", "up, mm"), at, reach, strict=True)
+    ]
 
 
 def steering_browser(gradients: Mapping[str, Vectors], weights: Sequence[float]) -> widgets.VBox:
@@ -122,40 +154,42 @@ def steering_browser(gradients: Mapping[str, Vectors], weights: Sequence[float])
         weights: of the alignment terms.
     """
     parts = next(iter(next(iter(gradients.values())).values()))
-    options = {"all": "", **{name: name for name in parts}}
-    part = widgets.Dropdown(options=options, description="part")
+    part = widgets.Dropdown(options={"all": "", **{name: name for name in parts}}, description="part")
 
     def plot() -> Figure:
         tables = {name: steering(each, weights, part.value) for name, each in gradients.items()}
-        return plot_steering(tables, f"who steers? part of the network: {part.label}")
+        return plot_steering(tables, f"which term does a step follow? part of the network: {part.label}")
 
-    return browser([part], plot)
-
-
-def _point_sliders(shape: Sequence[int], spacing: float, at: tuple[float, float, float]) -> list[widgets.IntSlider]:
-    """Right, front and up, mm from the center of a volume (D, H, W)."""
-    reach = [int(size * spacing / 2) - 1 for size in shape]
-    return [
-        widgets.IntSlider(int(np.clip(value, -end, end)), -end, end, description=name, continuous_update=False)
-        for name, value, end in zip(("right, mm", "front, mm", "up, mm"), at, reach, strict=True)
-    ]
+    return PictureBox([[part]], plot).box
 
 
-def _count_slider() -> widgets.IntSlider:
-    return widgets.IntSlider(5, 1, 15, description="K", continuous_update=False)
+def people_browser(subjects: Mapping[str, LabelMap]) -> widgets.VBox:
+    """A menu for the plane and a slider for its place over `toposlearn.explore.structures.plot_people`."""
+    plane = widgets.Dropdown(options=list(PLANE_AXES), description="plane")
+    place = widgets.IntSlider(6, -40, 40, 2, description="place (mm)", **LATER)
+
+    def plot() -> Figure:
+        return plot_people(subjects, tuple(STRUCTURE_COLORS), plane.value, place.value)
+
+    return PictureBox([[plane, place]], plot).box
 
 
-def browser(controls: Sequence[widgets.ValueWidget], plot: Callable[[], Figure]) -> widgets.VBox:
-    """Controls above the picture that `plot` gives; the first is drawn in this call, so its errors are the caller's."""
-    picture = widgets.Image(format="png")
+def move_browser(
+    networks: Mapping[str, Taco],
+    subjects: PosedSubjects,
+    token: int,
+    *,
+    pair: tuple[str, str],
+    stride: int,
+    shift: int = 27,
+) -> widgets.VBox:
+    """Sliders for shift (mm) and angle over `plot_followed`, for one token of the first person."""
+    slide = widgets.IntSlider(shift, 0, 30, description="shift, mm", **LATER)
+    turn = widgets.IntSlider(0, -20, 20, description="angle, degrees", **LATER)
 
-    def draw(_change: object = None) -> None:
-        figure, buffer = plot(), io.BytesIO()
-        figure.savefig(buffer, format="png")
-        plt.close(figure)
-        picture.value = buffer.getvalue()
+    def plot() -> Figure:
+        motion = known_motion(slide.value, turn.value)
+        views = follow_token(networks, subjects, token, motion, pair=pair, stride=stride)
+        return plot_followed(views, stride=stride, spacing=subjects.spacing, positions=subjects.token_positions(stride))
 
-    for control in controls:
-        control.observe(draw, names="value")
-    draw()
-    return widgets.VBox([widgets.HBox(list(controls), layout=widgets.Layout(flex_flow="row wrap")), picture])
+    return PictureBox([[slide, turn]], plot).box
