@@ -4,7 +4,7 @@ import numpy as np
 
 from toposlearn.anatomy import load_label_map
 from toposlearn.cohort.head import Head
-from toposlearn.studies.bending.changes import Scene
+from toposlearn.studies.bending import Scene
 
 
 def small_scene() -> Scene:

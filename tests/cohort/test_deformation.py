@@ -10,6 +10,8 @@ from toposlearn.cohort import PoseRange, draw_traits
 from toposlearn.cohort.deformation import (
     CONTROL_MM,
     ControlGrid,
+    affine_points,
+    bent_points,
     bulge_velocity,
     draw_affine,
     exponentiate,
@@ -19,7 +21,6 @@ from toposlearn.cohort.deformation import (
     read_at,
     rigid_motion,
     subject_map,
-    template_map,
 )
 from toposlearn.cohort.head import Head, load_head
 from toposlearn.cohort.lesions import KINDS, draw_lesion, lesion_sites
@@ -67,6 +68,11 @@ def test_the_head_is_wrapped_in_fluid_and_padded_with_air(family):
     border = np.concatenate([np.take(head.labels, (0, -1), axis=axis).ravel() for axis in range(3)])
     assert not border.any()
     assert np.abs(head.center[0]) < 3  # mm: the midline
+
+
+def template_map(shape, voxel_to_world, affine, displacement, grid, center):
+    """Template mm (X, Y, Z, 3) of each voxel center of a subject's image."""
+    return bent_points(affine_points(shape, affine @ voxel_to_world, center), displacement, grid)
 
 
 def ball(radius: float = 12.0) -> tuple[Head, ControlGrid]:

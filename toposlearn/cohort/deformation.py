@@ -20,6 +20,7 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn import functional as F
 
+from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import Head
 from toposlearn.cohort.recipes import PoseRange
 
@@ -145,35 +146,27 @@ def jacobian_determinant(displacement: NDArray[np.float32], spacing: float = CON
     return np.asarray(np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1))))
 
 
-def template_map(
-    shape: tuple[int, int, int],
-    voxel_to_world: NDArray[np.float64],
-    affine: NDArray[np.float64],
-    displacement: Tensor,
-    grid: ControlGrid,
-    center: NDArray[np.float64],
-) -> Tensor:
-    """Template mm (X, Y, Z, 3) of each voxel center of a subject's image.
+def affine_points(shape: tuple[int, int, int], voxel_to_template: Float64s, center: Float64s) -> Tensor:
+    """Template mm (X, Y, Z, 3) of each voxel center of an image, before anything bends.
 
     Args:
         shape: voxels of the image.
-        voxel_to_world: the image's affine (4, 4).
-        affine: subject world -> centered template (4, 4), from `draw_affine`.
-        displacement: (3, X', Y', Z') in mm on `grid`, from `exponentiate`.
-        grid: the control lattice.
-        center: template mm of the point that the affine turns about.
+        voxel_to_template: affine (4, 4) to the centered template.
+        center: template mm of the point about which the template is centered.
     """
-    linear = affine @ voxel_to_world
     axes = torch.meshgrid(*[torch.arange(size, dtype=torch.float32) for size in shape], indexing="ij")
-    voxels = torch.stack(axes, dim=-1)
-    offset = torch.as_tensor(linear[:3, 3] + center, dtype=torch.float32)
-    points = voxels @ torch.as_tensor(linear[:3, :3].T, dtype=torch.float32) + offset
+    offset = torch.as_tensor(voxel_to_template[:3, 3] + center, dtype=torch.float32)
+    return torch.stack(axes, dim=-1) @ torch.as_tensor(voxel_to_template[:3, :3].T, dtype=torch.float32) + offset
+
+
+def bent_points(points: Tensor, displacement: Tensor, grid: ControlGrid) -> Tensor:
+    """Template points (X, Y, Z, 3) moved by a displacement (3, X', Y', Z') in mm on the control lattice."""
     lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
     return points + read_at(displacement, lattice).movedim(0, -1)
 
 
 def subject_map(affine: NDArray[np.float64], flow: Flow, grid: ControlGrid, center: NDArray[np.float64]) -> Tensor:
-    """Subject world mm (X, Y, Z, 3) of each point of the control lattice: the inverse of `template_map`."""
+    """Subject world mm (X, Y, Z, 3) of each point of the control lattice: the inverse of the map to the template."""
     back = np.linalg.inv(affine)
     points = torch.as_tensor(grid.points() - center, dtype=torch.float32) + flow.inverse.movedim(0, -1)
     return points @ torch.as_tensor(back[:3, :3].T, dtype=torch.float32) + torch.as_tensor(back[:3, 3]).float()

@@ -125,9 +125,8 @@ def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, pose: PoseRange, 
 
 def _points(shape: _Shape, stage: Stage, recipe: Recipe) -> Tensor:
     """Template mm (X, Y, Z, 3) of the grid's voxels."""
-    return deformation.template_map(
-        recipe.shape, image_affine(recipe), shape.affine, shape.flow.displacement, stage.grid, stage.head.center
-    )
+    points = deformation.affine_points(recipe.shape, shape.affine @ image_affine(recipe), stage.head.center)
+    return deformation.bent_points(points, shape.flow.displacement, stage.grid)
 
 
 def _moved(traits: Traits, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:

@@ -3,40 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
 from typing import NamedTuple
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation
 from torch import Tensor
 
-from toposlearn.anatomy import STRUCTURES, LabelMap
-from toposlearn.cohort.deformation import CONTROL_MM, exponentiate, jacobian_determinant, read_at
-from toposlearn.cohort.head import CSF
+from toposlearn.anatomy import LabelMap
+from toposlearn.arrays import Float64s
+from toposlearn.cohort import deformation
+from toposlearn.cohort.deformation import CONTROL_MM
+from toposlearn.cohort.head import CSF, Head
 from toposlearn.cohort.pathology import VENTRICLES
-from toposlearn.studies.bending.changes import Array, Change, Scene
+from toposlearn.studies.bending.changes import Change, Scene, affine_of
 
 VOXEL_MM = 2.0
 ROOM_MM = 30.0  # around the head, into which a bend may push it
-EVERY = 20  # of the brain's voxels, where the rigid part of a bend is found
+EVERY = 20  # voxel of the brain, from which the rigid part of a bend is found
 MIDPLANE_MM = 1.0  # template tissue this near to x = 0 is the midline
-_VENTRICLES = [structure.label for structure in STRUCTURES if structure.name in VENTRICLES]
 
 
 class Changed(NamedTuple):
-    """A head changed by some amount. Displacements leave the pose out.
+    """A head changed by some amount. Displacements do not include the pose.
 
     Attributes:
-        amount: what was asked for.
-        label_map: in the subject's world. Fluid around the brain is left out: a shell lies nowhere in particular.
+        amount: as asked for.
+        label_map: in the subject's world, without fluid around the brain: a shell lies nowhere in particular.
         bend: displacement in mm over the brain, root mean square, beyond the best rigid one, which no relation minds.
         rms: displacement in mm over the brain, root mean square.
         largest: displacement in mm, anywhere in the brain.
         smallest_jacobian: determinant of the map subject -> template, anywhere in the brain; 1 where nothing bends.
         midline: largest shift of the midline to a side, mm.
-        ventricles: volume relative to the template's, size of the head left out.
+        ventricles: volume relative to the template's, size of the head excluded.
     """
 
     amount: float
@@ -50,9 +49,9 @@ class Changed(NamedTuple):
 
 
 def grow(change: Change, scene: Scene, generator: np.random.Generator, voxel: float = VOXEL_MM) -> Iterator[Changed]:
-    """One draw of a change, in each of its amounts: the same bend, site or direction, further and further.
+    """One draw of a change in each of its amounts: the same bend, site or direction, further and further.
 
-    Each draw also lies anew between the voxels of its grid, by less than one.
+    Each draw also lies differently between the voxels of its grid, by less than one.
 
     Raises:
         ValueError: the voxel is not larger than zero, or a step of the bend folds.
@@ -66,100 +65,79 @@ def grow(change: Change, scene: Scene, generator: np.random.Generator, voxel: fl
     pose = change.pose(generator) if change.pose is not None else lambda amount: np.eye(4)
     for amount in change.amounts:
         edge = voxel if change.pose is not None else amount
-        affine = pose(amount)
-        grid, shape = _grid_over(scene, affine, edge, nudge, 2 * edge)
-        there = _template_points(grid, shape, affine, scene)
-        yield _measured(amount, scene, grid, shape, there, there, torch.ones(len(there)), affine)
+        grid = _Grid.over(scene, pose(amount), edge, nudge, room=2 * edge)
+        yield _measured(amount, scene, grid, grid.points, torch.ones(len(grid.points)))
 
 
-def _bent(change: Change, scene: Scene, velocity: Array, nudge: Array, voxel: float) -> Iterator[Changed]:
+def _bent(change: Change, scene: Scene, velocity: Float64s, nudge: Float64s, voxel: float) -> Iterator[Changed]:
     """Follow the flow: the map of a step is applied again and again, to points that move with it."""
     step = change.amounts[1] - change.amounts[0]
     try:
-        flow = exponentiate(step * velocity, strengths=(1.0,))  # a weakened step would reach less than it says
+        flow = deformation.exponentiate(step * velocity, strengths=(1.0,))  # a weaker step would reach less
     except ValueError as error:
         raise ValueError(f"amounts of {change.title!r}: a step of {step:g} folds, take smaller steps") from error
-    jacobian = torch.as_tensor(jacobian_determinant(flow.displacement.numpy()), dtype=torch.float32)
-    one_step = torch.cat([flow.displacement, jacobian[None]])  # (4, X, Y, Z)
-    grid, shape = _grid_over(scene, np.eye(4), voxel, nudge, ROOM_MM)
-    start = _template_points(grid, shape, np.eye(4), scene)
-    there, squeezed, reached = start, torch.ones(len(start)), 0
+    jacobian = deformation.jacobian_determinant(flow.displacement.numpy())
+    one_step = torch.cat([flow.displacement, torch.as_tensor(jacobian, dtype=torch.float32)[None]])  # (4, X, Y, Z)
+    grid = _Grid.over(scene, np.eye(4), voxel, nudge, ROOM_MM)
+    there, squeezed, reached = grid.points, torch.ones(len(grid.points)), 0
     for amount in change.amounts:
         while reached < round(amount / step):
             moved = _read(one_step, there, scene.grid.origin, CONTROL_MM)
             there, squeezed, reached = there + moved[:3].mT, squeezed * moved[3], reached + 1
-        yield _measured(amount, scene, grid, shape, start, there, squeezed, np.eye(4))
+        yield _measured(amount, scene, grid, there, squeezed)
 
 
-def _grid_over(
-    scene: Scene, affine: Array, voxel: float, nudge: Array, room: float
-) -> tuple[Array, tuple[int, int, int]]:
-    """Voxel -> world (4, 4) and shape of a grid of such voxels around the head.
+class _Grid(NamedTuple):
+    """Voxels around a head: voxel -> world and world -> centered template (4, 4), and template mm of them (V, 3)."""
 
-    Voxels lie at whole multiples of their size in the world, but for `nudge`: a head that is shifted or larger falls
-    between them in another way.
-    """
-    corners = np.array(list(product(*(scene.ends - scene.head.center).T)))  # (8, 3), centered template mm
-    world = (corners - affine[:3, 3]) @ np.linalg.inv(affine[:3, :3]).T
-    low, high = world.min(axis=0) - room, world.max(axis=0) + room
-    first = np.floor(low / voxel)
-    x, y, z = (np.ceil(high / voxel) - first).astype(int) + 1
-    grid = np.diag([voxel] * 3 + [1.0])
-    grid[:3, 3] = (first + nudge) * voxel
-    return grid, (int(x), int(y), int(z))
+    affine: Float64s
+    pose: Float64s
+    shape: tuple[int, ...]
+    points: Tensor
 
-
-def _template_points(grid: Array, shape: tuple[int, int, int], affine: Array, scene: Scene) -> Tensor:
-    """Template mm (V, 3) of the grid's voxel centers, before anything bends."""
-    axes = torch.meshgrid(*[torch.arange(size, dtype=torch.float32) for size in shape], indexing="ij")
-    linear = affine @ grid
-    offset = torch.as_tensor(linear[:3, 3] + scene.head.center, dtype=torch.float32)
-    return torch.stack(axes, dim=-1).flatten(0, 2) @ torch.as_tensor(linear[:3, :3].T, dtype=torch.float32) + offset
+    @classmethod
+    def over(cls, scene: Scene, pose: Float64s, voxel: float, nudge: Float64s, room: float) -> _Grid:
+        """Voxels lie at whole multiples of their size in the world, plus `nudge`: each pose is sampled differently."""
+        world = (scene.corners - pose[:3, 3]) @ np.linalg.inv(pose[:3, :3]).T
+        low, high = world.min(axis=0) - room, world.max(axis=0) + room
+        first = np.floor(low / voxel)
+        x, y, z = ((np.ceil(high / voxel) - first).astype(int) + 1).tolist()
+        affine = affine_of(np.diag([voxel] * 3), (first + nudge) * voxel)
+        points = deformation.affine_points((x, y, z), pose @ affine, scene.head.center)
+        return cls(affine, pose, (x, y, z), points.flatten(0, 2))
 
 
-def _read(volume: Tensor, points: Tensor, origin: Array, spacing: float, mode: str = "bilinear") -> Tensor:
+def _read(volume: Tensor, points: Tensor, origin: Float64s, spacing: float, mode: str = "bilinear") -> Tensor:
     """A volume (C, X, Y, Z) read at template points (V, 3) -> (C, V)."""
     voxels = (points - torch.as_tensor(origin, dtype=torch.float32)) / spacing
-    return read_at(volume, voxels[:, None, None], mode)[:, :, 0, 0]
+    return deformation.read_at(volume, voxels[:, None, None], mode)[:, :, 0, 0]
 
 
-def _measured(
-    amount: float,
-    scene: Scene,
-    grid: Array,
-    shape: tuple[int, int, int],
-    start: Tensor,
-    there: Tensor,
-    squeezed: Tensor,
-    affine: Array,
-) -> Changed:
-    """Read the template's labels at `there` (V, 3), and measure how far that is from `start` (V, 3)."""
+def _measured(amount: float, scene: Scene, grid: _Grid, there: Tensor, squeezed: Tensor) -> Changed:
+    """Read the template's labels at `there` (V, 3), and measure how far that is from the grid's own points."""
     head = scene.head
     labels = _read(scene.labels, there, head.affine[:3, 3], head.spacing, "nearest")[0]
     labels[labels == CSF] = 0
     brain = labels > 0
-    moved = (there - start)[brain].norm(dim=1)
+    displaced = there - grid.points
+    moved = displaced[brain].norm(dim=1)
     middle = brain & (there[:, 0].abs() <= MIDPLANE_MM)
-    volumes = labels.numpy().astype(np.int16).reshape(shape)
+    image = labels.numpy().astype(np.int16).reshape(grid.shape)
+    voxel = np.linalg.det(grid.affine[:3, :3]) * np.linalg.det(grid.pose[:3, :3])  # template mm³
+    ventricles = Head(image, grid.affine, head.family).mask(*VENTRICLES).sum() * voxel
     return Changed(
         amount,
-        LabelMap(volumes, grid, f"{head.family} changed", head.family),
-        bend=_beyond_rigid(*(points[brain][::EVERY].double().numpy() for points in (start, there))),
+        LabelMap(image, grid.affine, f"{head.family} changed", head.family),
+        bend=_beyond_rigid(*(points[brain][::EVERY].double().numpy() for points in (grid.points, there))),
         rms=float(moved.square().mean().sqrt()),
         largest=float(moved.max()),
         smallest_jacobian=float(squeezed[brain].min()),
-        midline=float((there - start)[middle, 0].abs().max()) if middle.any() else 0.0,
-        ventricles=_ventricles(scene, volumes, grid, affine),
+        midline=float(displaced[middle, 0].abs().max()) if middle.any() else 0.0,
+        ventricles=float(ventricles / float(head.mask(*VENTRICLES).sum() * head.spacing**3)),
     )
 
 
-def _ventricles(scene: Scene, labels: NDArray[np.int16], grid: Array, affine: Array) -> float:
-    """Volume of lateral and third ventricles relative to the template's."""
-    voxel = np.linalg.det(grid[:3, :3]) * np.linalg.det(affine[:3, :3])  # template mm³
-    return float(np.isin(labels, _VENTRICLES).sum() * voxel / scene.ventricles)
-
-
-def _beyond_rigid(before: Array, after: Array) -> float:
+def _beyond_rigid(before: Float64s, after: Float64s) -> float:
     """RMS distance (mm) between points (V, 3) that is left after the best shift and turn."""
     before, after = before - before.mean(axis=0), after - after.mean(axis=0)
     _, root_sum = Rotation.align_vectors(before, after)

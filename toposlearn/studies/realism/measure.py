@@ -76,7 +76,7 @@ def measure_folder(root: str | Path, *, limit: int = 64, progress: bool = True) 
         truth = _read_truth(record)
         info = {"subject": record.subject} | {name: record.info.get(name, "") for name in INFO}
         subjects.append(info | _volumes(truth.labels) | _measure_map(record, truth))
-        touching.append(shapes.touching_pairs(truth.labels))
+        touching.append(shapes.touching_pairs(truth.labels.labels))
         spacings.append(float(truth.labels.spacing.min()))
         measured = _measure_scans(record, truth)
         scans += [info | row for row in measured.values()]
@@ -163,6 +163,5 @@ def measure_donors(spacing: float) -> tuple[pd.DataFrame, list[shapes.Pairs]]:
         rows.append(_volumes(label_map))
         coarse = np.diag([spacing] * 3 + [1.0])
         shape = tuple(np.floor(np.array(label_map.labels.shape) / spacing).astype(int))
-        labels = images.on_grid(label_map.labels, np.eye(4), shape, coarse)
-        touching.append(shapes.touching_pairs(LabelMap(labels, coarse, donor, "")))
+        touching.append(shapes.touching_pairs(images.on_grid(label_map.labels, np.eye(4), shape, coarse)))
     return pd.DataFrame(rows), touching

@@ -12,7 +12,7 @@ from scipy import ndimage
 from toposlearn.anatomy import STRUCTURES, LabelMap
 from toposlearn.arrays import Float32s, Float64s
 from toposlearn.cohort.head import Head
-from toposlearn.relations.boundaries import shared_boundaries
+from toposlearn.relations.boundaries import shared_faces
 
 Labels = NDArray[np.integer]
 Pairs = set[frozenset[int]]
@@ -77,12 +77,11 @@ def same_as_template(labels: Labels, to_template: Float32s, head: Head) -> float
     return float((read == labels[inside]).mean())
 
 
-def touching_pairs(label_map: LabelMap) -> Pairs:
-    """Pairs of labels that share `FEWEST_FACES` voxel faces or more; background excluded."""
-    labels = np.unique(label_map.labels[label_map.labels > 0]).astype(np.int64)
-    faces = shared_boundaries(label_map, labels) / np.prod(label_map.spacing) ** (2 / 3)
-    touching = np.argwhere(np.triu(faces > FEWEST_FACES - 0.5))
-    return {frozenset(labels[pair].tolist()) for pair in touching}
+def touching_pairs(labels: Labels) -> Pairs:
+    """Pairs of labels in (X, Y, Z) that share `FEWEST_FACES` voxel faces or more; background excluded."""
+    present = np.unique(labels[labels > 0]).astype(np.int64)
+    faces = shared_faces(labels, present).sum(axis=0)
+    return {frozenset(present[pair].tolist()) for pair in np.argwhere(np.triu(faces >= FEWEST_FACES))}
 
 
 def shared_pairs(one: Pairs, other: Pairs) -> float:
