@@ -134,9 +134,26 @@ def test_each_notebook_is_given_the_parameters_it_declares_and_records(tmp_path)
     write_notebook(tmp_path / "draft.ipynb")
     paths = notebooks.numbered_notebooks(tmp_path)
     assert paths == [first, second]
-    done = [run.run_and_record(path, tmp_path / "out", {"DATA": "y"}) for path in paths]
-    assert [one.ok for one in done] == [True, False]
+    done = list(run.run_notebooks(paths, tmp_path / "out", {"DATA": "y"}))
+    assert [(one.name, one.ok, one.jobs) for one in done] == [("00_a", True, 1), ("01_b", False, 1)]
     assert run.read_record(tmp_path / "out") == done
+
+
+def test_two_notebooks_at_a_time_share_the_cores_and_are_recorded_in_order(tmp_path):
+    meet = """
+import os, time
+from pathlib import Path
+Path(NAME).touch()
+while not (Path("a").exists() and Path("b").exists()): time.sleep(0.05)  # until both run
+if NAME == "a": time.sleep(1)
+print(os.environ["OMP_NUM_THREADS"])"""
+    cells = {name: (code(f"NAME = {name!r}", "parameters"), code(meet)) for name in "ab"}
+    paths = [write_notebook(tmp_path / f"0{i}_{name}.ipynb", *cells[name]) for i, name in enumerate("ab")]
+    done = list(run.run_notebooks(paths, tmp_path / "out", {}, jobs=2, cell_timeout=60))
+    assert [(one.name, one.error) for one in done] == [("01_b", None), ("00_a", None)]
+    assert [(one.name, one.jobs) for one in run.read_record(tmp_path / "out")] == [("00_a", 2), ("01_b", 2)]
+    executed = nbformat.read(tmp_path / "out" / "notebooks" / "00_a.ipynb", as_version=4)
+    assert executed.cells[-1].outputs[0].text.strip() == str(max(1, os.cpu_count() // 2))
 
 
 def test_a_rerun_takes_the_place_of_the_earlier_record(tmp_path):
@@ -151,27 +168,27 @@ def test_a_rerun_takes_the_place_of_the_earlier_record(tmp_path):
         run.read_record(tmp_path)
 
 
-@pytest.mark.parametrize("kind", [signal.SIGINT, signal.SIGTERM])
-def test_an_interruption_leaves_no_kernel_and_no_half_written_file(tmp_path, kind):
-    (tmp_path / "out").mkdir()
+@pytest.mark.parametrize(("kind", "jobs"), [(signal.SIGINT, 1), (signal.SIGTERM, 1), (signal.SIGINT, 2)])
+def test_an_interruption_leaves_no_kernel_and_no_half_written_file(tmp_path, kind, jobs):
     marker = tmp_path / "pid"
     source = f"import os, time\nopen({str(marker)!r}, 'w').write(str(os.getpid()))\ntime.sleep(60)"
     path = write_notebook(tmp_path / "a.ipynb", code(source))
     command = (  # a shell that starts the tests in the background leaves SIGINT ignored, in its children too
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"from toposlearn.course.run import run_notebook; run_notebook({str(path)!r}, {str(tmp_path / 'out')!r})"
+        "from pathlib import Path; from toposlearn.course.run import run_notebooks; "
+        f"list(run_notebooks([Path({str(path)!r})], Path({str(tmp_path)!r}), {{}}, jobs={jobs}))"
     )
     process = subprocess.Popen([sys.executable, "-c", command], stderr=subprocess.DEVNULL)
     _wait(lambda: marker.exists() and marker.read_text())
     os.kill(process.pid, kind)
-    assert process.wait(timeout=20) != 0
+    assert process.wait(timeout=60) != 0
     _wait(lambda: not psutil.pid_exists(int(marker.read_text())))
     if kind == signal.SIGINT:
-        assert list((tmp_path / "out").iterdir()) == []
-    assert not (tmp_path / "out" / "a.ipynb").exists()
+        assert list((tmp_path / "notebooks").iterdir()) == []
+    assert not (tmp_path / "notebooks" / "a.ipynb").exists()
 
 
-def _wait(condition, seconds=30):
+def _wait(condition, seconds=90):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"

@@ -7,7 +7,7 @@ import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn.course import student_copy, write_student_copies
-from toposlearn.course.notebooks import numbered_notebooks, read_notebook, read_parameters, tags
+from toposlearn.course.notebooks import numbered_notebooks, read_notebook, tags
 from toposlearn.course.run import run_notebook
 
 EXERCISE = code("def double(x):\n    raise NotImplementedError('your turn')", "exercise")
@@ -49,14 +49,22 @@ def test_no_notebook_of_the_course_leaves_its_solution_in(tmp_path):
         assert not any("solution" in tags(cell) for cell in read_notebook(copy).cells), copy.name
 
 
-@pytest.mark.notebook
 @pytest.mark.parametrize("path", EXERCISED, ids=lambda path: path.stem)
-def test_a_students_copy_of_the_course_stops_at_its_first_check(tmp_path, path):
+def test_a_students_copy_of_the_course_is_the_source_up_to_its_first_exercise_and_then_comes_the_check(path):
+    """So its first cells run as those of the source do, and `test_answers` shows that the check stops."""
+    source = read_notebook(path)
+    code_cells = [cell for cell in student_copy(source).cells if cell.cell_type == "code"]
+    first = next(number for number, cell in enumerate(code_cells) if "exercise" in tags(cell))
+    assert code_cells[: first + 1] == [cell for cell in source.cells if cell.cell_type == "code"][: first + 1]
+    assert tags(code_cells[first + 1]) == ["check"]
+
+
+@pytest.mark.notebook
+def test_a_students_copy_of_notebook_01_stops_at_its_first_check(tmp_path):
+    (path,) = [path for path in COURSE if path.name.startswith("01")]
     (copy,) = write_student_copies([path], tmp_path / "student")
-    values = {"DATA": str(ROOT / "data" / "cohort"), "RESULTS": str(tmp_path / "results")}
-    values |= dict.fromkeys(("WEIGHTS", "SHIPPED"), str(ROOT / "checkpoints" / "lab")) | {"TRUTH": values["DATA"]}
-    declared = read_parameters(read_notebook(path))
-    done = run_notebook(copy, tmp_path / "out", {name: values[name] for name in values if name in declared})
+    given = {"DATA": str(ROOT / "data" / "cohort"), "RESULTS": str(tmp_path / "results")}
+    done = run_notebook(copy, tmp_path / "out", given)
     assert not done.ok, "the copy runs through: the check does not see that the exercise is undone"
     executed = read_notebook(tmp_path / "out" / path.name)
     failed = [tags(cell) for cell in executed.cells if any(o.output_type == "error" for o in cell.get("outputs", ()))]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from answers_typed import exercises, run_cells, typed
 
-from toposlearn.course import ask
+from toposlearn.course.checks import ask
 
 EXERCISES = exercises()
 ANSWERS = [one for exercise in EXERCISES for one in typed(exercise)]

@@ -13,7 +13,7 @@ from toposlearn.book.results_page import read_result
 from toposlearn.book.templates import TEMPLATES, memory
 from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import read_notebook
-from toposlearn.course.run import NotebookRun, read_record, run_and_record
+from toposlearn.course.run import NotebookRun, read_record, run_notebooks
 from toposlearn.reproducibility import write_text
 from toposlearn.tables import markdown_table
 
@@ -24,21 +24,24 @@ BOOK = {"book/index.html": "Read the book", "book/results.html": "Results: claim
 
 
 def run_book(
-    paths: Sequence[Path], out: Path, parameters: Mapping[str, Any], report: Callable[[str], object] = print
+    paths: Sequence[Path],
+    out: Path,
+    parameters: Mapping[str, Any],
+    report: Callable[[str], object] = print,
+    *,
+    jobs: int = 1,
 ) -> list[str]:
-    """Run notebooks in order, report each, write the index; return the names that failed.
+    """Run notebooks in order, `jobs` at a time, report each, write the index; return the names that failed.
 
     The index is written even when the run is interrupted.
     """
     failed = []
     try:
-        for number, path in enumerate(paths, start=1):
-            report(f"[{number}/{len(paths)}] {path.stem} …")
-            done = run_and_record(path, out, parameters, cell_timeout=CELL_TIMEOUT)
-            status = "ok" if done.ok else f"FAILED {done.error}"
-            report(f"      {done.seconds:.1f} s, {memory(done.peak_memory_bytes)}: {status}")
+        for number, done in enumerate(run_notebooks(paths, out, parameters, jobs=jobs, cell_timeout=CELL_TIMEOUT), 1):
+            took = f"{done.seconds:.1f} s, {memory(done.peak_memory_bytes)}"
+            report(f"[{number}/{len(paths)}] {done.name}: {took}: {'ok' if done.ok else f'FAILED {done.error}'}")
             if not done.ok:
-                failed.append(path.stem)
+                failed.append(done.name)
     finally:
         if (out / "notebooks.json").exists():
             report(f"Index: {write_index(out)}")
@@ -72,12 +75,14 @@ def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
     The runs must have been made on an idle machine, because the table says so.
 
     Raises:
-        ValueError: no run, a failed run, or a missing marker.
+        ValueError: no run, a failed run, several runs at a time, or a missing marker.
     """
     failed = [run.name for run in runs if not run.ok]
     if failed or not runs:
         reason = f"{', '.join(failed)} failed" if failed else "no notebook was run"
         raise ValueError(f"{reason}: no table is written (run `make run` first)")
+    if any(run.jobs > 1 for run in runs):
+        raise ValueError("several notebooks ran at a time: times are measured one at a time (run `make run` first)")
     rows = [
         (
             f"[{run.title}](notebooks/{run.name}.ipynb)",

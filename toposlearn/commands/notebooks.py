@@ -1,4 +1,4 @@
-"""Commands on the notebooks of the course: run, make a book, copy for students."""
+"""Commands on the notebooks of the course: run them, build the book, write copies for students."""
 
 from __future__ import annotations
 
@@ -7,17 +7,22 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from toposlearn.commands.app import DATA, OUT, DataOption, app
+
+JobsOption = Annotated[int, Option(min=1, help="How many notebooks run at a time, each on its share of the cores.")]
 
 
 @app.command("run")
 def run_command(
-    notebooks: Annotated[list[Path], typer.Argument(help="Notebooks, in order.", metavar="NOTEBOOK…")],
+    notebooks: Annotated[list[Path], Argument(help="Notebooks, in the order of their run.", metavar="NOTEBOOK…")],
     parameter: Annotated[
-        list[str] | None, typer.Option("-p", "--parameter", metavar="NAME VALUE", help="A value; may be repeated.")
+        list[str] | None,
+        Option("-p", "--parameter", metavar="NAME VALUE", help="Value of a parameter; repeatable."),
     ] = None,
-    out: Annotated[Path, typer.Option(help="Folder of executed notebooks.")] = Path("runs/single"),
+    out: Annotated[Path, Option(help="Folder of executed notebooks.")] = Path("runs/single"),
+    jobs: JobsOption = 1,
 ) -> None:
     """Run notebooks without a browser."""
     from toposlearn.course.notebooks import check_parameters, read_notebook
@@ -28,17 +33,15 @@ def run_command(
         raise ValueError("a parameter is given once, as -p NAME VALUE")
     for path in notebooks:  # refuse before the first has run for hours
         check_parameters(read_notebook(path), parameters, path.name)
-    _run_book(notebooks, out, parameters)
+    _run_book(notebooks, out, parameters, jobs)
 
 
 @app.command()
 def report(
-    run: Annotated[Path, typer.Argument(help="Folder that `all` or `run` wrote.")] = OUT,
-    readme: Annotated[
-        bool, typer.Option("--readme", help="Write the measured times into README.md and notebooks.")
-    ] = False,
+    run: Annotated[Path, Argument(help="Folder that `all` or `run` wrote.")] = OUT,
+    readme: Annotated[bool, Option("--readme", help="Write the measured times into README.md and notebooks.")] = False,
 ) -> None:
-    """Build the book and the index of executed notebooks again, running none; write measured times into README."""
+    """Build the book and the index of executed notebooks again, without running any notebook."""
     from toposlearn.book import report as book
     from toposlearn.course import course_folder
     from toposlearn.course.run import read_record
@@ -55,8 +58,8 @@ def report(
 
 
 @app.command()
-def course(out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("student")) -> None:
-    """Write the notebooks for students: exercises and checks, no solutions."""
+def course(out: Annotated[Path, Option(help="Folder to write.")] = Path("student")) -> None:
+    """Write the notebooks for students: with exercises and checks, without solutions."""
     from toposlearn.course import course_folder, numbered_notebooks, write_student_copies
 
     for path in write_student_copies(numbered_notebooks(course_folder()), out):
@@ -65,13 +68,14 @@ def course(out: Annotated[Path, typer.Option(help="Folder to write.")] = Path("s
 
 @app.command("all")
 def everything(
-    out: Annotated[Path, typer.Option(help="Folder of the book.")] = OUT,
+    out: Annotated[Path, Option(help="Folder of the book.")] = OUT,
     data: DataOption = DATA,
     subjects: Annotated[
-        int | None, typer.Option(help="People to simulate where there is no data; 64 unless given.")
+        int | None, Option(help="Number of people to simulate where --data does not exist (default: 64).")
     ] = None,
+    jobs: JobsOption = 1,
 ) -> None:
-    """Simulate the cohort if there is none, run every numbered notebook, write the book."""
+    """Simulate the cohort if it does not exist, run every numbered notebook, build the book."""
     from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
 
     paths = numbered_notebooks(course_folder())
@@ -83,16 +87,16 @@ def everything(
         typer.echo(f"Simulating {subjects} people in {data}")
         write_cohort(data, subjects=subjects)
     elif subjects is not None:
-        typer.echo(f"note: --subjects {subjects} is not used: {data} is there", err=True)
+        typer.echo(f"note: --subjects {subjects} is not used, because {data} exists", err=True)
     (out / "notebooks.json").unlink(missing_ok=True)
-    _run_book(paths, out, default_paths(data, out), book=True)
+    _run_book(paths, out, default_paths(data, out), jobs, book=True)
 
 
-def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], *, book: bool = False) -> None:
+def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], jobs: int, *, book: bool = False) -> None:
     from toposlearn.book.report import run_book, write_book
     from toposlearn.course.notebooks import course_folder
 
-    failed = run_book(paths, out, parameters, typer.echo)
+    failed = run_book(paths, out, parameters, typer.echo, jobs=jobs)
     if book:  # also of failed notebooks: it shows where they stopped
         write_book(out, course_folder().parent, typer.echo)
     if failed:

@@ -7,12 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-import nbformat
-
 from toposlearn.course.notebooks import heading, numbered_notebooks, read_notebook, tags
+from toposlearn.tables import markdown_table
 
 MEASURED = re.compile(r"Measured: (\d+) s\b")  # as `toposlearn report --readme` writes it into a first cell
-
 BUSY = "A busy machine takes several times as long."
 
 
@@ -28,23 +26,28 @@ class Stop(NamedTuple):
 
 def course_stops(folder: str | Path) -> list[Stop]:
     """The numbered notebooks of a folder in order."""
-    return [_stop(path.stem, read_notebook(path)) for path in numbered_notebooks(folder)]
+    return [_stop(path) for path in numbered_notebooks(folder)]
 
 
-def _stop(name: str, notebook: nbformat.NotebookNode) -> Stop:
+def _stop(path: Path) -> Stop:
+    notebook = read_notebook(path)
     measured = MEASURED.search(notebook.cells[0].source)
     exercises = sum("exercise" in tags(cell) for cell in notebook.cells)
-    return Stop(name, *heading(notebook), exercises, int(measured[1]) if measured else None)
+    return Stop(path.stem, *heading(notebook), exercises, int(measured[1]) if measured else None)
 
 
 def course_map(stops: Sequence[Stop]) -> str:
     """Markdown table of the course: each notebook with its question, its exercises and its time."""
-    lines = ["| notebook | question | exercises | time on an idle machine |", "|---|---|---|---|"]
-    for stop in stops:
-        number, time = stop.name[:2], "" if stop.seconds is None else f"{stop.seconds} s"
-        link = f"[{number} {stop.title}]({stop.name}.ipynb)"
-        lines.append(f"| {link} | {stop.question} | {stop.exercises or ''} | {time} |")
-    return "\n".join(lines)
+    rows = [
+        (
+            f"[{stop.name[:2]} {stop.title}]({stop.name}.ipynb)",
+            stop.question,
+            str(stop.exercises or ""),
+            "" if stop.seconds is None else f"{stop.seconds} s",
+        )
+        for stop in stops
+    ]
+    return markdown_table(["notebook", "question", "exercises", "time on an idle machine"], rows)
 
 
 def course_summary(stops: Sequence[Stop]) -> str:

@@ -1,4 +1,4 @@
-"""A Jupyter kernel of this very interpreter, and a meter of the memory it takes."""
+"""A Jupyter kernel of this very interpreter, and the peak of the memory it takes."""
 
 from __future__ import annotations
 
@@ -13,14 +13,14 @@ from ipykernel.kernelspec import get_kernel_dict
 from jupyter_client.kernelspec import KernelSpec
 from jupyter_client.manager import AsyncKernelManager
 
-INTERVAL = 0.1  # seconds between two looks at the memory
+INTERVAL = 0.1  # seconds between two samples of the memory
 
 
 class PeakMemory:
     """The highest resident memory of a process and its descendants, in bytes, sampled every `INTERVAL`.
 
     Pages shared by several processes count once in each. On Linux the kernel's record of the first process's own
-    peak (VmHWM) is read too, so a peak of it between two samples is not lost; elsewhere only the samples count.
+    peak (VmHWM) is read too, so that a peak between two samples is not lost; elsewhere only the samples count.
     """
 
     def __init__(self) -> None:
@@ -34,7 +34,7 @@ class PeakMemory:
             self._process = psutil.Process(pid)
 
     def sample(self) -> None:
-        """Look once."""
+        """Measure once."""
         if self._process is None:
             return
         with contextlib.suppress(psutil.Error):
@@ -42,17 +42,17 @@ class PeakMemory:
             self.bytes = max(self.bytes, sum(map(_resident, tree)), _high_water_mark(self._process.pid))
 
     @contextlib.contextmanager
-    def sampling(self) -> Iterator[PeakMemory]:
+    def sampling(self) -> Iterator[None]:
         """Sample from a thread for as long as the block lasts."""
-        thread = threading.Thread(target=self._loop, daemon=True)
+        thread = threading.Thread(target=self._sample_until_stopped, daemon=True)
         thread.start()
         try:
-            yield self
+            yield
         finally:
             self._stop.set()
             thread.join()
 
-    def _loop(self) -> None:
+    def _sample_until_stopped(self) -> None:
         while not self._stop.wait(INTERVAL):
             self.sample()
 
@@ -77,8 +77,8 @@ def _high_water_mark(pid: int) -> int:
 def kernel_class(peak: PeakMemory) -> type[AsyncKernelManager]:
     """A kernel manager class whose kernels run `sys.executable` and are watched by `peak`.
 
-    A kernel specification named ``python3`` in the user's home may belong to another environment; a notebook that
-    ran there would prove nothing about this one. So no specification is looked up.
+    No kernel specification is looked up: one named ``python3`` in the user's home may belong to another environment,
+    in which a run would prove nothing about this one.
     """
 
     class CurrentInterpreter(AsyncKernelManager):

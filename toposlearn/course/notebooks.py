@@ -1,14 +1,17 @@
-"""The course's notebooks as files: where they are, what they ask, which parameters they take."""
+"""The course's notebooks as files: where they are, what they ask, which parameters they take, copies for students."""
 
 from __future__ import annotations
 
 import ast
+import copy
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import nbformat
+
+from toposlearn.reproducibility import write_text
 
 
 def course_folder() -> Path:
@@ -26,10 +29,10 @@ def default_paths(data: Path, out: Path) -> dict[str, str]:
 
 def numbered_notebooks(folder: str | Path) -> list[Path]:
     """The course in order: ``00_*.ipynb``, ``01_*.ipynb``, … of a folder."""
-    found = sorted(path for path in Path(folder).glob("*.ipynb") if re.match(r"\d\d_", path.name))
-    if not found:
+    paths = sorted(Path(folder).glob("[0-9][0-9]_*.ipynb"))
+    if not paths:
         raise FileNotFoundError(f"no numbered notebook (00_*.ipynb) in {folder}: run from the repository's root")
-    return found
+    return paths
 
 
 def read_notebook(path: str | Path) -> nbformat.NotebookNode:
@@ -49,27 +52,31 @@ def tags(cell: nbformat.NotebookNode) -> list[str]:
     return list(cell.get("metadata", {}).get("tags", []))
 
 
+def heading(notebook: nbformat.NotebookNode) -> tuple[str, str]:
+    """The title of the first cell, and the first of its lines that asks a question, both without markup."""
+    lines = [line.strip(" #*_>") for line in notebook.cells[0].source.splitlines()] if notebook.cells else []
+    lines = [line for line in lines if line]
+    question = next((line for line in lines[1:] if line.endswith("?")), "")
+    return (lines[0] if lines else ""), re.sub(r"[*`]", "", question)
+
+
 def read_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
     """Names and defaults in the cell tagged ``parameters``: plain literals only."""
     cells = [cell for cell in notebook.cells if cell.cell_type == "code" and "parameters" in tags(cell)]
-    found: dict[str, Any] = {}
-    for statement in ast.parse(cells[0].source).body if cells else []:
-        try:
-            name, value = _assignment(statement)
-        except ValueError:
-            raise ValueError(f"parameters cell: {ast.unparse(statement)!r} is not NAME = plain literal") from None
-        found[name] = value
-    return found
+    return dict(_assignment(statement) for statement in (ast.parse(cells[0].source).body if cells else []))
 
 
 def _assignment(statement: ast.stmt) -> tuple[str, Any]:
     """Name and value of ``NAME = literal`` or ``NAME: type = literal``."""
-    match statement:
-        case ast.Assign(targets=[ast.Name(id=name)], value=value):
-            return name, ast.literal_eval(value)
-        case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
-            return name, ast.literal_eval(value)
-    raise ValueError("no assignment")
+    try:
+        match statement:
+            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+                return name, ast.literal_eval(value)
+            case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
+                return name, ast.literal_eval(value)
+    except ValueError:
+        pass
+    raise ValueError(f"parameters cell: {ast.unparse(statement)!r} is not NAME = plain literal")
 
 
 def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any], name: str) -> dict[str, Any]:
@@ -79,25 +86,25 @@ def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any], 
         ValueError: an unknown parameter, or a value that does not fit; the message begins with the notebook's `name`.
     """
     known = read_parameters(notebook)
-    unknown = sorted(set(given) - set(known))
+    unknown = ", ".join(sorted(set(given) - set(known)))
     if unknown:
         names = ", ".join(known) or "none"
-        raise ValueError(f"{name}: unknown parameter {', '.join(unknown)}: this notebook knows {names}")
+        raise ValueError(f"{name}: unknown parameter {unknown}: this notebook knows {names}")
     try:
         return {parameter: _fit(parameter, value, known[parameter]) for parameter, value in given.items()}
     except ValueError as error:
         raise ValueError(f"{name}: {error}") from None
 
 
-def _fit(name: str, value: Any, default: Any) -> Any:
+def _fit(name: str, given: Any, default: Any) -> Any:
     if isinstance(default, str):
-        return str(value)
-    with_literals = _literal(value) if isinstance(value, str) else value
-    if isinstance(default, float) and type(with_literals) is int:
-        return float(with_literals)
-    if default is not None and type(with_literals) is not type(default):
-        raise ValueError(f"parameter {name} is {type(default).__name__} (default {default!r}), got {value!r}")
-    return with_literals
+        return str(given)
+    value = _literal(given) if isinstance(given, str) else given
+    if isinstance(default, float) and type(value) is int:
+        return float(value)
+    if default is not None and type(value) is not type(default):
+        raise ValueError(f"parameter {name} is {type(default).__name__} (default {default!r}), got {given!r}")
+    return value
 
 
 def _literal(text: str) -> Any:
@@ -107,12 +114,26 @@ def _literal(text: str) -> Any:
         return text
 
 
-def heading(notebook: nbformat.NotebookNode) -> tuple[str, str]:
-    """The title of the first cell, and the first of its lines that asks a question, both without markup."""
-    lines = [line.strip(" #*_>") for line in notebook.cells[0].source.splitlines()] if notebook.cells else []
-    lines = [line for line in lines if line]
-    question = next((line for line in lines[1:] if line.endswith("?")), "")
-    return (lines[0] if lines else ""), re.sub(r"[*`]", "", question)
+def student_copy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
+    """The notebook without the cells tagged ``solution`` and without outputs; exercises and their checks stay."""
+    student = copy.deepcopy(notebook)
+    student.cells = [cell for cell in student.cells if "solution" not in tags(cell)]
+    for cell in student.cells:
+        if cell.cell_type == "code":
+            cell.outputs, cell.execution_count = [], None
+    return student
+
+
+def write_student_copies(paths: Sequence[Path], out: str | Path) -> list[Path]:
+    """Write the student copy of each notebook to the folder `out`, under the same name.
+
+    Raises:
+        ValueError: `out` is the folder of a source notebook, which would be overwritten.
+    """
+    out = Path(out)
+    if any(path.resolve().parent == out.resolve() for path in paths):
+        raise ValueError(f"out is {out}, where the source notebooks are: choose another folder")
+    return [write_text(out / path.name, nbformat.writes(student_copy(read_notebook(path)))) for path in paths]
 
 
 def one_line(text: str, limit: int = 300) -> str:

@@ -6,15 +6,19 @@ kernel is this interpreter, time and peak memory are recorded, and an output fil
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import logging
+import multiprocessing
 import os
+import signal
+import sys
 import tempfile
 import time
 import warnings
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import nullcontext
+from dataclasses import asdict, dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -31,7 +35,12 @@ WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
 
 @dataclass(frozen=True)
 class NotebookRun:
-    """What one execution of a notebook showed. `error` is one line, None when the run is good."""
+    """The record of one execution of a notebook.
+
+    Attributes:
+        error: one line, None when every cell ran and no widget failed.
+        jobs: how many notebooks ran at a time; `seconds` are a notebook's own where it is 1.
+    """
 
     name: str
     title: str
@@ -41,6 +50,7 @@ class NotebookRun:
     peak_memory_bytes: int
     parameters: dict[str, Any] = field(default_factory=dict)
     environment: str = ""
+    jobs: int = 1
 
     @property
     def ok(self) -> bool:
@@ -59,7 +69,7 @@ def run_notebook(
 
     Args:
         path: the notebook.
-        out: folder of the executed copy; a failed run's copy shows the error.
+        out: folder of the executed copy; the copy of a failed run shows the error.
         parameters: values for names of its ``parameters`` cell.
         cell_timeout: seconds after which a cell is given up; None waits.
 
@@ -71,49 +81,46 @@ def run_notebook(
     given = check_parameters(notebook, parameters or {}, name=path.name)
     out.mkdir(parents=True, exist_ok=True)
     peak, start = PeakMemory(), time.perf_counter()
-    error = _execute(path, out / path.name, given, peak, cell_timeout)
+    with tempfile.TemporaryDirectory(prefix=".running-", dir=out) as folder:
+        copy = Path(folder).resolve() / path.name
+        with peak.sampling():
+            error = _execute(path, copy, given, peak, cell_timeout)
+        if copy.exists():
+            error = error or next(iter(widget_errors(read_notebook(copy))), None)
+            os.replace(copy, out / path.name)
     seconds = round(time.perf_counter() - start, 2)
-    title, question = heading(notebook)
-    return NotebookRun(path.stem, title, question, error, seconds, peak.bytes, given, environment_line())
+    return NotebookRun(path.stem, *heading(notebook), error, seconds, peak.bytes, given, environment_line())
 
 
-def _execute(
-    path: Path, target: Path, parameters: dict[str, Any], peak: PeakMemory, cell_timeout: int | None
-) -> str | None:
+def _execute(path: Path, copy: Path, parameters: dict[str, Any], peak: PeakMemory, timeout: int | None) -> str | None:
     """Run papermill; return the failure as one line, or None."""
     import papermill
     from nbclient.output_widget import OutputWidget
     from papermill.exceptions import PapermillExecutionError
 
     logging.getLogger("papermill").setLevel(logging.ERROR)
-    error = None
-    with tempfile.TemporaryDirectory(prefix=".running-", dir=target.parent) as folder:
-        copy = Path(folder).resolve() / path.name
-        # nbclient answers an Output widget on a channel that it is reading, and may wait for itself forever; the
-        # answer only matters to a browser, and what the widget caught is in the stored state all the same.
-        silent = patch.object(OutputWidget, "sync_state", lambda self: None)
-        with peak.sampling(), silent, warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # of papermill's own dependencies; the kernel's warnings are untouched
-            try:
-                papermill.execute_notebook(
-                    read_notebook(path),
-                    str(copy),
-                    parameters,
-                    kernel_name="python3",
-                    progress_bar=False,
-                    execution_timeout=cell_timeout,
-                    cwd=str(path.parent.resolve()),
-                    kernel_manager_class=kernel_class(peak),
-                    extra_arguments=["--log-level=40"],  # the kernel's own chatter, not the notebook's warnings
-                )
-            except PapermillExecutionError as failure:
-                error = f"In [{failure.exec_count}]: {one_line(f'{failure.ename}: {failure.evalue}')}"
-            except Exception as failure:  # the kernel died, or never came up
-                error = one_line(f"{type(failure).__name__}: {failure}")
-        if copy.exists():
-            error = error or next(iter(widget_errors(read_notebook(copy))), None)
-            os.replace(copy, target)
-    return error
+    # nbclient answers an Output widget on a channel that it is reading, and may wait for itself forever; the answer
+    # only matters to a browser, and what the widget caught is in the stored state all the same.
+    silent = patch.object(OutputWidget, "sync_state", lambda self: None)
+    with silent, warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of papermill's own dependencies; the kernel's warnings are untouched
+        try:
+            papermill.execute_notebook(
+                read_notebook(path),
+                str(copy),
+                parameters,
+                kernel_name="python3",
+                progress_bar=False,
+                execution_timeout=timeout,
+                cwd=str(path.parent.resolve()),
+                kernel_manager_class=kernel_class(peak),
+                extra_arguments=["--log-level=40"],  # the kernel's own log, not the notebook's warnings
+            )
+        except PapermillExecutionError as failure:
+            return f"In [{failure.exec_count}]: {one_line(f'{failure.ename}: {failure.evalue}')}"
+        except Exception as failure:  # the kernel died, or never came up
+            return one_line(f"{type(failure).__name__}: {failure}")
+    return None
 
 
 def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
@@ -125,21 +132,56 @@ def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
     return [one_line(f"inside a widget: {error['ename']}: {error['evalue']}") for error in failed]
 
 
-def run_and_record(
-    path: Path, out: Path, parameters: Mapping[str, Any], *, cell_timeout: int | None = None
+def run_notebooks(
+    paths: Sequence[Path],
+    out: Path,
+    parameters: Mapping[str, Any],
+    *,
+    jobs: int = 1,
+    cell_timeout: int | None = None,
+) -> Iterator[NotebookRun]:
+    """Run notebooks, each with those of `parameters` that it declares, and record each in ``out/notebooks.json``.
+
+    Args:
+        paths: the notebooks.
+        out: executed copies go to ``out/notebooks``.
+        parameters: values by name; a notebook without a parameter of that name runs without it.
+        jobs: how many run at a time, each on its share of the cores.
+        cell_timeout: seconds after which a cell is given up; None waits.
+
+    Yields:
+        Each run when it ends: with one job in the given order.
+    """
+    run = partial(_run_with_declared, out=out / "notebooks", parameters=parameters, cell_timeout=cell_timeout)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    workers = multiprocessing.get_context("spawn").Pool(jobs, _start_worker, [threads]) if jobs > 1 else nullcontext()
+    with workers as pool:
+        for done in pool.imap_unordered(run, paths) if pool else map(run, paths):
+            if jobs > 1:
+                done = replace(done, jobs=jobs, environment=f"{done.environment} · {jobs} notebooks at a time")
+            record(out, done)
+            yield done
+
+
+def _run_with_declared(
+    path: Path, out: Path, parameters: Mapping[str, Any], cell_timeout: int | None = None
 ) -> NotebookRun:
-    """Run a notebook with those of `parameters` that it declares; note the run in ``out/notebooks.json``."""
     known = read_parameters(read_notebook(path))
-    given = {name: parameters[name] for name in parameters if name in known}
-    done = run_notebook(path, out / "notebooks", given, cell_timeout=cell_timeout)
-    record(out, done)
-    return done
+    given = {name: value for name, value in parameters.items() if name in known}
+    return run_notebook(path, out, given, cell_timeout=cell_timeout)
+
+
+def _start_worker(threads: int) -> None:
+    """Set the threads of a worker's kernels; make the worker end its kernel when the pool ends the worker."""
+    os.environ["OMP_NUM_THREADS"] = str(threads)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # of Ctrl-C, which reaches every process: the parent ends the pool
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
 
 
 def record(out: Path, run: NotebookRun) -> None:
     """Put a run into ``out/notebooks.json``, in the place of an earlier run of the same notebook."""
     runs = {earlier.name: earlier for earlier in read_record(out)} | {run.name: run}
-    rows = [dataclasses.asdict(runs[name]) for name in sorted(runs)]
+    rows = [asdict(runs[name]) for name in sorted(runs)]
     write_json(Path(out) / "notebooks.json", {"schema": SCHEMA, "notebooks": rows})
 
 
@@ -149,7 +191,6 @@ def read_record(out: Path) -> list[NotebookRun]:
     if not path.exists():
         return []
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        return [NotebookRun(**row) for row in content["notebooks"]]
+        return [NotebookRun(**row) for row in json.loads(path.read_text(encoding="utf-8"))["notebooks"]]
     except (ValueError, KeyError, TypeError) as error:
         raise ValueError(f"{path} is not a record of notebook runs: {one_line(str(error))}") from error

@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from toposlearn.cohort.contrast import PulseSequence, signal
-from toposlearn.course import exercises
-from toposlearn.course.ask import copy
-from toposlearn.course.compare import same_values
+from toposlearn.course import checks
+from toposlearn.course.checks.ask import copy
+from toposlearn.course.checks.compare import same_values
 
-CHECKS = {name: getattr(exercises, name) for name in exercises.__all__ if name.startswith("check_")}
+CHECKS = {name: getattr(checks, name) for name in checks.__all__ if name.startswith("check_")}
 MISTAKES = [(name, hint) for name, check in CHECKS.items() for hint in check.mistakes]
 every_check = pytest.mark.parametrize("check", CHECKS.values(), ids=CHECKS)
 NUMBERS_ONLY = "check_null_time"  # nothing in it can be changed in place
@@ -96,13 +96,13 @@ def test_copies_of_the_inputs_share_nothing(check):
 
 
 def test_the_right_time_gives_no_signal():
-    timed = PulseSequence(6000.0, 10.0, exercises.check_null_time.right(4200.0, 6000.0))
+    timed = PulseSequence(6000.0, 10.0, checks.check_null_time.right(4200.0, 6000.0))
     assert signal(timed, *np.array([[4200.0], [1600.0], [1.0]])) == pytest.approx(0, abs=1e-12)
 
 
 @pytest.mark.parametrize("off", [0.9, -0.9])
 def test_a_time_found_to_one_millisecond_is_right(off):
-    check = exercises.check_null_time
+    check = checks.check_null_time
     assert check(lambda t1, repetition: check.right(t1, repetition) + off).startswith("Right.")
     with pytest.raises(AssertionError, match=r"too (early|late)"):
         check(lambda t1, repetition: check.right(t1, repetition) + 5 * off)
@@ -111,11 +111,11 @@ def test_a_time_found_to_one_millisecond_is_right(off):
 @pytest.mark.parametrize("exponent", [1, -1, 0])
 def test_no_message_about_the_time_speaks_of_infinite_signals(exponent):
     with pytest.raises(AssertionError) as refused, np.errstate(all="ignore"):
-        exercises.check_null_time(lambda t1, repetition: t1 * np.log(exponent / (2 + np.exp(repetition / t1))))
+        checks.check_null_time(lambda t1, repetition: t1 * np.log(exponent / (2 + np.exp(repetition / t1))))
     assert "inf" not in str(refused.value)
 
 
 def test_a_match_with_token_zero_counts():
-    (case,) = exercises.check_error_after_move.cases().values()
+    (case,) = checks.check_error_after_move.cases().values()
     assert (case[0] == 0).any()
     assert (case[0] == -1).any()

@@ -4,7 +4,7 @@ from functools import partial
 import pytest
 import torch
 
-from toposlearn.course.toys.short_run import coarse_mask, coarse_tokens, draw_batches, judge_tokens, short_run
+from toposlearn.course.toys.short_run import coarse_mask, coarse_tokens, draw_batches, measure_tokens, short_run
 from toposlearn.data import pose_subjects
 from toposlearn.topology import tokens_from_map
 
@@ -85,11 +85,11 @@ def test_refuses_a_grid_that_is_no_cube_or_too_fine():
 
 def test_the_judge_knows_its_measures_and_what_it_does_not_know(config, subjects):
     posed = pose_subjects(subjects, config)
-    run = short_run(config, [], partial(judge_tokens, subjects=posed, stride=STRIDE))
+    run = short_run(config, [], partial(measure_tokens, subjects=posed, stride=STRIDE))
     values = {name: value for name, (value,) in run.measures.items()}
     assert set(values) == {"same person", "two people", "neighbors apart", "real neighbors"}
     assert values["neighbors apart"] > 24
     assert 0 < values["real neighbors"] < 1
-    blind = judge_tokens(run.network, replace(posed, to_template=None), stride=STRIDE)
+    blind = measure_tokens(run.network, replace(posed, to_template=None), stride=STRIDE)
     assert "two people" not in blind
     assert blind["neighbors apart"] == pytest.approx(values["neighbors apart"])

@@ -1,14 +1,13 @@
-"""A few dozen steps of training, measured on the way on held-out people: runs to compare with each other.
+"""A few dozen steps of training, measured on held-out people on the way: runs to compare with each other.
 
-It is not the loop of `toposlearn.pretrain`: no schedule, no checkpoint, nothing is written. Runs that are given the
-same batches and the same seed begin with the same weights and see the same images, so that only the loss differs.
+It is not the loop of `toposlearn.pretrain`: no schedule, no checkpoint, nothing is written. Runs with the same batches
+and the same seed begin with the same weights and see the same images, so that only the loss differs.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
-from toposlearn.course.toys.ideal_tokens import ideal_tokens
+from toposlearn.course.toys.tokens import ideal_tokens
 from toposlearn.data import PairBatch, PairDataset, PosedSubjects, augment, prepare, read_manifest, split_subjects
 from toposlearn.intervals import across_subjects, same_person
 from toposlearn.losses import TacoLoss
@@ -29,13 +28,15 @@ from toposlearn.topology import neighbor_distance, neighbor_overlap, tokens_from
 
 COARSE_SHARE = 0.25  # of a coarse token must be head: with one half, too few of 27 would be left to have neighbors
 
+Measure = Callable[[Taco], Mapping[str, float]]
+
 
 class ShortRun(NamedTuple):
-    """What a short run leaves behind."""
+    """The result of a short run."""
 
     network: Taco
     loss: list[float]  # of every step
-    steps: list[int]  # after how many steps it was judged
+    steps: list[int]  # after how many steps it was measured
     measures: dict[str, list[float]]  # each measure then
 
 
@@ -50,57 +51,47 @@ def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: 
     """
     train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, minimum=2)
     chosen = train.select([record.subject for record in train.records[:subjects]])
-    if truth:
-        config = config.replace(loss={"matcher": "oracle"})
+    config = config.replace(loss={"matcher": "oracle"}) if truth else config
     dataset = PairDataset(prepare(chosen, config.volume, progress=False), config)
-    batches = []
-    for step in range(config.train.steps):
-        generator = torch.Generator().manual_seed(step_seed(config.train.seed, step))
-        batches.append(augment(dataset[step], config, generator))
-    return batches
+    seeds = (step_seed(config.train.seed, step) for step in range(config.train.steps))
+    return [augment(dataset[i], config, torch.Generator().manual_seed(seed)) for i, seed in enumerate(seeds)]
 
 
 def short_run(
-    config: TacoConfig,
-    batches: Sequence[PairBatch],
-    judge: Callable[[Taco], Mapping[str, float]],
-    *,
-    side: int | None = None,
-    every: int = 10,
+    config: TacoConfig, batches: Sequence[PairBatch], measure: Measure, *, side: int | None = None, every: int = 10
 ) -> ShortRun:
     """Train a new network, one step per batch, with AdamW.
 
     Args:
         config: the network, the loss and the seed.
-        batches: what `draw_batches` gave.
-        judge: network -> measures, asked before the first step and after every `every` steps.
-        side: the loss reads side^3 tokens, averages of the network's (`coarse_tokens`); absent: all of them.
-        every: steps between two judgments.
+        batches: the result of `draw_batches`.
+        measure: network -> values by name, before the first step and after every `every` steps.
+        side: the loss reads side^3 tokens, averages of the network's (`coarse_tokens`); None: all of them.
+        every: steps between two measurements.
     """
-    set_seed(config.train.seed)
-    network, loss = Taco(config.model), TacoLoss(config)
     train = config.train
+    set_seed(train.seed)
+    network, loss = Taco(config.model), TacoLoss(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
     run = ShortRun(network, [], [], {})
-    _note(run, judge)
+    _note(run, measure)
     for batch in batches:
         network.train()
-        output_a, output_b = _outputs(network, batch, config, side)
         places = batch.token_places(config.model.token_strides)
-        value = loss(output_a, output_b, batch.subjects, places=places).total
+        value = loss(*_outputs(network, batch, config, side), batch.subjects, places=places).total
         optimizer.zero_grad()
         value.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), train.clip_norm)
         optimizer.step()
         run.loss.append(float(value.detach()))
         if len(run.loss) % every == 0:
-            _note(run, judge)
+            _note(run, measure)
     return run
 
 
-def _note(run: ShortRun, judge: Callable[[Taco], Mapping[str, float]]) -> None:
+def _note(run: ShortRun, measure: Measure) -> None:
     run.steps.append(len(run.loss))
-    for name, value in judge(run.network.eval()).items():
+    for name, value in measure(run.network.eval()).items():
         run.measures.setdefault(name, []).append(value)
 
 
@@ -110,9 +101,7 @@ def _outputs(network: Taco, batch: PairBatch, config: TacoConfig, side: int | No
     output_a, output_b = network(batch.volumes, batch.foreground, reconstruct).halves()
     if not config.augment.shared_pose:
         output_b = read_at_same_places(output_b, batch.a_to_b, config.volume)
-    if side is None:
-        return output_a, output_b
-    return _coarse(output_a, side), _coarse(output_b, side)
+    return (output_a, output_b) if side is None else (_coarse(output_a, side), _coarse(output_b, side))
 
 
 def _coarse(output: TacoOutput, side: int) -> TacoOutput:
@@ -134,11 +123,11 @@ def coarse_tokens(tokens: Tensor, side: int) -> Tensor:
 
 
 def coarse_mask(mask: Tensor, side: int) -> Tensor:
-    """Which of the coarse tokens count: at least a quarter of such a token is head. (B, N) bool -> (B, side^3) bool."""
+    """The coarse tokens that count, at least a quarter of each in the head: (B, N) bool -> (B, side^3) bool."""
     return coarse_tokens(mask[..., None].float(), side)[..., 0] >= COARSE_SHARE
 
 
-def judge_tokens(network: Taco, subjects: PosedSubjects, *, stride: int, k: int = 5) -> dict[str, float]:
+def measure_tokens(network: Taco, subjects: PosedSubjects, *, stride: int, k: int = 5) -> dict[str, float]:
     """Measure a network's tokens on held-out people against the ground truth, first modality against second.
 
     Returns:
@@ -149,13 +138,11 @@ def judge_tokens(network: Taco, subjects: PosedSubjects, *, stride: int, k: int 
     tokens_a, tokens_b = (encode(network, subjects, modality)[stride] for modality in subjects.modalities[:2])
     places, mask = subjects.token_places(stride), subjects.token_mask(stride)
     errors = error_matrix(tokens_a, tokens_b, places, mask, across=subjects.known)[None]
-    result = {"same person": float(same_person(errors).mean())}
-    if subjects.known:
-        result["two people"] = across_subjects(errors)
     grid = subjects.token_positions(stride).expand_as(places)
     knowing = ideal_tokens(places, features=tokens_a.shape[-1])
-    measures = {
-        "neighbors apart": partial(neighbor_distance, positions=grid),
-        "real neighbors": partial(neighbor_overlap, knowing),
+    return {
+        "same person": float(same_person(errors).mean()),
+        **({"two people": across_subjects(errors)} if subjects.known else {}),
+        "neighbors apart": float(neighbor_distance(tokens_a, positions=grid, k=k, mask=mask).mean()),
+        "real neighbors": float(neighbor_overlap(knowing, tokens_a, k=k, mask=mask).mean()),
     }
-    return result | {name: float(measure(tokens_a, k=k, mask=mask).mean()) for name, measure in measures.items()}

@@ -1,9 +1,10 @@
-"""One way to ask a learner's function: with copies of the inputs, a time limit, and exceptions in one line."""
+"""A call of a learner's function: with copies of the inputs, a time limit, and exceptions in one line."""
 
 from __future__ import annotations
 
 import inspect
 import linecache
+import textwrap
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from types import TracebackType
@@ -13,14 +14,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.course.time_limit import TimeUp, call_within
-from toposlearn.course.usual_causes import usual_cause
+from toposlearn.course.checks.hints import usual_cause
+from toposlearn.course.checks.time_limit import TimeUp, call_within
 
 SECONDS = 10.0  # per call; a right answer takes milliseconds, on a busy machine up to a second
 
 
 class Reply(NamedTuple):
-    """What a function answered, and the leaves of autograd that its inputs were copied from."""
+    """The answer of a function, and the leaves of autograd that its inputs were copied from."""
 
     answer: Any
     leaves: list[Tensor]
@@ -35,7 +36,7 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
         names: how messages name the arguments.
 
     Raises:
-        AssertionError: the function stops with an exception, does not come to an end, or changes an input in place.
+        AssertionError: the function stops with an exception, exceeds the time limit, or changes an input in place.
     """
     if not callable(fn):
         raise AssertionError(f"this is {type(fn).__name__}, no function: did another cell use its name for something?")
@@ -52,7 +53,7 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
         ) from None
     except Exception as error:
         cause = usual_cause(error)
-        message = f"your function stopped with {_one_line(error)}{_line(fn, error.__traceback__)}"
+        message = f"your function stopped with {_first_line(error)}{_line(fn, error.__traceback__)}"
         ending = f"; usual cause: {cause}." if cause else "."
         raise AssertionError(message + ending) from (None if cause else error)
     _refuse_changed(given, inputs, names)
@@ -74,22 +75,22 @@ def copy(value: Any, leaves: list[Tensor]) -> Any:
     return value
 
 
+def arrays_in(value: object) -> Iterator[Any]:
+    """The tensors and arrays of an argument."""
+    if isinstance(value, tuple):
+        for item in value:
+            yield from arrays_in(item)
+    elif isinstance(value, Tensor | np.ndarray):
+        yield value
+
+
 def _refuse_changed(given: Sequence[object], inputs: Sequence[object], names: Sequence[str]) -> None:
     for name, now, before in zip(names, given, inputs, strict=True):
-        if any(not _alike(a, b) for a, b in zip(_arrays(now), _arrays(before), strict=True)):
+        if not all(map(_alike, arrays_in(now), arrays_in(before))):
             raise AssertionError(
                 f"you changed your input `{name}` in place, which the caller still needs: calculate a new value (hint: "
                 f"no `{name} += …`, no `{name}[…] = …`, no method that ends in `_`; else begin with a copy)."
             )
-
-
-def _arrays(value: object) -> Iterator[Any]:
-    """The tensors and arrays of an argument."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from _arrays(item)
-    elif isinstance(value, Tensor | np.ndarray):
-        yield value
 
 
 def _alike(now: Any, before: Any) -> bool:
@@ -101,17 +102,15 @@ def _alike(now: Any, before: Any) -> bool:
 def _line(fn: Callable[..., Any], traceback: TracebackType | None) -> str:
     """Where in the learner's cell the function was, as `` (line 3: `...`)``; empty when that is not known."""
     code = getattr(inspect.unwrap(fn), "__code__", None)
-    found = ""
+    place = ""
     while code and traceback:
-        frame, number = traceback.tb_frame, traceback.tb_lineno
-        if frame.f_code.co_filename == code.co_filename:
-            text = linecache.getline(code.co_filename, number).strip()
-            found = f" (line {number}: `{text}`)" if text else f" (line {number})"
+        if traceback.tb_frame.f_code.co_filename == code.co_filename:
+            text = linecache.getline(code.co_filename, traceback.tb_lineno).strip()
+            place = f" (line {traceback.tb_lineno}: `{text}`)" if text else f" (line {traceback.tb_lineno})"
         traceback = traceback.tb_next
-    return found
+    return place
 
 
-def _one_line(error: Exception, limit: int = 160) -> str:
-    lines = str(error).strip().splitlines() or [""]
-    text = f"{type(error).__name__}: {lines[0]}".rstrip(": ")
-    return text if len(text) <= limit else text[: limit - 1] + "…"
+def _first_line(error: Exception) -> str:
+    message = next(iter(str(error).strip().splitlines()), "")
+    return textwrap.shorten(f"{type(error).__name__}: {message}".rstrip(": "), 160, placeholder=" …")

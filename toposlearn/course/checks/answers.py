@@ -1,4 +1,4 @@
-"""The student's own answer is what later cells see; the solution stands in only where nothing was written."""
+"""The choice between a student's answer and the solution: the solution is used only where nothing was written."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ STUB = {"RESUME", "NOP", "LOAD_CONST", "RETURN_VALUE", "RETURN_CONST"}  # what `
 
 
 def unless_answered(answer: Callable[..., Any]) -> Callable[[Function], Function]:
-    """Decorator of a solution: keep the student's `answer`; only where it is still the empty stub, take the solution.
+    """Decorator of a solution: keep the student's `answer`; take the solution only where `answer` is the empty stub.
 
-    Without it a solution cell below the exercise would redefine the student's function, and the check would judge the
-    solution instead of what the student wrote.
+    Without it, a solution cell below the exercise would redefine the student's function, and the check would score the
+    solution instead.
     """
 
     def choose(solution: Function) -> Function:

@@ -3,8 +3,7 @@ from functools import partial
 import pytest
 import torch
 
-from toposlearn.course.toys.free_tokens import descend
-from toposlearn.course.toys.ideal_tokens import ideal_tokens
+from toposlearn.course.toys.tokens import descend, ideal_tokens
 from toposlearn.losses import intra_instance_loss
 from toposlearn.topology import matched_fraction, mutual_matches, neighbor_overlap, pairwise_distance
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.course import ask as asking
-from toposlearn.course.ask import ask
-from toposlearn.course.time_limit import TimeUp, call_within
+from toposlearn.course.checks import ask as asking
+from toposlearn.course.checks.ask import ask
+from toposlearn.course.checks.time_limit import TimeUp, call_within
 
 
 def test_a_function_gets_copies():
