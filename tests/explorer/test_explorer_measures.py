@@ -5,9 +5,8 @@ import pytest
 import torch
 
 from toposlearn.data import pose_subjects
-from toposlearn.explorer import charts as charts
-from toposlearn.explorer import measures as measures
-from toposlearn.explorer.explorer import answer, first_view
+from toposlearn.explorer import answer, first_view, measures
+from toposlearn.explorer.answers import wrong_sides
 from toposlearn.explorer.scene import make_scene
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.models import Taco
@@ -31,23 +30,23 @@ def tables(scene):
 
 def test_a_row_is_the_answer_for_its_token(scene, tables):
     view = replace(first_view(scene), modality_a=PAIR[0], modality_b=PAIR[1], subject_a=1, subject_b=3)
-    rows = tables["full"].query("person == 1 and other == 3")
+    rows = tables["full"].query("subject == 1 and other == 3")
     assert len(rows) == int(scene.mask[1].sum())
     row = rows.iloc[len(rows) // 2]
     found = answer(scene, view, int(row["token"]))
-    assert int(row["match"]) == found.found
-    assert row["error"] == pytest.approx(found.errors["found"], rel=1e-4)
+    assert int(row["match"]) == found.match.found
+    assert row["error"] == pytest.approx(found.match.errors["found"], rel=1e-4)
 
 
 def test_every_foreground_token_meets_every_other_person(scene, tables):
     assert len(tables["full"]) == 5 * int(scene.mask.sum())
-    assert not (tables["full"]["person"] == tables["full"]["other"]).any()
+    assert not (tables["full"]["subject"] == tables["full"]["other"]).any()
 
 
 def test_sides_in_closed_form():
     here = torch.tensor([[20.0, 0, 0], [20, 0, 0], [-20, 0, 0], [1, 0, 0], [20, 0, 0]])
     there = torch.tensor([[30.0, 0, 0], [-5, 0, 0], [9, 9, 9], [20, 0, 0], [-1, 0, 0]])
-    wrong = measures.wrong_sides(here, there, 3.0)
+    wrong = wrong_sides(here, there, 3.0)
     assert np.array_equal(wrong.numpy(), [0, 1, 1, np.nan, np.nan], equal_nan=True)
 
 
@@ -56,7 +55,7 @@ def test_chance_is_wrong_half_of_the_time_and_the_best_token_never(tables):
     assert sides[measures.CHANCE]["value"] == pytest.approx(0.5, abs=0.06)
     assert sides[measures.FLOOR]["value"] < 0.02
     full = sides["full"]
-    shares = tables["full"].groupby(["person", "other"])["wrong_side"].mean().unstack().to_numpy()  # NaN: oneself
+    shares = tables["full"].groupby(["subject", "other"])["wrong_side"].mean().unstack().to_numpy()  # NaN: oneself
     assert [full[name] for name in ("low", "high")] == pytest.approx(bootstrap_subjects(shares[None]))
     assert full["value"] == pytest.approx(np.nanmean(shares))
     assert full["null"] == sides[measures.CHANCE]["value"]
@@ -67,7 +66,7 @@ def test_best_token_is_in_the_same_structure_more_often_than_chance(tables):
     for column in ("same_structure", "same_tissue"):
         shares = measures.share_metrics(tables, column, 6)
         assert shares[measures.FLOOR]["low"] > shares[measures.CHANCE]["high"]
-    (ax,) = charts.plot_shares({"same tissue": shares, "nothing": {}}).axes
+    (ax,) = measures.plot_shares({"same tissue": shares, "nothing": {}}).axes
     dots = [container.lines[0].get_xdata()[0] for container in ax.containers]
     assert dots == pytest.approx([100 * found["value"] for found in shares.values()])
     assert ax.get_xlabel() == "same tissue (% of matches)"
@@ -78,7 +77,7 @@ def test_structures_are_measured_where_every_head_has_them(tables):
     assert "cerebral white matter" in found
     for methods in found.values():
         assert methods[measures.FLOOR]["value"] < methods[measures.CHANCE]["value"]
-    figure = charts.plot_structures(found, [measures.FLOOR, "full"])
+    figure = measures.plot_structures(found, [measures.FLOOR, "full"])
     assert figure.axes[0].get_yticklabels()[0].get_text() in found
 
 
@@ -96,8 +95,8 @@ def test_without_truth_there_is_nothing_to_measure_and_nothing_fails(scene):
     assert measures.share_metrics(tables, "wrong_side", 6) == {}
     assert measures.structure_metrics(tables, 6) == {}
     assert measures.worst_and_all(tables["full"]) is None
-    assert charts.plot_shares({"wrong side": {}}) is None
-    assert charts.plot_structures({}, ["full"]) is None
+    assert measures.plot_shares({"wrong side": {}}) is None
+    assert measures.plot_structures({}, ["full"]) is None
 
 
 def test_identical_tokens_share_all_neighbors(scene):

@@ -9,6 +9,7 @@ from toposlearn.cli import execute
 from toposlearn.data import pose_subjects
 from toposlearn.explorer import serve
 from toposlearn.explorer import widget as explorer_widget
+from toposlearn.explorer.figure import point_of_click
 from toposlearn.explorer.scene import make_scene
 from toposlearn.models import Taco
 from toposlearn.models.weights import save_weights
@@ -26,27 +27,20 @@ def shown(scene):
     return explorer_widget.Explorer(scene)
 
 
-def middle_of(area):
-    left, bottom, right, top = area.box
-    return (left + right) / 2, (bottom + top) / 2
-
-
 def test_first_picture_is_there_with_its_words(shown):
     assert shown.picture.png.startswith(b"\x89PNG")
     assert "mm off" in shown.picture.words
-    assert len(shown.areas) == 12
 
 
 def test_a_click_moves_the_sliders_to_the_token_under_it_and_draws_once(shown, monkeypatch):
     drawn = []
     original = explorer_widget.draw_answer
     monkeypatch.setattr(explorer_widget, "draw_answer", lambda *all_: drawn.append(all_) or original(*all_))
-    area = shown.areas[2]
-    x, y = middle_of(area)
+    box = shown.figure.axes[4].get_position()  # the axial slice of person a
+    x, y = (box.x0 + box.x1) / 2, (box.y0 + box.y1) / 2
+    point, size = point_of_click(shown.figure, x, y), shown.scene.token_size
     shown.picture.clicked = [x, y, 1.0]
     assert len(drawn) == 1
-    size = shown.scene.token_size
-    point = area.point(x, y)
     assert all(abs(slider.value - value) <= size / 2 for slider, value in zip(shown.sliders, point, strict=True))
 
 
@@ -57,7 +51,7 @@ def test_a_click_beside_the_slices_changes_nothing(shown):
 
 
 def test_menus_and_sliders_draw_anew(shown):
-    for name, value in (("network", "untrained"), ("person_b", 3), ("modality_b", "FLAIR"), ("k", 3)):
+    for name, value in (("network", "untrained"), ("subject_b", 3), ("modality_b", "FLAIR"), ("k", 3)):
         before = shown.picture.png
         shown.controls[name].value = value
         assert shown.picture.png != before
@@ -67,7 +61,7 @@ def test_menus_and_sliders_draw_anew(shown):
     assert shown.picture.words != before
 
 
-def test_an_error_is_raised_and_told(shown, monkeypatch):
+def test_an_error_is_raised_and_shown(shown, monkeypatch):
     monkeypatch.setattr(explorer_widget, "answer", lambda *_: (_ for _ in ()).throw(ValueError("broken")))
     with pytest.raises(ValueError, match="broken"):
         shown.controls["k"].value = 2
@@ -107,12 +101,12 @@ def test_a_port_that_is_taken_is_refused():
 
 
 @pytest.mark.parametrize("missing", ["data", "weights"])
-def test_command_tells_what_is_missing_in_one_line_before_it_serves(missing, cohort, smoke, tmp_path, capsys):
+def test_command_names_what_is_missing_in_one_line_before_it_serves(missing, cohort, smoke, tmp_path, capsys):
     save_weights(tmp_path / "full.safetensors", Taco(smoke.model), smoke)
     paths = {"data": cohort, "weights": tmp_path} | {missing: tmp_path / "nowhere"}
     code = execute(["explore", "--data", str(paths["data"]), "--checkpoints", str(paths["weights"]), "--no-browser"])
-    told = capsys.readouterr().err.strip().splitlines()
+    lines = capsys.readouterr().err.strip().splitlines()
     assert code == 1
-    assert len(told) == 1
-    assert told[0].startswith("error: ")
-    assert "nowhere" in told[0]
+    assert len(lines) == 1
+    assert lines[0].startswith("error: ")
+    assert "nowhere" in lines[0]

@@ -8,7 +8,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from toposlearn.explorer.explorer import LESION_SHARE, View, true_places
+from toposlearn.explorer.answers import LESION_SHARE, View, true_places
 from toposlearn.explorer.scene import Scene
 from toposlearn.topology import nearest_matches, pairwise_distance
 
@@ -23,31 +23,29 @@ class Choice:
 
 
 def choose_token(scene: Scene, view: View, which: Literal["best", "worst", "lesion"]) -> Choice:
-    """The token of person a with the smallest or largest error, or one in a lesion of anybody in the scene.
+    """The token of person a with the smallest or largest error, or one in a lesion of any person in the scene.
 
-    Where the true place is unknown, the most and the least similar match take the place of the errors. Where no lesion
-    is known, the worst token is taken, and `Choice.why` says so.
+    Where the true place is unknown, the most and the least similar match replace the errors. Where no lesion is known,
+    the worst token is taken, and `Choice.why` states this.
     """
     if which == "lesion":
         return _in_a_lesion(scene, view)
     cost, unit = _cost(scene, view)
     sign, edge = (1, "smallest") if which == "best" else (-1, "largest")
-    token = int((sign * cost).masked_fill(~scene.mask[view.subject_a], torch.inf).argmin())
-    return Choice(
-        view, token, f"the {edge} {unit} of {int(scene.mask[view.subject_a].sum())} tokens: {cost[token]:.3g}"
-    )
+    mask = scene.mask[view.subject_a]
+    token = int((sign * cost).masked_fill(~mask, torch.inf).argmin())
+    return Choice(view, token, f"the {edge} {unit} of {int(mask.sum())} tokens: {cost[token]:.3g}")
 
 
 def _cost(scene: Scene, view: View) -> tuple[Tensor, str]:
-    """How bad the match of each token of a is (N,), and in which unit."""
+    """The error, or dissimilarity, of the match of each token of a (N,), and its unit."""
     tokens, a, b = scene.tokens[view.network], view.subject_a, view.subject_b
-    first, second = tokens[view.modality_a][a], tokens[view.modality_b][b]
-    found = nearest_matches(first[None], second[None], mask_b=scene.mask[b][None])[0]
+    first, second = tokens[view.modality_a][[a]], tokens[view.modality_b][[b]]
+    matches = nearest_matches(first, second, mask_b=scene.mask[[b]])[0]
     if (places := true_places(scene, a, b)) is not None:
-        return (places[1][found] - places[0]).norm(dim=1), "error (mm)"
-    return pairwise_distance(first[None], second[None])[0].gather(1, found[:, None])[
-        :, 0
-    ], "cosine distance to the match"
+        return (places[1][matches] - places[0]).norm(dim=1), "error (mm)"
+    distances = pairwise_distance(first, second)[0]
+    return distances.gather(1, matches[:, None])[:, 0], "cosine distance to the match"
 
 
 def _in_a_lesion(scene: Scene, view: View) -> Choice:
@@ -55,11 +53,11 @@ def _in_a_lesion(scene: Scene, view: View) -> Choice:
     if share is None or float(share.max()) < LESION_SHARE:
         worst = choose_token(scene, view, "worst")
         return replace(worst, why=f"no lesion is known in these people, so {worst.why}")
-    subject = int((share >= LESION_SHARE).sum(dim=1).argmax())
+    counts = (share >= LESION_SHARE).sum(dim=1)
+    subject = int(counts.argmax())
     other = view.subject_b if view.subject_b != subject else view.subject_a
     full = (share[subject] >= share[subject].max() - 1e-6).nonzero()[:, 0]
-    middle = scene.positions[full].mean(dim=0)  # the one in the middle of those that lie wholly inside
+    middle = scene.positions[full].mean(dim=0)  # the token in the middle of those that lie wholly inside
     token = int(full[(scene.positions[full] - middle).norm(dim=1).argmin()])
-    many = int((share[subject] >= LESION_SHARE).sum())
-    why = f"{scene.subjects.subjects[subject]} has the largest lesion here: {many} tokens"
+    why = f"{scene.subjects.names[subject]} has the largest lesion here: {int(counts[subject])} tokens"
     return Choice(replace(view, subject_a=subject, subject_b=other), token, why)

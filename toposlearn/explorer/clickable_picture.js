@@ -1,4 +1,4 @@
-// A picture that tells where it was clicked, as fractions from its lower left corner, with its words below.
+// A picture that reports where it was clicked, as fractions from its lower left corner, with its words below.
 function render({ model, el }) {
   const figure = document.createElement("figure");
   const picture = document.createElement("img");

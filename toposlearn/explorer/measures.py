@@ -1,123 +1,107 @@
-"""All tokens of all pairs of people at once: where matches are wrong, on which side, and in which structures.
+"""All tokens of all pairs of people: errors of matches, wrong sides, structures; tables and charts with intervals.
 
-Without a map to the template nothing here can be measured: tables then have no errors, results are empty.
+Without a map to the template nothing here can be measured: tables have no errors, results are empty, charts None.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from itertools import permutations
 from typing import Any
 
 import numpy as np
 import pandas as pd
 import torch
+from matplotlib import pyplot as plt
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES, TISSUES
 from toposlearn.arrays import Float64s
-from toposlearn.explorer.explorer import LESION_SHARE, View, at_border, name_of
+from toposlearn.explore.curves import color_of
+from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explorer.answers import LESION_SHARE, View, at_border, name_of, wrong_sides
 from toposlearn.explorer.scene import Scene
-from toposlearn.intervals import across_subjects, bootstrap_subjects
-from toposlearn.reproducibility import metric
+from toposlearn.intervals import across_subjects, mean_metric
 from toposlearn.topology import nearest_matches, neighbor_overlap
+from toposlearn.topology.distances import Metric
 
 GRID, CHANCE, FLOOR = "grid position", "chance", "best token"
+COLORS = {GRID: "0.45", FLOOR: "0.7", CHANCE: "0.2"}
 WORST = 0.05  # share of the tokens that are called the worst
+Metrics = Mapping[str, Mapping[str, Any]]
 
 
 def match_table(scene: Scene, method: str, modalities: tuple[str, str], seed: int = 0) -> pd.DataFrame:
-    """One row for each foreground token of each person and each other person.
+    """One row for each foreground token of each person and each other person; empty for one person.
 
     Args:
-        scene: two people or more; of one person the table is empty.
+        scene: the people.
         method: a network of the scene, ``grid position``, ``chance``, or, with the truth, ``best token``.
         modalities: of the token, and of the other person.
         seed: of chance.
 
     Returns:
-        Columns person, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN for tokens near
-        the midline or where unknown), edge and lesion (is the token at the border of the head,
-        in a lesion?), structure, and same_structure and same_tissue (of token and match, the side counts in the first).
+        Columns subject, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN for tokens near
+        the midline or where unknown), edge and lesion (is the token at the border of the head, in a lesion?),
+        structure, and same_structure and same_tissue (of token and match, the side counts in the first).
     """
-    subjects = range(len(scene.subjects.subjects))
     generator = torch.Generator().manual_seed(seed)
-    parts = [_pair(scene, method, modalities, p, q, generator) for p in subjects for q in subjects if p != q]
-    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["person", "other", "error"])
+    pairs = permutations(range(len(scene.subjects.names)), 2)
+    parts = [_pair_table(scene, method, modalities, p, q, generator) for p, q in pairs]
+    return pd.concat(parts, ignore_index=True) if parts else pd.DataFrame(columns=["subject", "other", "error"])
 
 
-def _pair(
+def _pair_table(
     scene: Scene, method: str, modalities: tuple[str, str], p: int, q: int, generator: torch.Generator
 ) -> pd.DataFrame:
     tokens, others = (scene.mask[subject].nonzero()[:, 0] for subject in (p, q))  # two thirds of the tokens are air
-    matches = others[_matches(scene, method, modalities, (p, tokens), (q, others), generator)]
-    unknown = torch.full((len(tokens),), float("nan"))
-    error, wrong = unknown, unknown
+    if method == CHANCE:
+        index = torch.randint(len(others), (len(tokens),), generator=generator)
+    else:
+        first, second = _coordinates(scene, method, modalities, p, q)
+        metric: Metric = "cosine" if method in scene.networks else "euclidean"
+        index = nearest_matches(first[None, tokens], second[None, others], metric=metric)[0]
+    matches = others[index]
+    error = wrong = torch.full((len(tokens),), torch.nan)
     if scene.template is not None:
         here, there = scene.template[p, tokens], scene.template[q, matches]
-        error = (there - here).norm(dim=1)
-        wrong = wrong_sides(here, there, scene.token_size / 2)
+        error, wrong = (there - here).norm(dim=1), wrong_sides(here, there, scene.token_size / 2)
     lesion = scene.lesion[p, tokens] >= LESION_SHARE if scene.lesion is not None else torch.zeros(len(tokens))
     columns = {"token": tokens, "match": matches, "error": error, "wrong_side": wrong}
-    columns |= _same(scene, (p, tokens), (q, matches))
     columns |= {"edge": at_border(scene, p)[tokens].float(), "lesion": lesion.float()}
-    table = pd.DataFrame({name: values.numpy() for name, values in columns.items()})
-    structures = [""] * len(tokens) if scene.labels is None else map(_structure, scene.labels[p, tokens].tolist())
-    return table.assign(subject=p, other=q, structure=list(structures))
-
-
-def wrong_sides(here: Tensor, there: Tensor, margin: float) -> Tensor:
-    """1.0 where template points (N, 3) lie in different halves of the brain, else 0.0; NaN within `margin` mm of x = 0.
-
-    A match in the other half is nearer to the mirror image of the true place than to the true place.
-    """
-    wrong = (here[:, 0] * there[:, 0] < 0).float()
-    return wrong.masked_fill(torch.minimum(here[:, 0].abs(), there[:, 0].abs()) < margin, torch.nan)
-
-
-def _matches(
-    scene: Scene,
-    method: str,
-    modalities: tuple[str, str],
-    first: tuple[int, Tensor],
-    second: tuple[int, Tensor],
-    generator: torch.Generator,
-) -> Tensor:
-    """For each of some tokens of one person, the place among some tokens of another: (T,), both as (person, tokens)."""
-    (p, tokens), (q, others) = first, second
-    if method == CHANCE:
-        return torch.randint(len(others), (len(tokens),), generator=generator)
-    if method == GRID:
-        ends = scene.positions[tokens], scene.positions[others]
-    elif method == FLOOR and scene.template is not None:
-        ends = scene.template[p, tokens], scene.template[q, others]
-    else:
-        known = scene.tokens[method]
-        ends = known[modalities[0]][p, tokens], known[modalities[1]][q, others]
-        return nearest_matches(ends[0][None], ends[1][None])[0]
-    return nearest_matches(ends[0][None], ends[1][None], metric="euclidean")[0]
-
-
-def _same(scene: Scene, first: tuple[int, Tensor], second: tuple[int, Tensor]) -> dict[str, Tensor]:
-    """1.0 where tokens of two people have one structure, one tissue; NaN where either is background or unknown."""
+    table = pd.DataFrame({name: values.numpy() for name, values in columns.items()}).assign(subject=p, other=q)
     if scene.labels is None:
-        unknown = torch.full((len(first[1]),), torch.nan)
-        return {"same_structure": unknown, "same_tissue": unknown}
-    here, there = (scene.labels[subject, tokens] for subject, tokens in (first, second))
-    outside = (here == 0) | (there == 0)
-    structure = (here == there).float().masked_fill(outside, torch.nan)
+        return table.assign(structure="", same_structure=np.nan, same_tissue=np.nan)
+    return table.assign(**_structures(scene.labels[p, tokens].numpy(), scene.labels[q, matches].numpy()))
+
+
+def _coordinates(scene: Scene, method: str, modalities: tuple[str, str], p: int, q: int) -> tuple[Tensor, Tensor]:
+    """What a method compares: (N, C) of two people."""
+    if method == GRID:
+        return scene.positions, scene.positions
+    if method == FLOOR and scene.template is not None:
+        return scene.template[p], scene.template[q]
+    return scene.tokens[method][modalities[0]][p], scene.tokens[method][modalities[1]][q]
+
+
+def _structures(here: np.ndarray, there: np.ndarray) -> dict[str, Any]:
+    """Columns on the labels (T,) of tokens and their matches; NaN where either is background or unknown."""
+    known = (here != 0) & (there != 0)
     tissues = {each.label: TISSUES.index(each.tissue) for each in STRUCTURES}
-    kinds = [torch.tensor([tissues.get(label, -1) for label in labels.tolist()]) for labels in (here, there)]
-    tissue = (kinds[0] == kinds[1]).float().masked_fill(outside | (kinds[0] < 0) | (kinds[1] < 0), torch.nan)
-    return {"same_structure": structure, "same_tissue": tissue}
-
-
-def _structure(label: int) -> str:
-    """Name without its side, empty for background."""
-    return name_of(label).removeprefix("left ").removeprefix("right ") if label else ""
+    kinds = [np.array([tissues.get(label, -1) for label in labels.tolist()]) for labels in (here, there)]
+    same_tissue = np.where(known & (kinds[0] >= 0) & (kinds[1] >= 0), kinds[0] == kinds[1], np.nan)
+    names = {label: name_of(label).removeprefix("left ").removeprefix("right ") for label in set(here.tolist()) - {0}}
+    return {
+        "structure": [names.get(label, "") for label in here.tolist()],
+        "same_structure": np.where(known, here == there, np.nan),
+        "same_tissue": same_tissue,
+    }
 
 
 def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, subjects: int) -> dict[str, dict[str, Any]]:
-    """Share of matches for which a column of the tables holds, a metric for each method, with interval over people.
+    """Share of matches for which a column holds, one metric per method, with its interval over people.
 
     Args:
         tables: method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
@@ -126,40 +110,34 @@ def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, subjects: int
     """
     values = {name: _matrix(table, column, subjects) for name, table in tables.items()}
     values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
-    ends = (("null", CHANCE), ("baseline", GRID))
-    known = {key: across_subjects(values[name][None]) for key, name in ends if name in values}
-    return {name: _estimate(matrix, unit="share", **known) for name, matrix in values.items()}
+    known = {
+        key: across_subjects(values[name]) for key, name in (("null", CHANCE), ("baseline", GRID)) if name in values
+    }
+    return {name: mean_metric(matrix[None], unit="share", **known) for name, matrix in values.items()}
 
 
 def structure_metrics(tables: Mapping[str, pd.DataFrame], subjects: int) -> dict[str, dict[str, dict[str, Any]]]:
-    """Mean error in mm of the tokens of each structure: structure -> method -> metric, with the interval over people.
+    """Mean error in mm of the tokens of each structure: structure -> method -> metric, with its interval over people.
 
     A structure that in some head is no token's most frequent one is left out: it is too small for this token level.
     """
     names = sorted({name for table in tables.values() if "structure" in table for name in table["structure"]} - {""})
-    found: dict[str, dict[str, dict[str, Any]]] = {}
+    metrics: dict[str, dict[str, dict[str, Any]]] = {}
     for name in names:
         parts = {method: table[table["structure"] == name] for method, table in tables.items()}
         values = {method: _matrix(part, "error", subjects) for method, part in parts.items()}
         if all(map(_is_complete, values.values())):
-            null = {"null": across_subjects(values[CHANCE][None])} if CHANCE in values else {}
-            found[name] = {method: _estimate(matrix, unit="mm", **null) for method, matrix in values.items()}
-    return found
-
-
-def shared_neighbors(scene: Scene, view: View) -> float:
-    """Share of the K neighbors in modality a that are neighbors in modality b too, over person a's tokens."""
-    tokens, mask = scene.tokens[view.network], scene.mask[view.subject_a][None]
-    ends = [tokens[modality][view.subject_a][None] for modality in (view.modality_a, view.modality_b)]
-    return float(neighbor_overlap(ends[0], ends[1], view.k, mask).mean())
+            null = {"null": across_subjects(values[CHANCE])} if CHANCE in values else {}
+            metrics[name] = {method: mean_metric(matrix[None], unit="mm", **null) for method, matrix in values.items()}
+    return metrics
 
 
 def _matrix(table: pd.DataFrame, column: str, subjects: int) -> Float64s:
     """Means (S, S) of a column for each pair of people; NaN on the diagonal and where nothing is known."""
     matrix = np.full((subjects, subjects), np.nan)
     if column in table:
-        means = table.groupby(["person", "other"])[column].mean().reset_index()
-        matrix[means["person"], means["other"]] = means[column]
+        means = table.groupby(["subject", "other"])[column].mean().reset_index()
+        matrix[means["subject"], means["other"]] = means[column]
     return matrix
 
 
@@ -168,9 +146,11 @@ def _is_complete(matrix: Float64s) -> bool:
     return bool(different.any() and np.isfinite(matrix[different]).all())
 
 
-def _estimate(matrix: Float64s, **known: Any) -> dict[str, Any]:
-    low, high = bootstrap_subjects(matrix[None])
-    return metric(across_subjects(matrix[None]), low=low, high=high, n=len(matrix), **known)
+def shared_neighbors(scene: Scene, view: View) -> float:
+    """Share of the K neighbors in modality a that are neighbors in modality b too, over person a's tokens."""
+    tokens, mask = scene.tokens[view.network], scene.mask[[view.subject_a]]
+    first, second = (tokens[modality][[view.subject_a]] for modality in (view.modality_a, view.modality_b))
+    return float(neighbor_overlap(first, second, view.k, mask).mean())
 
 
 def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
@@ -186,3 +166,57 @@ def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
     }
     parts = {f"worst {WORST:.0%} of the tokens": worst, "all tokens": known}
     return pd.DataFrame({name: part[list(rows)].mean().rename(rows) for name, part in parts.items()})
+
+
+def plot_shares(measures: Mapping[str, Metrics]) -> Figure | None:
+    """Shares of matches with intervals over people, one panel per measure, one row per method.
+
+    Args:
+        measures: what is counted, in words -> `share_metrics`.
+    """
+    shown = {name: metrics for name, metrics in measures.items() if metrics}
+    if not shown:
+        return None
+    rows = max(map(len, shown.values()))
+    size = (4.1 * len(shown) + 1, 0.42 * rows + 1.2)
+    figure, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained", squeeze=False)
+    for ax, (what, metrics) in zip(axes[0], shown.items(), strict=True):
+        percent = {name: {key: 100 * each[key] for key in ("value", "low", "high")} for name, each in metrics.items()}
+        draw_intervals(ax, percent, colors={name: _color(name) for name in metrics}, ms=5, capsize=2)
+        if (null := next(iter(metrics.values())).get("null")) is not None:
+            ax.axvline(100 * null, color="0.4", ls=":")
+        _finish(ax, f"{what} (% of matches)")
+    for ax in axes[0, 1:]:
+        ax.set_yticklabels([])
+    return figure
+
+
+def plot_structures(metrics: Mapping[str, Metrics], methods: Sequence[str], title: str = "") -> Figure | None:
+    """Mean error by structure with intervals over people, the smallest error of the last method first.
+
+    Args:
+        metrics: from `structure_metrics`.
+        methods: which to draw.
+        title: what to see.
+    """
+    if not metrics:
+        return None
+    names = sorted(metrics, key=lambda name: float(metrics[name][methods[-1]]["value"]))
+    figure, ax = plt.subplots(figsize=(7.6, 0.3 * len(names) + 1.4), layout="constrained")
+    for place, method in enumerate(methods):
+        rows = {name: metrics[name][method] for name in names}
+        shift = 0.22 * (place - (len(methods) - 1) / 2)
+        colors = dict.fromkeys(names, _color(method))
+        draw_intervals(ax, rows, colors=colors, shift=shift, label=method, ms=5, capsize=2)
+    _finish(ax, "mean error of the match in another person (mm)")
+    figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(methods), title=title)
+    return figure
+
+
+def _color(method: str) -> str:
+    return COLORS.get(method) or color_of(method)
+
+
+def _finish(ax: Axes, what: str) -> None:
+    ax.set_xlim(left=0)
+    ax.set_xlabel(what)

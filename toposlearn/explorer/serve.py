@@ -21,10 +21,15 @@ from toposlearn.explorer.scene import choose_subjects, load_networks
 
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
+CELL = """\
+from toposlearn.explorer.scene import open_scene
+from toposlearn.explorer.widget import explorer
+
+explorer(open_scene({weights!r}, {data!r}))"""
 
 
 class ThisPython(KernelSpecManager):
-    """Kernels of this very interpreter: one called python3 in the user's home may belong to another environment."""
+    """Kernels of this interpreter: one called python3 in the user's home may belong to another environment."""
 
     def get_kernel_spec(self, kernel_name: str) -> KernelSpec:
         """This interpreter, whatever the name."""
@@ -32,25 +37,20 @@ class ThisPython(KernelSpecManager):
 
 
 def serve_explorer(
-    data: str | Path,
-    weights: str | Path,
-    *,
-    port: int | None = None,
-    browser: bool = True,
-    tell: Callable[[str], object] = print,
+    data: str | Path, weights: str | Path, *, port: int | None, browser: bool, report: Callable[[str], object]
 ) -> None:
     """Serve the explorer until it is interrupted (Ctrl-C, or SIGTERM).
 
     Args:
-        data: BIDS folder.
+        data: folder of scans.
         weights: a folder of weights, or a weights file.
         port: None takes a free one.
         browser: open a browser window.
-        tell: receives the address, with its token.
+        report: receives the address, with its token.
 
     Raises:
         FileNotFoundError: no data, or no weights.
-        ValueError: data and weights that do not fit, or a port that is taken. All before a server starts.
+        ValueError: data and weights that do not fit, or a port in use. All before a server starts.
     """
     _, config = load_networks(weights)
     manifest, config = choose_subjects(data, config)
@@ -62,36 +62,24 @@ def serve_explorer(
         app = Voila(config=settings(port, token))
         app.initialize([str(notebook)])
         app.template_paths.insert(0, str(PAGE))
-        tell(f"The explorer is at {address}\nCtrl-C ends it.")
+        report(f"The explorer is at {address}\nPress Ctrl-C to stop it.")
         if browser:
             waiting = threading.Timer(1.0, webbrowser.open, [address])
             waiting.daemon = True
             waiting.start()
         app.start()  # returns when interrupted, with its kernels ended
-    tell("The explorer has ended.")
+    report("The explorer has stopped.")
 
 
 def settings(port: int, token: str) -> Config:
-    """Voila's configuration: this machine only, a token, this very Python."""
-    return Config(
-        {
-            "Voila": {"ip": HOST, "port": port, "port_retries": 0, "token": token, "open_browser": False},
-            "VoilaConfiguration": {
-                "show_tracebacks": True,
-                "theme": "light",
-                "kernel_spec_manager_class": ThisPython,
-            },
-            "Application": {"log_level": "WARN"},
-        }
-    )
+    """Voila's configuration: this machine only, a token, this interpreter."""
+    page = {"show_tracebacks": True, "theme": "light", "kernel_spec_manager_class": ThisPython}
+    server = {"ip": HOST, "port": port, "port_retries": 0, "token": token, "open_browser": False}
+    return Config({"Voila": server, "VoilaConfiguration": page, "Application": {"log_level": "WARN"}})
 
 
 def free_port(port: int | None) -> int:
-    """The port asked for, or a free one.
-
-    Raises:
-        ValueError: it is taken, or none at all.
-    """
+    """The given port, or a free one; ValueError if it is in use or no port."""
     try:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -99,23 +87,16 @@ def free_port(port: int | None) -> int:
             return int(probe.getsockname()[1])
     except (OSError, OverflowError) as error:
         raise ValueError(
-            f"port {port} cannot be used on {HOST} ({error}): choose another, or leave --port out"
+            f"port {port} cannot be used on {HOST} ({error}): choose another, or leave out --port"
         ) from None
 
 
 def write_page(folder: Path, data: str | Path, weights: str | Path) -> Path:
-    """The notebook behind the page: one cell. Paths are written as literals, whatever characters they hold."""
-    cell = "\n".join(
-        [
-            "from toposlearn.explorer.scene import open_scene",
-            "from toposlearn.explorer.widget import explorer",
-            "",
-            f"explorer(open_scene({str(Path(weights).resolve())!r}, {str(Path(data).resolve())!r}))",
-        ]
-    )
+    """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain."""
+    cell = CELL.format(weights=str(Path(weights).resolve()), data=str(Path(data).resolve()))
     heading = "# Who is next to whom, in two people?"
     cells = [nbformat.v4.new_markdown_cell(heading), nbformat.v4.new_code_cell(cell)]
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     path = folder / "explorer.ipynb"
-    path.write_text(nbformat.writes(nbformat.v4.new_notebook(cells=cells, metadata=kernel)), encoding="utf-8")
+    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
     return path

@@ -2,23 +2,21 @@
 
 from __future__ import annotations
 
-import io
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 import anywidget
 import ipywidgets as widgets
 import traitlets
-from matplotlib import pyplot as plt
+from matplotlib.figure import Figure
 
-from toposlearn.explore.quiet import Quiet
-from toposlearn.explorer.explorer import View, answer, describe, first_view, token_near
-from toposlearn.explorer.figure import draw_answer
-from toposlearn.explorer.layout import ClickArea, click_areas, point_of_click
+from toposlearn.explore.html_page import png_of
+from toposlearn.explorer.answers import View, answer, describe, first_view, token_near
+from toposlearn.explorer.figure import draw_answer, point_of_click
 from toposlearn.explorer.scene import Scene
 
 DPI = 90
-_WAYS = ("right, mm", "front, mm", "up, mm")
 
 
 class ClickablePicture(anywidget.AnyWidget):
@@ -26,7 +24,7 @@ class ClickablePicture(anywidget.AnyWidget):
 
     Attributes:
         png: the picture.
-        words: what it says, as its alternative text and below it.
+        words: its alternative text, also shown below it.
         clicked: fractions (x, y) of the picture from its lower left corner, and the number of clicks so far.
     """
 
@@ -36,7 +34,7 @@ class ClickablePicture(anywidget.AnyWidget):
     clicked = traitlets.List(traitlets.Float(), [0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
 
 
-class Explorer(Quiet):
+class Explorer:
     """Controls and picture of one scene. The first picture is drawn here, so its errors are the caller's.
 
     Attributes:
@@ -45,59 +43,52 @@ class Explorer(Quiet):
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
-        self.areas: tuple[ClickArea, ...] = ()
-        self.controls = _controls(scene)
-        self.sliders = _sliders(scene)
-        self.picture = ClickablePicture()
+        self.controls, self.sliders, self.picture = _controls(scene), _sliders(scene), ClickablePicture()
+        self.figure: Figure | None = None
+        self._moving = False  # the program moves several sliders: the picture is drawn once, afterwards
         for control in (*self.controls.values(), *self.sliders):
             control.observe(self._draw, names="value")
         self.picture.observe(self._click, names="clicked")
         self.move_to(scene.positions[scene.mask[0]].mean(dim=0).tolist())
-        rows = [widgets.HBox(part, layout={"flex_flow": "row wrap"}) for part in self._rows()]
-        hint = "Click on a slice of person a, or move the sliders (arrow keys work): all planes follow."
-        self.box = widgets.VBox([*rows, widgets.Label(hint), self.picture])
-
-    def _rows(self) -> list[list[widgets.Widget]]:
         menus = [control for name, control in self.controls.items() if name != "k"]
-        return [menus, [*self.sliders, self.controls["k"]]]
+        rows = (menus, [*self.sliders, self.controls["k"]])
+        hint = widgets.Label("Click on a slice of person a, or move the sliders (arrow keys work): all planes follow.")
+        boxes = [widgets.HBox(row, layout={"flex_flow": "row wrap"}) for row in rows]
+        self.box = widgets.VBox([*boxes, hint, self.picture])
 
     @property
     def view(self) -> View:
-        """What the menus say."""
+        """The view that the menus define."""
         return View(**{name: control.value for name, control in self.controls.items()})
 
-    def move_to(self, point: list[float]) -> None:
-        """Go to the token at a point (right, front, up) in mm."""
+    def move_to(self, point: Sequence[float]) -> None:
+        """Show the token at a point (right, front, up) in mm."""
         center = self.scene.positions[token_near(self.scene, point)]
-        with self._silence():
-            for slider, value in zip(self.sliders, center.tolist(), strict=True):
-                slider.value = value
+        self._moving = True
+        for slider, value in zip(self.sliders, center.tolist(), strict=True):
+            slider.value = value
+        self._moving = False
         self._draw()
 
     def _click(self, change: dict[str, Any]) -> None:
-        point = point_of_click(self.areas, *change["new"][:2])
-        if point is not None:  # a click between the slices, or on person b, chooses nothing
-            self.move_to(list(point))
+        point = self.figure and point_of_click(self.figure, *change["new"][:2])
+        if point:  # a click between the slices, or on person b, chooses nothing
+            self.move_to(point)
 
     def _draw(self, _change: object = None) -> None:
-        if self._quiet:
+        if self._moving:
             return
         try:
-            self._show(token_near(self.scene, [slider.value for slider in self.sliders]))
+            token = token_near(self.scene, [slider.value for slider in self.sliders])
+            found = answer(self.scene, self.view, token)
+            self.figure = draw_answer(self.scene, self.view, found)
+            png = png_of(self.figure, DPI)
         except Exception as error:
             self.picture.words = f"Error: {error}"
             raise
-
-    def _show(self, token: int) -> None:
-        view = self.view
-        found = answer(self.scene, view, token)
-        figure, buffer = draw_answer(self.scene, view, found), io.BytesIO()
-        figure.savefig(buffer, format="png", dpi=DPI)
-        self.areas = click_areas(figure)
-        plt.close(figure)
-        who, *rest = describe(self.scene, view, found)  # names stay as they are written
-        self.picture.words = " ".join([f"{who}.", *(f"{text[0].upper()}{text[1:]}." for text in rest)])
-        self.picture.png = buffer.getvalue()
+        people, *rest = describe(self.scene, self.view, found)  # names stay as they are written
+        self.picture.words = " ".join([f"{people}.", *(f"{text[0].upper()}{text[1:]}." for text in rest)])
+        self.picture.png = png
 
 
 def explorer(scene: Scene) -> widgets.VBox:
@@ -107,37 +98,30 @@ def explorer(scene: Scene) -> widgets.VBox:
 
 def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
     """A control for each field of `View`, by its name."""
-    view, subjects = (
-        first_view(scene),
-        list(zip(scene.subjects.subjects, range(len(scene.subjects.subjects)), strict=True)),
-    )
-    fewest = int(scene.mask.sum(dim=1).min())
+    view = first_view(scene)
+    subjects = [(name, index) for index, name in enumerate(scene.subjects.names)]
+    most = min(15, int(scene.mask.sum(dim=1).min()) - 1)
 
     def menu(description: str, options: Any, value: Any) -> widgets.Dropdown:
         return widgets.Dropdown(options=options, value=value, description=description, layout={"width": "205px"})
 
     return {
         "network": menu("network", scene.networks, view.network),
-        "person_a": menu("person a", subjects, view.subject_a),
-        "person_b": menu("person b", subjects, view.subject_b),
+        "subject_a": menu("person a", subjects, view.subject_a),
+        "subject_b": menu("person b", subjects, view.subject_b),
         "modality_a": menu("modality a", scene.subjects.modalities, view.modality_a),
         "modality_b": menu("modality b", scene.subjects.modalities, view.modality_b),
-        "k": widgets.IntSlider(view.k, 1, min(15, fewest - 1), description="K", continuous_update=False),
+        "k": widgets.IntSlider(view.k, 1, most, description="K", continuous_update=False),
         "position": menu("position is", [("grid", "grid"), ("centered, scaled", "centered")], view.position),
     }
 
 
 def _sliders(scene: Scene) -> list[widgets.FloatSlider]:
-    """One for each way, in steps of a token."""
+    """One slider per axis, in steps of a token."""
+    settings = {"step": scene.token_size, "readout_format": "+.0f", "continuous_update": False}
+    ends = [(float(places.min()), float(places.max())) for places in scene.positions.T]
+    names = ("right, mm", "front, mm", "up, mm")
     return [
-        widgets.FloatSlider(
-            value=float(places.min()),
-            min=float(places.min()),
-            max=float(places.max()),
-            step=scene.token_size,
-            description=name,
-            readout_format="+.0f",
-            continuous_update=False,
-        )
-        for name, places in zip(_WAYS, scene.positions.T, strict=True)
+        widgets.FloatSlider(low, min=low, max=high, description=name, **settings)
+        for name, (low, high) in zip(names, ends, strict=True)
     ]
