@@ -139,7 +139,7 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     assert calls[1][1]["recipe"] == Recipe("full", ("T1w", "ADC"), 64, 5.0, 3.0)
     assert capsys.readouterr().err == ""
     assert cli.execute(["cohort", "--recipe", "full", "--subjects", "31"]) == 0
-    assert "note: fewer than 32 people" in capsys.readouterr().err
+    assert "note: with fewer than 32 people" in capsys.readouterr().err
 
 
 def test_config_shows_all_presets_or_the_settings_of_one(stand_in, capsys):
@@ -179,12 +179,12 @@ def test_matchers_passes_its_options_on_and_prints_tables(stand_in, tmp_path, ca
     assert cli.execute(["matchers", "--seeds", "2", "--held-out", "b", "--out", "runs/mine"]) == 0
     assert calls[0][0][1:] == (Path("data/cohort"), Path("runs/mine"))
     assert calls[0][1] == {"held_out": Path("b"), "seeds": range(2), "shipped": None}
-    told = capsys.readouterr().out
-    assert "tokens of 24 mm" in told
-    assert told.endswith("matchers.json\n")
+    printed = capsys.readouterr().out
+    assert "tokens of 24 mm" in printed
+    assert printed.endswith("matchers.json\n")
 
 
-def test_evaluate_tells_what_is_missing_in_one_line(tmp_path, capsys, cohort):
+def test_evaluate_names_missing_weights_in_one_line(tmp_path, capsys, cohort):
     arguments = ["evaluate", "--checkpoints", str(tmp_path), "--data", str(cohort), "--out", str(tmp_path / "out")]
     assert cli.execute(arguments) == 1
     (line,) = capsys.readouterr().err.splitlines()
@@ -232,9 +232,9 @@ def test_all_simulates_runs_and_writes_the_index_even_if_a_notebook_fails(course
     calls = stand_in("toposlearn.cohort", "write_cohort")
     assert cli.execute(["all", "--subjects", "8"]) == 1
     assert calls[0][1] == {"subjects": 8}
-    told = capsys.readouterr()
-    assert told.err == "error: 1 of 3 notebooks failed: 01_b\n"
-    assert "FAILED In [1]: ZeroDivisionError: division by zero" in told.out
+    printed = capsys.readouterr()
+    assert printed.err == "error: 1 of 3 notebooks failed: 01_b\n"
+    assert "FAILED In [1]: ZeroDivisionError: division by zero" in printed.out
     index = (course / "runs/latest/index.html").read_text()
     assert "Notebooks run: 3. Failed: 1." in index
     assert "1 / 0" not in (course / "runs/latest/book/00_a.html").read_text()
@@ -243,7 +243,7 @@ def test_all_simulates_runs_and_writes_the_index_even_if_a_notebook_fails(course
     assert [one.parameters for one in run.read_record(course / "runs/latest")] == [{}, {}, {}]
 
 
-def test_all_tells_of_an_unwritable_folder_before_it_simulates(course, stand_in, capsys):
+def test_all_refuses_an_unwritable_folder_before_it_simulates(course, stand_in, capsys):
     calls = stand_in("toposlearn.cohort", "write_cohort")
     (course / "file").write_text("")
     assert cli.execute(["all", "--out", "file/book"]) == 1
@@ -260,7 +260,7 @@ def test_all_leaves_data_that_is_there_alone_and_passes_other_folders_on(course,
     assert calls == []
     assert capsys.readouterr().err == ""
     assert cli.execute(["all", "--data", "mine", "--out", "again", "--subjects", "8"]) == 0
-    assert capsys.readouterr().err == "note: --subjects 8 is not used: mine is there\n"
+    assert capsys.readouterr().err == "note: --subjects 8 is not used, because mine exists\n"
     first, second = run.read_record(course / "book")
     assert first.parameters == {"DATA": str(course / "mine"), "RESULTS": str(course / "book" / "results")}
     assert second.parameters == {}

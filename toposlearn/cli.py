@@ -1,6 +1,6 @@
-"""The command line: reads a command, runs it, and tells any error in one line on stderr.
+"""The command line: read a command, run it, and report any error in one line on stderr.
 
-Exit code 0 only on success, 1 for what went wrong, 2 for a command that cannot be read, 130 for an interruption.
+Exit code 0 only on success, 1 for an error, 2 for a command that cannot be read, 130 for an interruption.
 ``--debug`` shows the traceback instead.
 """
 
@@ -16,17 +16,17 @@ import typer
 from toposlearn.commands import app
 
 
-def main(argv: Sequence[str] | None = None) -> None:
-    """Run a command and leave with its exit code."""
+def main() -> None:
+    """Run the command of this process and exit with its code."""
     # Threads that wait by spinning slow each other down many times over as soon as anything else runs on the machine.
     # Read when torch is loaded, here and in the kernels of notebooks.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     signal.signal(signal.SIGTERM, _terminate)
-    sys.exit(execute(sys.argv[1:] if argv is None else argv))
+    sys.exit(execute(sys.argv[1:]))
 
 
 def execute(argv: Sequence[str]) -> int:
-    """Run a command; return its exit code, with any error told in one line on stderr."""
+    """Run a command and return its exit code."""
     try:
         code = _run(argv)
     except KeyboardInterrupt:
@@ -44,7 +44,7 @@ def execute(argv: Sequence[str]) -> int:
 def _run(argv: Sequence[str]) -> object:
     try:
         return app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
-    except typer.Abort as abort:  # of Ctrl-C; but the parser also takes a file that ends too early for Ctrl-D
+    except typer.Abort as abort:  # raised on Ctrl-C, and also when a file ends too early, as if that were Ctrl-D
         raise abort.__cause__ or KeyboardInterrupt from None
 
 
@@ -53,9 +53,9 @@ def _terminate(number: int, frame: object) -> None:
 
 
 def _message(error: Exception) -> str:
-    told = getattr(error, "format_message", None)  # the command line could not be read
-    if told is not None:
-        text = str(told())
+    usage = getattr(error, "format_message", None)  # the command line could not be read
+    if usage is not None:
+        text = str(usage())
         return text if text.startswith("Usage") else f"error: {' '.join(text.split())} (try --help)"
     if isinstance(error, OSError) and error.strerror and error.filename:
         return f"error: {error.strerror}: {error.filename}"
@@ -66,7 +66,7 @@ def _message(error: Exception) -> str:
 
 
 def _join_parameters(argv: Sequence[str]) -> list[str]:
-    """``-p name value`` as ``-p name=value``: the parser takes one value an option."""
+    """``-p name value`` as ``-p name=value``: the parser takes one value per option."""
     joined: list[str] = []
     rest = list(argv)
     while rest:

@@ -6,8 +6,9 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
-DATA, OUT = Path("data/cohort"), Path("runs/latest")
+DATA, OUT, CHECKPOINTS = Path("data/cohort"), Path("runs/latest"), Path("checkpoints/lab")
 
 app = typer.Typer(
     help="Learn, explore and test anatomical topology as a self-supervised signal.",
@@ -17,14 +18,11 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FOLDER = "Folder of people: BIDS, BraTS, a folder a person, or all files in one."
-DataOption = Annotated[Path, typer.Option("--data", help=FOLDER)]
-PresetOption = Annotated[str, typer.Option(help="smoke, lab, gpu or paper.")]
-SeedsOption = Annotated[int, typer.Option(help="Pre-training seeds for each variant.")]
-HeldOutOption = Annotated[
-    Path | None, typer.Option(help="BIDS folder of people from another label map, to measure on as well.")
-]
-CheckpointsOption = Annotated[Path, typer.Option(help="Folder of weights, or one weights file.")]
+FOLDER = "Data folder: BIDS, BraTS, one folder per person, or all files in one folder."
+DataOption = Annotated[Path, Option("--data", help=FOLDER)]
+PresetOption = Annotated[str, Option(help="Preset: smoke, lab, gpu or paper.")]
+SeedsOption = Annotated[int, Option(help="Number of pre-training seeds per variant.")]
+HeldOutOption = Annotated[Path | None, Option(help="BIDS folder of people from another label map, measured as well.")]
 
 
 def _print_version(wanted: bool) -> None:
@@ -38,8 +36,8 @@ def _print_version(wanted: bool) -> None:
 @app.callback()
 def options(
     version: Annotated[
-        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
+        bool, Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
     ] = False,
-    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error.")] = False,
+    debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Learn, explore and test anatomical topology as a self-supervised signal."""

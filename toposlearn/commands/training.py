@@ -1,36 +1,53 @@
-"""Commands that train a network and judge it."""
+"""Commands on networks: show presets, train, measure, and compare many."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
-from toposlearn.commands.app import DATA, DataOption, PresetOption, app
+from toposlearn.commands.app import CHECKPOINTS, DATA, DataOption, HeldOutOption, PresetOption, SeedsOption, app
+
+
+@app.command("config")
+def show_config(
+    preset: Annotated[str | None, Argument(help="Preset: smoke, lab, gpu or paper (default: all).")] = None,
+) -> None:
+    """Show presets side by side, with the cost of their networks; or every setting of one preset, as JSON."""
+    from toposlearn import config
+
+    if preset is not None:
+        typer.echo(json.dumps(config.preset(preset).to_dict(), indent=2))
+        return
+
+    from toposlearn.models import preset_table
+
+    typer.echo(preset_table(), nl=False)
 
 
 @app.command()
 def pretrain(
     preset: PresetOption = "lab",
-    variant: Annotated[
-        str, typer.Option(help="reconstruction, intra, inter, full, … (a wrong name lists all).")
-    ] = "full",
+    variant: Annotated[str, Option(help="Loss variant, such as intra or full (an unknown name lists all).")] = "full",
     data: DataOption = DATA,
-    out: Annotated[Path, typer.Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
+    out: Annotated[Path, Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
     modalities: Annotated[
         str | None,
-        typer.Option(help="Modalities, e.g. T1w,FLAIR; unless given, the preset's or all that everyone has."),
+        Option(help="Comma-separated modalities (default: the preset's, else those that all people have)."),
     ] = None,
-    steps: Annotated[int | None, typer.Option(help="Steps, instead of the preset's.")] = None,
-    seed: Annotated[int, typer.Option(help="Seed of weights, pairs and augmentation.")] = 0,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
+    seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
+    resume: Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
 ) -> None:
     """Pre-train an encoder."""
     from toposlearn import config
 
-    given = {"seed": seed} | ({} if steps is None else {"steps": steps})
-    settings = config.with_variant(config.preset(preset), variant).replace(train=given)
+    train = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    settings = config.with_variant(config.preset(preset), variant).replace(train=train)
+
     from toposlearn.data import config_for, read_manifest
 
     if modalities is not None:
@@ -39,23 +56,23 @@ def pretrain(
         settings = config_for(settings, read_manifest(data))
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
 
-    from toposlearn.pretrain import pretrain as train
+    from toposlearn.pretrain import pretrain as run_pretraining
 
-    typer.echo(train(settings, data, out, resume=resume))
+    typer.echo(run_pretraining(settings, data, out, resume=resume))
 
 
 @app.command()
 def scorecard(
-    weights: Annotated[Path, typer.Argument(help="Weights file (.safetensors).")],
+    weights: Annotated[Path, Argument(help="Weights file (.safetensors).")],
     data: DataOption = DATA,
-    out: Annotated[Path | None, typer.Option(help="Result file (JSON) to write.")] = None,
+    out: Annotated[Path | None, Option(help="Result file (JSON) to write.")] = None,
 ) -> None:
-    """Judge weights on the people that were held out: correspondence in mm, neighborhoods, with their baselines."""
+    """Measure weights on held-out people: correspondence in mm and neighborhoods, with their baselines."""
     import time
 
     from toposlearn.data import config_for, pose_subjects, prepare, read_manifest, split_subjects
-    from toposlearn.models.weights import load_weights
-    from toposlearn.pretrain import scorecard as score
+    from toposlearn.models import load_weights
+    from toposlearn.pretrain import scorecard as measure
     from toposlearn.reproducibility import write_result
 
     start = time.perf_counter()
@@ -63,14 +80,82 @@ def scorecard(
     manifest = read_manifest(data)
     config = config_for(config, manifest)
     _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)
-    metrics = score(model, pose_subjects(prepare(held_out, config.volume), config))
+    metrics = measure(model, pose_subjects(prepare(held_out, config.volume), config))
     for name, metric in metrics.items():
-        typer.echo(f"{name:<36} " + "  ".join(f"{part} {_number(value)}" for part, value in metric.items()))
+        numbers = (
+            f"{part} {value:.4g}" if isinstance(value, float) else f"{part} {value}" for part, value in metric.items()
+        )
+        typer.echo(f"{name:<36} {'  '.join(numbers)}")
     if out is not None:
         seconds = time.perf_counter() - start
         command = f"toposlearn scorecard {weights}"
         typer.echo(write_result(out, source=command, metrics=metrics, config=config.to_dict(), seconds=seconds))
 
 
-def _number(value: object) -> str:
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+@app.command()
+def ablation(
+    data: DataOption = DATA,
+    held_out: HeldOutOption = None,
+    out: Annotated[Path, Option(help="Folder of the runs.")] = Path("runs/ablation"),
+    preset: PresetOption = "lab",
+    seeds: SeedsOption = 3,
+    variants: Annotated[str | None, Option(help="Comma-separated loss variants (default: those of the paper).")] = None,
+    shipped: Annotated[Path | None, Option(help="Folder for the first seed's weights and the results.")] = None,
+) -> None:
+    """Pre-train with and without each term of the loss, with several seeds each, and compare."""
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.studies.ablation import run_ablation
+
+    chosen = tuple(variants.split(",")) if variants else config.VARIANTS
+    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
+    if shipped is not None:
+        from toposlearn.studies.ablation.figures import save_overview
+
+        save_overview(shipped, data, metrics)
+    typer.echo(out / "results.json")
+
+
+@app.command()
+def matchers(
+    data: DataOption = DATA,
+    held_out: HeldOutOption = None,
+    out: Annotated[Path, Option(help="Folder of the runs; runs of an ablation are reused.")] = Path("runs/ablation"),
+    preset: PresetOption = "lab",
+    seeds: SeedsOption = 3,
+    shipped: Annotated[Path | None, Option(help="Folder for a copy of the result.")] = None,
+) -> None:
+    """Pre-train with every way of matching two people, also true and random matches, and measure the topology."""
+    from toposlearn import config
+
+    settings = config.preset(preset)
+
+    from toposlearn.studies.ablation import run_matchers
+    from toposlearn.studies.ablation.tables import matchers_section
+
+    path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    typer.echo(matchers_section(json.loads(path.read_text())))
+    typer.echo(path)
+
+
+@app.command()
+def evaluate(
+    checkpoints: Annotated[
+        Path, Option(help="Folder of VARIANT-seedN runs, or of VARIANT.safetensors files.")
+    ] = CHECKPOINTS,
+    data: DataOption = DATA,
+    out: Annotated[Path, Option(help="Folder of the result file; it is kept and continued.")] = Path("runs/evaluation"),
+    test: Annotated[
+        list[Path] | None,
+        Option(help="BIDS folder of held-out people; repeatable (default: the held-out part of --data)."),
+    ] = None,
+) -> None:
+    """Measure downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside baselines."""
+    from toposlearn.studies.tasks.evaluation import evaluate as run_evaluation
+    from toposlearn.studies.tasks.summary import evaluation_tables
+
+    path = run_evaluation(checkpoints, data, out, tests=test or ())
+    typer.echo(evaluation_tables(path))
+    typer.echo(path)

@@ -1,0 +1,138 @@
+"""Commands on data: simulate, check and explore it, and measure its topology, realism and shortcuts."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from toposlearn.commands.app import CHECKPOINTS, DATA, FOLDER, DataOption, PresetOption, app
+
+RECIPES = "plain: one disease, one lesion, one grid; full: all diseases and lesions, seven scans, four sites."
+TABLES = "Meaning of labels: freesurfer, desikan, neuromorphometrics, toposlearn, or a CSV of label, name, side."
+
+
+@app.command()
+def cohort(
+    subjects: Annotated[int, Option(help="Number of people.")] = 64,
+    seed: Annotated[int, Option(help="Seed: the same seed gives the same voxels.")] = 0,
+    out: Annotated[Path, Option(help="Folder to write.")] = DATA,
+    anatomy: Annotated[str, Option(help="Label map: A, or B (held out).")] = "A",
+    recipe: Annotated[str, Option(help=RECIPES)] = "plain",
+    modalities: Annotated[str | None, Option(help="Comma-separated scans of each person (default: all).")] = None,
+    voxels: Annotated[int | None, Option(help="Voxels along each side of a cube 224 mm wide, e.g. 64.")] = None,
+    misregister_mm: Annotated[
+        float, Option(help="Simulated head motion between scans (mm) that the headers do not record.")
+    ] = 0.0,
+    misregister_degrees: Annotated[
+        float, Option(help="Simulated head rotation between scans (degrees) that the headers do not record.")
+    ] = 0.0,
+    workers: Annotated[int | None, Option(help="Number of processes (default: one per core).")] = None,
+) -> None:
+    """Simulate people and write them as a BIDS folder; an interrupted run is continued."""
+    from toposlearn.cohort import recipe_named, write_cohort
+    from toposlearn.cohort.traits import FEWEST
+
+    chosen = recipe_named(
+        recipe,
+        modalities=tuple(modalities.split(",")) if modalities else None,
+        voxels=voxels,
+        misregister_mm=misregister_mm,
+        misregister_degrees=misregister_degrees,
+    )
+    if recipe == "full" and subjects < FEWEST:
+        typer.echo(f"note: with fewer than {FEWEST} people, site, sex, lesion and diagnosis are correlated", err=True)
+    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, recipe=chosen, workers=workers))
+
+
+@app.command()
+def inspect(
+    data: Annotated[Path, Argument(help=FOLDER)],
+    html: Annotated[Path | None, Option(help="Page to write, which also shows every image.")] = None,
+) -> None:
+    """Check a data set on one page: its files, the registration of its images, and its faults."""
+    from toposlearn.data import inspect_folder
+
+    inspection = inspect_folder(data, progress=True)
+    typer.echo(inspection.page())
+    if html is not None:
+        from toposlearn.explore.inspection_page import write_inspection
+
+        typer.echo(write_inspection(inspection, html))
+    inspection.raise_if_bad()
+
+
+@app.command()
+def explore(
+    data: DataOption = DATA,
+    checkpoints: Annotated[Path, Option(help="Folder of weights, or one weights file.")] = CHECKPOINTS,
+    port: Annotated[int | None, Option(help="Port on this machine (default: a free one).")] = None,
+    browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser window.")] = True,
+) -> None:
+    """Show learned tokens in a browser on this machine: neighbors, matches, true places. Ctrl-C ends it."""
+    from toposlearn.explorer.serve import serve_explorer
+
+    serve_explorer(data, checkpoints, port=port, browser=browser, report=typer.echo)
+
+
+@app.command()
+def topology(
+    segmentations: Annotated[
+        list[Path] | None, Argument(metavar="[SEG]...", help="Label maps, one per person (default: six donors).")
+    ] = None,
+    labels: Annotated[str | None, Option(help=TABLES)] = None,
+    data: Annotated[Path | None, Option(help=f"{FOLDER} Its segmentations are measured instead.")] = None,
+    within: Annotated[float, Option(min=0, help="Maximum gap between boundaries to measure, in mm (0: none).")] = 30.0,
+    out: Annotated[Path, Option(help="Folder of tables (CSV), graphs (GraphML) and a page (HTML).")] = Path(
+        "runs/topology"
+    ),
+) -> None:
+    """Measure spatial relations between structures, with margins, and whether people agree on them."""
+    from toposlearn.reproducibility import check_writable
+    from toposlearn.studies.agreement.page import write_topology_page
+    from toposlearn.studies.agreement.study import find_readers, measure_subjects, write_study
+
+    check_writable(out)
+    study = measure_subjects(find_readers(segmentations or [], labels, data), within or None)
+    for name, why in study.failed.items():
+        typer.echo(f"left out: {name}: {why}", err=True)
+    for name, why in study.doubtful.items():
+        typer.echo(f"doubtful: {name}: {why}", err=True)
+    files = write_study(study, out)
+    page = write_topology_page(study, out / "index.html")
+    count = f"{len(study.subjects)} people, {len(study.shared)} structures that all have"
+    typer.echo(f"{page}: {count}, {len(files)} files beside it")
+
+
+@app.command()
+def realism(
+    data: Annotated[Path, Argument(help="Data folder with structure labels.")] = DATA,
+    out: Annotated[Path, Option(help="Folder of the page, its table and its result file.")] = Path("runs/realism"),
+    limit: Annotated[int, Option(help="Maximum number of people to measure.", min=1)] = 64,
+) -> None:
+    """Compare contrast, noise, volumes and shapes of people with published values, templates and donors."""
+    from toposlearn.studies.realism import write_realism
+
+    typer.echo(write_realism(data, out, limit=limit))
+
+
+@app.command()
+def shortcuts(
+    data: DataOption = DATA,
+    out: Annotated[Path, Option(help="Folder of the result and of the features of the files.")] = Path(
+        "runs/shortcuts"
+    ),
+    preset: PresetOption = "lab",
+) -> None:
+    """Predict each label without a representation: from age, sex, site, size, brightness, headers, volumes."""
+    from toposlearn import config
+
+    volume = config.preset(preset).volume
+
+    from toposlearn.studies.shortcuts import find_shortcuts, shortcuts_report
+
+    path = find_shortcuts(data, out, volume)
+    typer.echo(shortcuts_report(path.parent))
+    typer.echo(path)
