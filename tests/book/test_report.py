@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,11 @@ def test_readme_without_markers_or_with_failed_runs_is_left_alone(tmp_path):
     with pytest.raises(ValueError, match="two markers"):
         report.update_readme(readme, [GOOD])
     readme.write_text(f"{report.BEGIN}\n{report.END}\n")
-    for runs, message in (([GOOD, BAD], "01_b failed"), ([], "no notebook was run")):
+    for runs, message in (
+        ([GOOD, BAD], "01_b failed"),
+        ([], "no notebook was run"),
+        ([replace(GOOD, jobs=2)], "several notebooks ran at a time"),
+    ):
         with pytest.raises(ValueError, match=message):
             report.update_readme(readme, runs)
     assert readme.read_text() == f"{report.BEGIN}\n{report.END}\n"

@@ -39,9 +39,9 @@ def test_a_batch_is_drawn_from_seed_and_step_alone(config, cohort, subjects, bat
 
 
 def test_the_truth_is_kept_only_where_it_is_asked_for(config, cohort, subjects, batches):
-    told = draw_batches(config, cohort, 3, truth=True)
-    assert torch.equal(told[0].volumes, batches[0].volumes)
-    assert told[0].token_places((STRIDE,))[STRIDE].shape == (2, 512, 3)
+    known = draw_batches(config, cohort, 3, truth=True)
+    assert torch.equal(known[0].volumes, batches[0].volumes)
+    assert known[0].token_places((STRIDE,))[STRIDE].shape == (2, 512, 3)
 
 
 def test_runs_begin_alike_learn_and_can_be_repeated(config, batches):
