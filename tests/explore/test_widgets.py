@@ -1,3 +1,6 @@
+import dataclasses
+
+import numpy as np
 import pytest
 import torch
 from draws import tokens as random_tokens
@@ -5,9 +8,12 @@ from ipywidgets import IntSlider
 from matplotlib import pyplot as plt
 from traitlets import TraitError
 
-from toposlearn.anatomy import load_label_map
+from toposlearn.anatomy import load_label_map, structure
+from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
+from toposlearn.cohort.recipes import T1CE
 from toposlearn.data import pose_subjects
 from toposlearn.explore import widgets
+from toposlearn.explore.signals import tissue_map
 from toposlearn.models import Taco
 
 
@@ -145,3 +151,70 @@ def test_move_browser_moves_and_turns_the_head(subjects, smoke, monkeypatch):
     controls(box)["angle, degrees"].value = -10
     assert [args for args, _ in calls] == [(27, 0), (12, 0), (12, -10)]
     assert picture(box) != first
+
+
+@pytest.fixture
+def signal_calls(monkeypatch):
+    """(sequence, agent) of every picture."""
+    seen, original = [], widgets.plot_contrast
+
+    def recorded(tissues, sequence, *, agent, **view):
+        seen.append((sequence, agent))
+        return original(tissues, sequence, agent=agent, **view)
+
+    monkeypatch.setattr(widgets, "plot_contrast", recorded)
+    return seen
+
+
+@pytest.fixture
+def signal_box(signal_calls):
+    labels = np.full((6, 6, 6), structure("cerebral-white-matter", "left").label)
+    return widgets.signal_browser(tissue_map(labels))
+
+
+def buttons(box):
+    return box.children[0].children[0]
+
+
+def test_signal_browser_begins_with_the_protocol(signal_box, signal_calls):
+    assert signal_calls == [(PulseSequence(2000, 3, 900, 0), False)]
+    assert picture(signal_box).startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize("name", [name for name in SEQUENCES if name != "T1w"])
+def test_a_button_sets_all_timings_and_draws_once(name, signal_box, signal_calls):
+    buttons(signal_box).value = name
+    sequence, agent = signal_calls[-1]
+    wanted = SEQUENCES[name]
+    assert len(signal_calls) == 2
+    assert (sequence.repetition, sequence.echo, sequence.b_value) == (wanted.repetition, wanted.echo, wanted.b_value)
+    assert sequence.inversion == (wanted.inversion or 0)
+    assert agent == (name == T1CE)
+    assert buttons(signal_box).value == name
+
+
+@pytest.mark.parametrize(("slider", "value"), [("TR, ms", 4000), ("TE, ms", 40), ("TI, ms", 500), ("b, s/mm²", 500)])
+def test_a_slider_reaches_the_picture_and_lets_the_button_go(slider, value, signal_box, signal_calls):
+    before = picture(signal_box)
+    controls(signal_box)[slider].value = value
+    assert value in dataclasses.astuple(signal_calls[-1][0])
+    assert len(signal_calls) == 2
+    assert picture(signal_box) != before
+    assert buttons(signal_box).value is None
+    buttons(signal_box).value = "T1w"
+    assert signal_calls[-1][0] == signal_calls[0][0]
+
+
+def test_the_agent_makes_t1w_the_other_protocol(signal_box, signal_calls):
+    controls(signal_box)["contrast agent"].value = True
+    assert signal_calls[-1][1]
+    assert buttons(signal_box).value == T1CE
+    assert not plt.get_fignums()
+
+
+def test_an_impossible_timing_is_shown_and_raised(signal_box):
+    with pytest.raises(ValueError, match="inversion must come within"):
+        controls(signal_box)["TI, ms"].value = 3000
+    assert "inversion must come within" in signal_box.children[-2].value
+    controls(signal_box)["TI, ms"].value = 900
+    assert signal_box.children[-2].value == ""

@@ -118,11 +118,7 @@ def plot_scores(
 ) -> Figure:
     """Scores on held-out people over steps, with intervals over people; lines for chance and for grid position.
 
-    Args:
-        runs: name -> lines of ``scorecard.jsonl``.
-        metrics: names without the ``stride8/`` in front.
-        stride: token level in voxels.
-        title: of the figure.
+    `runs` are name -> lines of ``scorecard.jsonl``, `metrics` names without the ``stride8/`` in front.
     """
     figure, axes = row_of_axes(len(metrics), 4.6, 3.5)
     for ax, metric in zip(axes, metrics, strict=True):
@@ -153,40 +149,38 @@ def plot_scores(
 def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "") -> Figure | None:
     """Error across people over how far heads are turned, one line per method; None if `sweep` is empty.
 
-    Args:
-        sweep: pose, in units of the preset's range -> method (a variant or a control) -> error in mm.
-        title: of the figure.
+    `sweep` is pose, in units of the preset's range -> method (a variant or a control) -> error in mm.
     """
     if not sweep:
         return None
     figure, (ax,) = row_of_axes(1, 6.4, 3.6)
     for name in next(iter(sweep.values())):
-        label, style = CONTROLS.get(name, (name, "-"))
-        color = "0.35" if name in CONTROLS else color_of(name)
-        ax.plot(list(sweep), [row[name] for row in sweep.values()], marker="o", ls=style, color=color, label=label)
+        _draw_errors(ax, name, {pose: {"value": row[name]} for pose, row in sweep.items()}, color_of(name))
     ax.set(xlabel="pose, in units of the preset's range", ylabel="error across people (mm)", ylim=(0, None))
     ax.legend()
     ax.set_title(title, size=10)
     return figure
 
 
+def _draw_errors(ax: Axes, name: str, metrics: Mapping[float, Mapping[str, Any]], color: str) -> None:
+    """One line with its interval where it is known; controls in gray."""
+    label, style = CONTROLS.get(name, (name, "-"))
+    color = "0.35" if name in CONTROLS else color
+    values = [each["value"] for each in metrics.values()]
+    ax.plot(list(metrics), values, marker="o", ms=4, ls=style, color=color, label=label)
+    if name not in CONTROLS and all("low" in each for each in metrics.values()):
+        low, high = ([each[end] for each in metrics.values()] for end in ("low", "high"))
+        ax.fill_between(list(metrics), low, high, color=color, alpha=0.12)
+
+
 def plot_move_curve(curve: Mapping[float, Mapping[str, Mapping[str, Any]]], title: str = "") -> Figure:
     """Error of the best match over a known shift: one line per network with its interval, the controls in gray.
 
-    Args:
-        curve: shift in mm -> name -> metric of `toposlearn.explore.match_errors.errors_after_move`.
-        title: of the figure.
+    `curve` is shift in mm -> name -> metric of `toposlearn.explore.match_errors.errors_after_move`.
     """
     figure, (ax,) = row_of_axes(1, 7.4, 4)
     for place, name in enumerate(next(iter(curve.values()))):
-        metrics = [row[name] for row in curve.values()]
-        label, style = CONTROLS.get(name, (name, "-"))
-        color = "0.35" if name in CONTROLS else color_of(name, place)
-        values = [each["value"] for each in metrics]
-        ax.plot(list(curve), values, marker="o", ls=style, color=color, ms=4, label=label)
-        if name not in CONTROLS and all("low" in each for each in metrics):
-            low, high = ([each[end] for each in metrics] for end in ("low", "high"))
-            ax.fill_between(list(curve), low, high, color=color, alpha=0.12)
+        _draw_errors(ax, name, {shift: row[name] for shift, row in curve.items()}, color_of(name, place))
     ax.set(xlabel="known shift of the second volume (mm)", ylabel="error of the best match (mm)", ylim=(0, None))
     figure.legend(loc="outside right upper", frameon=False)
     ax.set_title(title, size=10)

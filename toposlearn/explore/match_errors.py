@@ -73,17 +73,8 @@ def errors_after_move(
     """Error of the best match when the second volume shows the same head moved: name -> (S,), mm.
 
     Only tokens that are head before and after the move are matched, so that grid position, which has no information
-    on the move, has an error of exactly the shift.
-
-    Args:
-        networks: name -> network.
-        subjects: as they lie in the first volume.
-        motion: (1, 3, 4), of the second volume.
-        pair: modality of the first and of the second volume.
-        stride: token level in voxels.
-
-    Returns:
-        The networks, and the controls ``position``, ``floor`` and ``random``.
+    on the move, has an error of exactly the shift. `subjects` are as they lie in the first volume, `pair` the
+    modalities of the first and of the second volume. The controls are ``position``, ``floor`` and ``random``.
     """
     moved = move_subjects(subjects, motion)
     here = subjects.token_positions(stride).expand(len(subjects.volumes), -1, -1)
@@ -107,11 +98,7 @@ def errors_between_people(
 ) -> dict[str, Float64s]:
     """Errors (S, S) of the best match of every pair of people, template mm: networks, and all controls.
 
-    Args:
-        networks: name -> network.
-        subjects: with a map to the template.
-        pair: modality of the first and of the second person.
-        stride: token level in voxels.
+    `subjects` have a map to the template, `pair` are the modalities of the first and of the second person.
     """
     template, mask = subjects.token_template(stride), subjects.token_mask(stride)
     known = controls(subjects, stride)
@@ -159,13 +146,8 @@ def follow_token(
 def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: float, positions: Tensor) -> Figure:
     """Before the move above, after it below, one column per network: bright is similar to the token in question.
 
-    The plane is the one through the token, and the motions of `known_motion` stay within it.
-
-    Args:
-        views: from `follow_token`.
-        stride: voxels per token.
-        spacing: mm per voxel.
-        positions: (N, 3), mm of token centers.
+    The plane is the one through the token, and the motions of `known_motion` stay within it. `positions` (N, 3) are
+    the centers of tokens in mm.
     """
     shown = [(view, name, match) for view in views for name, match in view.matches.items()]
     at, panels = float(positions[shown[0][2].anchor, 2]), []

@@ -53,16 +53,10 @@ def plot_neighbors(
     k: int = 5,
     mask: Tensor | None = None,
 ) -> Figure:
-    """A token and its K neighbors in each modality of one person, on the three planes through it.
+    """A token (index `anchor`) and its `k` neighbors in each modality of one person, on the three planes through it.
 
-    Args:
-        volumes: modality -> image (D, H, W), two or more on one grid; one row each.
-        tokens: modality -> (N, F).
-        anchor: index of the token.
-        stride: voxels per token.
-        spacing: mm per voxel.
-        k: neighbors.
-        mask: (N,) bool, foreground tokens.
+    The images (D, H, W) of all modalities lie on one grid, of `spacing` mm; `stride` is voxels per token. Their tokens
+    are (N, F), and `mask` (N,) marks those of the foreground.
     """
     counted = None if mask is None else mask[None]
     neighbors = {name: nearest_neighbors(part[None], k, counted)[0, anchor].tolist() for name, part in tokens.items()}
@@ -153,15 +147,7 @@ def plot_match(
     """A token of one person above; below, in another, how similar each token is, and three answers to "where is it?".
 
     The planes of the lower row go through the true place, or where it is not known through the most similar token.
-
-    Args:
-        volume_a: (D, H, W).
-        volume_b: (D, H, W).
-        match: from `find_match`.
-        stride: voxels per token.
-        spacing: mm per voxel.
-        mask_b: (N,) bool, foreground tokens of b.
-        names: of the two people (and modalities).
+    Volumes are (D, H, W) with `spacing` mm, `stride` is voxels per token, `mask_b` (N,) the foreground tokens of b.
     """
     shape = np.shape(volume_b)
     centers, half = grid_positions(shape, stride, spacing).numpy(), stride * spacing / 2

@@ -38,7 +38,7 @@ def plot_joint_histograms(
     from the same images averaged to a coarse grid: one pair has one value in a notebook.
 
     Args:
-        pairs: title -> two images (D, H, W) on one grid.
+        pairs: title -> two images (D, H, W) on one grid, of the modalities `names`.
         heads: title -> the same images as the gate sees them, from `gate.read_subject`.
         names: of the two modalities.
         at: place of the axial slice, mm from the center.
@@ -85,12 +85,9 @@ def _head(volume: Volume) -> NDArray[np.bool_]:
 
 
 def plot_shifts(heads: Mapping[str, CoarseHead], pair: tuple[str, str], shifts: Sequence[float]) -> Figure:
-    """Mutual information as the second image is moved along each axis; the images agree at its maximum.
+    """Mutual information as the second image is moved along each axis (mm); the images agree at its maximum.
 
-    Args:
-        heads: title -> a person's images, from `gate.read_subject`.
-        pair: two modalities.
-        shifts: mm.
+    `heads` are title -> a person's images, from `gate.read_subject`, `pair` two of their modalities.
     """
     figure, axes = row_of_axes(len(heads), 4.4, 3.3, sharey=True)
     for ax, (title, head) in zip(axes, heads.items(), strict=True):

@@ -42,11 +42,9 @@ _LEGEND = (
 
 
 def people_metric(values: Tensor | Float64s, **known: Any) -> dict[str, Any]:
-    """A metric with its 95 % interval over people.
+    """A metric with its 95 % interval over people; `known` are its `unit`, `null` and `baseline`.
 
-    Args:
-        values: (S,), one number per person, or (S, S), one per pair of people; the diagonal is left out.
-        known: `unit`, `null`, `baseline` of `toposlearn.reproducibility.metric`.
+    Values are (S,), one number per person, or (S, S), one per pair of people; the diagonal is left out.
     """
     return mean_metric(np.asarray(values, dtype=float)[None], **known)
 
@@ -62,11 +60,11 @@ def plot_comparison(
     """Value and interval of each variant; lines for the controls of the same name: chance, position, best token.
 
     Args:
-        result: a result with metrics named ``A/VARIANT/strideN/METRIC`` (``toposlearn ablation``).
+        result: a result with metrics named ``A/VARIANT/strideN/METRIC``.
         metric: which one.
         stride: token level in voxels.
-        names: variant -> its name in the table beside the figure (`toposlearn.config.ROW_NAMES`); stars are left
-            out, in the order of the rows. A variant without a name here keeps its own.
+        names: variant -> its name in the table beside the figure (`toposlearn.config.ROW_NAMES`), in the order of the
+            rows; stars are left out. A variant without a name here keeps its own.
         title: of the figure.
 
     Raises:
@@ -143,9 +141,7 @@ def plot_measures(
 def plot_profile(profiles: Mapping[str, Profile], *, title: str = "") -> Figure:
     """Networks side by side in every measure of topology; what counts is the distance of a value from its null.
 
-    Args:
-        profiles: name of a network -> its `topology_profile` on the same people.
-        title: of the figure.
+    `profiles` are name of a network -> its `topology_profile`, all on the same people.
 
     Raises:
         ValueError: no profile, or no measure that is defined.

@@ -77,13 +77,10 @@ def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> Float64s:
 
 
 def tissue_map(labels: Volume, lesion: Volume | None = None, parts: Volume | None = None) -> NDArray[np.int16]:
-    """Tissue of each voxel (D, H, W), as a row of `ROWS`.
+    """Tissue of each voxel (D, H, W) of structure labels, as a row of `ROWS`.
 
-    Args:
-        labels: structure labels (D, H, W).
-        lesion: mask (D, H, W) of a mass; by depth below its surface it becomes edema, enhancing rim and core.
-        parts: map (D, H, W) of a lesion's parts, labels of `toposlearn.cohort.lesions.LESION_LABELS`; it replaces
-            the mask.
+    A `lesion` (mask of a mass) becomes edema, enhancing rim and core, by depth below its surface; known `parts` of a
+    lesion (labels of `toposlearn.cohort.lesions.LESION_LABELS`) replace it.
     """
     rows = tissue_rows(np.asarray(labels).astype(int))
     if parts is not None:

@@ -35,29 +35,17 @@ _WAYS = {  # direction -> words at both ends of its axis, and where a slice lies
 
 @dataclass(frozen=True, eq=False)
 class Surroundings:
-    """One structure and its M neighbors in the P people who have it.
-
-    Attributes:
-        chosen: the structure.
-        k: how many neighbors count.
-        subjects: names of the P people who have it.
-        asked: number of people, with or without the structure.
-        shared: how many other structures all P have; only these are compared.
-        neighbors: the `k` nearest on average, nearest first; then up to `MORE` that are so in single people.
-        distances: (P, M) mm between centroids.
-        among: (P, M) bool, is it among this person's `k` nearest?
-        offsets: (3, P, M) mm, by how much a neighbor lies further lateral, anterior, superior than the chosen one.
-    """
+    """One structure and its M neighbors in the P people who have it."""
 
     chosen: Structure
-    k: int
-    subjects: tuple[str, ...]
-    asked: int
-    shared: int
-    neighbors: tuple[Structure, ...]
-    distances: Float64s
-    among: npt.NDArray[np.bool_]
-    offsets: Float64s
+    k: int  # how many neighbors count
+    subjects: tuple[str, ...]  # names of the P people who have it
+    asked: int  # number of people, with or without the structure
+    shared: int  # how many other structures all P have; only these are compared
+    neighbors: tuple[Structure, ...]  # the k nearest on average; then up to `MORE` that are so in single people
+    distances: Float64s  # (P, M) mm between centroids
+    among: npt.NDArray[np.bool_]  # (P, M), whether it is among this person's k nearest
+    offsets: Float64s  # (3, P, M) mm that a neighbor lies further lateral, anterior, superior than the chosen one
 
     @property
     def chance(self) -> float:

@@ -11,11 +11,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import ipywidgets as widgets
-import nibabel
+import nibabel as nib
 import numpy as np
 from ipyniivue import NiiVue, SliceType, Volume
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
+from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.anatomy import BACKGROUND, STRUCTURES, LabelMap, Structure, structure
@@ -132,19 +133,12 @@ def label_nifti(head: LabelMap) -> bytes:
     Background is 0, the smallest label 1, and so on: the viewer draws tables without gaps only. The nearest voxel is
     taken, on a grid as fine as the head's.
     """
-    frame, step = frame_of(head), float(head.spacing.min())
-    voxels = np.argwhere(head.labels)
-    own = frame.coordinates(voxels @ head.affine[:3, :3].T + head.affine[:3, 3])
-    low, high = own.min(axis=0), own.max(axis=0)
-    inverse = np.linalg.inv(head.affine)
-    matrix = inverse[:3, :3] @ frame.axes.T  # own mm to voxels
-    offset = matrix @ low + inverse[:3, :3] @ frame.origin + inverse[:3, 3]
-    shape = tuple(np.ceil((high - low) / step).astype(int) + 1)
+    frame = frame_of(head)
+    own = nib.affines.from_matvec(frame.axes, -frame.axes @ frame.origin) @ head.affine
     ranks = np.searchsorted(_labels(head), head.labels).astype(np.uint8)
-    upright = ndimage.affine_transform(ranks, matrix * step, offset, shape, order=0)
-    affine = np.diag([step, step, step, 1.0])
-    affine[:3, 3] = low
-    return gzip.compress(nibabel.Nifti1Image(upright, affine).to_bytes(), 6)
+    cropped = nib.Nifti1Image(ranks, own).slicer[ndimage.find_objects(head.labels > 0)[0]]
+    upright = resample_to_output(cropped, [float(head.spacing.min())] * 3, order=0)
+    return gzip.compress(upright.to_bytes(), 6)
 
 
 def color_table(head: LabelMap, colors: Mapping[int, str]) -> dict[str, list[int]]:

@@ -9,20 +9,25 @@ import ipywidgets as widgets
 import numpy as np
 import torch
 from matplotlib.figure import Figure
+from numpy.typing import NDArray
 from torch import Tensor
 
 from toposlearn.anatomy import LabelMap
+from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
+from toposlearn.cohort.recipes import T1CE
 from toposlearn.data import PosedSubjects
 from toposlearn.explore.gradients import Vectors, plot_steering, steering
 from toposlearn.explore.html_page import png_of
 from toposlearn.explore.match_errors import follow_token, known_motion, plot_followed
 from toposlearn.explore.neighborhoods import plot_neighbors, token_at
-from toposlearn.explore.slices import PLANE_AXES, STRUCTURE_COLORS, Volume
+from toposlearn.explore.signals import plot_contrast
+from toposlearn.explore.slices import PLANE_AXES, STRUCTURE_COLORS, Spacing, Volume
 from toposlearn.explore.structures import plot_people
 from toposlearn.explore.triplets import anchor_triplets, plot_triplets
 from toposlearn.models import Taco
 
 LATER: Mapping[str, Any] = {"continuous_update": False}  # a slider draws when it is released
+_TIMINGS = {"TR, ms": (200, 10_000, 100), "TE, ms": (2, 300, 1), "TI, ms": (0, 10_000, 10), "b, s/mm²": (0, 2000, 50)}
 
 
 class PictureBox:
@@ -41,14 +46,7 @@ class PictureBox:
         adjust: Callable[[widgets.ValueWidget | None], None] | None = None,
         dpi: int = 100,
     ) -> None:
-        """Set up the box.
-
-        Args:
-            rows: controls.
-            plot: draws the figure; it is closed here.
-            adjust: called before `plot` with the control that changed (at first with None); may set other controls.
-            dpi: of the picture.
-        """
+        """`adjust` is called before `plot` with the control that changed (at first None); it may set others."""
         self._plot, self._adjust, self._dpi = plot, adjust, dpi
         self._drawing = False
         self.picture, self.error = widgets.Image(format="png"), widgets.Label()
@@ -107,15 +105,8 @@ def triplet_browser(
 ) -> widgets.VBox:
     """Sliders for a point, K and margin, menus for the rest, over `toposlearn.explore.triplets.plot_triplets`.
 
-    Args:
-        volumes: name -> image (D, H, W); first a, then b.
-        tokens: name -> (N, F), in the same order.
-        masks: of a and b, (N,) bool each: tokens that count.
-        matches: matcher -> (N,) long, match in b of each token of a. Absent: a and b are one person, token by token.
-        stride: voxels per token.
-        spacing: mm per voxel.
-        margin: at first, in cosine distance.
-        at: the point at first (right, front, up), mm from the center.
+    Volumes (D, H, W), tokens (N, F) and masks (N,) are those of a and of b. `matches` are matcher -> (N,) long, the
+    match in b of each token of a; without them, a and b are one person, token by token. `at` is in mm.
     """
     (name_a, volume_a), (name_b, volume_b) = volumes.items()
     (tokens_a, tokens_b), (mask_a, mask_b) = tokens.values(), masks or (None, None)
@@ -147,12 +138,7 @@ def _point_sliders(shape: Sequence[int], spacing: float, at: tuple[float, float,
 
 
 def steering_browser(gradients: Mapping[str, Vectors], weights: Sequence[float]) -> widgets.VBox:
-    """A menu for the part of the network over `toposlearn.explore.gradients.plot_steering`.
-
-    Args:
-        gradients: network -> term -> part -> gradient, from `toposlearn.explore.gradients.term_gradients`.
-        weights: of the alignment terms.
-    """
+    """A menu for the part of the network over `toposlearn.explore.gradients.plot_steering`; gradients by network."""
     parts = next(iter(next(iter(gradients.values())).values()))
     part = widgets.Dropdown(options={"all": "", **{name: name for name in parts}}, description="part")
 
@@ -193,3 +179,40 @@ def move_browser(
         return plot_followed(views, stride=stride, spacing=subjects.spacing, positions=subjects.token_positions(stride))
 
     return PictureBox([[slide, turn]], plot).box
+
+
+def signal_browser(tissues: NDArray[np.int16], *, at: float = 0.0, spacing: Spacing = 2.0) -> widgets.VBox:
+    """Buttons with the timing of each protocol, sliders for TR, TE, TI and b, and a box for the contrast agent.
+
+    The axial slice lies `at` mm from the center of `tissues`, from `toposlearn.explore.signals.tissue_map`.
+    """
+    options = {"T1w + agent" if name == T1CE else name: name for name in SEQUENCES}
+    buttons = widgets.ToggleButtons(options=options, value="T1w", style={"button_width": "auto"})
+    sliders = [
+        widgets.IntSlider(low, low, high, step, description=name, **LATER)
+        for name, (low, high, step) in _TIMINGS.items()
+    ]
+    agent = widgets.Checkbox(description="contrast agent")
+
+    def adjust(changed: widgets.ValueWidget | None) -> None:
+        """A button moves the sliders; a slider keeps only the button whose timing it still shows."""
+        if changed in (None, buttons) and buttons.value is not None:
+            agent.value = buttons.value == T1CE
+            for slider, value in zip(sliders, _timing_of(buttons.value), strict=True):
+                slider.value = value
+        elif changed is not buttons:
+            timing = [slider.value for slider in sliders]
+            same = [name for name in SEQUENCES if _timing_of(name) == timing and (name == T1CE) == agent.value]
+            buttons.value = same[0] if same else None
+
+    def plot() -> Figure:
+        repetition, echo, inversion, b_value = (float(slider.value) for slider in sliders)
+        sequence = PulseSequence(repetition, echo, inversion, b_value)
+        return plot_contrast(tissues, sequence, agent=agent.value, at=at, spacing=spacing)
+
+    return PictureBox([[buttons], [*sliders, agent]], plot, adjust).box
+
+
+def _timing_of(protocol: str) -> list[int]:
+    sequence = SEQUENCES[protocol]
+    return [round(each or 0) for each in (sequence.repetition, sequence.echo, sequence.inversion, sequence.b_value)]

@@ -43,12 +43,9 @@ def index_of(image: SpatialImage, point: Sequence[float]) -> tuple[int, int, int
 
 
 def plot_in_world(images: Mapping[str, SpatialImage], point: Sequence[float], *, plane: Plane = "sagittal") -> Figure:
-    """One plane of the world through a point, as each image shows it; a cross marks the point, blue is not imaged.
+    """One plane of the world through a point, as each image shows it, in whichever order its voxels are stored.
 
-    Args:
-        images: title -> image.
-        point: world mm (right, front, up).
-        plane: of the world, in whichever order the voxels are stored.
+    A cross marks the point (right, front, up) in world mm, blue is not imaged.
     """
     across, up = PLANE_AXES[plane]
     ends = [np.meshgrid(*[(-0.5, size - 0.5) for size in image.shape]) for image in images.values()]
@@ -105,13 +102,9 @@ def place_of(to_template: Tensor, point: Sequence[float], spacing: float = 3.0) 
 def plot_places(
     volumes: Mapping[str, Volume], to_template: Mapping[str, Tensor], point: Sequence[float], *, spacing: float = 3.0
 ) -> Figure:
-    """The three planes of each person's volume (D, H, W) through one template point, which a cross marks.
+    """The three planes of each person's volume (D, H, W) through one template point in mm, which a cross marks.
 
-    Args:
-        volumes: person -> (D, H, W).
-        to_template: person -> (3, D, H, W), template mm of each voxel.
-        point: template mm (right, front, up).
-        spacing: mm per voxel.
+    `to_template` (3, D, H, W) are the template mm of each voxel.
     """
     places = {name: place_of(to_template[name], point, spacing) for name in volumes}
     rows = {name: orthogonal(volumes[name], at=places[name], spacing=spacing, name=name) for name in volumes}
