@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
+
+import yaml
 
 from toposlearn.settings import (
     MODALITIES,
@@ -64,6 +67,10 @@ ROW_NAMES = {  # of variants and controls, in every table
     "random": "*null: independent random features*",
     "permuted": "*null: perfect features, tokens permuted*",
 }
+PRESETS = {
+    name: TacoConfig.from_dict({"preset": name, **values})
+    for name, values in yaml.safe_load((Path(__file__).parent / "presets.yaml").read_text(encoding="utf-8")).items()
+}
 
 
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
@@ -106,61 +113,3 @@ def preset(name: str) -> TacoConfig:
     """A named configuration: smoke (tests), lab (a laptop, minutes), gpu (one GPU), paper (one to many GPUs)."""
     require(name in PRESETS, f"unknown preset {name!r}: choose one of {', '.join(PRESETS)}")
     return PRESETS[name]
-
-
-_LAB = TacoConfig(
-    preset="lab",
-    augment=AugmentConfig(shared_pose=False),
-    loss=LossConfig(form="cross", margin_intra=0.5, margin_inter=0.5),
-)
-PRESETS: dict[str, TacoConfig] = {
-    "smoke": _LAB.replace(
-        preset="smoke",
-        volume={"shape": (32, 32, 32), "spacing": 6.0},
-        model={"patch_size": 2},
-        train={"steps": 10, "warmup_steps": 2, "checkpoint_every": 5, "score_every": 0},
-    ),
-    "lab": _LAB,
-    "gpu": _LAB.replace(
-        preset="gpu",
-        volume={"shape": (96, 96, 96), "spacing": 2.0},
-        model={
-            "feature_size": 24,
-            "patch_size": 2,
-            "window_size": 6,
-            "num_heads": (3, 6, 12, 24),
-            "token_features": 96,
-        },
-        loss={"max_tokens": 4096},
-        train={
-            "steps": 5000,
-            "subjects_per_step": 4,
-            "warmup_steps": 250,
-            "precision": "bf16",
-            "checkpoint_every": 250,
-            "score_every": 1000,
-        },
-    ),
-    "paper": TacoConfig(
-        preset="paper",
-        volume=VolumeConfig(shape=(96, 96, 96), spacing=1.0),
-        model=ModelConfig(
-            feature_size=48,
-            patch_size=2,
-            window_size=7,
-            num_heads=(3, 6, 12, 24),
-            top_down=False,
-            token_strides=(8, 32),
-            reconstruct_stride=32,
-        ),
-        loss=LossConfig(weight_intra=20.0, weight_inter=20.0, margin_intra=0.05, margin_inter=0.4),
-        train=TrainConfig(
-            steps=50_000,
-            learning_rate=3e-4,
-            weight_decay=0.1,
-            warmup_steps=500,
-            checkpoint_every=1000,
-            score_every=5000,
-        ),
-    ),
-}

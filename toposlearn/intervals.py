@@ -47,16 +47,7 @@ def mean_metric(values: Float64s, **facts: Any) -> dict[str, Any]:
 def bootstrap_subjects(errors: Float64s, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
     """Expanded percentile interval of the mean over people, or over pairs of different people, crossed with seeds.
 
-    Args:
-        errors: (R, S) or (R, S, S).
-        draws: bootstrap samples.
-        seed: of the resampling.
-
-    Returns:
-        Low and high end.
-
-    Raises:
-        ValueError: fewer than two people, or another shape.
+    `errors` are (R, S) or (R, S, S); another shape, or fewer than two people, raises ValueError.
     """
     if errors.ndim not in (2, 3) or errors.shape[1] < 2 or (errors.ndim == 3 and errors.shape[1] != errors.shape[2]):
         raise ValueError(f"errors must be (R, S) or (R, S, S) with at least two people S, got {errors.shape}")
@@ -86,7 +77,7 @@ def bootstrap_groups(
         counted: (R, A, B), weights of the pairs: the mean is the sum of `pairs` over the sum of `counted`.
         minus: (R', A, B) of the same people, and of the same seeds where R' is R: the interval is that of the
             difference of the means.
-        draws: bootstrap samples.
+        draws: number of bootstrap samples.
         seed: of the resampling.
     """
     generator = np.random.default_rng(seed)
@@ -106,11 +97,9 @@ def bootstrap_groups(
 
 
 def bootstrap_number(number: Callable[[NDArray[np.int64]], float], subjects: int) -> tuple[float, float]:
-    """Expanded percentile interval of a number that only a group has, such as the spread between its people.
+    """Expanded percentile interval of a number that only a group of S people has, such as their spread.
 
-    Args:
-        number: of the people at these indices (S,), some of them drawn several times.
-        subjects: S, at least two.
+    `number` gets the indices (S,) of resampled people, some of them drawn several times.
     """
     generator = np.random.default_rng(0)
     drawn = np.array([number(generator.integers(subjects, size=subjects)) for _ in range(DRAWS)])

@@ -147,13 +147,8 @@ def write_result(
 ) -> Path:
     """Write a result file (schema ``toposlearn/result/1``). Unknown parts are left out, never guessed.
 
-    Args:
-        path: JSON file to write.
-        source: the notebook or command that measured.
-        metrics: name -> metric object (`metric`).
-        config: the settings behind the numbers.
-        seeds: every seed used.
-        seconds: wall time of the measurement.
+    `source` is the notebook or command that measured, `metrics` are name -> metric object (`metric`), `config` the
+    settings behind the numbers, `seeds` all seeds used, and `seconds` the wall time of the measurement.
     """
     optional = {"config": config, "seeds": seeds, "commit": commit_hash(), "seconds": seconds}
     result = {

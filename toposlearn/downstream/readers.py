@@ -34,13 +34,9 @@ FEWEST = 30  # training tokens that a structure needs to be probed
 
 
 def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool = False) -> Reader:
-    """Logistic regression.
+    """Logistic regression of features (T, F) of training people and their class indices (T,).
 
-    Args:
-        features: (T, F) of training people.
-        labels: (T,), class indices.
-        classes: C; a class that is not among the labels has the lowest score.
-        balanced: weigh classes inversely to their frequency, for a rare class.
+    A class that is not among the labels has the lowest score; `balanced` weighs classes inversely to their frequency.
     """
     weight = "balanced" if balanced else None
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=STEPS, class_weight=weight))
@@ -71,13 +67,8 @@ def fit_knn(features: Tensor, labels: Tensor, classes: int, *, cosine: bool = Tr
 def fit_probe(tokens: Tensor, labels: Tensor, mask: Tensor) -> Pipeline:
     """Fit a linear classifier on the foreground tokens of training people.
 
-    Args:
-        tokens: (S, N, F).
-        labels: (S, N) structure labels, 0 where there is none (left out).
-        mask: (S, N) bool, foreground.
-
-    Raises:
-        ValueError: fewer than two structures are frequent enough.
+    Tokens are (S, N, F), structure labels (S, N) with 0 for none (left out), the foreground mask (S, N). Fewer than two
+    frequent structures raise ValueError.
     """
     features, targets = _labeled(tokens, labels, mask)
     structures, counts = np.unique(targets, return_counts=True)

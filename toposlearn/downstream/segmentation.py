@@ -106,15 +106,9 @@ def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels
 def label_volume(
     reader: Reader, tokens: Tensor, subjects: PosedSubjects, subject: int, classes: Tensor, stride: int
 ) -> Tensor:
-    """The labels (D, H, W) that a reader gives every foreground voxel of one subject, to look at.
+    """The labels (D, H, W) that a reader gives every foreground voxel of one of S subjects, to look at.
 
-    Args:
-        reader: scores of tokens.
-        tokens: (S, N, F).
-        subjects: the same S subjects.
-        subject: index of one of them.
-        classes: labels (C,) that the reader was fitted to.
-        stride: voxels per token.
+    Tokens are (S, N, F), `subject` is an index, and `classes` (C,) are the labels that the reader was fitted to.
     """
     foreground = subjects.foreground[subject, 0]
     points = (2 * foreground.nonzero() + 1) / torch.tensor(foreground.shape) - 1

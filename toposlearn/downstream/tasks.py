@@ -1,13 +1,15 @@
 """The downstream tasks on one set of features: structures, lesions, diagnosis; raw numbers, one per subject.
 
 A set of features is tokens of training and of test people, from a network, from grid position or from the truth. So
-every baseline goes through the same readers. Readers are fitted with all modalities present.
+every baseline goes through the same readers. Each modality goes through the same one-channel encoder, and those present
+are averaged: readers are fitted with all modalities, and can read any subset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import combinations
 
 import numpy as np
 import torch
@@ -17,12 +19,32 @@ from torch import Tensor
 from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects
 from toposlearn.downstream import classification, segmentation
-from toposlearn.downstream.missing import Subset, fuse, subsets
 from toposlearn.downstream.readers import Reader, fit_knn, fit_linear
+from toposlearn.models import Taco
+from toposlearn.pretrain import encode
 from toposlearn.topology import centered_positions
 
 TASKS = STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"
 MEASURES = {STRUCTURES: "dice", LESION: "dice", DIAGNOSIS: "score"}
+Subset = tuple[str, ...]
+
+
+def subsets(modalities: Sequence[str]) -> tuple[Subset, ...]:
+    """Every non-empty subset, the largest first, each in the given order."""
+    sizes = range(len(modalities), 0, -1)
+    return tuple(chosen for size in sizes for chosen in combinations(modalities, size))
+
+
+def fuse(tokens: Tensor, modalities: Sequence[str], present: Sequence[str]) -> Tensor:
+    """The mean (S, N, F) of the tokens (S, M, N, F) over the modalities that are present.
+
+    Raises:
+        ValueError: none is present, or one is unknown.
+    """
+    if not present or not set(present) <= set(modalities):
+        known, seen = ", ".join(modalities), ", ".join(present) or "none"
+        raise ValueError(f"present must name at least one of {known}, got {seen}")
+    return tokens[:, [modalities.index(name) for name in present]].mean(dim=1)
 
 
 @dataclass(frozen=True, eq=False)
@@ -42,6 +64,13 @@ class Features:
     def pooled(self, present: Subset) -> classification.Features:
         """(S, 2F): one vector per subject."""
         return classification.pool(self.fused(present), self.subjects.token_mask(self.stride))
+
+
+def features_of(model: Taco, subjects: PosedSubjects) -> Features:
+    """Tokens (S, M, N, F) of the finest level of a network, in every modality of the subjects."""
+    stride = min(model.config.token_strides)
+    tokens = [encode(model, subjects, modality)[stride] for modality in subjects.modalities]
+    return Features(torch.stack(tokens, dim=1), subjects, subjects.modalities, stride)
 
 
 @dataclass(frozen=True, eq=False)
@@ -136,6 +165,20 @@ def _measure_subset(
     if readers.diagnosis is not None and DIAGNOSIS in tasks:
         measured[DIAGNOSIS] = classification.scores_of(readers.diagnosis, test.pooled(present))
     return measured
+
+
+def transfer_table(train: Features, test: Features) -> Float64s:
+    """Mean Dice of structures (M, M): a linear reader fitted on one modality (row), read on another (column)."""
+
+    def only(features: Features, modality: str) -> Features:
+        return replace(features, tokens=features.fused((modality,))[:, None], modalities=(modality,))
+
+    rows = []
+    for fitted in train.modalities:
+        reader = fit_readers(only(train, fitted), only=(STRUCTURES,))
+        read = [measure_tasks(reader, only(test, modality)) for modality in test.modalities]
+        rows.append([raw[f"{STRUCTURES}/dice"].mean() for raw in read])
+    return np.array(rows)
 
 
 def measure_confounders(train: PosedSubjects, test: PosedSubjects) -> dict[str, Float64s]:

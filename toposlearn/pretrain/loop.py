@@ -73,7 +73,8 @@ def pretrain(
     trainer.start(resume)
     score = _scorer(config, test_subjects) if accelerator.is_main_process else None
     began, first = time.perf_counter(), trainer.step
-    for batch in (bar := _batches(dataset, trainer, progress)):
+    bar = _batches(dataset, trainer, progress)
+    for batch in bar:
         trainer.train_step(batch)
         if trainer.is_due(LOG_EVERY):
             bar.set_postfix(loss=f"{float(trainer.pending[-1][1][0]):.4f}")

@@ -108,9 +108,6 @@ def topology_profile(
         mask: (S, N) bool, foreground tokens.
         across: False where places of two people cannot be compared: the next subject is left out.
 
-    Returns:
-        Name -> measure.
-
     Raises:
         ValueError: fewer than two people, or no subject with more than 2 K foreground tokens.
     """

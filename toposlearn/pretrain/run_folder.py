@@ -76,16 +76,7 @@ def truncate(out: Path, step: int) -> None:
 def write_weights(
     out: Path, model: Taco, config: TacoConfig, subjects: Manifest, untrained: Iterable[str], seconds: float
 ) -> None:
-    """Write the weights and their card.
-
-    Args:
-        out: the run's folder.
-        model: the trained network.
-        config: settings of the run.
-        subjects: training people.
-        untrained: names of weights without a gradient.
-        seconds: wall time per step.
-    """
+    """Write the weights and their card, with training people, weights without a gradient, and seconds per step."""
     report = environment_report()
     facts = {
         "people trained on": len(subjects),

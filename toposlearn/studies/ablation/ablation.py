@@ -21,17 +21,7 @@ from toposlearn.models import load_weights, save_weights
 from toposlearn.pretrain import pretrain
 from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS, has_checkpoint
 from toposlearn.reproducibility import write_result
-from toposlearn.studies.ablation.measure import (
-    PROFILED,
-    full_minus_others,
-    held_out_groups,
-    matcher_minus_mutual,
-    measure,
-    measure_all,
-    measure_profile,
-    profile_metrics,
-    variant_metrics,
-)
+from toposlearn.studies.ablation import measure
 
 SHIPPED = ("reconstruction", "intra", "full")
 RESULTS, MATCHER_RESULTS = "results.json", "matchers.json"
@@ -68,9 +58,11 @@ def run_ablation(
     """
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
-    groups = held_out_groups(config, data, held_out)
-    raw = measure_all(config, weights, seeds, partial(measure, held_out=groups), MEASURED, progress)
-    metrics = variant_metrics(raw, groups) | full_minus_others(raw, groups)
+    groups = measure.held_out_groups(config, data, held_out)
+    raw = measure.measure_all(
+        config, weights, seeds, partial(measure.measure_network, held_out=groups), MEASURED, progress
+    )
+    metrics = measure.variant_metrics(raw, groups) | measure.full_minus_others(raw, groups)
     seconds = time.perf_counter() - began if fresh else None  # of a continued run only the last part is known
     facts: dict[str, Any] = {"config": config.to_dict(), "seeds": list(seeds), "seconds": seconds}
     write_result(out / RESULTS, source="toposlearn ablation", metrics=metrics, **facts)
@@ -97,15 +89,17 @@ def run_matchers(
     """
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
-    groups = held_out_groups(config, data, held_out)
-    raw = measure_all(config, weights, seeds, partial(measure, held_out=groups), MEASURED, progress)
-    profiled = partial(measure_profile, subjects=groups.groups[PROFILED])
-    profiles = measure_all(config, weights, seeds, profiled, PROFILE, progress)
-    metrics = variant_metrics(raw, groups) | profile_metrics(profiles)
+    groups = measure.held_out_groups(config, data, held_out)
+    raw = measure.measure_all(
+        config, weights, seeds, partial(measure.measure_network, held_out=groups), MEASURED, progress
+    )
+    profiled = partial(measure.measure_profile, subjects=groups.groups[measure.PROFILED])
+    profiles = measure.measure_all(config, weights, seeds, profiled, PROFILE, progress)
+    metrics = measure.variant_metrics(raw, groups) | measure.profile_metrics(profiles)
     for variant in raw:
         mutual = variant.partition("-")[0]
         if variant != mutual and mutual in raw:
-            metrics |= matcher_minus_mutual(raw, profiles, variant, mutual)
+            metrics |= measure.matcher_minus_mutual(raw, profiles, variant, mutual)
     seconds = time.perf_counter() - began if fresh else None
     facts: dict[str, Any] = {"config": config.to_dict(), "seeds": list(seeds), "seconds": seconds}
     path = write_result(out / MATCHER_RESULTS, source="toposlearn matchers", metrics=metrics, **facts)

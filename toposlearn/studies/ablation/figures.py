@@ -27,13 +27,7 @@ COLUMNS = [(0, "T1w"), (0, "T2w"), (1, "T1w"), (1, "T2w")]  # of the overview: s
 
 
 def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> Figure:
-    """Each change with its interval, one row per term, anatomy and token size.
-
-    Args:
-        changes: from `term_changes`.
-        spacing: mm per voxel.
-        title: of the figure.
-    """
+    """Each of `term_changes` with its interval, one row per term, anatomy and token size; `spacing` in mm per voxel."""
     figure, ax = plt.subplots(figsize=(8.0, 0.34 * len(changes) + 1.4), layout="constrained")
     names = [f"{each.term}: anatomy {each.anatomy}, {each.stride * spacing:g} mm tokens" for each in changes]
     rows = {name: change._asdict() for name, change in zip(names, changes, strict=True)}
@@ -45,12 +39,9 @@ def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> 
 
 
 def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, Any]]) -> Path:
-    """`plot_overview` of two held-out people under the weights of a folder, saved there as ``overview.png``.
+    """`plot_overview` of two held-out people of a data folder, saved beside the weights as ``overview.png``.
 
-    Args:
-        weights: folder of ``full.safetensors`` and ``reconstruction.safetensors``.
-        data: data folder with held-out people.
-        metrics: of a comparison.
+    `weights` is the folder of ``full.safetensors`` and ``reconstruction.safetensors``.
     """
     full, settings = load_weights(weights / "full.safetensors")
     set_seed(0)
@@ -71,12 +62,8 @@ def plot_overview(
 ) -> Figure:
     """Rows: images, then tokens as colors for each network. Below: error across people with 95 % intervals.
 
-    The label of a row states the share of the variance of the features that its colors hold.
-
-    Args:
-        models: name -> network.
-        subjects: posed held-out people; the first two are shown.
-        metrics: of a comparison (``A/VARIANT/strideN/across_people_error``).
+    The first two of the posed held-out people are shown. The label of a row states the share of the variance of the
+    features that its colors hold. `metrics` are those of a comparison (``A/VARIANT/strideN/across_people_error``).
     """
     figure = plt.figure(figsize=(8.4, 2.05 * (len(models) + 1) + 2.9), layout="constrained")
     grid = GridSpec(len(models) + 2, 4, figure=figure, height_ratios=[1] * (len(models) + 1) + [1.25])

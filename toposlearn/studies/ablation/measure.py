@@ -70,7 +70,7 @@ def held_out_groups(config: TacoConfig, data: str | Path, other: str | Path | No
     return HeldOut(groups, probe_subjects, reference)
 
 
-def measure(model: Taco, held_out: HeldOut) -> dict[str, Float64s]:
+def measure_network(model: Taco, held_out: HeldOut) -> dict[str, Float64s]:
     """Raw numbers of one model, per subject or pair of subjects, by name ``A/stride8/errors``.
 
     ``errors`` (S, S) mm, rows in T1w and columns in T2w; ``overlap`` and ``matched`` (S,); ``probe_T1w_T2w`` (S,):

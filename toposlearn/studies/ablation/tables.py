@@ -68,11 +68,7 @@ def result_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = ""
 
 
 def result_section(result: Mapping[str, Any]) -> str:
-    """All tables of a comparison in Markdown, with people, seeds and the command.
-
-    Args:
-        result: content of ``results.json``.
-    """
+    """All tables of the content of ``results.json`` in Markdown, with people, seeds and the command."""
     metrics, versions = result["metrics"], result["versions"]
     parts = []
     for family in FAMILIES:
@@ -90,12 +86,7 @@ def result_section(result: Mapping[str, Any]) -> str:
 
 
 def comparison_table(metrics: Metrics, family: str = "A") -> str:
-    """One row per variant and control of an anatomy family; errors in template mm with 95 % intervals.
-
-    Args:
-        metrics: of ``results.json``.
-        family: ``A`` (the anatomy trained on) or ``B``.
-    """
+    """One row per variant and control, errors in template mm with 95 % intervals, people of anatomy A or B."""
     levels = {name.split("/")[2] for name in metrics if name.startswith(f"{family}/full/")}
     strides = sorted((int(level.removeprefix("stride")) for level in levels), reverse=True)
     head = [f"{kind}, /{stride}" for stride in strides for kind in ("same person", "two people")]
@@ -117,11 +108,7 @@ def difference_table(metrics: Metrics, stride: int) -> str:
 
 
 def matchers_section(result: Mapping[str, Any]) -> str:
-    """One table per token level, and the change by each matcher against mutual nearest neighbors, in Markdown.
-
-    Args:
-        result: content of ``matchers.json``.
-    """
+    """Tables of the content of ``matchers.json`` in Markdown: each token level, and each matcher minus `mutual`."""
     metrics = result["metrics"]
     strides = sorted(result["config"]["model"]["token_strides"], reverse=True)
     parts = []
@@ -166,11 +153,7 @@ def _interval_table(
 def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
     """One row per measured variant and control; errors in mm and Dice of the probes, with intervals.
 
-    Args:
-        metrics: of ``results.json``.
-        anatomy: ``A`` or ``B``.
-        strides: token levels, in voxels.
-        spacing: mm per voxel.
+    Token levels are `strides` in voxels of `spacing` mm.
     """
     errors = {
         f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"stride{stride}/{kind}_error"
@@ -206,8 +189,7 @@ class Change(NamedTuple):
 def term_changes(metrics: Metrics) -> list[Change]:
     """The change by every term, for each anatomy and token level; none for a term that no run lacks alone.
 
-    Args:
-        metrics: of ``results.json``: paired differences named ``A/full-intra/stride8/across_people_error``.
+    It is read from paired differences named ``A/full-intra/stride8/across_people_error``.
     """
     changes = []
     for term, other in WITHOUT.items():

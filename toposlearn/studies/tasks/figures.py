@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from matplotlib import pyplot as plt
@@ -18,7 +18,7 @@ from toposlearn.explore.interval_plot import draw_intervals
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
 
 LEGEND = 12  # structures named below a segmentation, the largest first
-PLANE = "coronal"
+PLANE: Final = "coronal"
 
 
 def plot_segmentations(
@@ -30,15 +30,10 @@ def plot_segmentations(
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """One coronal slice with each of several label volumes over it, the image alone first; a legend of the largest.
+    """One coronal slice of a volume (D, H, W), `at` mm from the center: the image, then each label volume over it.
 
-    Args:
-        volume: (D, H, W).
-        labels: name -> (D, H, W), structure labels; or a bool mask, drawn in one color.
-        at: mm from the center.
-        spacing: mm per voxel.
-        columns: panels per row.
-        title: of the figure.
+    `labels` are name -> (D, H, W), structure labels or a bool mask, which has one color. A legend names the largest
+    structures. `spacing` is mm per voxel.
     """
     panels = [Panel(volume, PLANE, at, spacing, title="image")]
     arrays = {name: np.asarray(one) for name, one in labels.items()}
@@ -75,11 +70,8 @@ def plot_structure_dice(
 ) -> Figure:
     """Mean Dice of each structure, one dot per network; the bar is the ceiling of this token size.
 
-    Args:
-        dice: network -> (S, C), NaN where a subject lacks a structure.
-        classes: labels (C,).
-        ceiling: (S, C) of the true shares.
-        title: of the figure.
+    `dice` are network -> (S, C), NaN where a subject lacks a structure, `classes` the labels (C,), `ceiling` the Dice
+    (S, C) of the true shares.
     """
     order = np.argsort(-np.nanmean(list(dice.values())[-1], axis=0))
     figure, ax = plt.subplots(figsize=(8.4, 0.2 * len(classes) + 1.2), layout="constrained")
@@ -98,10 +90,7 @@ def plot_structure_dice(
 def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = "Dice", title: str = "") -> Figure:
     """One number per subset of the modalities: above, one line per network; below, the modalities that are present.
 
-    Args:
-        values: network -> subset (``T1w+T2w``) -> one number per subject.
-        ylabel: name of the number.
-        title: of the figure.
+    `values` are network -> subset (``T1w+T2w``) -> one number per subject.
     """
     names = list(next(iter(values.values())))
     modalities = list(dict.fromkeys(part for name in names for part in name.split("+")))
@@ -149,14 +138,7 @@ def plot_transfer(tables: Mapping[str, Float64s], modalities: Sequence[str], *, 
 
 
 def plot_effects(rows: Mapping[str, Mapping[str, Any]], *, null: float, xlabel: str, title: str = "") -> Figure:
-    """One number per row with its 95 % interval, and the null as a dashed line.
-
-    Args:
-        rows: name -> metric object with ``value``, ``low``, ``high``.
-        null: the value without an effect.
-        xlabel: name of the number.
-        title: of the figure.
-    """
+    """One metric object per row with its 95 % interval, and the null as a dashed line."""
     figure, ax = plt.subplots(figsize=(7.6, 0.38 * len(rows) + 1.2), layout="constrained")
     draw_intervals(ax, rows)
     ax.axvline(null, color="0.4", ls="--", lw=1)

@@ -58,12 +58,7 @@ Labels = Mapping[str, NDArray[np.int64]]  # group -> diagnosis (S,)
 
 
 def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Metrics:
-    """Metric objects of every variant, and of full minus every other.
-
-    Args:
-        raw: variant -> ``GROUP/TASK/READER/MEASURE[/SUBSET]`` -> (R, S).
-        tests: group -> its people.
-    """
+    """Metric objects of every variant, and of full minus every other; `tests` are group -> its people."""
     labels = {
         group: classification.diagnoses(subjects)
         for group, subjects in tests.items()
@@ -166,10 +161,7 @@ def evaluation_tables(path: str | Path) -> str:
 def task_table(metrics: Mapping[str, Mapping[str, Any]], group: str, columns: Mapping[str, str]) -> str:
     """One row per variant or baseline, one column per number, with 95 % intervals; empty without any number.
 
-    Args:
-        metrics: of ``results.json``.
-        group: of people.
-        columns: heading -> ``TASK/READER/MEASURE[/SUBSET]``.
+    `columns` are heading -> ``TASK/READER/MEASURE[/SUBSET]``.
     """
     rows = {
         label: {heading: metrics.get(f"{group}/{variant}/{name}") for heading, name in columns.items()}

@@ -5,7 +5,7 @@ import torch
 
 from toposlearn.config import MODALITIES
 from toposlearn.data import pose_subjects
-from toposlearn.downstream.missing import encode_modalities, fuse, subsets
+from toposlearn.downstream.tasks import features_of, fuse, subsets
 from toposlearn.models import Taco
 from toposlearn.pretrain.scorecard import encode
 
@@ -32,6 +32,6 @@ def test_nothing_present_or_unknown_is_refused(present):
 
 def test_every_modality_goes_through_the_same_encoder(subjects, smoke):
     posed, model = pose_subjects(subjects, smoke).take([0, 1]), Taco(smoke.model).eval()
-    tokens = encode_modalities(model, posed, 4)
+    tokens = features_of(model, posed).tokens
     assert tokens.shape[:2] == (2, 4)
     torch.testing.assert_close(tokens[:, 2], encode(model, posed, "FLAIR")[4])
