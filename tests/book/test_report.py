@@ -58,7 +58,7 @@ def test_readme_table_replaces_only_what_is_between_the_markers(tmp_path):
     assert text.startswith(f"# Title\n{report.BEGIN}\n| notebook |")
     assert text.endswith(f"{report.END}\nafter\n")
     assert "| [Start <here>](notebooks/00_a.ipynb) | Why? | 12 s | 1.2 GB |" in text
-    assert "| all |  | 12 s | 1.2 GB |" in text
+    assert "| all | | 12 s | 1.2 GB |" in text
     assert "| time on an idle machine |" in text
     assert f"Measured: python 3.11 · CPU, idle but for the notebook. {BUSY}\n" in text
     assert "old" not in text

@@ -17,6 +17,9 @@ Status = Literal["holds", "does not hold", "undecided", "not measured"]
 Result = Mapping[str, Any]
 Interval = tuple[float, float]
 
+_FILE: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
+QUANTITIES: dict[str, str] = _FILE["quantities"]  # part of a metric's name -> what is measured
+
 
 @dataclass(frozen=True)
 class Evidence:
@@ -83,13 +86,13 @@ class ClaimStatus:
 
 def load_claims() -> list[Claim]:
     """The claims of ``claims.yaml``, in the order of the page."""
-    content = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
     claims = []
-    for entry in content["claims"]:
-        evidence = [Evidence(**each) for each in entry.pop("evidence")]
-        for rival, compared in entry.pop("rivals", {}).items():
+    for entry in _FILE["claims"]:
+        evidence = [Evidence(**each) for each in entry["evidence"]]
+        for rival, compared in entry.get("rivals", {}).items():
             evidence += [Evidence(**each, rival=rival) for each in compared]
-        claims.append(Claim(**entry, evidence=tuple(evidence)))
+        facts = {name: value for name, value in entry.items() if name not in ("evidence", "rivals")}
+        claims.append(Claim(**facts, evidence=tuple(evidence)))
     return claims
 
 

@@ -9,22 +9,12 @@ from pathlib import Path
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from toposlearn.book.claims import ClaimStatus, Comparison
+from toposlearn.book.claims import QUANTITIES, ClaimStatus, Comparison
 
 Titled = tuple[str, Comparison]  # title of the claim, and one of its comparisons
 
 COLORS = {"holds": "#1b7f4b", "does not hold": "#b3261e", "undecided": "#8a6100"}
 ROW, FRAME = 0.27, 0.95  # inches: height of a row, and of the rest of a panel
-QUANTITIES = {  # part of a metric's name -> what is measured; anything else is a share
-    "across_people_error": "error of the match, mm",
-    "kept": "share of the Dice kept",
-    "dice": "Dice",
-    "auc": "area under the ROC curve",
-    "effective_rank": "effective rank, directions",
-    "collapse": "mean cosine",
-    "matched": "share of tokens with a mutual match",
-    "matched_fraction": "share of tokens with a mutual match",
-}
 
 
 def draw_comparisons(claims: Sequence[ClaimStatus], path: Path) -> list[str]:

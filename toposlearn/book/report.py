@@ -15,7 +15,6 @@ from toposlearn.course.course_map import BUSY
 from toposlearn.course.notebooks import read_notebook
 from toposlearn.course.run import NotebookRun, read_record, run_notebooks
 from toposlearn.reproducibility import write_text
-from toposlearn.tables import markdown_table
 
 BEGIN, END = "<!-- notebooks:begin -->", "<!-- notebooks:end -->"
 MEASURED = "<!-- measured:begin -->", "<!-- measured:end -->"
@@ -83,21 +82,8 @@ def update_readme(readme: Path, runs: Sequence[NotebookRun]) -> None:
         raise ValueError(f"{reason}: no table is written (run `make run` first)")
     if any(run.jobs > 1 for run in runs):
         raise ValueError("several notebooks ran at a time: times are measured one at a time (run `make run` first)")
-    rows = [
-        (
-            f"[{run.title}](notebooks/{run.name}.ipynb)",
-            run.question,
-            f"{run.seconds:.0f} s",
-            memory(run.peak_memory_bytes),
-        )
-        for run in runs
-    ]
-    peak = memory(max(run.peak_memory_bytes for run in runs))
-    rows.append(("all", "", f"{sum(run.seconds for run in runs):.0f} s", peak))
-    table = markdown_table(("notebook", "the question it answers", "time on an idle machine", "peak memory"), rows)
-    where = "; ".join(sorted({run.environment for run in runs}))
-    new = f"{table}\n\nMeasured: {where}, idle but for the notebook. {BUSY}\n"
-    text = _replace_between(readme.read_text(encoding="utf-8"), BEGIN, END, new)
+    table = TEMPLATES.get_template("readme.md.j2").render(runs=runs, busy=BUSY)
+    text = _replace_between(readme.read_text(encoding="utf-8"), BEGIN, END, table)
     if text is None:
         raise ValueError(f"{readme} has no {BEGIN} … {END}: put the two markers where the table belongs")
     write_text(readme, text)

@@ -11,7 +11,9 @@ from typer import Argument, Option
 
 from toposlearn.commands.app import DATA, OUT, DataOption, app
 
-JobsOption = Annotated[int, Option(min=1, help="How many notebooks run at a time, each on its share of the cores.")]
+JobsOption = Annotated[
+    int, Option(min=1, help="Number of notebooks that run at a time, each on its share of the cores.")
+]
 
 
 @app.command("run")
