@@ -7,6 +7,7 @@ import matplotlib
 import matplotlib.pyplot as plt
 import pytest
 import torch
+from shared_folder import make_once
 
 from toposlearn.cohort import recipe_named, write_cohort
 from toposlearn.config import TacoConfig, preset
@@ -30,14 +31,20 @@ def _seed() -> None:
 @pytest.fixture(scope="session")
 def cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BIDS folder of six people of family A, seed 0. Copy what you change; `prepare` keeps files in it."""
-    return write_cohort(tmp_path_factory.mktemp("data") / "cohort", subjects=6, workers=1, progress=False)
+    return make_once(
+        tmp_path_factory, "cohort", lambda folder: write_cohort(folder, subjects=6, workers=1, progress=False)
+    )
 
 
 @pytest.fixture(scope="session")
 def full_cohort(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Eight people of recipe full, seed 0, all seven modalities, each scan on its own grid. Read only."""
-    out = tmp_path_factory.mktemp("data") / "full"
-    return write_cohort(out, subjects=8, recipe=recipe_named("full", voxels=48), workers=1, progress=False)
+    recipe = recipe_named("full", voxels=48)
+    return make_once(
+        tmp_path_factory,
+        "full",
+        lambda folder: write_cohort(folder, subjects=8, recipe=recipe, workers=1, progress=False),
+    )
 
 
 @pytest.fixture(scope="session")
@@ -53,4 +60,8 @@ def smoke() -> TacoConfig:
 @pytest.fixture(scope="session")
 def subjects(manifest: Manifest, smoke: TacoConfig, tmp_path_factory: pytest.TempPathFactory) -> Cache:
     """The six people on the grid of the smoke preset."""
-    return prepare(manifest, smoke.volume, folder=tmp_path_factory.mktemp("cache"), progress=False)
+
+    def make(folder: Path) -> Cache:
+        return prepare(manifest, smoke.volume, folder=folder, progress=False)
+
+    return make(make_once(tmp_path_factory, "cache", make))

@@ -84,15 +84,15 @@ TEXT_ALONE = re.compile(r"What it means|What .* means here|In this notebook|One 
 def headings_without_content(notebook):
     """Headings under which no code, formula or table stands before the next of their level; text alone by name only."""
     parts = [part for index, cell in enumerate(notebook.cells) for part in parts_of(index, cell)]
-    found = []
+    empty = []
     for place, (index, level, title) in enumerate(parts):
         if level < 2 or TEXT_ALONE.match(title):
             continue
         rest = [(depth, text) for _, depth, text in parts[place + 1 :]]
         end = next((number for number, (depth, _) in enumerate(rest) if 0 < depth <= level), len(rest))
         if not any(depth == CODE or re.search(r"\$\$|^\|", text, re.MULTILINE) for depth, text in rest[:end]):
-            found.append((index, title))
-    return found
+            empty.append((index, title))
+    return empty
 
 
 TEXT, CODE = 0, -1
@@ -128,8 +128,8 @@ def test_defines_nothing_outside_exercises(path, notebook):
     for index, cell in code_cells(notebook):
         if {"exercise", "solution"} & set(tags(cell)):
             continue
-        found = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, DEFINITIONS)]
-        problems += [(index, f"defines {node.name}: move it to the package") for node in found]
+        nodes = [node for node in ast.walk(ast.parse(cell.source)) if isinstance(node, DEFINITIONS)]
+        problems += [(index, f"defines {node.name}: move it to the package") for node in nodes]
     report(path, problems)
 
 

@@ -57,14 +57,14 @@ class Typed:
 @functools.cache
 def exercises() -> tuple[Exercise, ...]:
     """Every exercise of the course, in order."""
-    found = []
+    collected = []
     for path in COURSE:
         cells = [cell for cell in read_notebook(path).cells if {"exercise", "solution", "check"} & set(tags(cell))]
         for stub, solution, check in zip(cells[::3], cells[1::3], cells[2::3], strict=True):
             name = ast.parse(stub.source).body[-1].name
             hidden = solution.metadata.get("jupyter", {}).get("source_hidden", False)
-            found.append(Exercise(path.name[:2], name, stub.source, solution.source, check.source, hidden))
-    return tuple(found)
+            collected.append(Exercise(path.name[:2], name, stub.source, solution.source, check.source, hidden))
+    return tuple(collected)
 
 
 @functools.cache
