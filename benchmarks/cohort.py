@@ -1,7 +1,7 @@
-"""Cost of simulating people and writing them: processor seconds a person, by grid and recipe, as the command does it.
+"""Cost of simulating and writing a cohort: processor seconds per subject, by grid and recipe.
 
-Each row is one run of ``toposlearn cohort --workers 1`` in a fresh process; its processor time, start included, over
-the people. Several processes may slow each other, where they share memory and caches: ``--workers 2`` shows it.
+Each row is one run of ``toposlearn cohort --workers 1`` in a fresh process: its processor time, start included, divided
+by the number of subjects. Processes that share memory and caches may slow each other: ``--workers 2`` measures it.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from rows import Row, options, report
 
-RUNS = {  # recipe, voxels along each side, modalities -> seconds a person at most, or None
+RUNS = {  # recipe, voxels along each side, modalities -> maximum seconds per subject, or None
     ("plain", "64", "T1w,T2w,FLAIR,PDw"): "<= 0.6",
     ("plain", "96", "T1w,T2w,FLAIR,PDw"): "<= 2.5",
     ("full", "64", "T1w,T2w,FLAIR,PDw"): "<= 0.6",
@@ -25,7 +25,7 @@ RUNS = {  # recipe, voxels along each side, modalities -> seconds a person at mo
 
 
 def processor_seconds(recipe: str, voxels: str, modalities: str, subjects: int, workers: int, folder: Path) -> float:
-    """Of one run of the command and the processes it starts."""
+    """Processor seconds of one run of the command and the processes it starts."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
     asked = ["--recipe", recipe, "--voxels", voxels, "--modalities", modalities, "--subjects", str(subjects)]
     asked += ["--workers", str(workers), "--out", str(folder)]
@@ -36,9 +36,9 @@ def processor_seconds(recipe: str, voxels: str, modalities: str, subjects: int, 
 
 
 def main() -> None:
-    """Run every recipe, print the table."""
+    """Run every recipe and print the table."""
     parser = options(__doc__ or "")
-    parser.add_argument("--people", type=int, default=200, help="in each run (default: 200)")
+    parser.add_argument("--subjects", type=int, default=200, help="in each run (default: 200)")
     parser.add_argument("--workers", type=int, default=1, help="processes at a time (default: 1)")
     arguments = parser.parse_args()
     subjects = 12 if arguments.quick else arguments.subjects
@@ -48,9 +48,9 @@ def main() -> None:
             seconds = processor_seconds(
                 recipe, voxels, modalities, subjects, arguments.workers, Path(folder) / "cohort"
             )
-        scans = f"{voxels} voxels a side, {modalities.count(',') + 1} modalities"
+        scans = f"{voxels} voxels per side, {modalities.count(',') + 1} modalities"
         name = f"{recipe}, {scans}, {subjects} people, {arguments.workers} at a time"
-        # a dozen people do not pay for the start
+        # the start dominates for a dozen subjects
         rows.append(Row(name, seconds / subjects, "s", None if arguments.quick else bound))
     report(rows, arguments.json)
 

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from toposlearn.cohort import PLAIN, Subject, writing
-from toposlearn.cohort.acquisition import Scan
 from toposlearn.cohort.contrast import PulseSequence
+from toposlearn.cohort.scanner import Scan
 
 
 @pytest.fixture
@@ -13,7 +13,7 @@ def small(monkeypatch):
     """Simulate tiny subjects at once; returns the numbers of those simulated."""
     simulated = []
 
-    def simulate_small(traits, pose=None, recipe=PLAIN):
+    def simulate_small(traits, recipe=PLAIN):
         simulated.append(traits.number)
         generator = np.random.default_rng(traits.number)
         image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)

@@ -14,11 +14,11 @@ import psutil
 import pytest
 from trees import content, tree
 
-from toposlearn.cohort import FULL, PLAIN, recipe_named, write_cohort, writing
+from toposlearn.cohort import FULL, PLAIN, bids, recipe_named, write_cohort, writing
 
 
 def fail_at(monkeypatch, call: int) -> None:
-    save, calls = writing._save, []
+    save, calls = bids._save, []
 
     def failing(*arguments, **options):
         calls.append(arguments)
@@ -26,7 +26,7 @@ def fail_at(monkeypatch, call: int) -> None:
             raise OSError(28, "No space left on device")
         save(*arguments, **options)
 
-    monkeypatch.setattr(writing, "_save", failing)
+    monkeypatch.setattr(bids, "_save", failing)
 
 
 @pytest.mark.parametrize("call", [1, 2, 6, 9, 11, 18])
@@ -43,7 +43,7 @@ def test_an_interrupted_cohort_leaves_nothing_half_written_and_is_continued(tmp_
         assert len(tree(folder)) == 8
     small.clear()
     write_cohort(out, subjects=2, workers=1, progress=False)
-    assert small == ([0, 1] if call <= 9 else [1])  # whoever is there is kept
+    assert small == ([0, 1] if call <= 9 else [1])  # complete subjects are kept
     assert tree(out) == tree(whole)
     assert content(out) == content(whole)
 
@@ -82,7 +82,7 @@ def test_a_cohort_grows_without_changing(tmp_path, small):
 
 
 @pytest.mark.parametrize("recipe", [PLAIN, FULL])
-def test_a_person_who_lost_a_file_is_made_again_and_nobody_else(tmp_path, small, recipe):
+def test_only_a_subject_with_a_missing_file_is_simulated_again(tmp_path, small, recipe):
     out = write_cohort(tmp_path / "out", subjects=2, workers=1, recipe=recipe, progress=False)
     files, whole = [name for name in tree(out) if "sub-002" in name], content(out)
     for name in files:
@@ -97,14 +97,14 @@ def test_a_person_who_lost_a_file_is_made_again_and_nobody_else(tmp_path, small,
     assert small == []
 
 
-def test_that_more_people_are_there_than_asked_for_is_said(tmp_path, small, capsys):
+def test_more_subjects_than_asked_for_are_reported(tmp_path, small, capsys):
     out = write_cohort(tmp_path / "out", subjects=3, workers=1)
     assert "already holds" not in capsys.readouterr().err
     write_cohort(out, subjects=2, workers=1)
     assert f"{out} already holds 3 people: all are kept" in capsys.readouterr().err.splitlines()
 
 
-def test_asking_for_fewer_people_than_there_are_keeps_the_table_whole(tmp_path, small):
+def test_fewer_subjects_than_there_are_keep_the_table_whole(tmp_path, small):
     out = write_cohort(tmp_path / "out", subjects=3, workers=1, progress=False)
     write_cohort(out, subjects=1, workers=1, progress=False)
     assert len(list(out.glob("sub-*"))) == len(pd.read_csv(out / "participants.tsv", sep="\t")) == 3

@@ -38,7 +38,7 @@ def signals(name, tissues=None, diffusivity=None):
 def test_tissues_are_in_the_right_order(name):
     values = [signals(name)[tissue] for tissue in ORDER[name]]
     assert values == sorted(values, reverse=True)
-    assert min(-np.diff(values)) > 0.02 * max(signals(name).values())  # and can be told apart
+    assert min(-np.diff(values)) > 0.02 * max(signals(name).values())  # and can be distinguished
 
 
 @pytest.mark.parametrize("name", SEQUENCES)

@@ -6,26 +6,28 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.cohort import PoseRange, draw_traits
+from toposlearn.cohort import draw_traits
 from toposlearn.cohort.deformation import (
     CONTROL_MM,
+    DEVELOPMENTAL_MM,
     ControlGrid,
     affine_points,
     bent_points,
     bulge_velocity,
     draw_affine,
     exponentiate,
+    growth_fields,
     growth_velocity,
     jacobian_determinant,
     random_velocity,
     read_at,
     rigid_motion,
+    shape_velocity,
     subject_map,
 )
 from toposlearn.cohort.head import Head, load_head
 from toposlearn.cohort.lesions import KINDS, draw_lesion, lesion_sites
-from toposlearn.cohort.pathology import DEVELOPMENTAL_MM, growth_fields, shape_velocity
-from toposlearn.cohort.recipes import BODIES
+from toposlearn.cohort.recipes import BODIES, PoseRange
 
 CONTROL = replace(draw_traits(0), age=50, diagnosis="control", degree=None)
 OLD_AND_ILL = replace(CONTROL, age=80, diagnosis="atrophy", degree="severe")

@@ -9,8 +9,9 @@ from phantom import labels_of_tissue
 from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES, structure
-from toposlearn.cohort import PoseRange, Subject, draw_traits, simulate
+from toposlearn.cohort import Subject, draw_traits, recipes, simulate
 from toposlearn.cohort.head import load_head
+from toposlearn.cohort.recipes import Body, PoseRange
 
 AIR = 0
 
@@ -144,9 +145,10 @@ def test_air_is_zero_and_tissue_is_not(subject):
         assert (image[inside] > 0).mean() > 0.999
 
 
-def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(healthy):
-    still = PoseRange(rotation=0, shift=0, size=0, stretch=0, shear=0)
-    upright = simulate(draw_traits(0, seed=1), still)
+def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(healthy, monkeypatch):
+    still = Body(PoseRange(rotation=0, shift=0, size=0, stretch=0, shear=0))
+    monkeypatch.setattr(recipes, "BODIES", {"plain": still})
+    upright = simulate(draw_traits(0, seed=1))
     assert not np.array_equal(upright.labels, healthy.labels)
     assert not np.array_equal(upright.images["T1w"], healthy.images["T1w"])
     brain = np.argwhere(upright.labels > 0)

@@ -1,4 +1,4 @@
-"""Who is in a cohort: no property tells another, and a person does not depend on how many others there are."""
+"""Traits of a cohort: no property predicts another, and a subject does not depend on how many others there are."""
 
 from dataclasses import replace
 from itertools import combinations
@@ -9,8 +9,7 @@ import pytest
 from scipy import stats
 
 from toposlearn.cohort import DIAGNOSES, LESIONS, SITES, draw_traits
-from toposlearn.cohort.streams import balanced, stream
-from toposlearn.cohort.traits import FEWEST
+from toposlearn.cohort.traits import FEWEST, stream
 
 PROPERTIES = ("diagnosis", "lesion", "site", "sex", "age")
 FULL_PROPERTIES = ("condition", "lesion_type", "site", "sex", "decade")
@@ -48,11 +47,11 @@ def test_in_the_full_recipe_properties_are_less_related_than_by_independent_draw
 
 
 @pytest.mark.parametrize(("count", "related"), [(16, 1.0), (FEWEST, 0.0), (64, 0.0)])
-def test_in_the_full_recipe_few_people_tie_site_to_sex(full, count, related):
+def test_in_the_full_recipe_site_predicts_sex_among_few_people(full, count, related):
     assert strongest(full[full["seed"] == 7].head(count), "site", "sex") == pytest.approx(related)
 
 
-def test_in_the_full_recipe_everybody_has_the_share_that_is_said(full):
+def test_in_the_full_recipe_every_class_has_its_share(full):
     assert full["site"].value_counts().to_dict() == dict.fromkeys(SITES, 128)
     assert full["sex"].value_counts().to_dict() == {"F": 256, "M": 256}
     assert full["diagnosis"].value_counts().to_dict() == {"control": 192, "atrophy": 192, "developmental": 128}
@@ -70,7 +69,7 @@ def test_in_the_full_recipe_a_person_does_not_depend_on_how_many_there_are():
 
 
 @pytest.mark.parametrize(("first", "second"), list(combinations(PROPERTIES, 2)))
-def test_no_property_tells_another(table, first, second):
+def test_no_property_predicts_another(table, first, second):
     if second == "age":
         groups = [group["age"] for _, group in table.groupby(first)]
         assert stats.kruskal(*groups).pvalue > 1e-3
@@ -84,7 +83,7 @@ def test_two_classes_are_balanced_in_every_four_people(table, name, classes):
         assert table[name][start : start + 4].value_counts().to_dict() == dict.fromkeys(classes, 2)
 
 
-def test_order_tells_nothing(table):
+def test_order_predicts_nothing(table):
     half = np.arange(len(table)) % 2
     for name in PROPERTIES[:4]:
         assert stats.chi2_contingency(pd.crosstab(table[name], half)).pvalue > 1e-3
@@ -121,8 +120,3 @@ def test_streams_are_apart():
         for person in range(3)
     }
     assert len(draws) == 27
-
-
-def test_three_classes_are_balanced_too():
-    labels = [balanced(0, "site", person, classes=3, repeats=1) for person in range(30)]
-    assert all(set(labels[start : start + 3]) == {0, 1, 2} for start in range(0, 30, 3))

@@ -4,7 +4,6 @@ import json
 import re
 import subprocess
 import sys
-from dataclasses import replace
 from pathlib import Path
 
 import nibabel as nib
@@ -14,7 +13,7 @@ import pytest
 from trees import tree
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import FULL, draw_traits, recipe_named, simulate, write_cohort, writing
+from toposlearn.cohort import FULL, draw_traits, recipe_named, simulate, write_cohort
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 TRUTH = "derivatives/toposlearn"
@@ -123,20 +122,6 @@ def test_arguments_that_make_no_sense_are_refused_before_anything_is_made(tmp_pa
     with pytest.raises(ValueError, match="anatomy must be one of A, B, got 'C'"):
         write_cohort(tmp_path / "out", anatomy="C")
     assert not (tmp_path / "out").exists()
-
-
-def test_the_pose_reaches_the_simulation(tmp_path, monkeypatch):
-    asked = []
-
-    def simulate_posed(traits, pose, recipe):
-        asked.append(pose)
-        raise OSError("enough")
-
-    monkeypatch.setattr(writing, "simulate", simulate_posed)
-    pose = replace(writing.PoseRange(), rotation=45.0)
-    with pytest.raises(OSError, match="enough"):
-        write_cohort(tmp_path / "out", subjects=1, workers=1, pose=pose, progress=False)
-    assert asked == [pose]
 
 
 def test_the_full_recipe_has_a_folder_for_diffusion(tmp_path, small):

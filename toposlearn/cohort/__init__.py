@@ -1,6 +1,6 @@
 """Simulated people from real anatomy, with ground truth: shape, contrast, lesions, scanner, BIDS on disk."""
 
-from toposlearn.cohort.recipes import FULL, PLAIN, PoseRange, Recipe, recipe_named
+from toposlearn.cohort.recipes import FULL, PLAIN, Recipe, recipe_named
 from toposlearn.cohort.subject import Subject, simulate
 from toposlearn.cohort.traits import DIAGNOSES, LESIONS, SITES, Traits, draw_traits
 from toposlearn.cohort.writing import write_cohort
@@ -11,7 +11,6 @@ __all__ = [
     "LESIONS",
     "PLAIN",
     "SITES",
-    "PoseRange",
     "Recipe",
     "Subject",
     "Traits",

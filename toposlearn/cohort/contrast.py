@@ -1,65 +1,34 @@
 """From tissue to signal: relaxation times and diffusion at 3 T, and the equations of six MR sequences.
 
-Times in milliseconds. Values are typical of the published ranges (Stanisz et al. 2005, doi:10.1002/mrm.20605;
-Wansapura et al. 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L); each subject draws around
-them. They make pictures with the right order of contrasts, not quantitative maps. Diffusion: the fall of ADC in acute
-stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113.
+Times in milliseconds. The values in ``tissues.csv`` are typical of the published ranges (Stanisz et al. 2005,
+doi:10.1002/mrm.20605; Wansapura et al. 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L); each
+subject draws around them. The order of contrasts is right; these are not quantitative maps. Diffusion: the fall of ADC
+in acute stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113.
 """
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
+from toposlearn.arrays import Float64s
 from toposlearn.cohort.recipes import T1CE
 
-# tissue: T1, T2 (ms), proton density (relative to water)
-TISSUES: Mapping[str, tuple[float, float, float]] = {
-    "air": (1.0, 1.0, 0.0),
-    "white": (850.0, 70.0, 0.70),
-    "cortex": (1400.0, 95.0, 0.82),
-    "csf": (4200.0, 1600.0, 1.00),
-    "thalamus": (1150.0, 82.0, 0.79),
-    "striatum": (1300.0, 84.0, 0.82),
-    "pallidum": (1000.0, 62.0, 0.75),
-    "hippocampus": (1450.0, 103.0, 0.84),
-    "cerebellar_gray": (1350.0, 92.0, 0.83),
-    "cerebellar_white": (920.0, 74.0, 0.72),
-    "brainstem": (1020.0, 76.0, 0.75),
-    "necrosis": (2600.0, 320.0, 0.95),
-    "tumor": (1700.0, 135.0, 0.88),
-    "edema": (1600.0, 160.0, 0.86),
+Times = tuple[float, float, float]  # T1, T2 (ms), proton density (relative to water)
+
+_ROWS = list(csv.DictReader(Path(__file__).with_name("tissues.csv").read_text(encoding="utf-8").splitlines()))
+ALL_TISSUES: Mapping[str, Times] = {
+    row["tissue"]: (float(row["t1"]), float(row["t2"]), float(row["density"])) for row in _ROWS
 }
-LESION_TISSUES: Mapping[str, tuple[float, float, float]] = {  # of recipe full, drawn after those above
-    "enhancing": (1700.0, 135.0, 0.88),
-    "low_grade": (1650.0, 150.0, 0.88),
-    "infarct": (1250.0, 92.0, 0.79),
-    "lesion_white": (1300.0, 135.0, 0.82),
-}
-ALL_TISSUES: Mapping[str, tuple[float, float, float]] = {**TISSUES, **LESION_TISSUES}
-DIFFUSIVITY: Mapping[str, float] = {  # 1e-3 mm^2/s; gray matter's unless named
-    "air": 0.0,
-    "white": 0.75,
-    "csf": 3.0,
-    "thalamus": 0.75,
-    "striatum": 0.75,
-    "pallidum": 0.75,
-    "cerebellar_gray": 0.75,
-    "cerebellar_white": 0.70,
-    "brainstem": 0.75,
-    "necrosis": 2.0,
-    "tumor": 1.1,
-    "edema": 1.5,
-    "enhancing": 1.1,
-    "low_grade": 1.4,
-    "infarct": 0.42,
-    "lesion_white": 1.1,
-}
-GRAY_DIFFUSIVITY = 0.85
-AGENT_T1: Mapping[str, float] = {"enhancing": 520.0}  # ms, where the barrier leaks and gadolinium gets out
+TISSUES: Mapping[str, Times] = {
+    row["tissue"]: ALL_TISSUES[row["tissue"]] for row in _ROWS if row["recipe"] == "plain"
+}  # the others are lesions of recipe full
+DIFFUSIVITY: Mapping[str, float] = {row["tissue"]: float(row["diffusivity"]) for row in _ROWS}  # 1e-3 mm^2/s
+AGENT_T1: Mapping[str, float] = {"enhancing": 520.0}  # ms, where gadolinium leaks through the barrier
 
 
 @dataclass(frozen=True)
@@ -82,9 +51,7 @@ SEQUENCES: Mapping[str, PulseSequence] = {
 }
 
 
-def signal(
-    sequence: PulseSequence, t1: NDArray[np.float64], t2: NDArray[np.float64], density: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def signal(sequence: PulseSequence, t1: Float64s, t2: Float64s, density: Float64s) -> Float64s:
     """Magnitude of a spin echo, with or without an inversion pulse (any shape, one value per tissue)."""
     recovered = np.exp(-sequence.repetition / t1)
     if sequence.inversion is None:
@@ -94,13 +61,11 @@ def signal(
     return np.asarray(density * longitudinal * np.exp(-sequence.echo / t2))
 
 
-def tissue_signals(
-    modality: str, sequence: PulseSequence, times: NDArray[np.float64], diffusivity: NDArray[np.float64]
-) -> NDArray[np.float64]:
+def tissue_signals(modality: str, sequence: PulseSequence, times: Float64s, diffusivity: Float64s) -> Float64s:
     """The signal of every tissue (tissues,) in one modality.
 
-    A few minutes after a contrast agent T1 is short where the agent leaks out of the blood; gradients of strength b
-    leave of a signal what has not diffused away (trace image).
+    A few minutes after a contrast agent T1 is short where the agent leaks out of the blood. Gradients of strength b
+    attenuate the signal by diffusion (trace image).
 
     Args:
         modality: a key of `SEQUENCES`.
@@ -114,16 +79,16 @@ def tissue_signals(
     return np.asarray(signal(sequence, t1, t2, density) * np.exp(-sequence.b_value * diffusivity / 1000))
 
 
-def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
-    """T1, T2, density of every tissue of one person, (tissues, 3), log-normal around `ALL_TISSUES`."""
+def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> Float64s:
+    """T1, T2, density of every tissue of one subject, (tissues, 3), log-normal around `ALL_TISSUES`."""
     values = np.array(list(ALL_TISSUES.values()))
     drawn = values * np.exp(spread * generator.standard_normal(values.shape) * [1.0, 1.2, 0.5])
     return np.asarray(drawn)
 
 
-def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> NDArray[np.float64]:
-    """Diffusivity of every tissue of one person, (tissues,), log-normal around `DIFFUSIVITY`, in 1e-3 mm^2/s."""
-    values = np.array([DIFFUSIVITY.get(name, GRAY_DIFFUSIVITY) for name in ALL_TISSUES])
+def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> Float64s:
+    """Diffusivity of every tissue of one subject, (tissues,), log-normal around `DIFFUSIVITY`, in 1e-3 mm^2/s."""
+    values = np.array(list(DIFFUSIVITY.values()))
     return np.asarray(values * np.exp(spread * generator.standard_normal(values.shape)))
 
 

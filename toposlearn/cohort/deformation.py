@@ -1,4 +1,4 @@
-"""How one head differs from the template in pose and shape, as a map whose inverse exists by construction.
+"""Differences of one head from the template in pose and shape, as a map whose inverse exists by construction.
 
 Subject world mm -> affine (pose, size, shear) -> diffeomorphism (the exponential of a stationary velocity field,
 by scaling and squaring) -> template mm. The Jacobian determinant is checked on every subject.
@@ -7,7 +7,7 @@ by scaling and squaring) -> template mm. The Jacobian determinant is checked on 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
@@ -20,16 +20,24 @@ from scipy.spatial.transform import Rotation
 from torch import Tensor
 from torch.nn import functional as F
 
+from toposlearn.anatomy.vocabulary import PAIRED_NAMES
 from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import Head
-from toposlearn.cohort.recipes import PoseRange
+from toposlearn.cohort.recipes import Body, PoseRange
+from toposlearn.cohort.traits import Traits
 
 if TYPE_CHECKING:
     from monai.networks.blocks import DVF2DDF
 
 CONTROL_MM = 4.0  # spacing of the velocity field
 SQUARINGS = 6
+GROWTH_MM = 4.0  # smoothness of the growth of a structure
 STRENGTHS = (1.0, 0.8, 0.6, 0.4)  # of a velocity whose flow folds on the lattice
+VENTRICLES = ("lateral-ventricle", "third-ventricle")
+CEREBRUM = (*(name for name in PAIRED_NAMES if name.endswith("-cortex")), "insula", "cerebral-white-matter")
+ATROPHY_MM = {"ventricles": 3.5, "hippocampus": -2.5}  # growth at the boundary when severe; negative shrinks
+DEGREE_SHARE = {"mild": 1 / 3, "moderate": 2 / 3, "severe": 1.0}
+DEVELOPMENTAL_MM = 0.5  # of the left caudate, taken from the right: neither head nor structure gets larger
 SCALES = ((30.0, 4.5), (14.0, 2.2))  # (smoothness mm, amplitude mm, standard deviation) of random shape
 
 
@@ -38,7 +46,7 @@ class ControlGrid:
     """The coarse lattice over the template on which velocities live: shape, and origin in template mm."""
 
     shape: tuple[int, int, int]
-    origin: NDArray[np.float64]
+    origin: Float64s
 
     @classmethod
     def over(cls, head: Head) -> ControlGrid:
@@ -47,7 +55,7 @@ class ControlGrid:
         shape = np.ceil(extent / CONTROL_MM).astype(int) + 1
         return cls((int(shape[0]), int(shape[1]), int(shape[2])), head.affine[:3, 3].copy())
 
-    def points(self) -> NDArray[np.float64]:
+    def points(self) -> Float64s:
         """Template mm of each lattice point, (X, Y, Z, 3)."""
         return np.asarray(np.moveaxis(np.indices(self.shape), 0, -1) * CONTROL_MM + self.origin)
 
@@ -57,7 +65,7 @@ class ControlGrid:
         return np.asarray(ndimage.map_coordinates(volume, np.moveaxis(voxels, -1, 0), order=1, mode="nearest"))
 
 
-def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 1.0) -> NDArray[np.float64]:
+def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 1.0) -> Float64s:
     """Subject world -> template (4, 4), both centered. `scale` > 1 makes a larger head."""
     rotation = Rotation.from_euler("xyz", generator.uniform(-1, 1, 3) * pose.rotation, degrees=True).as_matrix()
     size = scale * (1 + pose.size * generator.uniform(-1, 1)) * (1 + pose.stretch * generator.uniform(-1, 1, 3))
@@ -70,8 +78,8 @@ def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 
 
 def random_velocity(
     generator: np.random.Generator, grid: ControlGrid, scales: Sequence[tuple[float, float]] = SCALES
-) -> NDArray[np.float64]:
-    """Smooth random velocity (3, X, Y, Z) in mm: the sum of a coarse and a finer field, or of those that are given."""
+) -> Float64s:
+    """Smooth random velocity (3, X, Y, Z) in mm: the sum of a coarse and a finer field, or of the given ones."""
     total = np.zeros((3, *grid.shape))
     for smoothness, amplitude in scales:
         noise = generator.standard_normal((3, *grid.shape))
@@ -81,18 +89,41 @@ def random_velocity(
     return total
 
 
-def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head, reach: float = 4.0) -> NDArray[np.float64]:
+def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head) -> Float64s:
     """Velocity (3, X, Y, Z), of largest length 1 mm, that makes the masked structures larger in the subject.
 
     The map reads template tissue at the point it returns, so points just outside must be sent inwards: up the
     gradient of the smoothed mask.
     """
-    smooth = ndimage.gaussian_filter(mask.astype(np.float32), reach / head.spacing)
+    smooth = ndimage.gaussian_filter(mask.astype(np.float32), GROWTH_MM / head.spacing)
     gradient = np.stack(tuple(np.gradient(grid.sample(smooth, head), CONTROL_MM)))
     return np.asarray(gradient / np.linalg.norm(gradient, axis=0).max())
 
 
-def bulge_velocity(center: NDArray[np.float64], radius: float, grid: ControlGrid) -> NDArray[np.float64]:
+def growth_fields(head: Head, grid: ControlGrid) -> dict[str, Float64s]:
+    """Velocity (3, X, Y, Z) that grows a structure by about 1 mm."""
+    return {
+        "ventricles": growth_velocity(head.mask(*VENTRICLES), grid, head),
+        "hippocampus": growth_velocity(head.mask("hippocampus"), grid, head),
+        "cerebrum": growth_velocity(head.mask(*CEREBRUM), grid, head),
+        "left caudate": growth_velocity(head.mask("caudate", side="left"), grid, head),
+        "right caudate": growth_velocity(head.mask("caudate", side="right"), grid, head),
+    }
+
+
+def shape_velocity(traits: Traits, growth: Mapping[str, Float64s], body: Body) -> Float64s:
+    """Velocity (3, X, Y, Z) in mm of age and diagnosis: ventricles grow, hippocampi shrink, one caudate grows."""
+    share, age = DEGREE_SHARE[traits.degree] if traits.degree else 0.0, (traits.age - 50) / 60
+    ventricles = ATROPHY_MM["ventricles"] * share + body.ventricles * age
+    velocity = ventricles * growth["ventricles"] + ATROPHY_MM["hippocampus"] * share * growth["hippocampus"]
+    if body.cerebrum:
+        velocity = velocity - body.cerebrum * age * growth["cerebrum"]
+    if traits.diagnosis == "developmental":
+        velocity = velocity + DEVELOPMENTAL_MM * (growth["left caudate"] - growth["right caudate"])
+    return velocity
+
+
+def bulge_velocity(center: Float64s, radius: float, grid: ControlGrid) -> Float64s:
     """Velocity (3, X, Y, Z), of largest length 1 mm, of tissue pushed away from a growing mass."""
     away = np.moveaxis(grid.points() - center, -1, 0)
     distance = np.linalg.norm(away, axis=0)
@@ -102,9 +133,9 @@ def bulge_velocity(center: NDArray[np.float64], radius: float, grid: ControlGrid
 
 @lru_cache(maxsize=1)
 def _scaling_and_squaring() -> DVF2DDF:
-    from monai.networks.blocks import DVF2DDF  # takes seconds, which a process that only hands out people need not pay
+    from monai.networks.blocks import DVF2DDF  # takes seconds, and many processes never need it
 
-    with warnings.catch_warnings():  # MONAI says at construction that it uses torch's own grid_sample: intended
+    with warnings.catch_warnings():  # of MONAI, that it uses torch's own grid_sample: intended
         warnings.simplefilter("ignore")
         return DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
 
@@ -117,11 +148,11 @@ class Flow(NamedTuple):
     smallest_jacobian: float
 
 
-def exponentiate(velocity: NDArray[np.float64], strengths: Sequence[float] = STRENGTHS) -> Flow:
+def exponentiate(velocity: Float64s, strengths: Sequence[float] = STRENGTHS) -> Flow:
     """The flow of a velocity field (3, X, Y, Z) in mm, and the flow back.
 
     The flow of a smooth field never folds, but its samples on a lattice may where the field is steep: such a field
-    is weakened until they do not, by the first of `strengths` that will do.
+    is weakened by the first of `strengths` that avoids it.
 
     Raises:
         ValueError: the map folds even when much weakened.
@@ -134,14 +165,14 @@ def exponentiate(velocity: NDArray[np.float64], strengths: Sequence[float] = STR
     raise ValueError(f"the deformation folds: smallest Jacobian determinant {smallest:.3f}, it must be > 0")
 
 
-def _integrate(velocity: NDArray[np.float64]) -> Tensor:
+def _integrate(velocity: Float64s) -> Tensor:
     steps = torch.as_tensor(velocity / CONTROL_MM, dtype=torch.float32)[None]
     return cast(Tensor, _scaling_and_squaring()(steps)[0] * CONTROL_MM)
 
 
-def jacobian_determinant(displacement: NDArray[np.float32], spacing: float = CONTROL_MM) -> NDArray[np.float64]:
+def jacobian_determinant(displacement: NDArray[np.float32]) -> Float64s:
     """Determinant (X, Y, Z) of the map ``y + displacement(y)``, displacement (3, X, Y, Z) in mm."""
-    jacobian = np.stack([np.stack(np.gradient(component, spacing)) for component in displacement])  # (3, 3, X, Y, Z)
+    jacobian = np.stack([np.stack(np.gradient(component, CONTROL_MM)) for component in displacement])  # (3, 3, X, Y, Z)
     jacobian += np.eye(3)[:, :, None, None, None]
     return np.asarray(np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1))))
 
@@ -165,7 +196,7 @@ def bent_points(points: Tensor, displacement: Tensor, grid: ControlGrid) -> Tens
     return points + read_at(displacement, lattice).movedim(0, -1)
 
 
-def subject_map(affine: NDArray[np.float64], flow: Flow, grid: ControlGrid, center: NDArray[np.float64]) -> Tensor:
+def subject_map(affine: Float64s, flow: Flow, grid: ControlGrid, center: Float64s) -> Tensor:
     """Subject world mm (X, Y, Z, 3) of each point of the control lattice: the inverse of the map to the template."""
     back = np.linalg.inv(affine)
     points = torch.as_tensor(grid.points() - center, dtype=torch.float32) + flow.inverse.movedim(0, -1)
@@ -174,7 +205,7 @@ def subject_map(affine: NDArray[np.float64], flow: Flow, grid: ControlGrid, cent
 
 def rigid_motion(
     generator: np.random.Generator, shift: float, rotation: float, center: NDArray[np.floating[Any]]
-) -> NDArray[np.float64]:
+) -> Float64s:
     """World -> world (4, 4): a turn of so many degrees about `center`, then a shift in mm, in random directions."""
     axis, way = (vector / np.linalg.norm(vector) for vector in generator.standard_normal((2, 3)))
     motion = np.eye(4)

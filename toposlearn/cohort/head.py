@@ -14,6 +14,7 @@ from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES, load_label_map
 from toposlearn.anatomy.vocabulary import Side
+from toposlearn.arrays import Float64s
 
 CLOSING_MM = 10.0  # sulci and cisterns narrower than twice this are fluid
 FLUID_MM = 1.5  # rim of fluid around the brain
@@ -26,7 +27,7 @@ class Head:
     """Labels (X, Y, Z) in RAS order, 0 is air; affine voxel -> template RAS mm."""
 
     labels: NDArray[np.int16]
-    affine: NDArray[np.float64]
+    affine: Float64s
     family: str
 
     @property
@@ -35,7 +36,7 @@ class Head:
         return float(np.abs(self.affine[0, 0]))
 
     @cached_property
-    def center(self) -> NDArray[np.float64]:
+    def center(self) -> Float64s:
         """Center of the brain's bounding box, template mm."""
         brain = np.argwhere(self.labels > 0)
         middle = (brain.min(axis=0) + brain.max(axis=0)) / 2

@@ -7,26 +7,24 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 import torch
+import yaml
 from numpy.typing import NDArray
 from scipy import ndimage
 from torch import Tensor
 
+from toposlearn.arrays import Float64s
 from toposlearn.cohort.deformation import CONTROL_MM, ControlGrid, bulge_velocity, read_at
 from toposlearn.cohort.head import Head
 
 Host = Literal["white", "solid", "brain"]  # white matter; all but air; all but air and fluid
 SiteKind = Literal["deep", "near cortex", "junction", "near ventricles"]
-LESION_LABELS = {  # of lesion maps; 1 to 3 as in BraTS 2023
-    "core": 1,  # necrotic, or not enhancing
-    "edema": 2,
-    "enhancing": 3,
-    "infarct": 4,
-    "white matter lesion": 5,
-}
+_DATA = yaml.safe_load(Path(__file__).with_name("lesions.yaml").read_text(encoding="utf-8"))
+LESION_LABELS: Mapping[str, int] = _DATA["labels"]  # of lesion maps; 1 to 3 as in BraTS 2023
 OUTLINE_MM, UNEVENNESS = 7.0, 0.22  # smoothness of the outline, and its standard deviation in radii
 MIDLINE_MM = 0.0  # x of the template's midline
 
@@ -42,9 +40,9 @@ class Part(NamedTuple):
 
 @dataclass(frozen=True)
 class Kind:
-    """One kind of lesion: parts from the center outwards, how many foci of which radius (mm), and where.
+    """One kind of lesion: parts from the center outwards, radius (mm), sites and number of foci.
 
-    `push` is the mass effect: how far tissue moves at most, in radii, and `pushed_at` how far from the center.
+    `push` is the mass effect: the largest displacement of tissue in radii, at the distance `pushed_at` from the center.
     """
 
     parts: tuple[Part, ...]
@@ -56,59 +54,13 @@ class Kind:
     one_side: bool = False
 
 
-_EDEMA = Part("edema", 1.0, "white", LESION_LABELS["edema"])
-KINDS: Mapping[str, Kind] = {
-    "glioma": Kind(
-        (
-            Part("necrosis", 0.45, "solid", LESION_LABELS["core"]),
-            Part("tumor", 0.65, "solid", LESION_LABELS["enhancing"]),
-            _EDEMA,
-        ),
-        radius=(12.0, 24.0),
-        sites="deep",
-        push=0.2,
-        pushed_at=1.0,
-    ),
-    "high-grade-glioma": Kind(
-        (
-            Part("necrosis", 0.42, "solid", LESION_LABELS["core"]),
-            Part("enhancing", 0.62, "solid", LESION_LABELS["enhancing"]),
-            _EDEMA,
-        ),
-        radius=(14.0, 26.0),
-        sites="deep",
-        push=0.2,
-    ),
-    "low-grade-glioma": Kind(
-        (Part("low_grade", 0.85, "solid", LESION_LABELS["core"]), _EDEMA),
-        radius=(10.0, 20.0),
-        sites="deep",
-        push=0.12,
-    ),
-    "stroke": Kind(
-        (Part("infarct", 1.0, "brain", LESION_LABELS["infarct"]),),
-        radius=(10.0, 26.0),
-        sites="near cortex",
-        one_side=True,
-    ),
-    "white-matter-lesions": Kind(
-        (Part("lesion_white", 1.0, "white", LESION_LABELS["white matter lesion"]),),
-        radius=(3.0, 6.0),
-        sites="near ventricles",
-        foci=(8, 24),
-    ),
-    "metastases": Kind(
-        (
-            Part("necrosis", 0.3, "solid", LESION_LABELS["core"]),
-            Part("enhancing", 0.55, "solid", LESION_LABELS["enhancing"]),
-            _EDEMA,
-        ),
-        radius=(7.0, 14.0),
-        sites="junction",
-        foci=(2, 5),
-        push=0.1,
-    ),
-}
+def _kind(settings: dict[str, Any]) -> Kind:
+    parts = tuple(Part(tissue, outer, host, LESION_LABELS[label]) for tissue, outer, host, label in settings["parts"])
+    ranges: dict[str, Any] = {name: tuple(settings[name]) for name in ("radius", "foci") if name in settings}
+    return Kind(**settings | ranges | {"parts": parts})
+
+
+KINDS: Mapping[str, Kind] = {name: _kind(settings) for name, settings in _DATA["kinds"].items()}
 
 
 @dataclass(frozen=True, eq=False)
@@ -116,11 +68,11 @@ class Lesion:
     """Foci (centers (foci, 3) in template mm, radii in mm) with one uneven outline (1, X, Y, Z) on the lattice."""
 
     kind: Kind
-    centers: NDArray[np.float64]
-    radii: NDArray[np.float64]
+    centers: Float64s
+    radii: Float64s
     outline: Tensor
 
-    def velocity(self, grid: ControlGrid) -> NDArray[np.float64]:
+    def velocity(self, grid: ControlGrid) -> Float64s:
         """Mass effect (3, X, Y, Z) in mm: the tissue around is pushed outwards."""
         pushes = [
             self.kind.push * radius * bulge_velocity(center, self.kind.pushed_at * radius, grid)
@@ -140,7 +92,7 @@ class Lesion:
         return nearest * (1 + read_at(self.outline, lattice)[0])
 
 
-def lesion_sites(head: Head) -> dict[SiteKind, NDArray[np.float64]]:
+def lesion_sites(head: Head) -> dict[SiteKind, Float64s]:
     """Template mm (sites, 3) of the voxels of cerebral white matter where each kind of lesion may begin."""
     white = head.mask("cerebral-white-matter")
     depth = ndimage.distance_transform_edt(white, sampling=head.spacing)
@@ -158,7 +110,7 @@ def lesion_sites(head: Head) -> dict[SiteKind, NDArray[np.float64]]:
 
 
 def draw_lesion(
-    generator: np.random.Generator, name: str, sites: Mapping[SiteKind, NDArray[np.float64]], grid: ControlGrid
+    generator: np.random.Generator, name: str, sites: Mapping[SiteKind, Float64s], grid: ControlGrid
 ) -> Lesion:
     """A lesion of one of `KINDS`, its foci at some of the places where that kind begins."""
     kind = KINDS[name]

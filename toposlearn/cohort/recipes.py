@@ -1,4 +1,4 @@
-"""What a cohort is made of: which people, which scans of each, and how well the scans of a person fit each other."""
+"""Settings of a cohort: its subjects, their scans, and how well the scans of a subject are registered."""
 
 from __future__ import annotations
 
@@ -29,13 +29,13 @@ class PoseRange:
 
 @dataclass(frozen=True)
 class Body:
-    """How heads vary, and age.
+    """Variation of heads, and aging.
 
     Attributes:
         pose: of the head in the scanner, its size included.
-        scale: mean size, relative to the label map (which, like all in MNI space, is larger than people).
-        ventricles: mm by which they grow over sixty years, at their boundary.
-        cerebrum: mm by which cortex and white matter shrink meanwhile.
+        scale: mean size, relative to the label map (which is larger than people, as all are in MNI space).
+        ventricles: growth in mm over sixty years, at their boundary.
+        cerebrum: loss of cortex and white matter in mm over the same time.
     """
 
     pose: PoseRange = field(default_factory=PoseRange)
@@ -52,16 +52,16 @@ BODIES: Mapping[str, Body] = {
 
 @dataclass(frozen=True)
 class Recipe:
-    """Settings of a cohort, beside its seed and anatomy.
+    """Settings of a cohort, apart from its seed and anatomy.
 
     Attributes:
-        name: ``plain`` (atrophy or not, a mass or not, all scans of a person on one grid) or ``full`` (three diagnoses,
-            five kinds of lesion, four sites whose scans differ in resolution, axes and field of view, heads of
-            people's size).
-        modalities: scans of each person.
+        name: ``plain`` (atrophy or not, a mass or not, all scans of a subject on one grid) or ``full`` (three
+            diagnoses, five kinds of lesion, four sites whose scans differ in resolution, axes and field of view, heads
+            of the size of real people).
+        modalities: scans of each subject.
         voxels: along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm.
-        misregister_mm: how far the head moved before each scan but the first, unknown to the headers.
-        misregister_degrees: how far it turned.
+        misregister_mm: simulated head motion before each scan but the first, which the headers do not record.
+        misregister_degrees: simulated turn of the head before each scan but the first.
     """
 
     name: RecipeName = "plain"
@@ -73,31 +73,31 @@ class Recipe:
     def __post_init__(self) -> None:
         _require(self.name in RECIPE_MODALITIES, f"recipe must be plain or full, got {self.name!r}")
         known = RECIPE_MODALITIES[self.name]
-        strange = [name for name in self.modalities if name not in known]
-        _require(not strange, f"recipe {self.name} has no {', '.join(strange)}: choose from {', '.join(known)}")
+        unknown = [name for name in self.modalities if name not in known]
+        _require(not unknown, f"recipe {self.name} has no {', '.join(unknown)}: choose from {', '.join(known)}")
         _require(len(set(self.modalities)) == len(self.modalities) > 0, "modalities must be one or more, each once")
         _require(self.voxels is None or 16 <= self.voxels <= 256, f"voxels must be 16 to 256, got {self.voxels}")
-        moves = (self.misregister_mm, self.misregister_degrees)
-        _require(0 <= moves[0] <= 100, f"misregister_mm must be 0 to 100, got {moves[0]}")
-        _require(0 <= moves[1] <= 180, f"misregister_degrees must be 0 to 180, got {moves[1]}")
+        for name, largest in (("misregister_mm", 100), ("misregister_degrees", 180)):
+            value = getattr(self, name)
+            _require(0 <= value <= largest, f"{name} must be 0 to {largest}, got {value}")
 
     @property
     def shape(self) -> tuple[int, int, int]:
-        """Voxels of the grid on which the truth lies."""
+        """Number of voxels of the grid on which the truth lies."""
         return SHAPE if self.voxels is None else (self.voxels,) * 3
 
     @property
     def spacing(self) -> float:
-        """Isotropic, mm."""
+        """Voxel size in mm, isotropic."""
         return SPACING if self.voxels is None else WIDTH_MM / self.voxels
 
     @property
     def body(self) -> Body:
-        """How heads vary."""
+        """Variation of heads."""
         return BODIES[self.name]
 
     def to_dict(self) -> dict[str, Any]:
-        """Only what differs from the plain recipe, for the description of a data set."""
+        """The settings that differ from the plain recipe, for the description of a data set."""
         ours, plain = asdict(self), asdict(PLAIN)
         return {name: value for name, value in ours.items() if value != plain[name]}
 
@@ -113,7 +113,7 @@ FULL = Recipe("full", ALL_MODALITIES, voxels=96)
 
 
 def recipe_named(name: str, **changes: Any) -> Recipe:
-    """``plain`` or ``full``, with changes; a change to None is none.
+    """The recipe ``plain`` or ``full`` with changes; None changes nothing.
 
     Raises:
         ValueError: an unknown name, or a setting out of range.

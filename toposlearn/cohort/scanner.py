@@ -1,9 +1,10 @@
-"""What the scanner adds: a smooth bias field and Rician noise of the site's strength, thick slices, a field of view."""
+"""The scans of a subject: signal, partial volume, bias field, Rician noise, slices, field of view, brain extraction."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -13,6 +14,23 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
+from toposlearn.arrays import Float64s
+from toposlearn.cohort import contrast
+from toposlearn.cohort.recipes import ALL_MODALITIES, T1CE, Recipe
+from toposlearn.cohort.tissue import TissueField
+from toposlearn.cohort.traits import SITES, Traits, stream
+from toposlearn.config import MODALITIES
+
+INTENSITY = 1000.0  # of the brightest tissue in a written image
+ADC_UNITS = 1e6  # an ADC image counts in 1e-6 mm^2/s
+HIGHEST_ADC = 4000.0
+SITE_SPREAD = {"plain": 0.05, "full": 0.08}  # relative, of a site's timings around the nominal ones
+LATER_INVERSION = 1.2  # of a T1w in recipe full: gray and white matter differ less then, as in real templates
+DIFFUSION_NOISE = 2.0  # of diffusion-weighted scans, relative to others: they are fast and coarse
+_FULL_PROTOCOLS = 1000  # keeps the protocols of recipe full apart from those of plain
+# minimum and maximum room (mm) between the head and a face of a scan; below, a scan may end inside the head
+ROOM_MM = (2.0, 25.0)
+ROOM_BELOW_MM = (-12.0, 20.0)
 SAGITTAL, CORONAL, AXIAL = 0, 1, 2  # the axis along which slices lie side by side
 
 
@@ -23,7 +41,7 @@ class Scanner:
     Attributes:
         noise: standard deviation, relative to the brightest tissue.
         bias: standard deviation of the logarithm of the bias field.
-        slices: of the modalities that are acquired in slices: axis, and thickness in mm. Recipe full only.
+        slices: modality -> axis and thickness in mm, where a scan is acquired in slices. Recipe full only.
         axes: the order in which voxels are stored. Recipe full only.
     """
 
@@ -34,22 +52,103 @@ class Scanner:
 
 
 _DIFFUSION = {"dwi": (AXIAL, 4.0), "ADC": (AXIAL, 4.0)}
+_THICK = {name: (AXIAL, 5.0) for name in ("T2w", "FLAIR", "PDw", "dwi", "ADC")}
+_CORONAL = {"T2w": (CORONAL, 4.0), "PDw": (CORONAL, 4.0)}
 SCANNERS: Mapping[str, Scanner] = {
-    "north": Scanner(noise=0.015, bias=0.08, slices=_DIFFUSION, axes="LAS"),
-    "harbor": Scanner(
-        noise=0.025,
-        bias=0.12,
-        slices={name: (AXIAL, 5.0) for name in ("T2w", "FLAIR", "PDw", "dwi", "ADC")},
-        axes="LPS",
-    ),
-    "hill": Scanner(
-        noise=0.035, bias=0.16, slices={"T2w": (CORONAL, 4.0), "PDw": (CORONAL, 4.0), **_DIFFUSION}, axes="RSA"
-    ),
-    "lake": Scanner(noise=0.02, bias=0.10, slices={"FLAIR": (SAGITTAL, 4.0), **_DIFFUSION}, axes="PSR"),
+    "north": Scanner(0.015, 0.08, _DIFFUSION, "LAS"),
+    "harbor": Scanner(0.025, 0.12, _THICK, "LPS"),
+    "hill": Scanner(0.035, 0.16, _CORONAL | _DIFFUSION, "RSA"),
+    "lake": Scanner(0.02, 0.10, {"FLAIR": (SAGITTAL, 4.0), **_DIFFUSION}, "PSR"),
 }
-# mm of air between the head and each face of a scan, at least and at most; below, a scan may end inside the head
-ROOM_MM = (2.0, 25.0)
-ROOM_BELOW_MM = (-12.0, 20.0)
+
+
+class Scan(NamedTuple):
+    """Voxels (X, Y, Z), voxel -> world mm, and the protocol it was made with."""
+
+    image: NDArray[np.int16]
+    affine: Float64s
+    protocol: contrast.PulseSequence
+
+
+def acquire(
+    traits: Traits, recipe: Recipe, field_of: Callable[[str], TissueField], affine: Float64s
+) -> dict[str, Scan]:
+    """All scans of a subject.
+
+    Args:
+        traits: of the subject.
+        recipe: which modalities, and how.
+        field_of: modality -> the tissue that its scan sees.
+        affine: voxel -> world of the grid on which the tissue lies.
+    """
+    times = contrast.draw_tissues(stream(traits.seed, "tissue", traits.number))
+    generator = stream(traits.seed, "scanner", traits.number)  # of all scans in recipe plain
+    scans = {}
+    for modality in recipe.modalities:
+        protocol, tissue = protocol_of(traits.site, modality, recipe, traits.seed), field_of(modality)
+        view = View((slice(None), slice(None), slice(None)))
+        if recipe.name == "full":
+            generator = stream(traits.seed, "scanner", traits.number, scan_number(modality))
+            viewer = stream(traits.seed, "view", traits.number, scan_number(modality))
+            slices = SCANNERS[traits.site].slices.get(modality)
+            view = draw_view(viewer, tissue.inside > 0.5, float(affine[0, 0]), slices)
+        measured = _measure(modality, protocol, times, tissue, view, generator, traits)
+        image = (measured * (view.of(tissue.inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
+        place = view.affine(affine)
+        if recipe.name == "full":
+            image, place = stored(image, place, SCANNERS[traits.site].axes)
+        scans[modality] = Scan(image, place, protocol)
+    return scans
+
+
+def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.PulseSequence:
+    """The timing of one modality at one site; a T1w with contrast agent has that of the T1w without."""
+    base = "T1w" if modality == T1CE else protocol_name(modality)
+    modalities, first = (MODALITIES, 0) if recipe.name == "plain" else (ALL_MODALITIES, _FULL_PROTOCOLS)
+    number = first + SITES.index(site) * len(modalities) + modalities.index(base)
+    drawn = contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
+    if recipe.name == "plain" or drawn.inversion is None:
+        return drawn
+    nulled = contrast.fluid_null(drawn.repetition) if base == "FLAIR" else drawn.inversion * LATER_INVERSION
+    return replace(drawn, inversion=nulled)
+
+
+def protocol_name(modality: str) -> str:
+    """The sequence of a modality: an ADC map is computed from the diffusion-weighted scan."""
+    return "dwi" if modality == "ADC" else modality
+
+
+def scan_number(modality: str) -> int:
+    """The number of a scan, alike for a diffusion-weighted image and its ADC map."""
+    return ALL_MODALITIES.index(protocol_name(modality))
+
+
+def _measure(
+    modality: str,
+    protocol: contrast.PulseSequence,
+    times: Float64s,
+    tissue: TissueField,
+    view: View,
+    generator: np.random.Generator,
+    traits: Traits,
+) -> Tensor:
+    """The image before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
+    site = SCANNERS[traits.site]
+    sigma = site.noise * (DIFFUSION_NOISE if protocol.b_value else 1.0)
+    diffusivity = contrast.draw_diffusivity(stream(traits.seed, "diffusion", traits.number))
+    signals = contrast.tissue_signals(protocol_name(modality), protocol, times, diffusivity)
+    brightest = torch.as_tensor(signals[: len(contrast.TISSUES)], dtype=torch.float32).max()  # not of new lesions
+
+    def relative(values: Float64s) -> Tensor:
+        return view.of(tissue.image(torch.as_tensor(values, dtype=torch.float32)) / brightest)
+
+    clean = relative(signals)
+    bias = draw_bias(generator, clean.shape, site.bias)
+    image = rician(generator, clean * bias, sigma)
+    if modality != "ADC":
+        return image * INTENSITY
+    unweighted = rician(generator, relative(contrast.signal(protocol, *times.T)) * bias, sigma)
+    return ((unweighted / image.clamp(min=1e-6)).log() / protocol.b_value * ADC_UNITS).clamp(0, HIGHEST_ADC)
 
 
 def draw_bias(generator: np.random.Generator, shape: tuple[int, ...], strength: float) -> Tensor:
@@ -69,13 +168,13 @@ def rician(generator: np.random.Generator, image: Tensor, sigma: float) -> Tenso
 
 @dataclass(frozen=True)
 class View:
-    """Which part of the grid a scan covers, and in how many slices along which axis (None: the grid's own)."""
+    """The part of the grid that a scan covers, and its slices: axis and number (None: those of the grid)."""
 
     box: tuple[slice, slice, slice]
-    slices: tuple[int, int] | None = None  # axis, number
+    slices: tuple[int, int] | None = None
 
     def of(self, image: Tensor) -> Tensor:
-        """What the scan sees of an image (X, Y, Z): cut out, and averaged over each slice."""
+        """The part of an image (X, Y, Z) that the scan covers, averaged over each slice."""
         seen = image[self.box]
         if self.slices is None:
             return seen
@@ -83,15 +182,15 @@ class View:
         first, second, third = (number if each == axis else length for each, length in enumerate(seen.shape))
         return F.adaptive_avg_pool3d(seen[None], (first, second, third))[0]
 
-    def affine(self, affine: NDArray[np.float64]) -> NDArray[np.float64]:
+    def affine(self, affine: Float64s) -> Float64s:
         """Voxel -> world of the scan, from that of the grid."""
         first = np.eye(4)
-        first[:3, 3] = [part.start for part in self.box]
+        first[:3, 3] = [part.start or 0 for part in self.box]
         if self.slices is not None:
             axis, number = self.slices
-            length = self.box[axis].stop - self.box[axis].start
-            first[axis, axis] = length / number
-            first[axis, 3] += (length / number - 1) / 2
+            thickness = (self.box[axis].stop - self.box[axis].start) / number
+            first[axis, axis] = thickness
+            first[axis, 3] += (thickness - 1) / 2
         return np.asarray(affine @ first)
 
 
@@ -111,9 +210,7 @@ def draw_view(generator: np.random.Generator, inside: Tensor, spacing: float, sl
     return View((box[0], box[1], box[2]), (axis, max(2, min(length, round(length * spacing / thickness)))))
 
 
-def stored(
-    image: NDArray[np.int16], affine: NDArray[np.float64], axes: str
-) -> tuple[NDArray[np.int16], NDArray[np.float64]]:
+def stored(image: NDArray[np.int16], affine: Float64s, axes: str) -> tuple[NDArray[np.int16], Float64s]:
     """The same scan with its voxels in another order of axes; the affine follows."""
     here = nib.orientations.io_orientation(affine)
     change = nib.orientations.ornt_transform(here, nib.orientations.axcodes2ornt(tuple(axes)))

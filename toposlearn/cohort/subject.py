@@ -1,31 +1,32 @@
-"""One simulated subject: a head bent, colored and imaged, with its ground truth."""
+"""One simulated subject: a head that is bent, filled with tissue and imaged, with its ground truth."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toposlearn.cohort import deformation, pathology
-from toposlearn.cohort.acquisition import Scan, acquire, scan_number
+from toposlearn.arrays import Float32s, Float64s
+from toposlearn.cohort import deformation
 from toposlearn.cohort.lesions import Lesion, draw_lesion
-from toposlearn.cohort.recipes import PLAIN, Body, PoseRange, Recipe
-from toposlearn.cohort.streams import stream
+from toposlearn.cohort.recipes import PLAIN, Body, Recipe
+from toposlearn.cohort.scanner import Scan, acquire, scan_number
 from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
-from toposlearn.cohort.traits import Traits
+from toposlearn.cohort.traits import Traits, stream
 
-MALE_SCALE = 1.02  # heads of men are a little larger, of women a little smaller
+MALE_SCALE = 1.02  # heads of men are larger, of women smaller, by this factor
 CHECKED_EVERY = 3  # voxels, where the round trip through both maps is measured
 
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Scans and truth of one person. The truth lies on one grid (X, Y, Z) in RAS order; a scan may lie on its own.
+    """Scans and truth of one subject. The truth lies on one grid (X, Y, Z) in RAS order; a scan may lie on its own.
 
     Attributes:
         labels: structure labels.
@@ -34,19 +35,19 @@ class Subject:
         from_template: (X', Y', Z', 3), world mm of each point of a 4 mm lattice over the template.
         affine: voxel -> world mm, world centered on the grid.
         lattice: voxel -> template mm of `from_template`.
-        round_trip: mm between voxels in the head and where both maps in turn lead, (voxels,).
+        round_trip: error in mm of both maps applied one after the other, (voxels in the head,).
     """
 
     traits: Traits
     scans: Mapping[str, Scan]
     labels: NDArray[np.int16]
     lesion: NDArray[np.uint8]
-    to_template: NDArray[np.float32]
-    from_template: NDArray[np.float32]
-    affine: NDArray[np.float64]
-    lattice: NDArray[np.float64]
+    to_template: Float32s
+    from_template: Float32s
+    affine: Float64s
+    lattice: Float64s
     smallest_jacobian: float
-    round_trip: NDArray[np.float32]
+    round_trip: Float32s
 
     @property
     def images(self) -> dict[str, NDArray[np.int16]]:
@@ -54,38 +55,52 @@ class Subject:
         return {name: scan.image for name, scan in self.scans.items()}
 
 
-@dataclass(frozen=True, eq=False)
-class _Shape:
-    """How a person's head is bent: subject world -> template."""
+class _Shape(NamedTuple):
+    """The map subject world -> template: an affine, then a flow."""
 
-    affine: NDArray[np.float64]
+    affine: Float64s
     flow: deformation.Flow
 
 
-def image_affine(recipe: Recipe = PLAIN) -> NDArray[np.float64]:
+def image_affine(recipe: Recipe = PLAIN) -> Float64s:
     """Voxel -> world of the truth: RAS, world zero at the grid's center."""
     affine = np.diag([recipe.spacing] * 3 + [1.0])
     affine[:3, 3] = -recipe.spacing * (np.array(recipe.shape) - 1) / 2
     return affine
 
 
-def simulate(traits: Traits, pose: PoseRange | None = None, recipe: Recipe = PLAIN) -> Subject:
-    """Simulate one person; the same person always gives the same voxels.
-
-    Args:
-        traits: from `draw_traits`, drawn for this recipe.
-        pose: how far the head may turn and move in the scanner; the recipe's unless given.
-        recipe: which scans, on which grid.
-    """
+def simulate(traits: Traits, recipe: Recipe = PLAIN) -> Subject:
+    """Simulate one subject; the same traits, drawn for this recipe, always give the same voxels."""
     stage, affine = stage_of(traits.anatomy), image_affine(recipe)
     lesion = None
     if traits.lesion_type is not None:
         generator = stream(traits.seed, "lesion", traits.number)
         lesion = draw_lesion(generator, traits.lesion_type, stage.lesion_sites, stage.grid)
-    shape = _bend(traits, stage, lesion, pose or recipe.body.pose, recipe.body)
+    shape = _bend(traits, stage, lesion, recipe.body)
     points = _points(shape, stage, recipe)
     labels = labels_at(points, stage)
-    still = tissue_field(points, labels, stage, lesion)
+    tissue = tissue_field(points, labels, stage, lesion)
+    back = deformation.subject_map(shape.affine, shape.flow, stage.grid, stage.head.center)
+    lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
+    lattice[:3, 3] = stage.grid.origin
+    return Subject(
+        traits=traits,
+        scans=acquire(traits, recipe, _fields(traits, recipe, stage, lesion, shape, tissue), affine),
+        labels=labels.numpy().astype(np.int16),
+        lesion=lesion_map(tissue, lesion),
+        to_template=points.numpy(),
+        from_template=back.numpy(),
+        affine=affine,
+        lattice=lattice,
+        smallest_jacobian=shape.flow.smallest_jacobian,
+        round_trip=_round_trip(points, back, labels, affine, stage.grid),
+    )
+
+
+def _fields(
+    traits: Traits, recipe: Recipe, stage: Stage, lesion: Lesion | None, shape: _Shape, still: TissueField
+) -> Callable[[str], TissueField]:
+    """Modality -> the tissue that its scan sees: `still`, or that of the head after it moved."""
 
     @lru_cache(maxsize=1)  # a diffusion-weighted image and its ADC are of one scan
     def moved(scan: int) -> TissueField:
@@ -96,28 +111,14 @@ def simulate(traits: Traits, pose: PoseRange | None = None, recipe: Recipe = PLA
         registered = modality == recipe.modalities[0] or not (recipe.misregister_mm or recipe.misregister_degrees)
         return still if registered else moved(scan_number(modality))
 
-    back = deformation.subject_map(shape.affine, shape.flow, stage.grid, stage.head.center)
-    lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
-    lattice[:3, 3] = stage.grid.origin
-    return Subject(
-        traits=traits,
-        scans=acquire(traits, recipe, field_of, affine),
-        labels=labels.numpy().astype(np.int16),
-        lesion=lesion_map(still, lesion),
-        to_template=points.numpy(),
-        from_template=back.numpy(),
-        affine=affine,
-        lattice=lattice,
-        smallest_jacobian=shape.flow.smallest_jacobian,
-        round_trip=_round_trip(points, back, labels, affine, stage.grid),
-    )
+    return field_of
 
 
-def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, pose: PoseRange, body: Body) -> _Shape:
+def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, body: Body) -> _Shape:
     scale = body.scale * (MALE_SCALE if traits.sex == "M" else 1 / MALE_SCALE)
-    affine = deformation.draw_affine(stream(traits.seed, "pose", traits.number), pose, scale)
+    affine = deformation.draw_affine(stream(traits.seed, "pose", traits.number), body.pose, scale)
     velocity = deformation.random_velocity(stream(traits.seed, "shape", traits.number), stage.grid)
-    velocity += pathology.shape_velocity(traits, stage.growth, body)
+    velocity += deformation.shape_velocity(traits, stage.growth, body)
     if lesion is not None:
         velocity += lesion.velocity(stage.grid)
     return _Shape(affine, deformation.exponentiate(velocity))
@@ -138,9 +139,9 @@ def _moved(traits: Traits, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:
 
 
 def _round_trip(
-    points: Tensor, back: Tensor, labels: Tensor, affine: NDArray[np.float64], grid: deformation.ControlGrid
-) -> NDArray[np.float32]:
-    """How far (mm) a voxel in the head lies from where the map to the template and back leads, (voxels,)."""
+    points: Tensor, back: Tensor, labels: Tensor, affine: Float64s, grid: deformation.ControlGrid
+) -> Float32s:
+    """Error (mm) of the map to the template and back at voxels in the head, (voxels,)."""
     every = (slice(None, None, CHECKED_EVERY),) * 3
     inside = (labels[every] > 0).nonzero(as_tuple=True)
     there = (points[every][inside] - torch.as_tensor(grid.origin).float()) / deformation.CONTROL_MM

@@ -1,4 +1,4 @@
-"""A bent head as tissue: which structure and which tissue lies at each place, with the lesion that grows in it."""
+"""Structure, tissue and lesion at each place of a bent head."""
 
 from __future__ import annotations
 
@@ -13,7 +13,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.anatomy import STRUCTURES
-from toposlearn.cohort import contrast, lesions, pathology
+from toposlearn.arrays import Float64s
+from toposlearn.cohort import contrast, deformation, lesions
 from toposlearn.cohort.deformation import ControlGrid, read_at
 from toposlearn.cohort.head import Head, load_head
 from toposlearn.cohort.lesions import Host, Lesion, SiteKind
@@ -39,8 +40,8 @@ class Stage:
     grid: ControlGrid
     labels: Tensor  # (1, X, Y, Z) float, for grid_sample
     label_tissue: Tensor  # int32, structure label -> row of contrast.ALL_TISSUES
-    growth: Mapping[str, NDArray[np.float64]]
-    lesion_sites: Mapping[SiteKind, NDArray[np.float64]]
+    growth: Mapping[str, Float64s]
+    lesion_sites: Mapping[SiteKind, Float64s]
 
 
 @lru_cache(maxsize=2)
@@ -50,7 +51,7 @@ def stage_of(family: str) -> Stage:
     label_tissue = torch.as_tensor(tissue_rows(np.arange(STRUCTURES[-1].label + 1))).int()
     labels = torch.as_tensor(head.labels, dtype=torch.float32)[None]
     grid = ControlGrid.over(head)
-    return Stage(head, grid, labels, label_tissue, pathology.growth_fields(head, grid), lesions.lesion_sites(head))
+    return Stage(head, grid, labels, label_tissue, deformation.growth_fields(head, grid), lesions.lesion_sites(head))
 
 
 def labels_at(points: Tensor, stage: Stage) -> Tensor:

@@ -1,28 +1,25 @@
-"""Who is in the cohort: diagnosis, lesion, site, sex and age, drawn so that none of them tells another."""
+"""The traits of a simulated subject (diagnosis, lesion, site, sex, age), drawn so that none predicts another.
+
+Each property of each subject has a random stream of its own: it depends on the cohort's seed, the subject's number and
+the property only, so that subject 3 is the same in a cohort of 4 and in one of 400.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 import numpy as np
 from scipy.stats import qmc
-
-from toposlearn.cohort.streams import balanced, stream
 
 RecipeName = Literal["plain", "full"]
 SITES = ("north", "harbor", "hill", "lake")  # recipe plain: the first three
 DIAGNOSES = ("control", "atrophy", "developmental")  # recipe plain: the first two
 DEGREES = ("mild", "moderate", "severe")  # of atrophy
-LESIONS = (  # of recipe full; the mass of recipe plain is a "glioma"
-    "low-grade-glioma",
-    "high-grade-glioma",
-    "stroke",
-    "white-matter-lesions",
-    "metastases",
-)
+# of recipe full; the mass of recipe plain is a "glioma"
+LESIONS = ("low-grade-glioma", "high-grade-glioma", "stroke", "white-matter-lesions", "metastases")
 YOUNGEST, OLDEST = 20, 80  # years
-FEWEST = 32  # people of recipe full; fewer tie site, sex and lesion to each other
+FEWEST = 32  # subjects of recipe full; among fewer, site, sex and lesion predict each other
 
 _PLAIN_SITES = SITES[:3]
 _CONDITIONS: tuple[tuple[str, str | None], ...] = (  # equally frequent, in recipe full
@@ -31,6 +28,36 @@ _CONDITIONS: tuple[tuple[str, str | None], ...] = (  # equally frequent, in reci
     *(("developmental", None),) * 2,
 )
 _LESION_SLOTS = (None, None, None, *LESIONS)  # equally frequent, in recipe full
+
+Property = Literal[  # appended to, never reordered: the place is part of the seed
+    "age",
+    "sex",
+    "site",
+    "diagnosis",
+    "lesion",
+    "pose",
+    "shape",
+    "tissue",
+    "scanner",
+    "protocol",
+    "diffusion",
+    "view",
+    "motion",
+]
+_NUMBER = {name: number for number, name in enumerate(get_args(Property))}
+_BLOCK_STREAM = 1_000_003  # keeps the draws of a block apart from those of a subject
+
+
+def stream(seed: int, prop: Property, number: int, *part: int) -> np.random.Generator:
+    """The generator of one property of one subject, or of one part of it, such as one scan."""
+    return np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], number, *part)))
+
+
+def balanced(seed: int, prop: Property, number: int) -> int:
+    """0 or 1 for a subject, each twice in every block of four."""
+    block, place = divmod(number, 4)
+    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], _BLOCK_STREAM, block)))
+    return int(generator.permutation(4)[place] % 2)
 
 
 @dataclass(frozen=True)
@@ -55,11 +82,11 @@ class Traits:
 
 
 def draw_traits(number: int, *, seed: int = 0, anatomy: str = "A", recipe: RecipeName = "plain") -> Traits:
-    """Draw person `number` of the cohort with this seed.
+    """Draw the traits of subject `number` of the cohort with this seed.
 
     In recipe ``plain`` each property has a random stream of its own. In recipe ``full`` each is one coordinate of a
-    scrambled Sobol sequence, evenly spread over all pairs of properties: in whole blocks of 64 people diagnosis,
-    lesion, site and sex are unrelated. Fewer than `FEWEST` tie some: up to 16, all people of a site have one sex.
+    scrambled Sobol sequence, evenly spread over all pairs of properties: in whole blocks of 64 subjects diagnosis,
+    lesion, site and sex are unrelated. Among fewer than `FEWEST` some are related: among 16, a site has one sex.
     """
     return _draw_full(number, seed, anatomy) if recipe == "full" else _draw_plain(number, seed, anatomy)
 
@@ -67,18 +94,11 @@ def draw_traits(number: int, *, seed: int = 0, anatomy: str = "A", recipe: Recip
 def _draw_plain(number: int, seed: int, anatomy: str) -> Traits:
     diagnosis = DIAGNOSES[balanced(seed, "diagnosis", number)]
     lesion = bool(balanced(seed, "lesion", number))
-    return Traits(
-        number=number,
-        seed=seed,
-        anatomy=anatomy,
-        age=int(stream(seed, "age", number).integers(YOUNGEST, OLDEST + 1)),
-        sex="FM"[balanced(seed, "sex", number)],
-        site=_PLAIN_SITES[int(stream(seed, "site", number).integers(len(_PLAIN_SITES)))],
-        diagnosis=diagnosis,
-        lesion=lesion,
-        degree="severe" if diagnosis == "atrophy" else None,
-        lesion_type="glioma" if lesion else None,
-    )
+    age = int(stream(seed, "age", number).integers(YOUNGEST, OLDEST + 1))
+    sex = "FM"[balanced(seed, "sex", number)]
+    site = _PLAIN_SITES[int(stream(seed, "site", number).integers(len(_PLAIN_SITES)))]
+    degree, lesion_type = "severe" if diagnosis == "atrophy" else None, "glioma" if lesion else None
+    return Traits(number, seed, anatomy, age, sex, site, diagnosis, lesion, degree, lesion_type)
 
 
 def _draw_full(number: int, seed: int, anatomy: str) -> Traits:
@@ -88,15 +108,7 @@ def _draw_full(number: int, seed: int, anatomy: str) -> Traits:
     site, condition, lesion, sex, age = sequence.random(1)[0]
     diagnosis, degree = _CONDITIONS[int(condition * len(_CONDITIONS))]
     lesion_type = _LESION_SLOTS[int(lesion * len(_LESION_SLOTS))]
-    return Traits(
-        number=number,
-        seed=seed,
-        anatomy=anatomy,
-        age=YOUNGEST + int(age * (OLDEST + 1 - YOUNGEST)),
-        sex="FM"[int(sex * 2)],
-        site=SITES[int(site * len(SITES))],
-        diagnosis=diagnosis,
-        lesion=lesion_type is not None,
-        degree=degree,
-        lesion_type=lesion_type,
-    )
+    years = YOUNGEST + int(age * (OLDEST + 1 - YOUNGEST))
+    place = SITES[int(site * len(SITES))]
+    shown = lesion_type is not None
+    return Traits(number, seed, anatomy, years, "FM"[int(sex * 2)], place, diagnosis, shown, degree, lesion_type)

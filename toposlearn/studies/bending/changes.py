@@ -19,10 +19,9 @@ from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.cohort import deformation
-from toposlearn.cohort.deformation import SCALES, ControlGrid
+from toposlearn.cohort.deformation import ATROPHY_MM, SCALES, VENTRICLES, ControlGrid
 from toposlearn.cohort.head import Head
 from toposlearn.cohort.lesions import KINDS, lesion_sites
-from toposlearn.cohort.pathology import ATROPHY_MM, VENTRICLES
 from toposlearn.cohort.recipes import BODIES
 from toposlearn.cohort.subject import MALE_SCALE
 

@@ -13,9 +13,8 @@ from torch import Tensor
 from toposlearn.anatomy import LabelMap
 from toposlearn.arrays import Float64s
 from toposlearn.cohort import deformation
-from toposlearn.cohort.deformation import CONTROL_MM
+from toposlearn.cohort.deformation import CONTROL_MM, VENTRICLES
 from toposlearn.cohort.head import CSF, Head
-from toposlearn.cohort.pathology import VENTRICLES
 from toposlearn.studies.bending.changes import Change, Scene, affine_of
 
 VOXEL_MM = 2.0

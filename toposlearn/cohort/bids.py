@@ -1,0 +1,163 @@
+"""One subject on disk, as BIDS: scans and sidecars, ground truth, and the tables of a cohort."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from toposlearn.anatomy import STRUCTURES
+from toposlearn.arrays import Float32s, Float64s
+from toposlearn.cohort.contrast import PulseSequence
+from toposlearn.cohort.lesions import LESION_LABELS
+from toposlearn.cohort.recipes import T1CE, TRUTH, Recipe
+from toposlearn.cohort.subject import Subject
+from toposlearn.cohort.traits import Traits
+from toposlearn.reproducibility import write_json, write_text
+
+TRUTH_FILES = (
+    "dseg.nii.gz",
+    "label-lesion_mask.nii.gz",
+    "desc-lesion_dseg.nii.gz",
+    "from-subject_to-template_xfm.nii.gz",
+    "from-template_to-subject_xfm.nii.gz",
+    "from-template_to-subject_xfm.json",
+)
+STEP_MM = 1 / 64  # maps are rounded to this: int16 then reaches 512 mm
+COLUMNS = ["participant_id", "age", "sex", "site", "diagnosis", "degree", "lesion", "lesion_type", "anatomy", "seed"]
+
+
+def _folders(out: Path, traits: Traits) -> tuple[Path, Path]:
+    name = traits.participant_id
+    return out / TRUTH / name, out / name
+
+
+def _stem(folder: Path, name: str, modality: str) -> Path:
+    return folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
+
+
+def _files(out: Path, traits: Traits, recipe: Recipe) -> list[Path]:
+    """Every file that `write_subject` writes."""
+    (truth, raw), name = _folders(out, traits), traits.participant_id
+    files = [truth / "anat" / f"{name}_{ending}" for ending in TRUTH_FILES]
+    for modality in recipe.modalities:
+        endings = ("nii.gz", "json", *(("bval", "bvec") if modality == "dwi" else ()))
+        files += [Path(f"{_stem(raw, name, modality)}.{ending}") for ending in endings]
+    return files
+
+
+def is_complete(out: Path, traits: Traits, recipe: Recipe) -> bool:
+    """Whether every file of a subject is there, by name and size; files are not read."""
+    return all(file.is_file() and file.stat().st_size for file in _files(out, traits, recipe))
+
+
+def write_subject(subject: Subject, out: Path) -> None:
+    """Write one subject's scans, sidecars and ground truth below `out`; each folder appears when it is complete."""
+    name = subject.traits.participant_id
+    truth, raw = _folders(out, subject.traits)
+    with _whole_folder(truth) as folder:
+        stem = folder / "anat" / name
+        _save(subject.labels, subject.affine, f"{stem}_dseg.nii.gz")
+        _save((subject.lesion > 0).astype(np.uint8), subject.affine, f"{stem}_label-lesion_mask.nii.gz")
+        _save(subject.lesion, subject.affine, f"{stem}_desc-lesion_dseg.nii.gz")
+        to_template, from_template = (_steps(points) for points in (subject.to_template, subject.from_template))
+        _save(to_template, subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz", scale=STEP_MM)
+        _save(from_template, subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz", scale=STEP_MM)
+        write_json(Path(f"{stem}_from-template_to-subject_xfm.json"), _quality(subject))
+    with _whole_folder(raw) as folder:
+        for modality, scan in subject.scans.items():
+            stem = _stem(folder, name, modality)
+            _save(scan.image, scan.affine, f"{stem}.nii.gz")
+            write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.traits.site))
+            if modality == "dwi":  # a trace image has no direction
+                Path(f"{stem}.bval").write_text(f"{scan.protocol.b_value:g}\n")
+                Path(f"{stem}.bvec").write_text("0\n0\n0\n")
+
+
+def _quality(subject: Subject) -> dict[str, object]:
+    """Error (mm) of both maps applied one after the other, and the smallest determinant: at 0 the map folds."""
+    error = subject.round_trip
+    return {
+        "RoundTripErrorMm": {
+            "Mean": round(float(error.mean()), 4),
+            "Percentile99": round(float(np.percentile(error, 99)), 4),
+            "Largest": round(float(error.max()), 4),
+        },
+        "SmallestJacobianDeterminant": round(subject.smallest_jacobian, 4),
+    }
+
+
+def sidecar(modality: str, protocol: PulseSequence, site: str) -> dict[str, object]:
+    """The BIDS sidecar of a scan, times in seconds."""
+    known: dict[str, object] = {
+        "Modality": "MR",
+        "Manufacturer": "simulated",
+        "InstitutionName": site,
+        "MagneticFieldStrength": 3.0,
+        "RepetitionTime": round(protocol.repetition / 1000, 6),
+        "EchoTime": round(protocol.echo / 1000, 6),
+        "SkullStripped": True,
+    }
+    if protocol.inversion is not None:
+        known["InversionTime"] = round(protocol.inversion / 1000, 6)
+    if modality == T1CE:
+        known["ContrastBolusIngredient"] = "GADOLINIUM"
+    if modality == "ADC":
+        known |= {"Units": "10^-6 mm^2/s", "SourceBValues": [0, protocol.b_value]}
+    return known
+
+
+@contextmanager
+def _whole_folder(path: Path) -> Iterator[Path]:
+    """A temporary folder, with ``anat`` in it, that takes its name only if the block succeeds."""
+    partial = path.with_name(f".{path.name}.{os.getpid()}.part")
+    for stale in path.parent.glob(f".{path.name}.*.part"):  # of a run that was killed
+        shutil.rmtree(stale)
+    (partial / "anat").mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(path, ignore_errors=True)
+        partial.replace(path)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def _steps(points: Float32s) -> NDArray[np.int16]:
+    """Points in mm as whole steps: half the bytes of float32, and less time to compress."""
+    return np.round(points / np.float32(STEP_MM)).astype(np.int16)
+
+
+def _save(data: NDArray[Any], affine: Float64s, path: str, scale: float | None = None) -> None:
+    Path(path).parent.mkdir(exist_ok=True)
+    image = nib.Nifti1Image(data, affine)
+    image.header.set_xyzt_units("mm")
+    if scale is not None:
+        image.header.set_slope_inter(scale, 0)
+    nib.save(image, path)
+
+
+def write_tables(out: Path, subjects: list[Traits]) -> None:
+    """Write the participants, and the names of structures and of parts of lesions."""
+    rows = [{"participant_id": traits.participant_id, **asdict(traits)} for traits in subjects]
+    table = pd.DataFrame(rows)[COLUMNS]
+    table["lesion"] = table["lesion"].map({True: "true", False: "false"})
+    _write_tsv(table.fillna("n/a"), out / "participants.tsv")
+    write_json(out / "participants.json", json.loads(Path(__file__).with_name("participants.json").read_text()))
+    names = [(s.label, s.full_name, s.tissue) for s in STRUCTURES]
+    _write_tsv(pd.DataFrame(names, columns=["index", "name", "tissue"]), out / TRUTH / "dseg.tsv")
+    parts = [(label, name) for name, label in LESION_LABELS.items()]
+    _write_tsv(pd.DataFrame(parts, columns=["index", "name"]), out / TRUTH / "desc-lesion_dseg.tsv")
+
+
+def _write_tsv(table: pd.DataFrame, path: Path) -> None:
+    write_text(path, table.to_csv(sep="\t", index=False))
