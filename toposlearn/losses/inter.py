@@ -19,16 +19,17 @@ from toposlearn.losses.kernels import (
     Negatives,
     Triplets,
     check_enough,
-    choose_negatives,
+    check_shape,
     counted,
     flags_at,
     gather_tokens,
-    triplet_distances,
+    make_triplets,
     valid_mean,
 )
 from toposlearn.topology.correspondence import Pairs, mutual_matches, ordered_pairs
 from toposlearn.topology.distances import (
     Metric,
+    all_if_none,
     check_mask,
     check_tokens,
     embed,
@@ -98,8 +99,8 @@ def inter_instance_loss(
         margin: how much nearer than the negative a positive must be, in the metric's unit.
         mask_a: (B, N) bool, tokens of a that count; the others are no anchor, positive or match, and may hold anything.
         mask_b: (B, N) bool, the same for b, negatives included.
-        matches: (B, B, N) with ``matches[p, q, u]`` an index into q's tokens or -1, or the same by pair (P, N). Mutual
-            nearest neighbors when absent. No gate is applied here: see `toposlearn.topology.gate_matches`.
+        matches: (B, B, N) with ``matches[p, q, u]`` an index into q's tokens or -1, or the same by pair (P, N). Absent:
+            mutual nearest neighbors. No gate is applied here: see `toposlearn.topology.gate_matches`.
         negatives: ``"uniform"`` (or None), K per anchor from q's tokens outside m(u) and m(N_K(u)); ``"semi_hard"``,
             the nearest of these that is farther than the positive; ``"unmatched"``, from q's tokens without a match
             (the released code's choice: they can be true neighbors); or indices into q's tokens, (B, B, N, K) or
@@ -110,9 +111,6 @@ def inter_instance_loss(
 
     Returns:
         Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
-
-    Raises:
-        ValueError: shapes that do not fit, N < K + 2, or an unknown way to choose negatives.
     """
     pairs = ordered_pairs(len(tokens_b), tokens_b.device)
     settings = (k, mask_a, mask_b, matches, negatives, generator, neighbors, metric)
@@ -138,31 +136,32 @@ def inter_triplets(
     subject_ids: SubjectIds | None = None,
 ) -> Triplets:
     """The triplets of `inter_instance_loss` for pairs (P,), (P,) of a subject of a and one of b; same arguments."""
-    _check(tokens_a, tokens_b, k, mask_a, mask_b, negatives)
+    check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
+    if tokens_a.shape[1] != tokens_b.shape[1]:
+        raise ValueError(f"tokens_a and tokens_b must have one N, got {tokens_a.shape[1]} and {tokens_b.shape[1]}")
+    check_mask("mask_a", mask_a, tokens_a)
+    check_mask("mask_b", mask_b, tokens_b)
+    check_enough(tokens_b.shape[1], k)
+    if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard", "unmatched"):
+        raise ValueError(f"negatives must be 'uniform', 'semi_hard', 'unmatched' or indices, got {negatives!r}")
     with full_precision(tokens_b):
-        a, b, counts_a, counts_b, broken = counted(tokens_a, tokens_b, mask_a, mask_b)
-        p, q = pairs
-        counts_p, counts_q, n = counts_a[p], counts_b[q], b.shape[1]
+        a, b, broken = counted(tokens_a, tokens_b, mask_a, mask_b)
+        (p, q), (batch, n, _) = pairs, b.shape
+        counts_p, counts_q = all_if_none(mask_a, a)[p], all_if_none(mask_b, b)[q]
+        kept = (counts_p.sum(1) >= k + 2) & (counts_q.sum(1) >= k + 2) & _differ(subject_ids, pairs, batch)
         graph = nearest_neighbors(a, k, mask_a, metric) if neighbors is None else neighbors
-        if graph.shape != (*a.shape[:2], k):
-            raise ValueError(f"neighbors must have shape {(*a.shape[:2], k)} (B, N, K), got {tuple(graph.shape)}")
+        check_shape("neighbors", graph, (batch, n, k))
         if matches is None:
             matches = mutual_matches(a, b, mask_a, mask_b, metric, pairs)
-        anchors = _by_pair(matches, pairs, "matches", (len(b), n))
-        anchors = anchors.masked_fill(~(counts_p & flags_at(counts_q, anchors)), -1)  # m(u): (P, N)
-        positives = anchors.gather(1, graph[p].clamp_min(0).flatten(1)).view(*anchors.shape, k)  # m(u'): (P, N, K)
-        positives = positives.masked_fill(graph[p] < 0, -1)
+        anchors = _by_pair(matches, pairs, "matches", (batch, n))
+        anchors = anchors.masked_fill(~(kept[:, None] & counts_p & flags_at(counts_q, anchors)), -1)  # m(u): (P, N)
+        near = graph[p]  # u': (P, N, K)
+        positives = anchors.gather(1, near.clamp_min(0).flatten(1)).view_as(near).masked_fill(near < 0, -1)  # m(u')
+        if isinstance(negatives, Tensor):
+            negatives = _by_pair(negatives, pairs, "negatives", (batch, n, k))
         vectors = embed(b, metric)
         read = gather_tokens(vectors, anchors[..., None], q)[:, :, 0]  # (P, N, F)
-        if isinstance(negatives, Tensor):
-            negatives = _by_pair(negatives, pairs, "negatives", (len(b), n, k))
-        else:
-            how, of_q = negatives or "uniform", vectors[q] if negatives == "semi_hard" else vectors
-            negatives = choose_negatives(how, anchors, positives, counts_q, read, of_q, metric, generator)
-        d_positive, d_negative = triplet_distances(read, vectors, positives, negatives, metric, q)
-    kept = (counts_p.sum(1) >= k + 2) & (counts_q.sum(1) >= k + 2) & _differ(subject_ids, pairs, len(b))
-    valid = (kept[:, None] & (anchors >= 0))[..., None] & (positives >= 0) & flags_at(counts_q, negatives)
-    return Triplets(anchors, positives, negatives, d_positive, d_negative, valid, broken)
+        return make_triplets(read, vectors, anchors, positives, negatives, counts_q, broken, metric, generator, q)
 
 
 def _by_pair(index: Tensor, pairs: Pairs, name: str, shape: tuple[int, ...]) -> Tensor:
@@ -186,21 +185,3 @@ def _differ(subject_ids: SubjectIds | None, pairs: Pairs, b: int) -> Tensor:
         subject_ids = torch.tensor([codes[name] for name in subject_ids])
     ids = subject_ids.to(p.device)
     return ids[p] != ids[q]
-
-
-def _check(
-    tokens_a: Tensor,
-    tokens_b: Tensor,
-    k: int,
-    mask_a: Tensor | None,
-    mask_b: Tensor | None,
-    negatives: Tensor | str | None,
-) -> None:
-    check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
-    if tokens_a.shape[1] != tokens_b.shape[1]:
-        raise ValueError(f"tokens_a and tokens_b must have one N, got {tokens_a.shape[1]} and {tokens_b.shape[1]}")
-    check_mask("mask_a", mask_a, tokens_a)
-    check_mask("mask_b", mask_b, tokens_b)
-    check_enough(tokens_b.shape[1], k)
-    if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard", "unmatched"):
-        raise ValueError(f"negatives must be 'uniform', 'semi_hard', 'unmatched' or indices, got {negatives!r}")

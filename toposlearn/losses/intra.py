@@ -18,13 +18,12 @@ from toposlearn.losses.kernels import (
     Negatives,
     Triplets,
     check_enough,
-    choose_negatives,
+    check_shape,
     counted,
-    flags_at,
-    triplet_distances,
+    make_triplets,
     valid_mean,
 )
-from toposlearn.topology.distances import Metric, check_mask, embed, full_precision, pairwise_distance
+from toposlearn.topology.distances import Metric, all_if_none, check_mask, embed, full_precision, pairwise_distance
 from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
 
 Form = Literal["within", "cross"]
@@ -85,9 +84,6 @@ def intra_instance_loss(
 
     Returns:
         Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
-
-    Raises:
-        ValueError: shapes that do not fit, N < K + 2, an unknown form, metric or way to choose negatives.
     """
     triplets = intra_triplets(tokens_a, tokens_b, k, mask, negatives, form, metric, generator, neighbors)
     hinge = torch.relu(triplets.d_positive - triplets.d_negative + margin)  # (B, N, K)
@@ -107,28 +103,6 @@ def intra_triplets(
     neighbors: Tensor | None = None,
 ) -> Triplets:
     """The triplets of `intra_instance_loss`; same arguments."""
-    _check(tokens_a, tokens_b, k, mask, form, negatives)
-    with full_precision(tokens_b):
-        a, b, counts, _, broken = counted(tokens_a, tokens_b, mask, mask)
-        anchors = torch.arange(b.shape[1], device=b.device).expand(counts.shape)
-        positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
-        vectors = embed(b, metric)
-        read = vectors if form == "within" else embed(a.detach(), metric)
-        if not isinstance(negatives, Tensor):
-            how = negatives or "uniform"
-            negatives = choose_negatives(how, anchors, positives, counts, read, vectors, metric, generator)
-        for name, index in (("neighbors", positives), ("negatives", negatives)):
-            if index.shape != (*b.shape[:2], k):
-                raise ValueError(f"{name} must have shape {(*b.shape[:2], k)} (B, N, K), got {tuple(index.shape)}")
-        d_positive, d_negative = triplet_distances(read, vectors, positives, negatives, metric)
-    anchors = anchors.masked_fill(~(counts & (counts.sum(1) >= k + 2)[:, None]), -1)
-    valid = (anchors >= 0)[..., None] & flags_at(counts, positives) & flags_at(counts, negatives)
-    return Triplets(anchors, positives, negatives, d_positive, d_negative, valid, broken)
-
-
-def _check(
-    tokens_a: Tensor, tokens_b: Tensor, k: int, mask: Tensor | None, form: str, negatives: Tensor | str | None
-) -> None:
     if tokens_a.shape != tokens_b.shape or tokens_a.ndim != 3:
         shapes = f"{tuple(tokens_a.shape)} and {tuple(tokens_b.shape)}"
         raise ValueError(f"tokens_a and tokens_b must both have shape (B, N, F), place by place the same, got {shapes}")
@@ -138,3 +112,15 @@ def _check(
         raise ValueError(f"form must be 'within' or 'cross', got {form!r}")
     if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard"):
         raise ValueError(f"negatives must be 'uniform', 'semi_hard' or indices, got {negatives!r}")
+    with full_precision(tokens_b):
+        a, b, broken = counted(tokens_a, tokens_b, mask, mask)
+        counts = all_if_none(mask, b)
+        enough = counts.sum(1, keepdim=True) >= k + 2
+        anchors = torch.arange(b.shape[1], device=b.device).expand(counts.shape).masked_fill(~(counts & enough), -1)
+        positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
+        check_shape("neighbors", positives, (*counts.shape, k))
+        if isinstance(negatives, Tensor):
+            check_shape("negatives", negatives, (*counts.shape, k))
+        vectors = embed(b, metric)
+        read = vectors if form == "within" else embed(a.detach(), metric)
+        return make_triplets(read, vectors, anchors, positives, negatives, counts, broken, metric, generator)

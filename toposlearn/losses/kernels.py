@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from toposlearn.topology.distances import Metric, all_if_none, as_float, paired_distance
+from toposlearn.topology.distances import Metric, as_float, paired_distance
 from toposlearn.topology.neighbors import semi_hard_negatives, uniform_negatives
 
 Negatives = Tensor | Literal["uniform", "semi_hard", "unmatched"]
@@ -27,8 +27,8 @@ class Triplets(NamedTuple):
         d_positive: (R, N, K), distance of anchor and positive.
         d_negative: (R, N, K), distance of anchor and negative.
         valid: (R, N, K) bool, triplets that exist.
-        broken: scalar 0, or NaN when a token that counts is not finite: such a token has no neighbors and no matches,
-            so only this sum keeps it visible in the loss.
+        broken: scalar 0, or NaN when a token that counts is not finite: it has no neighbors and no matches, so only
+            this term keeps it visible in the loss.
     """
 
     anchors: Tensor
@@ -40,18 +40,26 @@ class Triplets(NamedTuple):
     broken: Tensor
 
 
-def triplet_distances(
+def make_triplets(
     read: Tensor,
     vectors: Tensor,
+    anchors: Tensor,
     positives: Tensor,
-    negatives: Tensor,
+    negatives: Negatives | None,
+    counts: Tensor,
+    broken: Tensor,
     metric: Metric,
+    generator: torch.Generator | None,
     subjects: Tensor | None = None,
-) -> tuple[Tensor, Tensor]:
-    """Distances (R, N, K) of embedded anchors (R, N, F) to positives and to negatives, both (R, N, K) long.
+) -> Triplets:
+    """Choose the negatives, unless they are given, and measure all distances from the embedded anchors (R, N, F).
 
-    These are places in the embedded vectors (B, M, F) of subject ``subjects`` (R,) of each row; absent: its own number.
+    Positives and negatives are places in the vectors (B, M, F) of each row's subject (R,), absent: of its own number;
+    ``counts`` (R, M) bool are the tokens that may be one.
     """
+    if not isinstance(negatives, Tensor):
+        of_row = vectors if subjects is None or negatives != "semi_hard" else vectors[subjects]
+        negatives = _choose_negatives(negatives, anchors, positives, counts, read, of_row, metric, generator)
     places = torch.cat([positives, negatives], -1)
     if metric == "euclidean":
         distances = paired_distance(read[:, :, None], gather_tokens(vectors, places, subjects), metric)
@@ -62,7 +70,29 @@ def triplet_distances(
         )
         distances = 1 - products.view(places.shape)
     d_positive, d_negative = distances.chunk(2, -1)
-    return d_positive, d_negative
+    valid = (anchors >= 0)[..., None] & flags_at(counts, positives) & flags_at(counts, negatives)
+    return Triplets(anchors, positives, negatives, d_positive, d_negative, valid, broken)
+
+
+def _choose_negatives(
+    how: str | None,
+    anchors: Tensor,
+    positives: Tensor,
+    counts: Tensor,
+    read: Tensor,
+    vectors: Tensor,
+    metric: Metric,
+    generator: torch.Generator | None,
+) -> Tensor:
+    """Negatives (R, N, K): neither anchor nor positive, or, if "unmatched", no anchor's match."""
+    n, k = counts.shape[1], positives.shape[-1]
+    if how == "semi_hard":
+        return semi_hard_negatives(read, vectors, positives, anchors[..., None], counts, metric)
+    if how == "unmatched":
+        matched = torch.zeros(len(counts), n + 1, dtype=torch.bool, device=counts.device)  # the last: no match
+        matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
+        return uniform_negatives(positives[..., :0], n, k, counts & ~matched, generator)
+    return uniform_negatives(torch.cat([anchors[..., None], positives], -1), n, k, counts, generator)
 
 
 class _GatheredDots(torch.autograd.Function):
@@ -112,30 +142,6 @@ def _flat_places(index: Tensor, n: int, subjects: Tensor | None) -> Tensor:
     return index.clamp_min(0) + subjects.view(-1, 1, 1) * n
 
 
-def choose_negatives(
-    how: str,
-    anchors: Tensor,
-    positives: Tensor,
-    allowed: Tensor,
-    read: Tensor,
-    vectors: Tensor,
-    metric: Metric,
-    generator: torch.Generator | None,
-) -> Tensor:
-    """Negatives (R, N, K) among the allowed tokens (R, M); anchors and positives are excluded, except by "unmatched".
-
-    ``read`` (R, N, F) are the anchors, ``vectors`` (R, M, F) the tokens.
-    """
-    n, k = allowed.shape[1], positives.shape[-1]
-    if how == "semi_hard":
-        return semi_hard_negatives(read, vectors, positives, anchors[..., None], allowed, metric)
-    if how == "unmatched":
-        matched = torch.zeros(len(allowed), n + 1, dtype=torch.bool, device=allowed.device)  # the last: no match
-        matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
-        return uniform_negatives(positives[..., :0], n, k, allowed & ~matched, generator)
-    return uniform_negatives(torch.cat([anchors[..., None], positives], -1), n, k, allowed, generator)
-
-
 def flags_at(flags: Tensor, index: Tensor) -> Tensor:
     """Flags (R, M) bool at an index (R, ...); false where it is -1."""
     return flags.gather(1, index.clamp_min(0).flatten(1)).view_as(index) & (index >= 0)
@@ -149,16 +155,15 @@ def valid_mean(values: Tensor, valid: Tensor, dim: int | tuple[int, ...] = -1) -
 
 def counted(
     tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None, mask_b: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor]:
-    """Both tokens in one precision with zeros outside their masks, both masks (B, N), and `Triplets.broken`."""
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Both tokens in one precision with zeros outside their masks, and `Triplets.broken`."""
     dtype = torch.promote_types(as_float(tokens_a[:0]).dtype, as_float(tokens_b[:0]).dtype)
-    a, b = tokens_a.to(dtype), tokens_b.to(dtype)
-    if mask_a is not None:
-        a = a.masked_fill(~mask_a[..., None], 0)
-    if mask_b is not None:
-        b = b.masked_fill(~mask_b[..., None], 0)
-    ends = [end * 0 for side in (a, b) for end in torch.aminmax(side.detach())]
-    return a, b, all_if_none(mask_a, a), all_if_none(mask_b, b), torch.stack(ends).sum()
+    sides = [
+        tokens.to(dtype) if mask is None else tokens.to(dtype).masked_fill(~mask[..., None], 0)
+        for tokens, mask in ((tokens_a, mask_a), (tokens_b, mask_b))
+    ]
+    ends = [end * 0 for side in sides for end in torch.aminmax(side.detach())]
+    return sides[0], sides[1], torch.stack(ends).sum()
 
 
 def check_enough(n: int, k: int) -> None:
@@ -168,3 +173,9 @@ def check_enough(n: int, k: int) -> None:
             f"tokens must number at least k + 2 = {k + 2} (the anchor, k = {k} neighbors, one negative), got N = {n}: "
             "use a finer token level or a smaller k"
         )
+
+
+def check_shape(name: str, index: Tensor, shape: tuple[int, ...]) -> None:
+    """Raise ValueError for indices of another shape than (B, N, K)."""
+    if index.shape != shape:
+        raise ValueError(f"{name} must have shape {shape} (B, N, K), got {tuple(index.shape)}")

@@ -27,11 +27,8 @@ def match_subjects(
 ) -> tuple[Tensor, Tensor]:
     """Matches of every ordered pair of subjects, as `ordered_pairs` lists them, after the gates.
 
-    Args:
-        subjects: the tokens.
-        config: ``matcher`` and its settings, the ``metric`` of nearest and mutual, and the gates ``min_similarity``,
-            ``ratio`` and ``max_distance``.
-        generator: source of randomness of the random matcher.
+    Read of ``config``: ``matcher`` and its settings, ``metric``, and the gates ``min_similarity``, ``ratio``,
+    ``max_distance``. The generator is that of the random matcher.
 
     Returns:
         p's ``tokens_a`` in q's ``tokens_b`` (P, N), and p's ``tokens_b`` in q's ``tokens_a`` (P, N); -1: none.

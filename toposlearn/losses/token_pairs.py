@@ -18,21 +18,10 @@ from toposlearn.topology.tokens import grid_positions, scrambled_tokens
 class ModalityOutput(Protocol):
     """What the losses read of a network's output for one modality. A level is named by its stride in voxels."""
 
-    @property
-    def tokens(self) -> Mapping[int, Tensor]:
-        """Stride -> (B, N, F)."""
-
-    @property
-    def masks(self) -> Mapping[int, Tensor | None]:
-        """Stride -> (B, N) bool, foreground tokens, or None."""
-
-    @property
-    def reconstruction(self) -> Tensor:
-        """(B, 1, D, H, W)."""
-
-    @property
-    def volume(self) -> Tensor:
-        """(B, 1, D, H, W), the target of the reconstruction."""
+    tokens: Mapping[int, Tensor]  # stride -> (B, N, F)
+    masks: Mapping[int, Tensor | None]  # stride -> (B, N) bool, foreground tokens
+    reconstruction: Tensor  # (B, 1, D, H, W)
+    volume: Tensor  # (B, 1, D, H, W), the target of the reconstruction
 
 
 class TokenPairs(NamedTuple):
@@ -92,15 +81,7 @@ def token_pairs(
 ) -> TokenPairs:
     """The tokens of one level that are compared, with the graphs that both alignment terms share.
 
-    Args:
-        output_a: first modality.
-        output_b: second modality of the same B subjects.
-        stride: the level.
-        config: which tokens, how many, how many neighbors.
-        volume: the grid, for the positions of the spatial prior.
-        places: (B, N, 3), true template mm; or None.
-        registered: (B,) bool, or None; see `TacoLoss`.
-        generator: source of randomness where there are more than ``loss.max_tokens``.
+    ``volume`` is the grid of the spatial prior; ``places`` (B, N, 3) and ``registered`` (B,) are as in `TokenPairs`.
     """
     tokens = [output.tokens[stride] for output in (output_a, output_b)]
     if config.scrambled:
@@ -144,18 +125,13 @@ def _common_mask(
 def select_tokens(
     values: Sequence[Tensor | None], mask: Tensor | None, count: int, generator: torch.Generator | None = None
 ) -> tuple[list[Tensor | None], Tensor | None]:
-    """Keep `count` tokens, the same places of all values; more foreground than that is thinned at random.
+    """Keep M = min(count, N) tokens, the same places of all values (B, N, F), of which the first is not None.
 
-    The number is fixed so that shapes do not depend on the data and no step waits for the device.
-
-    Args:
-        values: each (B, N, F), such as the tokens of two modalities; the first is not None.
-        mask: (B, N) bool, foreground, or None.
-        count: tokens kept, M = min(count, N).
-        generator: source of randomness.
+    More foreground, mask (B, N), than that is thinned at random; air fills up where there is less. The number is fixed
+    so that shapes do not depend on the data and no step waits for the device.
 
     Returns:
-        Values (B, M, F), and the mask (B, M): air fills up where there is too little foreground.
+        Values (B, M, F), and the mask (B, M).
     """
     first = values[0]
     assert first is not None
