@@ -161,6 +161,9 @@ def run_notebooks(
                 done = replace(done, jobs=jobs, environment=f"{done.environment} · {jobs} notebooks at a time")
             record(out, done)
             yield done
+        if pool:
+            pool.close()
+            pool.join()
 
 
 def _run_with_declared(
