@@ -67,12 +67,16 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     # A direction is listed from the side that more people take; touching is the same from both.
     listed = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
     chosen = listed & (minority > 0)
-    result = named[list(DECISIONS)].agg(lambda names: ", ".join(names.dropna()))
+    result = named[list(DECISIONS)].agg(_joined)
     result = result.assign(spread=named["margin"].max() - named["margin"].min(), minority=minority)[chosen]
     result = result.sort_values(["minority", "spread"], ascending=False, kind="stable").reset_index()
     pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
     once = ~pd.DataFrame({"pair": pairs, "relation": result["relation"]}).duplicated()
     return result[once].drop(columns="minority").reset_index(drop=True)
+
+
+def _joined(names: pd.Series[str]) -> str:
+    return ", ".join(names.dropna())
 
 
 def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:

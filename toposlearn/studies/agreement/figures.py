@@ -45,7 +45,7 @@ def plot_margins(table: pd.DataFrame) -> Figure:
     limits = min(-3.0, float(table["margin"].min()) - 2), max(20.0, float(table["margin"].max()) + 2)
     pairs = table.groupby(["structure_a", "relation", "structure_b"], sort=False)
     for ax, ((a, relation, b), part) in zip(axes.flat, pairs, strict=True):
-        _draw_margins(ax, part, subjects, STRUCTURE_COLORS[b])
+        _draw_margins(ax, part, subjects, STRUCTURE_COLORS[str(b)])
         ax.axvspan(limits[0], 0, color="0.95", zorder=0)
         ax.set(title=f"{a} is {relation} to {b}", xlim=limits)
         ax.set_yticks(range(len(subjects)), subjects)
@@ -92,9 +92,10 @@ def plot_agreement(agreement: pd.DataFrame, ceilings: Mapping[str, pd.DataFrame]
         ceilings: name -> the agreement of two measurements of one brain, as an upper reference.
     """
     figure, ax = plt.subplots(figsize=(9.0, 0.5 * len(agreement) + 1.7), layout="constrained")
-    rows = agreement.set_index(agreement["measure"].map(_MEASURES))
-    people = {name: row.dropna().to_dict() for name, row in rows[["value", "low", "high"]].iterrows()}
-    null = {name: {"value": row["null"], "high": row["null_high"]} for name, row in rows.iterrows()}
+    known = agreement.fillna({"low": agreement["value"], "high": agreement["value"]})  # two people have no interval
+    rows = {_MEASURES[row["measure"]]: row for _, row in known.iterrows()}
+    people = {name: {key: row[key] for key in ("value", "low", "high")} for name, row in rows.items()}
+    null = {name: {"value": row["null"], "high": row["null_high"]} for name, row in rows.items()}
     draw_intervals(ax, people, label="people (95 % interval)", color=_VALUE)
     draw_intervals(ax, null, label="permuted names", color=_NULL, fmt="x")
     for (name, ceiling), (marker, size) in zip((ceilings or {}).items(), (("|", 11), ("d", 6)), strict=False):

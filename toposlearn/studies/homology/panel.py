@@ -101,8 +101,8 @@ def _draw_marks(ax: Axes, diagram: Diagram, filled: bool, top: float) -> None:
         ax.scatter(bars[~long, 0], death[~long], s=size / 4, zorder=2, alpha=0.4, lw=0.5, **style)
         lengths = bars[long & (bars[:, 0] <= 0) & (bars[:, 1] > 0) & np.isfinite(bars[:, 1])] if filled else bars[:0]
         for start, end in lengths.tolist():
-            place = {"textcoords": "offset points", "ha": "right", "va": "center"}
-            ax.annotate(f"{end - start:.1f} mm", (start, end), (-6, 0), size=8, **place)
+            words, offset = f"{end - start:.1f} mm", "offset points"
+            ax.annotate(words, (start, end), (-6, 0), textcoords=offset, size=8, ha="right", va="center")
 
 
 def _draw_silhouette(ax: Axes, head: LabelMap, part: Structure) -> None:

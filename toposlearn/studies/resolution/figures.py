@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt
@@ -45,7 +43,7 @@ _EXTENT = (-BOX / 2, BOX / 2, -BOX / 2, BOX / 2)  # mm
 _TICKS = np.arange(-BOX / 2, BOX / 2) + 0.5  # mm, centers of the pixels of a slice
 
 
-def plot_token_grids(label_map: LabelMap, cells: Sequence[int] = CELLS) -> Figure:
+def plot_token_grids(label_map: LabelMap) -> Figure:
     """A coronal slice, and the same slice on each grid: cells in the color of the structure that fills most.
 
     A cell is a cube: what fills most of it may lie in front of the slice or behind it. Lines: outlines of the nuclei.
@@ -53,18 +51,15 @@ def plot_token_grids(label_map: LabelMap, cells: Sequence[int] = CELLS) -> Figur
     head = head_points(label_map)
     at = float(np.mean([_center(head, name)[1] for name in ("thalamus", "putamen")]))
     true = _box_slice(label_map, head, at)
-    rows = -(-(len(cells) + 1) // 3)
-    figure, axes = plt.subplots(
-        rows, 3, figsize=(10.2, 3.5 * rows + 0.6), squeeze=False, layout="constrained", sharex=True, sharey=True
-    )
+    figure, axes = plt.subplots(2, 3, figsize=(10.2, 7.6), layout="constrained", sharex=True, sharey=True)
     _draw_labels(axes.flat[0], true, "the labels, 1 mm")
-    for ax, count in zip(axes.flat[1:], cells, strict=False):
+    for ax, count in zip(axes.flat[1:], CELLS, strict=True):
         _draw_grid(ax, head, count, at)
         _draw_outlines(ax, true)
-    for ax in axes.flat[len(cells) + 1 :]:
-        ax.set_visible(False)
-    figure.supxlabel(AXIS_NAMES[0], size="medium")
-    figure.supylabel(AXIS_NAMES[2], size="medium")
+    for ax in axes[1]:
+        ax.set_xlabel(AXIS_NAMES[0])
+    for ax in axes[:, 0]:
+        ax.set_ylabel(AXIS_NAMES[2])
     shown = [name for name in STRUCTURE_COLORS if np.isin(true, _labels_of(name)).any()]
     handles = [Patch(color=STRUCTURE_COLORS[name], label=name) for name in shown]
     handles.append(Patch(facecolor=_LOBES["frontal-cortex"], edgecolor="0.6", label="cortex, one tint per lobe"))
