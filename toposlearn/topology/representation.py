@@ -81,7 +81,7 @@ def trustworthiness(tokens: Tensor, reference: Tensor, k: int = 5, mask: Tensor 
         (B,) in [0, 1]: 1 for the same neighborhoods, about 0.5 for unrelated features. NaN where a maximum of 2 K
         tokens count, or one that counts is not finite.
     """
-    _check_paired(tokens, reference, mask)
+    counts = _counts(tokens, mask, reference)
     if not 1 <= k < tokens.shape[1] / 2:
         raise ValueError(f"k must be at least 1 and below N / 2 = {tokens.shape[1] / 2:g}, got {k}")
     from sklearn.manifold import trustworthiness as of_one  # takes a second, and losses import this package too
@@ -89,7 +89,7 @@ def trustworthiness(tokens: Tensor, reference: Tensor, k: int = 5, mask: Tensor 
     def score(shown: Float64s, known: Float64s) -> float:
         return float(of_one(known, shown, n_neighbors=k)) if len(shown) > 2 * k else float("nan")
 
-    return _each_subject(score, tokens, reference, mask)
+    return _each_subject(score, tokens, reference, counts)
 
 
 def continuity(tokens: Tensor, reference: Tensor, k: int = 5, mask: Tensor | None = None) -> Tensor:
@@ -106,7 +106,7 @@ def rank_correlation(tokens: Tensor, reference: Tensor, mask: Tensor | None = No
         (B,) in [-1, 1]: 1 for the same order of distances, 0 for unrelated ones. NaN for fewer than 3 tokens, for
         distances that are all equal, and where a token that counts is not finite.
     """
-    _check_paired(tokens, reference, mask)
+    counts = _counts(tokens, mask, reference)
 
     def correlate(a: Float64s, b: Float64s) -> float:
         drawn = np.random.default_rng(0).permutation(len(a))[:PAIRED_TOKENS]
@@ -117,15 +117,15 @@ def rank_correlation(tokens: Tensor, reference: Tensor, mask: Tensor | None = No
             return float("nan")
         return float(spearmanr(near_a, near_b).statistic)
 
-    return _each_subject(correlate, tokens, reference, mask)
+    return _each_subject(correlate, tokens, reference, counts)
 
 
-def _each_subject(measure: Callable[[Float64s, Float64s], float], a: Tensor, b: Tensor, mask: Tensor | None) -> Tensor:
+def _each_subject(measure: Callable[[Float64s, Float64s], float], a: Tensor, b: Tensor, counts: Tensor) -> Tensor:
     """A measure (B,) of the unit vectors of the tokens that count; NaN where one of them is not finite.
 
     The order of the Euclidean distances of unit vectors is that of their cosine distances.
     """
-    counts, values = all_if_none(mask, a), []
+    values = []
     units = (embed(each.detach(), "cosine").double() for each in (a, b))
     for left, right, inside in zip(*units, counts, strict=True):
         sides = [side[inside].cpu().numpy() for side in (left, right)]
@@ -144,18 +144,17 @@ def kernel_alignment(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor | None = N
         (B,) in [0, 1], the same for rotated, shifted or scaled features. NaN where the tokens of one side are all
         equal, and where one that counts, mask (B, N), is not finite.
     """
-    _check_paired(tokens_a, tokens_b, mask)
+    counts = _counts(tokens_a, mask, tokens_b)
     with full_precision(tokens_a):
-        a, b = _centered(tokens_a, mask), _centered(tokens_b, mask)
+        a, b = (_centered(tokens, counts[..., None]) for tokens in (tokens_a, tokens_b))
         shared = torch.linalg.matrix_norm(a.mT @ b) ** 2  # the norm of an (F, G) matrix is that of (N, N) kernels
         own = torch.linalg.matrix_norm(a.mT @ a) * torch.linalg.matrix_norm(b.mT @ b)
         alignment: Tensor = shared / own
         return alignment.float()
 
 
-def _centered(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """Tokens (B, N, F) around their mean in double precision, 0 outside the mask; all 0 where only rounding is left."""
-    counts = all_if_none(mask, tokens)[..., None]
+def _centered(tokens: Tensor, counts: Tensor) -> Tensor:
+    """Tokens (B, N, F) around their mean in double precision, 0 where none counts, all 0 if only rounding is left."""
     inside = tokens.double().masked_fill(~counts, 0)
     centered = (inside - inside.sum(1, keepdim=True) / counts.sum(1, keepdim=True)).masked_fill(~counts, 0)
     length, spread = (torch.linalg.matrix_norm(each)[:, None, None] for each in (inside, centered))
@@ -196,18 +195,13 @@ def collapse(tokens: Tensor, mask: Tensor | None = None) -> Tensor:
 
 
 def position_r2(tokens: Tensor, positions: Tensor, mask: Tensor | None = None) -> Tensor:
-    """Linear R^2 of token coordinates, each person's predicted by a ridge regression fit to other people only.
+    """Linear R^2 of the positions (B, N, 3) of tokens (B, N, F), by a ridge regression fit to other people only.
 
     R^2 is the mean over the three axes, compared with the person's own mean place: shifted predictions count as wrong,
     and a representation without position gives 0 or a little less.
 
-    Args:
-        tokens: (B, N, F).
-        positions: (B, N, 3), mm in the volume.
-        mask: (B, N) bool, tokens that count.
-
     Returns:
-        (B,), maximum 1. NaN for a person of whom fewer than two tokens count.
+        (B,), maximum 1. NaN for a person of whom fewer than two tokens count, mask (B, N).
 
     Raises:
         ValueError: fewer than two people with tokens that count, values that are not finite, shapes that do not fit.
@@ -221,39 +215,29 @@ def position_r2(tokens: Tensor, positions: Tensor, mask: Tensor | None = None) -
         raise ValueError(f"mask leaves tokens of {len(np.unique(subjects))} people: two are needed, one to be held out")
     if not (np.isfinite(features).all() and np.isfinite(places).all()):
         raise ValueError("tokens and positions must be finite where the mask counts")
-    predicted = _predict_held_out(features, places, subjects)
-    values = [_r2(places[subjects == each], predicted[subjects == each]) for each in range(len(tokens))]
-    return torch.tensor(values, device=tokens.device)
+    return torch.tensor(_held_out_r2(features, places, subjects, len(tokens)), device=tokens.device)
 
 
-def _predict_held_out(features: Float64s, places: Float64s, subjects: NDArray[np.int64]) -> Float64s:
-    """Places (R, 3) predicted from features (R, F), for the rows of each subject by a model of other subjects."""
+def _held_out_r2(features: Float64s, places: Float64s, subjects: NDArray[np.int64], count: int) -> list[float]:
+    """R^2 of each of ``count`` subjects, from rows of all: features (R, F), places (R, 3), their subjects (R,)."""
     from sklearn.linear_model import Ridge  # takes a second, and losses import this package too
+    from sklearn.metrics import r2_score
     from sklearn.model_selection import GroupKFold, cross_val_predict
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
     folds = GroupKFold(min(FOLDS, len(np.unique(subjects))))
     ridge = make_pipeline(StandardScaler(), Ridge(alpha=1.0))
-    predicted: Float64s = cross_val_predict(ridge, features, places, groups=subjects, cv=folds)
-    return predicted
+    predicted = cross_val_predict(ridge, features, places, groups=subjects, cv=folds)
+    own = [subjects == subject for subject in range(count)]
+    return [float(r2_score(places[rows], predicted[rows])) if rows.sum() > 1 else float("nan") for rows in own]
 
 
-def _r2(places: Float64s, predicted: Float64s) -> float:
-    from sklearn.metrics import r2_score
-
-    return float(r2_score(places, predicted)) if len(places) > 1 else float("nan")
-
-
-def _counts(tokens: Tensor, mask: Tensor | None) -> Tensor:
+def _counts(tokens: Tensor, mask: Tensor | None, reference: Tensor | None = None) -> Tensor:
+    """The tokens (B, N) that count; raise ValueError unless all are (B, N, ...) of the same B and N."""
     check_tokens(tokens=tokens)
-    check_mask("mask", mask, tokens)
-    return all_if_none(mask, tokens)
-
-
-def _check_paired(tokens: Tensor, reference: Tensor, mask: Tensor | None) -> None:
-    """Raise ValueError unless both are (B, N, ...) of the same B and N, and the mask fits."""
-    if tokens.ndim != 3 or reference.ndim != 3 or tokens.shape[:2] != reference.shape[:2]:
+    if reference is not None and (reference.ndim != 3 or tokens.shape[:2] != reference.shape[:2]):
         seen = f"{tuple(tokens.shape)} and {tuple(reference.shape)}"
         raise ValueError(f"both sides must be (B, N, features) of the same subjects B and tokens N, got {seen}")
     check_mask("mask", mask, tokens)
+    return all_if_none(mask, tokens)
