@@ -9,7 +9,7 @@ from toposlearn.data import PosedSubjects, pose_subjects
 from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
-from toposlearn.pretrain.scorecard import correspondence_metrics, permuted, relative_error
+from toposlearn.pretrain.scorecard import error_metrics, permuted, relative_error
 from toposlearn.topology import centered_positions
 
 STRIDE = 4
@@ -95,7 +95,7 @@ def test_the_relative_error_is_zero_at_the_floor_and_one_at_position(known):
 
 def test_every_error_has_an_interval_a_null_and_a_baseline(known):
     errors = np.stack([known.centered, known.position])
-    metrics = correspondence_metrics(errors, known, "s")
+    metrics = error_metrics(errors, "s", known)
     across = metrics["s/across_people_error"]
     assert (across["low"], across["high"]) == bootstrap_subjects(errors)
     assert across["low"] < across["value"] < across["high"]

@@ -134,26 +134,19 @@ def mean_errors(errors: Float64s, *, interval: bool = False) -> dict[str, float]
 
 
 def error_metrics(errors: Float64s, prefix: str, reference: Controls | None = None) -> dict[str, dict[str, Any]]:
-    """Metric objects ``PREFIX/same_person_error`` and, where it is known, ``PREFIX/across_people_error``.
+    """Metric objects of error matrices (R, S, S) over R seeds, by name ``PREFIX/same_person_error``.
 
-    Args:
-        errors: (R, S, S) over R seeds.
-        prefix: of the names.
-        reference: gives the null and the baseline; None: no null and no baseline.
+    Where it is known also ``across_people_error`` and, with a reference, ``across_people_relative``. The reference
+    gives the null and the baseline.
     """
     kinds = {"null": reference.random, "baseline": reference.position} if reference else {}
     own = {kind: float(same_person(matrix).mean()) for kind, matrix in kinds.items()}
     result = {f"{prefix}/same_person_error": mean_metric(same_person(errors), unit="mm", **own)}
-    if not np.isnan(across_subjects(errors)):
-        other = {kind: across_subjects(matrix) for kind, matrix in kinds.items()}
-        result[f"{prefix}/across_people_error"] = mean_metric(errors, unit="mm", **other)
-    return result
-
-
-def correspondence_metrics(errors: Float64s, reference: Controls, prefix: str) -> dict[str, dict[str, Any]]:
-    """`error_metrics`, and where it is known the error relative to the floor and to grid position."""
-    result = error_metrics(errors, prefix, reference)
-    if f"{prefix}/across_people_error" in result:
+    if np.isnan(across_subjects(errors)):
+        return result
+    other = {kind: across_subjects(matrix) for kind, matrix in kinds.items()}
+    result[f"{prefix}/across_people_error"] = mean_metric(errors, unit="mm", **other)
+    if reference:
         relative = metric(relative_error(errors, reference), n=errors.shape[-1], baseline=1.0)
         result[f"{prefix}/across_people_relative"] = relative
     return result
@@ -193,7 +186,7 @@ def scorecard(
         known = reference[stride] if reference else controls(subjects, stride)
         errors = error_matrix(tokens_a[stride], tokens_b[stride], places, mask, across=subjects.known)
         prefix = f"stride{stride}"
-        result |= correspondence_metrics(errors[None], known, prefix)
+        result |= error_metrics(errors[None], prefix, known)
         values = neighborhood_values(tokens_a[stride], tokens_b[stride], mask)
         null = float(values["overlap_null"].mean())
         result[f"{prefix}/overlap"] = mean_metric(values["overlap"][None], null=null)

@@ -25,7 +25,6 @@ from toposlearn.pretrain.profile import MEASURES, network_profiles
 from toposlearn.pretrain.scorecard import (
     Controls,
     controls,
-    correspondence_metrics,
     encode,
     error_matrix,
     error_metrics,
@@ -163,7 +162,7 @@ def variant_metrics(raw: Mapping[str, Raw], held_out: HeldOut) -> Metrics:
             metrics |= error_metrics(getattr(reference, control)[None], f"{name}/{control}/stride{stride}")
         for variant, values in raw.items():
             prefix = f"{name}/{variant}/stride{stride}"
-            metrics |= correspondence_metrics(values[f"{key}/errors"], reference, prefix)
+            metrics |= error_metrics(values[f"{key}/errors"], prefix, reference)
             metrics |= _subject_metrics(values, key, prefix, raw[UNTRAINED])
     return metrics
 
