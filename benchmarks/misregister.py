@@ -1,7 +1,7 @@
-"""What wrong pairing does to training: the intra term on images of which all but the T1w lie elsewhere than is said.
+"""What wrong pairing does to training: the intra term on images of which all except the T1w are misplaced.
 
-Preset lab, reconstruction and intra; only the misregistration differs. Judged on held-out people whose images are
-registered. Runs that are there are kept. `--figure FILE` draws error against misregistration.
+Preset lab, reconstruction and intra; only the misregistration differs. Measured on held-out people whose images are
+registered. Existing runs are reused. `--figure FILE` draws error against misregistration.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from toposlearn.pretrain.run_folder import WEIGHTS
 from toposlearn.pretrain.scorecard import controls
 
 Level = tuple[float, float, bool]
-LEVELS: tuple[Level, ...] = (  # mm, degrees, in the same direction in everybody
+LEVELS: tuple[Level, ...] = (  # mm, degrees, in the same direction in all people
     *((shift, 0.0, False) for shift in (0.0, 5.0, 10.0, 20.0, 30.0)),
     *((shift, 0.0, True) for shift in (10.0, 30.0)),
     *((0.0, rotation, False) for rotation in (10.0, 20.0, 30.0)),
@@ -68,9 +68,9 @@ def draw(found: Mapping[Level, Numbers], position: float, file: Path) -> None:
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
     clean = LEVELS[0]
     panels = (
-        ("mm\neach person in another direction", 0, lambda level: level[1] == 0 and not level[2]),
-        ("mm\neverybody in the same direction", 0, lambda level: level == clean or level[2]),
-        ("degrees\neach person about another axis", 1, lambda level: level[0] == 0),
+        ("mm\neach person in a different direction", 0, lambda level: level[1] == 0 and not level[2]),
+        ("mm\nall people in the same direction", 0, lambda level: level == clean or level[2]),
+        ("degrees\neach person about a different axis", 1, lambda level: level[0] == 0),
     )
     for axis, (title, which, chosen) in zip(axes, panels, strict=True):
         levels = [level for level in found if chosen(level)]
@@ -85,12 +85,12 @@ def draw(found: Mapping[Level, Numbers], position: float, file: Path) -> None:
         axis.spines[["top", "right"]].set_visible(False)
     axes[0].set_ylabel("error of the best match, mm")
     axes[0].legend(frameon=False)
-    figure.suptitle("What wrong pairing does to the intra term (12 mm tokens, people never trained on)")
+    figure.suptitle("What wrong pairing does to the intra term (12 mm tokens, held-out people)")
     figure.savefig(file, dpi=120)
 
 
-def told(level: Level, measured: Numbers, more: str = "") -> list[Row]:
-    """A row for each number of one level."""
+def rows_of(level: Level, measured: Numbers, more: str = "") -> list[Row]:
+    """One row for each number of one level."""
     shift, rotation, alike = level
     where = f"{shift:g} mm, {rotation:g} degrees{', all alike' * alike}"
     return [
@@ -100,9 +100,9 @@ def told(level: Level, measured: Numbers, more: str = "") -> list[Row]:
 
 
 def main() -> None:
-    """Train, judge, print."""
+    """Train, measure, print."""
     parser = options(__doc__ or "")
-    parser.add_argument("--data", type=Path, default=Path("data/cohort"), help="people to train on and to judge with")
+    parser.add_argument("--data", type=Path, default=Path("data/cohort"), help="people to train and to measure on")
     parser.add_argument("--out", type=Path, default=Path("runs/misregister"), help="folder of the runs")
     parser.add_argument("--steps", type=int, default=300)
     parser.add_argument("--figure", type=Path, metavar="FILE")
@@ -118,9 +118,9 @@ def main() -> None:
         draw(found, position, arguments.figure)
     rows = [Row("two people: grid position", position, "mm")]
     for level, measured in found.items():
-        rows += told(level, measured)
+        rows += rows_of(level, measured)
         if level != levels[0]:
-            rows += told(level, numbers(errors[level] - errors[levels[0]]), ", more than registered")
+            rows += rows_of(level, numbers(errors[level] - errors[levels[0]]), ", more than registered")
     report(rows, arguments.json)
 
 

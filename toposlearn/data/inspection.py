@@ -53,12 +53,7 @@ class Inspection:
             yield from ((subject.subject, pair) for pair in subject.pairs if not pair.aligned and pair.evidence)
 
     def raise_if_bad(self) -> None:
-        """Raise the first problem.
-
-        Raises:
-            BadImageError: an image, or a file of the ground truth, cannot be used; the message counts the others.
-            ValueError: no person has two images that can be compared.
-        """
+        """Raise the first problem (BadImageError), counting the others; ValueError where no pair can be compared."""
         bad = [*self.broken, *self.damaged]
         if bad:
             more = f" (and {len(bad) - 1} more files with problems)" if len(bad) > 1 else ""
@@ -103,12 +98,7 @@ class Inspection:
 
 
 def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
-    """Read every image of a data folder and its ground truth, and assess every pair.
-
-    Raises:
-        FileNotFoundError: no folder, or no image in it.
-        ValueError: a file whose meaning is not clear.
-    """
+    """Read every image of a data folder and its ground truth, and assess every pair; errors as `read_manifest`."""
     manifest = read_manifest(root)
     subjects = assess_subjects(manifest, progress=progress)
     broken = [reason for subject in subjects for reason in subject.broken.values()]

@@ -51,7 +51,7 @@ def read_manifest(root: str | Path) -> Manifest:
 
 
 def is_series(path: Path) -> bool:
-    """True where the header says that a file holds several volumes."""
+    """True where a file holds several volumes, by its header."""
     try:
         return len(load_image(path).shape) > 3
     except BadImageError:

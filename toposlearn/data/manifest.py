@@ -69,13 +69,10 @@ class Manifest:
 
 
 def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
-    """The same settings with modalities that at least four in five people have, so that one missing scan is no loss.
+    """The same settings with modalities that at least four in five people have, two or more.
 
     The configuration's own modalities are kept if all are such; else all such modalities are taken, the
     configuration's first, in its order.
-
-    Raises:
-        ValueError: fewer than two such modalities.
     """
     counts = Counter(name for record in manifest.records for name in record.images)
     common = sorted(name for name, count in counts.items() if count >= NEARLY * len(manifest))
@@ -114,11 +111,7 @@ def origin_of(root: Path) -> str:
 
 
 def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: int = 1) -> tuple[Manifest, Manifest]:
-    """Training people and at least `minimum` test people, drawn once and for all; no person is in both.
-
-    Raises:
-        ValueError: fewer than two people, or too few to hold out.
-    """
+    """Training people and at least `minimum` test people, drawn once and for all; no person is in both."""
     if len(manifest) < 2:
         raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
     names = [record.subject for record in manifest.records]

@@ -63,7 +63,9 @@ class PosedSubjects:
         """Some of the people, in this order."""
         chosen: dict[str, Any] = {"names": tuple(self.names[i] for i in index)}
         chosen["info"] = tuple(self.info[i] for i in index) if self.info else ()
-        tensors: dict[str, Any] = {name: value[list(index)] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        tensors: dict[str, Any] = {
+            name: value[list(index)] for name, value in vars(self).items() if isinstance(value, Tensor)
+        }
         return replace(self, **chosen, **tensors)
 
     def token_mask(self, stride: int) -> Tensor:
@@ -98,9 +100,6 @@ def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: boo
     """Every person of a cache in a pose drawn from `seed`, or upright when `posed` is False.
 
     People that lack a modality, or have one that lies elsewhere, are left out: their true places are unknown.
-
-    Raises:
-        ValueError: no person is left.
     """
     complete = cache.registered()
     if len(complete) < len(cache):
@@ -121,11 +120,7 @@ def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: boo
 
 
 def load_posed(root: str | Path, config: TacoConfig, count: int, *, seed: int = 0) -> PosedSubjects:
-    """Up to `count` held-out people of a data folder, posed, in modalities that everyone has (`config_for`).
-
-    Raises:
-        ValueError: fewer than two held-out people or shared modalities, or no person with all of these.
-    """
+    """Up to `count` held-out people of a data folder, posed, in modalities that everyone has (`config_for`)."""
     manifest = read_manifest(root)
     config = config_for(config, manifest)
     _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2)

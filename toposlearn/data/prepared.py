@@ -94,7 +94,7 @@ class Cache:
 
     def assessment(self, record: Record) -> dict[str, Any]:
         """The stored `SubjectAssessment.to_dict` of a person, with its ``summary``."""
-        return _stored(self.folder, record) or {}
+        return _stored(self.folder, record)
 
     def _keep(self, records: Sequence[Record]) -> Cache:
         return replace(self, manifest=replace(self.manifest, records=tuple(records)))
@@ -110,15 +110,8 @@ def prepare(
 ) -> Cache:
     """Preprocess every person that is not in the cache yet; people without two images to compare are left out.
 
-    Images on other grids than a person's first modality are resampled to it. What the quality gate found is kept in
-    ``verdicts.json`` beside the people.
-
-    Args:
-        manifest: the people.
-        config: grid and modalities.
-        folder: where to keep the cache; None: below the data folder.
-        progress: show a progress bar.
-        report: report on stderr which people and images are left out.
+    Images on other grids than a person's first modality are resampled to it. The cache is kept in `folder`, or below
+    the data folder. The findings of the quality gate are kept there in ``verdicts.json``, and reported on stderr.
 
     Raises:
         ValueError: a modality that no person has, or no person with two images that can be used.
@@ -135,7 +128,7 @@ def prepare(
     hidden = not (progress and todo)
     for assessment in tqdm(assessments, total=len(todo), desc="preparing", unit="person", disable=hidden):
         _prepare_one(records[assessment.subject], assessment, config, place, len(records))
-    stored = {name: _stored(place, record) or {} for name, record in records.items()}
+    stored = {name: _stored(place, record) for name, record in records.items()}
     if todo:
         write_json(place / ASSESSMENTS, stored)
     problems = [f"{name}: {each['summary']}" for name, each in stored.items() if each["summary"]]
@@ -151,10 +144,10 @@ def _file(place: Path, record: Record) -> Path:
     return place / f"{record.subject}.safetensors"
 
 
-def _stored(place: Path, record: Record) -> dict[str, Any] | None:
-    """The assessment kept in a person's file; None where there is no such file."""
+def _stored(place: Path, record: Record) -> dict[str, Any]:
+    """The assessment kept in a person's file; empty where there is no such file."""
     if not _file(place, record).exists():
-        return None
+        return {}
     with safe_open(_file(place, record), "pt") as file:
         assessment: dict[str, Any] = json.loads(file.metadata()["verdict"])
     return assessment
@@ -163,7 +156,7 @@ def _stored(place: Path, record: Record) -> dict[str, Any] | None:
 def _is_fresh(record: Record, place: Path, config: VolumeConfig, subjects: int) -> bool:
     """True where the file was made of the inputs that are there now, with enough other people for a null."""
     stored = _stored(place, record)
-    if stored is None or stored["people"] < min(subjects, FEWEST_FOR_NULL):
+    if not stored or stored["people"] < min(subjects, FEWEST_FOR_NULL):
         return False
     if stored["missing"] != [name for name in config.modalities if name not in record.images]:
         return False
@@ -196,10 +189,7 @@ def _pair_table(assessment: SubjectAssessment, modalities: Sequence[str]) -> Ten
 def _subject_tensors(
     record: Record, assessment: SubjectAssessment, pairs: Tensor, config: VolumeConfig
 ) -> dict[str, Tensor]:
-    """The tensors of `Prepared`. Each group of registered modalities lies on the grid of its first one, head centered.
-
-    The truth goes with the first group.
-    """
+    """The tensors of `Prepared`: each group of registered modalities, and the truth with the first group."""
     groups = _groups(pairs)
     parts = [_group_tensors(record, assessment, config, group, truth=group is groups[0]) for group in groups]
     volumes = torch.zeros(len(pairs), *config.shape, dtype=torch.half)
@@ -225,6 +215,7 @@ def _groups(pairs: Tensor) -> list[list[int]]:
 def _group_tensors(
     record: Record, assessment: SubjectAssessment, config: VolumeConfig, group: list[int], *, truth: bool
 ) -> dict[str, Tensor]:
+    """Tensors of one group on the grid of its first modality, with the head in the middle."""
     names = [config.modalities[index] for index in group]
     files = {name: record.images[name] for name in names} | (record.truth if truth else {})
     elsewhere = on_other_grids(assessment.facts[names[0]], files)

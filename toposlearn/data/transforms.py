@@ -93,13 +93,9 @@ class ToGridOfd(MapTransform):
 def volume_transforms(config: VolumeConfig, truth: Collection[str] = (), elsewhere: Collection[str] = ()) -> Compose:
     """Load, turn to canonical axes, resample, center on the head, crop or pad, scale to [0, 1], set air to zero.
 
-    Args:
-        config: grid and modalities.
-        truth: which of ``labels``, ``lesion`` (nearest neighbor) and ``to_template`` (template mm) to load too.
-        elsewhere: names that lie on another grid than the first modality and are resampled to its final grid.
-
-    Returns:
-        Dictionary of files -> dictionary of (C, D, H, W) tensors, with ``foreground`` added.
+    The result maps a dictionary of files to one of (C, D, H, W) tensors, with ``foreground`` added. `truth` names
+    which of ``labels``, ``lesion`` and ``to_template`` to load too. Names in `elsewhere` lie on another grid than the
+    first modality and are resampled to its final grid.
     """
     images = list(config.modalities)
     discrete = [name for name in ("labels", "lesion") if name in truth]

@@ -37,15 +37,10 @@ Marks = list[tuple[int, str]]  # tokens and their colors
 
 
 def plot_explorer(scene: Scene, view: View, token: int) -> Figure:
-    """Draw one token of person a, its neighbors, and its match, true place and equal position in person b.
+    """Draw one token of person a (or the nearest of the foreground), and its neighbors and matches.
 
     Rows: person a in modality a, the same head in modality b, person b in modality b. Planes of the first two go
     through the token, those of the third through the true place, or through the match where the truth is unknown.
-
-    Args:
-        scene: from `open_scene`.
-        view: network, people, modalities, number of neighbors.
-        token: index of a token of person a; of the background: the nearest foreground one is taken.
     """
     return draw_answer(scene, view, answer(scene, view, token))
 
@@ -114,10 +109,7 @@ def _add_slice(figure: Figure, row: int, column: int, panel: Panel) -> Axes:
 def point_of_click(figure: Figure, x: float, y: float) -> tuple[float, float, float] | None:
     """The place (right, front, up) in mm under a click on a drawn picture; None where no slice of person a is.
 
-    Args:
-        figure: from `plot_explorer`, after it was saved or drawn.
-        x: fraction of the picture's width, from the left.
-        y: fraction of its height, from below.
+    The click is at fractions of the picture's width and height, from its lower left corner.
     """
     pixel = cast("tuple[float, float]", tuple(figure.transFigure.transform((x, y))))
     for ax in figure.axes:
@@ -131,10 +123,7 @@ def point_of_click(figure: Figure, x: float, y: float) -> tuple[float, float, fl
 
 
 def _draw_marks(ax: Axes, scene: Scene, marks: Marks, panel: Panel, point: Sequence[float]) -> None:
-    """Draw blocks of tokens, and where the other two planes cut this one.
-
-    Two marks on one token are drawn within each other, so that both are seen.
-    """
+    """Draw blocks of tokens, several on one token within each other, and where the other two planes cut this one."""
     across, up = PLANE_AXES[panel.plane]
     ax.axvline(point[across], color="white", lw=0.5, alpha=0.45, zorder=3)
     ax.axhline(point[up], color="white", lw=0.5, alpha=0.45, zorder=3)

@@ -1,6 +1,6 @@
-"""All tokens of all pairs of people: errors of matches, wrong sides, structures; tables and charts with intervals.
+"""All tokens of all pairs of people: errors of matches, wrong sides, structures, with intervals over people.
 
-Without a map to the template nothing here can be measured: tables have no errors, results are empty, charts None.
+Without a map to the template nothing here can be measured: tables have no errors, results are empty, the chart None.
 """
 
 from __future__ import annotations
@@ -13,7 +13,6 @@ import numpy as np
 import pandas as pd
 import torch
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from torch import Tensor
 
@@ -28,7 +27,7 @@ from toposlearn.topology import nearest_matches, neighbor_overlap
 from toposlearn.topology.distances import Metric
 
 GRID, CHANCE, FLOOR = "grid position", "chance", "best token"
-COLORS = {GRID: "0.45", FLOOR: "0.7", CHANCE: "0.2"}
+COLORS = {GRID: "0.45", FLOOR: "0.7"}
 WORST = 0.05  # share of the tokens that are called the worst
 Metrics = Mapping[str, Mapping[str, Any]]
 
@@ -168,37 +167,8 @@ def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
     return pd.DataFrame({name: part[list(rows)].mean().rename(rows) for name, part in parts.items()})
 
 
-def plot_shares(measures: Mapping[str, Metrics]) -> Figure | None:
-    """Shares of matches with intervals over people, one panel per measure, one row per method.
-
-    Args:
-        measures: what is counted, in words -> `share_metrics`.
-    """
-    shown = {name: metrics for name, metrics in measures.items() if metrics}
-    if not shown:
-        return None
-    rows = max(map(len, shown.values()))
-    size = (4.1 * len(shown) + 1, 0.42 * rows + 1.2)
-    figure, axes = plt.subplots(1, len(shown), figsize=size, layout="constrained", squeeze=False)
-    for ax, (what, metrics) in zip(axes[0], shown.items(), strict=True):
-        percent = {name: {key: 100 * each[key] for key in ("value", "low", "high")} for name, each in metrics.items()}
-        draw_intervals(ax, percent, colors={name: _color(name) for name in metrics}, ms=5, capsize=2)
-        if (null := next(iter(metrics.values())).get("null")) is not None:
-            ax.axvline(100 * null, color="0.4", ls=":")
-        _finish(ax, f"{what} (% of matches)")
-    for ax in axes[0, 1:]:
-        ax.set_yticklabels([])
-    return figure
-
-
 def plot_structures(metrics: Mapping[str, Metrics], methods: Sequence[str], title: str = "") -> Figure | None:
-    """Mean error by structure with intervals over people, the smallest error of the last method first.
-
-    Args:
-        metrics: from `structure_metrics`.
-        methods: which to draw.
-        title: what to see.
-    """
+    """Draw `structure_metrics` of some methods, the smallest error of the last method first."""
     if not metrics:
         return None
     names = sorted(metrics, key=lambda name: float(metrics[name][methods[-1]]["value"]))
@@ -206,17 +176,9 @@ def plot_structures(metrics: Mapping[str, Metrics], methods: Sequence[str], titl
     for place, method in enumerate(methods):
         rows = {name: metrics[name][method] for name in names}
         shift = 0.22 * (place - (len(methods) - 1) / 2)
-        colors = dict.fromkeys(names, _color(method))
+        colors = dict.fromkeys(names, COLORS.get(method) or color_of(method))
         draw_intervals(ax, rows, colors=colors, shift=shift, label=method, ms=5, capsize=2)
-    _finish(ax, "mean error of the match in another person (mm)")
+    ax.set_xlim(left=0)
+    ax.set_xlabel("mean error of the match in another person (mm)")
     figure.legend(frameon=False, fontsize=8, loc="outside upper center", ncols=len(methods), title=title)
     return figure
-
-
-def _color(method: str) -> str:
-    return COLORS.get(method) or color_of(method)
-
-
-def _finish(ax: Axes, what: str) -> None:
-    ax.set_xlim(left=0)
-    ax.set_xlabel(what)

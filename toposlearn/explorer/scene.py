@@ -57,13 +57,9 @@ class Scene:
 
 
 def open_scene(weights: str | Path, data: str | Path, *, subjects: int = 6, seed: int = 0) -> Scene:
-    """Load weights and people, pose the people, and encode everything.
+    """Load a folder of weights (or one file) and a folder of scans, pose held-out people, and encode everything.
 
-    Args:
-        weights: a folder of weights, or a weights file; an untrained network is always added.
-        data: folder of scans.
-        subjects: number of held-out people; of a data set too small to hold out two, any people.
-        seed: of the poses and of the untrained network.
+    An untrained network is always added; `seed` is that of its weights and of the poses.
 
     Raises:
         FileNotFoundError: no weights, or no data.
@@ -75,12 +71,7 @@ def open_scene(weights: str | Path, data: str | Path, *, subjects: int = 6, seed
 
 
 def load_networks(weights: str | Path, seed: int = 0) -> tuple[dict[str, Taco], TacoConfig]:
-    """Networks by the name of their file, an untrained one first, and the configuration of the last.
-
-    Raises:
-        FileNotFoundError: no weights there.
-        ValueError: not weights of this package, or networks for different grids.
-    """
+    """Networks by the name of their file, an untrained one first, and the configuration of the last."""
     place = Path(weights)
     files = sorted(place.glob("*.safetensors")) if place.is_dir() else [place] if place.suffix else []
     if not files:
@@ -100,12 +91,7 @@ def load_networks(weights: str | Path, seed: int = 0) -> tuple[dict[str, Taco], 
 
 
 def choose_subjects(data: str | Path, config: TacoConfig, count: int = 6) -> tuple[Manifest, TacoConfig]:
-    """The people to look at, and the configuration with modalities that all of them have.
-
-    Raises:
-        FileNotFoundError: no data.
-        ValueError: a person without one of these modalities, or fewer than two modalities.
-    """
+    """Up to `count` held-out people (any, where fewer than two are held out), and the configuration for them."""
     manifest = read_manifest(data)
     config = config_for(config, manifest)
     manifest.require(config.volume.modalities)
@@ -115,11 +101,7 @@ def choose_subjects(data: str | Path, config: TacoConfig, count: int = 6) -> tup
 
 
 def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:
-    """Encode people with each network, and color the tokens: one basis per network for all people and modalities.
-
-    Raises:
-        ValueError: networks without a common token level; the finest one is taken.
-    """
+    """Encode people at the finest common token level, and color the tokens: one basis per network."""
     levels = set.intersection(*(set(model.config.token_strides) for model in models.values()))
     if not levels:
         raise ValueError("the networks share no token level (model.token_strides): choose among them")

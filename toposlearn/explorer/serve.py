@@ -39,14 +39,7 @@ class ThisPython(KernelSpecManager):
 def serve_explorer(
     data: str | Path, weights: str | Path, *, port: int | None, browser: bool, report: Callable[[str], object]
 ) -> None:
-    """Serve the explorer until it is interrupted (Ctrl-C, or SIGTERM).
-
-    Args:
-        data: folder of scans.
-        weights: a folder of weights, or a weights file.
-        port: None takes a free one.
-        browser: open a browser window.
-        report: receives the address, with its token.
+    """Serve the explorer until it is interrupted (Ctrl-C, or SIGTERM); `report` receives the address with its token.
 
     Raises:
         FileNotFoundError: no data, or no weights.

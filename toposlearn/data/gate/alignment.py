@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
+from typing import NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -105,10 +106,7 @@ def _place(data: Float32s, affine: Float64s, center: Float64s) -> tuple[NDArray[
 def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> Float64s:
     """Share of places with intensity i in one image and j in the other: (bins, bins), sums to 1.
 
-    Bins are of equal width between an image's minimum and maximum in the mask.
-
-    Raises:
-        ValueError: images of different shapes, or an empty mask.
+    Bins are of equal width between an image's minimum and maximum in the mask, which must not be empty.
     """
     one, other = (np.asarray(image)[... if mask is None else np.asarray(mask, dtype=bool)].ravel() for image in (a, b))
     if one.shape != other.shape or not len(one):
@@ -137,17 +135,14 @@ def _nmi(a: Levels, b: Levels) -> float:
     return normalized_mutual_information(counts / max(counts.sum(), 1))
 
 
-@dataclass(frozen=True, eq=False)
-class _Places:
-    """P places of a head, off the grid: every motion interpolates alike there, and none is favored."""
-
+class _Places(NamedTuple):
     points: Float64s  # (P, 3) mm from the head's center
     inside: Bools  # (M, P): so deep in the field of view that the first look stays there
     foreground: Bools  # (M, P)
 
 
 def _places(head: CoarseHead) -> _Places:
-    """Draw P places, always the same, on and around the head."""
+    """Places on and around the head, off the grid: every motion interpolates alike there, and none is favored."""
     voxels = np.argwhere(ndimage.binary_dilation(np.any(head.foreground, axis=0), iterations=2))
     random = np.random.default_rng(0)
     voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
@@ -216,10 +211,7 @@ def peak(values: Float64s, step: float) -> Float64s:
 
 
 def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Float64s:
-    """The motion (6,) at which image j shares most with image i: the better of two ascents.
-
-    One starts where the headers put the images, the other where the centers of the two heads meet.
-    """
+    """The motion (6,) at which image j shares most with image i, sought from the headers and from equal centers."""
     centers = [places.points[places.foreground[one]].mean(0) for one in (i, j)]
     ends = []
     for motion in (np.zeros(6), np.concatenate([centers[1] - centers[0], np.zeros(3)])):
