@@ -63,7 +63,7 @@ def numbers(errors: Float64s) -> Numbers:
     }
 
 
-def draw(found: Mapping[Level, Numbers], position: float, file: Path) -> None:
+def draw(results: Mapping[Level, Numbers], position: float, file: Path) -> None:
     """Error against shift in a direction of each person's own, against a shift that all share, and against rotation."""
     figure, axes = plt.subplots(1, 3, figsize=(11, 3.6), sharey=True, layout="constrained")
     clean = LEVELS[0]
@@ -73,9 +73,9 @@ def draw(found: Mapping[Level, Numbers], position: float, file: Path) -> None:
         ("degrees\neach person about a different axis", 1, lambda level: level[0] == 0),
     )
     for axis, (title, which, chosen) in zip(axes, panels, strict=True):
-        levels = [level for level in found if chosen(level)]
+        levels = [level for level in results if chosen(level)]
         for name, color in (("two people", BLUE), ("same person", ORANGE)):
-            value, low, high = np.array([found[level][name] for level in levels]).T
+            value, low, high = np.array([results[level][name] for level in levels]).T
             amount = [level[which] for level in levels]
             axis.errorbar(
                 amount, value, yerr=(value - low, high - value), color=color, marker="o", capsize=3, label=name
@@ -112,12 +112,12 @@ def main() -> None:
     config = with_variant(preset("lab").replace(train={"steps": steps, "score_every": 0}), "intra")
     subjects = load_posed(arguments.data, config, 16)
     errors = {level: errors_of(train(config, arguments.data, out, level), subjects) for level in levels}
-    found = {level: numbers(each) for level, each in errors.items()}
+    results = {level: numbers(each) for level, each in errors.items()}
     position = across_subjects(controls(subjects, STRIDE).position)
     if arguments.figure is not None:
-        draw(found, position, arguments.figure)
+        draw(results, position, arguments.figure)
     rows = [Row("two people: grid position", position, "mm")]
-    for level, measured in found.items():
+    for level, measured in results.items():
         rows += rows_of(level, measured)
         if level != levels[0]:
             rows += rows_of(level, numbers(errors[level] - errors[levels[0]]), ", more than registered")

@@ -77,8 +77,8 @@ def find_people(root: Path) -> tuple[Edition, list[Path]]:
         ValueError: none, of both years, or in several places.
     """
     folders = sorted(path for path in root.rglob("BraTS*") if path.is_dir())
-    found = {edition: [path for path in folders if edition.subject.match(path.name)] for edition in EDITIONS}
-    present = {edition: subjects for edition, subjects in found.items() if subjects}
+    of_edition = {edition: [path for path in folders if edition.subject.match(path.name)] for edition in EDITIONS}
+    present = {edition: subjects for edition, subjects in of_edition.items() if subjects}
     if not present:
         raise ValueError(
             f"no folder of a person in {root}: expected names such as BraTS2021_00000 or BraTS-GLI-00000-000"

@@ -11,7 +11,7 @@ from scipy import ndimage
 
 from toposlearn.data import Record
 
-NAMES = ("anna", "P02", "ben-b", "Carla_1", "dr.who", "eve")  # of nobody's convention
+NAMES = ("anna", "P02", "ben-b", "Carla_1", "dr.who", "eve")  # that follow no convention
 FILES = {"T1w": "t1_mprage.nii.gz", "FLAIR": "T2_FLAIR.nii", "ce-gadolinium_T1w": "t1_post-gd.nii.gz"}
 SPACING, AXES = (1.2, 1.2, 3.0), "LPS"  # mm; our own are 2 mm, RAS
 NOISE = 0.03  # standard deviation of the noise, in units of the brightest voxel
@@ -34,7 +34,7 @@ def whole_head(image: nib.Nifti1Image, scalp: float, generator: np.random.Genera
 
 
 def write_foreign(root: Path, records: Iterable[Record], files: Mapping[str, str] = FILES) -> Path:
-    """One folder a person; a third modality that our cohort may lack is made from its T1w."""
+    """One folder per person; a third modality that our cohort may lack is made from its T1w."""
     for name, record in zip(NAMES, records, strict=False):
         (root / name).mkdir(parents=True)
         generator = np.random.default_rng(len(name))
@@ -42,5 +42,5 @@ def write_foreign(root: Path, records: Iterable[Record], files: Mapping[str, str
             source = record.images.get(modality) or record.images["T1w"]
             nib.save(whole_head(nib.load(source), scalp, generator), root / name / file)
         (root / name / "notes.txt").write_text("seen on Tuesday\n")
-        nib.save(nib.load(record.images["T1w"]), root / name / "brainmask.nii.gz")  # no image of ours, and said so
+        nib.save(nib.load(record.images["T1w"]), root / name / "brainmask.nii.gz")  # by its name no modality
     return root

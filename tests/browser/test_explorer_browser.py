@@ -1,4 +1,4 @@
-"""The explorer as its users meet it: the command, its page, a click, the keyboard, a menu."""
+"""The explorer as users see it: the command, its page, a click, the keyboard, a menu."""
 
 import os
 import queue
@@ -75,7 +75,7 @@ def slider_values(page):
     ]
 
 
-def test_nobody_gets_in_without_the_token(address):
+def test_the_page_needs_the_token(address):
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     for attempt in range(SECONDS):
         try:
@@ -84,7 +84,7 @@ def test_nobody_gets_in_without_the_token(address):
                 return
         except OSError:
             assert attempt < SECONDS - 1
-            threading.Event().wait(0.5)  # the address is told just before the server listens
+            threading.Event().wait(0.5)  # the address is printed just before the server listens
 
 
 def test_click_keyboard_and_menu_change_picture_and_words(address, browser_page, page_problems):

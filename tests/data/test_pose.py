@@ -120,8 +120,8 @@ def test_truth_moves_with_the_picture():
     drawn = draw_poses(1, AugmentConfig(rotation=20, shift=6, scale=0.1), generator(5))
     moved = apply_pose(blob(*where), drawn, SPACING)
     truth = apply_pose(voxel_coordinates(SHAPE, SPACING)[None], drawn, SPACING, border=True)
-    found = (moved[0] * truth[0]).sum(dim=(1, 2, 3)) / moved.sum()
-    torch.testing.assert_close(found, torch.tensor(where), atol=0.3, rtol=0)
+    center = (moved[0] * truth[0]).sum(dim=(1, 2, 3)) / moved.sum()
+    torch.testing.assert_close(center, torch.tensor(where), atol=0.3, rtol=0)
 
 
 def test_beyond_the_edge_is_air_or_the_edge():

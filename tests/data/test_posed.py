@@ -53,10 +53,10 @@ def test_token_places_in_the_template_are_those_of_a_loop(posed):
 
 def test_token_labels_are_the_most_frequent_of_a_loop(posed):
     for subject in (0, 3):
-        found = posed.token_labels(STRIDE)[subject]
+        tokens = posed.token_labels(STRIDE)[subject]
         for token, block in enumerate(blocks(posed.labels[subject], STRIDE)):
             counts = np.bincount(block.numpy().ravel())
-            assert counts[found[token]] == counts.max()
+            assert counts[tokens[token]] == counts.max()
 
 
 def test_token_positions_are_centers_in_mm(posed):

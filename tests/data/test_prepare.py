@@ -74,8 +74,8 @@ def test_a_place_in_millimeters_survives_cropping_and_resampling(tmp_path, spaci
     save(tmp_path / "sub-01/anat/sub-01_T1w.nii.gz", (head() * 0.01 + blob).astype(np.float32))
     subject = first_of(tmp_path, VolumeConfig((side,) * 3, spacing, ("T1w", "T2w")))
     weight = subject.volumes[0] * (subject.volumes[0] > 0.3)
-    found = (weight * subject.to_template).sum(dim=(1, 2, 3)) / weight.sum()
-    np.testing.assert_allclose(found, where, atol=0.5)
+    center = (weight * subject.to_template).sum(dim=(1, 2, 3)) / weight.sum()
+    np.testing.assert_allclose(center, where, atol=0.5)
 
 
 def test_the_head_is_centered_wherever_it_lies(tmp_path, reference):

@@ -229,13 +229,15 @@ def test_only_pairs_that_may_be_compared_are_drawn(mixed):
         batch = dataset[step]
         rows = zip(batch["subjects"].tolist(), batch["modalities"].tolist(), batch["registered"].tolist(), strict=True)
         drawn |= {(subject, frozenset(pair), registered) for subject, pair, registered in rows}
-    assert {(frozenset(pair), told) for subject, pair, told in drawn if subject == 1} == {(frozenset({0, 1}), True)}
-    assert {(pair, told) for subject, pair, told in drawn if subject == 0} == {
+    assert {(frozenset(pair), registered) for subject, pair, registered in drawn if subject == 1} == {
+        (frozenset({0, 1}), True)
+    }
+    assert {(pair, registered) for subject, pair, registered in drawn if subject == 0} == {
         (frozenset({0, 1}), False),
         (frozenset({1, 2}), False),
         (frozenset({0, 2}), True),
     }
-    assert all(told for subject, _, told in drawn if subject > 1)
+    assert all(registered for subject, _, registered in drawn if subject > 1)
     intra = PairDataset(cache, config.replace(loss={"weight_inter": 0.0}))
     assert all(intra[step]["registered"].all() for step in range(30))
 

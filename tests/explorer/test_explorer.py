@@ -58,28 +58,28 @@ def test_scene_has_every_network_modality_and_token(scene):
 
 def test_an_answer_is_what_the_library_says_of_all_tokens(scene, view):
     token = a_token(scene)
-    found = answer(scene, view, token)
+    reply = answer(scene, view, token)
     first = scene.tokens["full"][view.modality_a][view.subject_a][None]
     second = scene.tokens["full"][view.modality_b]
     mask_a, mask_b = scene.mask[view.subject_a][None], scene.mask[view.subject_b][None]
-    assert found.neighbors_a == tuple(nearest_neighbors(first, view.k, mask_a)[0, token].tolist())
+    assert reply.neighbors_a == tuple(nearest_neighbors(first, view.k, mask_a)[0, token].tolist())
     in_b = nearest_neighbors(second[view.subject_a][None], view.k, mask_a)[0, token]
-    assert found.neighbors_b == tuple(in_b.tolist())
-    assert found.match.found == int(nearest_matches(first, second[view.subject_b][None], mask_a, mask_b)[0, token])
+    assert reply.neighbors_b == tuple(in_b.tolist())
+    assert reply.match.found == int(nearest_matches(first, second[view.subject_b][None], mask_a, mask_b)[0, token])
     template = scene.template[view.subject_a], scene.template[view.subject_b]
-    assert found.match.errors["found"] == pytest.approx(
-        float((template[1][found.match.found] - template[0][token]).norm())
+    assert reply.match.errors["found"] == pytest.approx(
+        float((template[1][reply.match.found] - template[0][token]).norm())
     )
-    assert found.match.errors["truth"] == min(found.match.errors.values())
+    assert reply.match.errors["truth"] == min(reply.match.errors.values())
 
 
 def test_same_person_and_modality_finds_itself(scene, view):
     token = a_token(scene)
     same = replace(view, subject_b=view.subject_a, modality_b=view.modality_a)
-    found = answer(scene, same, token)
-    assert found.match.found == found.match.truth == found.match.position == token
-    assert found.match.errors == {"found": 0, "position": 0, "truth": 0}
-    assert found.shared == set(found.neighbors_a)
+    reply = answer(scene, same, token)
+    assert reply.match.found == reply.match.truth == reply.match.position == token
+    assert reply.match.errors == {"found": 0, "position": 0, "truth": 0}
+    assert reply.shared == set(reply.neighbors_a)
     plot_explorer(scene, same, token)
 
 
@@ -97,28 +97,28 @@ def test_a_point_in_the_air_gives_the_nearest_tissue_and_says_so(scene, view):
     corner = token_near(scene, (-1e6, -1e6, -1e6))
     assert corner == 0
     assert not scene.mask[0, corner]
-    found = answer(scene, view, corner)
+    reply = answer(scene, view, corner)
     away = (scene.positions - scene.positions[corner]).norm(dim=1)
-    assert float(away[found.token]) == pytest.approx(float(away[scene.mask[0]].min()))
-    assert scene.mask[0, found.token]
-    assert any("no tissue" in sentence for sentence in describe(scene, view, found))
-    assert not answer(scene, view, found.token).moved
+    assert float(away[reply.token]) == pytest.approx(float(away[scene.mask[0]].min()))
+    assert scene.mask[0, reply.token]
+    assert any("no tissue" in sentence for sentence in describe(scene, view, reply))
+    assert not answer(scene, view, reply.token).moved
 
 
 def test_without_truth_errors_are_left_out_and_the_words_say_so(without_truth, view):
-    found = answer(without_truth, view, a_token(without_truth))
-    assert (found.match.truth, found.match.errors, found.wrong_side) == (None, {}, None)
-    assert found.center_b == found.match.found
-    assert "unknown" in describe(without_truth, view, found)[1]
-    figure = plot_explorer(without_truth, view, found.token)
+    reply = answer(without_truth, view, a_token(without_truth))
+    assert (reply.match.truth, reply.match.errors, reply.wrong_side) == (None, {}, None)
+    assert reply.center_b == reply.match.found
+    assert "unknown" in describe(without_truth, view, reply)[1]
+    figure = plot_explorer(without_truth, view, reply.token)
     assert any("true place unknown" in text.get_text() for text in figure.texts)
     assert boxes(figure.axes[12]) == {MATCH, POSITION}
 
 
 def test_without_truth_two_modalities_of_one_person_still_have_errors(without_truth, view):
-    found = answer(without_truth, replace(view, subject_b=view.subject_a), a_token(without_truth))
-    assert found.match.errors["truth"] == 0
-    assert found.match.truth == found.token
+    reply = answer(without_truth, replace(view, subject_b=view.subject_a), a_token(without_truth))
+    assert reply.match.errors["truth"] == 0
+    assert reply.match.truth == reply.token
 
 
 def test_every_row_marks_its_tokens(scene, view):
@@ -129,9 +129,9 @@ def test_every_row_marks_its_tokens(scene, view):
 
 
 def test_planes_follow_the_token_in_person_a_and_the_true_place_in_person_b(scene, view):
-    found = answer(scene, view, a_token(scene))
-    figure = plot_explorer(scene, view, found.token)
-    for row, center in ((0, found.token), (1, found.token), (2, found.match.truth)):
+    reply = answer(scene, view, a_token(scene))
+    figure = plot_explorer(scene, view, reply.token)
+    for row, center in ((0, reply.token), (1, reply.token), (2, reply.match.truth)):
         places = [float(str(ax.get_label()).split("|")[2]) for ax in figure.axes[6 * row : 6 * row + 6 : 2]]
         assert places == scene.positions[center].tolist()
 
@@ -195,15 +195,15 @@ def test_the_picture_says_where_the_token_and_its_match_lie(scene, view):
     assert border.any()
     assert inside.any()
     for counted, words in ((border, True), (inside, False)):
-        found = answer(scene, view, int(counted.nonzero()[0]))
-        (places,) = [line for line in describe(scene, view, found) if line.startswith("token: ")]
+        reply = answer(scene, view, int(counted.nonzero()[0]))
+        (places,) = [line for line in describe(scene, view, reply) if line.startswith("token: ")]
         token, _, match = places.partition("; match: ")
         assert match
         assert ("at the border of the head" in token) == words
-        assert structure_name(scene, 0, found.token) in token
-        if found.wrong_side is not None:
-            assert places.endswith(f"{'wrong' if found.wrong_side else 'same'} side of the brain")
-        figure = plot_explorer(scene, view, found.token)
+        assert structure_name(scene, 0, reply.token) in token
+        if reply.wrong_side is not None:
+            assert places.endswith(f"{'wrong' if reply.wrong_side else 'same'} side of the brain")
+        figure = plot_explorer(scene, view, reply.token)
         assert any(text.get_text().endswith(places) for text in figure.texts)
 
 

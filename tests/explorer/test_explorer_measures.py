@@ -33,9 +33,9 @@ def test_a_row_is_the_answer_for_its_token(scene, tables):
     rows = tables["full"].query("subject == 1 and other == 3")
     assert len(rows) == int(scene.mask[1].sum())
     row = rows.iloc[len(rows) // 2]
-    found = answer(scene, view, int(row["token"]))
-    assert int(row["match"]) == found.match.found
-    assert row["error"] == pytest.approx(found.match.errors["found"], rel=1e-4)
+    reply = answer(scene, view, int(row["token"]))
+    assert int(row["match"]) == reply.match.found
+    assert row["error"] == pytest.approx(reply.match.errors["found"], rel=1e-4)
 
 
 def test_every_foreground_token_meets_every_other_person(scene, tables):
@@ -69,12 +69,12 @@ def test_best_token_is_in_the_same_structure_more_often_than_chance(tables):
 
 
 def test_structures_are_measured_where_every_head_has_them(tables):
-    found = measures.structure_metrics(tables, 6)
-    assert "cerebral white matter" in found
-    for methods in found.values():
+    metrics = measures.structure_metrics(tables, 6)
+    assert "cerebral white matter" in metrics
+    for methods in metrics.values():
         assert methods[measures.FLOOR]["value"] < methods[measures.CHANCE]["value"]
-    figure = measures.plot_structures(found, [measures.FLOOR, "full"])
-    assert figure.axes[0].get_yticklabels()[0].get_text() in found
+    figure = measures.plot_structures(metrics, [measures.FLOOR, "full"])
+    assert figure.axes[0].get_yticklabels()[0].get_text() in metrics
 
 
 def test_worst_tokens_are_the_worst(tables):

@@ -180,9 +180,9 @@ def structure_name(scene: Scene, subject: int, token: int) -> str:
     return ", ".join(parts)
 
 
-def describe(scene: Scene, view: View, found: Answer) -> list[str]:
+def describe(scene: Scene, view: View, reply: Answer) -> list[str]:
     """The answer in words: the comparison, the errors, the neighbors, where the tokens lie."""
-    names, match, errors = scene.subjects.names, found.match, found.match.errors
+    names, match, errors = scene.subjects.names, reply.match, reply.match.errors
     people = f"{names[view.subject_a]} {view.modality_a} to {names[view.subject_b]} {view.modality_b}"
     if errors:
         accuracy = (
@@ -193,22 +193,22 @@ def describe(scene: Scene, view: View, found: Answer) -> list[str]:
         accuracy = f"match at similarity {match.similarity[match.found]:.2f}; true place unknown, so no error in mm"
     neighbors = f"{view.k} neighbors"
     if view.modality_a != view.modality_b:
-        neighbors = f"{len(found.shared)} of {neighbors} are the same in {view.modality_a} and {view.modality_b}"
+        neighbors = f"{len(reply.shared)} of {neighbors} are the same in {view.modality_a} and {view.modality_b}"
     lines = [f"{people}, {view.network} network", accuracy, neighbors]
-    if places := _places_in_words(scene, view, found):
+    if places := _places_in_words(scene, view, reply):
         lines.append(places)
-    if found.moved:
+    if reply.moved:
         lines.append("no tissue at that point, so the nearest token is shown")
     return lines
 
 
-def _places_in_words(scene: Scene, view: View, found: Answer) -> str:
+def _places_in_words(scene: Scene, view: View, reply: Answer) -> str:
     parts = []
-    ends = (("token", view.subject_a, found.token), ("match", view.subject_b, found.match.found))
+    ends = (("token", view.subject_a, reply.token), ("match", view.subject_b, reply.match.found))
     for end, subject, token in ends:
         border = "at the border of the head" if at_border(scene, subject)[token] else ""
         if words := [word for word in (structure_name(scene, subject, token), border) if word]:
             parts.append(f"{end}: {', '.join(words)}")
-    if found.wrong_side is not None:
-        parts.append(f"{'wrong' if found.wrong_side else 'same'} side of the brain")
+    if reply.wrong_side is not None:
+        parts.append(f"{'wrong' if reply.wrong_side else 'same'} side of the brain")
     return "; ".join(parts)

@@ -45,40 +45,40 @@ def plot_explorer(scene: Scene, view: View, token: int) -> Figure:
     return draw_answer(scene, view, answer(scene, view, token))
 
 
-def draw_answer(scene: Scene, view: View, found: Answer) -> Figure:
+def draw_answer(scene: Scene, view: View, reply: Answer) -> Figure:
     """Draw an answer, as in `plot_explorer`."""
     figure = plt.figure(figsize=SIZE)
-    match = found.match
+    match = reply.match
     places = [(match.position, POSITION), (match.found, MATCH)]
     places += [] if match.truth is None else [(match.truth, TRUTH)]
     rows: list[tuple[str, int, str, int, Marks]] = [
-        ("person a", view.subject_a, view.modality_a, found.token, _neighbors(found, found.neighbors_a)),
-        ("person a", view.subject_a, view.modality_b, found.token, _neighbors(found, found.neighbors_b)),
-        ("person b", view.subject_b, view.modality_b, found.center_b, places),
+        ("person a", view.subject_a, view.modality_a, reply.token, _neighbors(reply, reply.neighbors_a)),
+        ("person a", view.subject_a, view.modality_b, reply.token, _neighbors(reply, reply.neighbors_b)),
+        ("person b", view.subject_b, view.modality_b, reply.center_b, places),
     ]
     for row, (who, subject, modality, center, marks) in enumerate(rows):
-        _draw_head(figure, scene, view, found, (row, subject, modality, center), marks)
+        _draw_head(figure, scene, view, reply, (row, subject, modality, center), marks)
         middle = BOTTOM + (2.5 - row) / 3 * (TOP - BOTTOM)
         text = f"{who}: {scene.subjects.names[subject]}\n{modality}"
         figure.text(LEFT - 0.008, middle, text, rotation=90, ha="right", va="center", size=10, linespacing=1.3)
-    _write_heads(figure, scene, view, found)
-    _add_legend(figure, view, found)
+    _write_heads(figure, scene, view, reply)
+    _add_legend(figure, view, reply)
     return figure
 
 
-def _neighbors(found: Answer, neighbors: Sequence[int]) -> Marks:
-    marks = [(index, SHARED if index in found.shared else SINGLE) for index in neighbors]
-    return [*marks, (found.token, ANCHOR)]
+def _neighbors(reply: Answer, neighbors: Sequence[int]) -> Marks:
+    marks = [(index, SHARED if index in reply.shared else SINGLE) for index in neighbors]
+    return [*marks, (reply.token, ANCHOR)]
 
 
 def _draw_head(
-    figure: Figure, scene: Scene, view: View, found: Answer, head: tuple[int, int, str, int], marks: Marks
+    figure: Figure, scene: Scene, view: View, reply: Answer, head: tuple[int, int, str, int], marks: Marks
 ) -> None:
     """Draw one row: three planes of a head as images, and the same planes as colors of tokens."""
     row, subject, modality, center = head
     point, shape, mask = scene.positions[center].tolist(), scene.shape, scene.mask[subject]
     colors = color_overlay(scene.colors[view.network][modality][subject], scene.stride, shape, mask)
-    heat = similarity_overlay(found.match.similarity, scene.stride, shape, mask) if row == 2 else None
+    heat = similarity_overlay(reply.match.similarity, scene.stride, shape, mask) if row == 2 else None
     for column, (plane, at) in enumerate(zip(PLANES, point, strict=True)):
         panel = Panel(scene.volume(subject, modality), plane, at, scene.subjects.spacing, heat)
         image, beside = (_add_slice(figure, row, place, panel) for place in (column, column + 3))
@@ -91,7 +91,7 @@ def _draw_head(
         for ax in (image, beside):
             _draw_marks(ax, scene, marks, panel, point)
         if row == 2:
-            _draw_letters(image, scene, found, plane)
+            _draw_letters(image, scene, reply, plane)
 
 
 def _add_slice(figure: Figure, row: int, column: int, panel: Panel) -> Axes:
@@ -135,10 +135,10 @@ def _draw_marks(ax: Axes, scene: Scene, marks: Marks, panel: Panel, point: Seque
         draw_block(ax, panel, scene.positions[index].numpy(), half, color, lw=1.7, zorder=4, path_effects=halo)
 
 
-def _draw_letters(ax: Axes, scene: Scene, found: Answer, plane: Plane) -> None:
+def _draw_letters(ax: Axes, scene: Scene, reply: Answer, plane: Plane) -> None:
     """Write T, M, P beside the blocks of the true place, the match and position, so that no colors are needed."""
     letters: dict[int, str] = {}
-    for letter, index in (("T", found.match.truth), ("M", found.match.found), ("P", found.match.position)):
+    for letter, index in (("T", reply.match.truth), ("M", reply.match.found), ("P", reply.match.position)):
         if index is not None:
             letters[index] = letters.get(index, "") + letter
     style: dict[str, Any] = {"size": 8, "weight": "bold", "ha": "left", "va": "center", "color": "white"}
@@ -148,13 +148,13 @@ def _draw_letters(ax: Axes, scene: Scene, found: Answer, plane: Plane) -> None:
         ax.text(x, y, text, zorder=5, clip_on=True, path_effects=halo, **style)
 
 
-def _write_heads(figure: Figure, scene: Scene, view: View, found: Answer) -> None:
-    people, match, neighbors, *places = describe(scene, view, found)
+def _write_heads(figure: Figure, scene: Scene, view: View, reply: Answer) -> None:
+    people, match, neighbors, *places = describe(scene, view, reply)
     figure.text(0.5, 0.99, match, ha="center", va="top", size=14, weight="bold")
     lines = [f"{people} · {neighbors}", " · ".join(places)]
     figure.text(0.5, 0.958, "\n".join(lines), ha="center", va="top", size=9.5, linespacing=1.25)
     quarter = (RIGHT - LEFT) / 4
-    cut_through = "the match" if found.match.truth is None else "the true place"
+    cut_through = "the match" if reply.match.truth is None else "the true place"
     explained = share_in_words(scene.explained[view.network])
     left = f"images; person b is cut through {cut_through}, bright where similar to the token"
     right = f"tokens as colors, one basis for all heads: {explained} of the features"
@@ -173,10 +173,10 @@ def _draw_scale(figure: Figure) -> None:
     figure.text(end + 0.004, box.y0 - 0.012, "50 mm", va="center", size=8)
 
 
-def _add_legend(figure: Figure, view: View, found: Answer) -> None:
+def _add_legend(figure: Figure, view: View, reply: Answer) -> None:
     same = view.modality_a == view.modality_b
     colors = {
-        "the token" + (", and T: its true place" if found.match.truth is not None else ""): ANCHOR,
+        "the token" + (", and T: its true place" if reply.match.truth is not None else ""): ANCHOR,
         "neighbor" if same else "neighbor in both modalities": SHARED,
         **({} if same else {"neighbor in this modality only": SINGLE}),
         "M: match, the most similar": MATCH,

@@ -80,13 +80,13 @@ class Explorer:
             return
         try:
             token = token_near(self.scene, [slider.value for slider in self.sliders])
-            found = answer(self.scene, self.view, token)
-            self.figure = draw_answer(self.scene, self.view, found)
+            reply = answer(self.scene, self.view, token)
+            self.figure = draw_answer(self.scene, self.view, reply)
             png = png_of(self.figure, DPI)
         except Exception as error:
             self.picture.words = f"Error: {error}"
             raise
-        people, *rest = describe(self.scene, self.view, found)  # names stay as they are written
+        people, *rest = describe(self.scene, self.view, reply)  # names stay as they are written
         self.picture.words = " ".join([f"{people}.", *(f"{text[0].upper()}{text[1:]}." for text in rest)])
         self.picture.png = png
 

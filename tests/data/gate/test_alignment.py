@@ -152,8 +152,8 @@ def test_fields_of_view_that_share_nothing_say_nothing(head):
 
 def test_other_people_make_the_null(head, manifest):
     others = [read_subject(record, ("T1w", "T2w")).head for record in manifest.records[1:4]]
-    found = pair_evidence(head, others)
-    evidence = found["T1w", "T2w"]
+    all_pairs = pair_evidence(head, others)
+    evidence = all_pairs["T1w", "T2w"]
     assert 1 < evidence.null < evidence.nmi - 0.05
     assert evidence.null == max(pair_evidence(head, [other])["T1w", "T2w"].null for other in others)
-    assert found["T1w", "FLAIR"].null is None  # they have none
+    assert all_pairs["T1w", "FLAIR"].null is None  # they have none

@@ -135,9 +135,9 @@ def test_two_people_are_too_few_for_a_null_and_still_assessed(folder):
 
 
 def test_some_of_the_people_are_assessed_as_they_are_among_all(folder):
-    everybody = assessed(folder)
+    among_all = assessed(folder)
     (one,) = iterate_assessments(read_manifest(folder), ("T1w", "T2w", "FLAIR"), ["sub-002"])
-    assert one.pairs == everybody[1].pairs
+    assert one.pairs == among_all[1].pairs
 
 
 @pytest.mark.parametrize(
