@@ -4,7 +4,8 @@ from math import nan
 import pytest
 
 from toposlearn.anatomy import STRUCTURES, TISSUES
-from toposlearn.studies.realism.published import ORDER, RANGES, SOURCES, Reference, status_of
+from toposlearn.cohort.scanner import SCANNERS
+from toposlearn.studies.realism.published import ORDER, RANGES, SHORTCOMINGS, SOURCES, Reference, status_of
 from toposlearn.studies.realism.shapes import GROUPS, RINGS
 
 PUBLISHED = {
@@ -70,3 +71,9 @@ def test_an_exact_reference_is_met_exactly_or_not():
     assert status_of(0.0, Reference(0, 0), 0.0, 0.0) == "within"
     assert status_of(0.1, Reference(0, 0), 0.0, 0.2).startswith("outside")
     assert status_of(0.1, Reference()) == "not judged"
+
+
+def test_the_nominal_bias_in_the_shortcomings_is_that_of_the_scanners():
+    texts = " ".join(entry["text"] for entry in SHORTCOMINGS["measured"])
+    for site, scanner in SCANNERS.items():
+        assert f"{{{site}.value:.1f}} of {100 * scanner.bias:.0f} %" in texts

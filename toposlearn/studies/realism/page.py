@@ -42,8 +42,7 @@ def write_realism(data: Path, out: Path, *, limit: int = 64, progress: bool = Tr
     measured, templates = measure_folder(data, limit=limit, progress=progress), measure_templates()
     donors, touching = measure_donors(measured.spacing)
     rows = realism_rows(measured, templates, donors, touching)
-    table = pd.DataFrame(rows).rename(columns={"status": "verdict"})
-    write_text(out / "realism.csv", table.to_csv(index=False))
+    write_text(out / "realism.csv", pd.DataFrame([_cells(row) for row in rows]).to_csv(index=False))
     metrics = {f"{row.group}/{row.name}": _metric(row) for row in rows}
     metrics |= {name: metric(float(count)) for name, count in counts(rows).items()}
     seconds = time.perf_counter() - start
@@ -53,8 +52,16 @@ def write_realism(data: Path, out: Path, *, limit: int = 64, progress: bool = Tr
     return write_text(out / "realism.html", page)
 
 
+def _cells(row: Row) -> dict[str, object]:
+    known = {"group": row.group, "name": row.name, "value": row.value, "n": row.n, "unit": row.unit}
+    low, high, text, sources = row.reference
+    known |= {"reference": text, "low": low, "high": high, "sources": sources, "verdict": row.status}
+    known |= {"people_low": row.people[0], "people_high": row.people[1]}
+    return known | {"interval_low": row.interval[0], "interval_high": row.interval[1]}
+
+
 def _metric(row: Row) -> dict[str, object]:
-    low, high = (None if isnan(end) else end for end in (row.interval_low, row.interval_high))
+    low, high = (None if isnan(end) else end for end in row.interval)
     return metric(row.value, low=low, high=high, unit=row.unit or None, n=row.n)
 
 
@@ -64,7 +71,7 @@ def _body(measured: Measured, rows: list[Row], templates: pd.DataFrame, donors: 
     groups: dict[str, list[Row]] = {}
     for row in rows:
         groups.setdefault(row.group, []).append(row)
-    used = {key for row in rows for key in row.sources.split()}
+    used = {key for row in rows for key in row.reference.sources.split()}
     return environment.get_template("page.html.j2").render(
         measured=measured,
         healthy=healthy_of(measured.subjects),

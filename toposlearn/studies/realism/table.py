@@ -28,44 +28,28 @@ NOISE = "signal to noise in white matter"
 
 @dataclass(frozen=True)
 class Row:
-    """One line of the table: the mean over subjects, or a number that only a group has; NaN where nothing is known.
+    """One line of the table: the mean over subjects, or a number that only a group has.
 
     Attributes:
-        low: lower end of the reference, as `high`.
-        people_low: 5th percentile of subjects, as `people_high`.
-        interval_low: lower end of the 95 % interval of the value, as `interval_high`.
+        people: 5th and 95th percentile of subjects; NaN for a number of a group.
+        interval: 95 % interval of the value; NaN where there is none.
+        note: status where it is not that of `published.status_of`.
     """
 
     group: str
     name: str
     value: float
     n: int
-    unit: str
-    reference: str
-    low: float
-    high: float
-    sources: str
-    status: str
-    people_low: float
-    people_high: float
-    interval_low: float
-    interval_high: float
+    unit: str = ""
+    reference: Reference = NONE
+    people: Ends = UNKNOWN
+    interval: Ends = UNKNOWN
+    note: str = ""
 
-
-def row_of(
-    key: tuple[str, str],
-    value: float,
-    n: int,
-    unit: str = "",
-    *,
-    reference: Reference = NONE,
-    people: Ends = UNKNOWN,
-    interval: Ends = UNKNOWN,
-) -> Row:
-    """A number, whose key is its group and its name, compared with its reference."""
-    low, high, text, sources = reference
-    status = status_of(value, reference, *interval)
-    return Row(*key, value, n, unit, text, low, high, sources, status, *people, *interval)
+    @property
+    def status(self) -> str:
+        """``within``, ``outside``, ``undecided`` or ``not judged``."""
+        return self.note or status_of(self.value, self.reference, *self.interval)
 
 
 def rows_of(
@@ -81,19 +65,19 @@ def rows_of(
         numbers = numbers[np.isfinite(numbers)]
         if len(numbers):
             ends = bootstrap_subjects(numbers[None]) if len(numbers) > 1 else UNKNOWN
-            known: dict[str, Any] = {"people": np.percentile(numbers, [5, 95]).tolist(), "interval": interval or ends}
-            reference = (references or {}).get(name, NONE)
-            yield row_of((group, name), float(numbers.mean()), len(numbers), unit, reference=reference, **known)
+            low, high = np.percentile(numbers, [5, 95]).tolist()
+            reference, mean = (references or {}).get(name, NONE), float(numbers.mean())
+            yield Row(group, name, mean, len(numbers), unit, reference, (low, high), interval or ends)
 
 
 def resampled(
-    key: tuple[str, str], subjects: pd.DataFrame, number: Callable[[pd.DataFrame], float], reference: Reference
+    group: str, name: str, subjects: pd.DataFrame, number: Callable[[pd.DataFrame], float], reference: Reference
 ) -> Row:
     """The row of a number that only a group has, with its interval from resampled subjects."""
-    count, interval = len(subjects), UNKNOWN
+    interval, count = UNKNOWN, len(subjects)
     if count > 1:
         interval = bootstrap_number(lambda drawn: number(subjects.iloc[drawn]), count)
-    return row_of(key, number(subjects), count, reference=reference, interval=interval)
+    return Row(group, name, number(subjects), count, reference=reference, interval=interval)
 
 
 def realism_rows(measured: Measured, templates: pd.DataFrame, donors: pd.DataFrame, touching: list[Pairs]) -> list[Row]:
@@ -157,7 +141,7 @@ def _order(scans: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
     ordered = {name: table["as ordered"].dropna() for name, table in scans.items() if len(table)}
     for row in rows_of("order of tissues", ordered, "share of people"):
         status = "as known" if row.value == 1 else f"outside: wrong in {1 - row.value:.0%} of people"
-        yield replace(row, reference=f"order only: {' < '.join(ORDER[row.name])}", status=status)
+        yield replace(row, reference=Reference(text=f"order only: {' < '.join(ORDER[row.name])}"), note=status)
 
 
 def _size(subjects: pd.DataFrame) -> Iterator[Row]:
@@ -173,7 +157,7 @@ def _size(subjects: pd.DataFrame) -> Iterator[Row]:
 
     for name, number in {"variation of the intracranial volume": variation, "men over women": ratio}.items():
         if number is variation or set(subjects["sex"]) >= {"F", "M"}:
-            yield resampled(("size", name), subjects, number, RANGES["size"][name])
+            yield resampled("size", name, subjects, number, RANGES["size"][name])
 
 
 def _volumes(subjects: pd.DataFrame) -> Iterator[Row]:
@@ -204,8 +188,11 @@ def _spread(subjects: pd.DataFrame, donors: pd.DataFrame) -> Iterator[Row]:
         low, high = (deviation * float(np.sqrt(freedom / stats.chi2.ppf(q, freedom))) for q in (0.975, 0.025))
         text = f"{deviation:.2f}, interval {low:.2f} to {high:.2f} (six donors)"
         reference = Reference(low, high, text, "donors")
-        key = ("spread between people", name)
-        yield resampled(key, ours[[name]], lambda drawn: float(np.log(drawn).std().iloc[0]), reference)
+        yield resampled("spread between people", name, ours[[name]], _log_deviation, reference)
+
+
+def _log_deviation(table: pd.DataFrame) -> float:
+    return float(np.log(table).std().iloc[0])
 
 
 def _map(subjects: pd.DataFrame) -> Iterator[Row]:
@@ -244,4 +231,4 @@ def _aging(subjects: pd.DataFrame) -> Iterator[Row]:
         half, slope = float(stats.t.ppf(0.975, len(ages) - 2) * line.stderr), float(line.slope)
         unit = "% of the intracranial volume a decade"
         reference, interval = RANGES["aging"].get(name, NONE), (slope - half, slope + half)
-        yield row_of(("aging", name), slope, len(ages), unit, reference=reference, interval=interval)
+        yield Row("aging", name, slope, len(ages), unit, reference, interval=interval)
