@@ -44,13 +44,13 @@ check_medial_margin = Check(
 )
 
 
-def share_kept(before: Float64s, after: Float64s, least: float) -> float:
-    """Share of the relations decided before, |margin| > least, whose sign is the same after. Margins (P,) in mm."""
-    return float(_same_sign(before, after)[_decided(before, least)].mean())
+def share_kept(before: Float64s, after: Float64s, threshold: float) -> float:
+    """Share of the relations decided before, |margin| > threshold, whose sign stays. Margins (P,) in mm."""
+    return float(_same_sign(before, after)[_decided(before, threshold)].mean())
 
 
-def _decided(margins: Float64s, least: float) -> NDArray[np.bool_]:
-    return np.greater(np.abs(margins), least)
+def _decided(margins: Float64s, threshold: float) -> NDArray[np.bool_]:
+    return np.greater(np.abs(margins), threshold)
 
 
 def _same_sign(before: Float64s, after: Float64s) -> NDArray[np.bool_]:
@@ -64,18 +64,18 @@ def _changed() -> dict[str, Inputs]:
 
 
 def _unchanged() -> dict[str, Inputs]:
-    before, _, least = _changed()[""]
-    return {"nothing changes": (before, before, least)}
+    before, _, threshold = _changed()[""]
+    return {"nothing changes": (before, before, threshold)}
 
 
 def _any_change(rng: np.random.Generator) -> Inputs:
-    """No margin lies at 0 or at `least`; at least one is decided."""
-    size, least = rng.integers(5, 40), float(rng.uniform(0.5, 3))
-    before, after = (rng.choice([-1, 1], size) * rng.uniform(0.1, 0.9, size) * least for _ in range(2))
+    """No margin lies at 0 or at `threshold`; at least one is decided."""
+    size, threshold = rng.integers(5, 40), float(rng.uniform(0.5, 3))
+    before, after = (rng.choice([-1, 1], size) * rng.uniform(0.1, 0.9, size) * threshold for _ in range(2))
     large = rng.random(size) < 0.6
     large[0] = True
-    before = np.where(large, np.sign(before) * rng.uniform(1.1, 5, size) * least, before)
-    return before, np.where(rng.random(size) < 0.6, after * 8, after), least
+    before = np.where(large, np.sign(before) * rng.uniform(1.1, 5, size) * threshold, before)
+    return before, np.where(rng.random(size) < 0.6, after * 8, after), threshold
 
 
 check_share_kept = Check(
