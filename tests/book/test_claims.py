@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
+from toposlearn.book import results_page
 from toposlearn.book.claims import Claim, ClaimStatus, Comparison, Evidence, compare, interval_status, load_claims
 from toposlearn.book.claims_figure import axis_label, comparisons_figure, draw_comparisons
 from toposlearn.book.results_page import ABLATION, EVALUATION, MATCHERS, read_result, write_results_page
@@ -98,6 +99,12 @@ RIVAL = Evidence("full − rival", "A/full-rival/dice", "above", rival="the riva
 CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER,))
 
 
+@pytest.fixture
+def show_only(monkeypatch):
+    """Show one claim on the page."""
+    return lambda claim: monkeypatch.setattr(results_page, "load_claims", lambda: [claim])
+
+
 @pytest.mark.parametrize("status", ["holds", "undecided", "does not hold", "not measured"])
 def test_a_rival_decides_nothing_and_is_named_unless_it_is_beaten(status):
     comparisons = Comparison(BETTER, "holds"), Comparison(RIVAL, status), Comparison(RIVAL, "holds")
@@ -106,11 +113,11 @@ def test_a_rival_decides_nothing_and_is_named_unless_it_is_beaten(status):
     assert claim.unbeaten_rivals == (["the rival"] if status in ("undecided", "does not hold") else [])
 
 
-def test_the_status_on_the_page_names_the_rival(tmp_path):
+def test_the_status_on_the_page_names_the_rival(tmp_path, show_only):
     numbers = {BETTER.metric: metric(0.2, 0.1, 0.3, n=16, null=0.0), RIVAL.metric: metric(-0.2, -0.3, -0.1, null=0.0)}
     write(tmp_path / EVALUATION, result(numbers))
-    claim = dataclasses.replace(CLAIM, evidence=(BETTER, RIVAL))
-    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path, [claim]).read_text()
+    show_only(dataclasses.replace(CLAIM, evidence=(BETTER, RIVAL)))
+    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path).read_text()
     assert ">holds, but</span> not better than the rival | 1 of 1 |" in page
     assert '| rival: full − rival | <span class="status-does-not-hold">worse</span> |' in page
     assert "status-holds" not in page.partition("## Claim by claim")[0]
@@ -153,11 +160,12 @@ def write(path, content):
     path.write_text(json.dumps(content))
 
 
-def test_the_page_states_numbers_command_and_file(tmp_path):
+def test_the_page_states_numbers_command_and_file(tmp_path, show_only):
+    show_only(CLAIM)
     numbers = {BETTER.metric: metric(-0.2, -0.3, -0.1, n=16, null=0.0), "A/other/dice": metric(0.5, 0.4, 0.6)}
     write(tmp_path / EVALUATION, result(numbers, commit="abc"))
     sources = tmp_path / "sources"
-    page = write_results_page(sources, tmp_path / "results", tmp_path, [CLAIM]).read_text()
+    page = write_results_page(sources, tmp_path / "results", tmp_path).read_text()
     status = '<span class="status-does-not-hold">does not hold</span>'
     assert f"| full − other | {status} | −0.2 | −0.3 to −0.1 | 0 | 0.5 | 16 | 2 |" in page
     assert "Measured by `toposlearn evaluate`" in page
@@ -203,9 +211,10 @@ def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     assert sorted(names - set(shipped(file)["metrics"])) == []
 
 
-def test_the_tables_of_the_tasks_are_on_the_page(tmp_path):
+def test_the_tables_of_the_tasks_are_on_the_page(tmp_path, show_only):
+    show_only(CLAIM)
     write(tmp_path / EVALUATION, result({"A/full/structures/linear/dice": metric(0.5, 0.4, 0.6, n=16)}))
-    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path, [CLAIM]).read_text()
+    page = write_results_page(tmp_path / "sources", tmp_path / "results", tmp_path).read_text()
     tables = page.partition("## Every variant and control: tasks")[2]
     assert "+ intra + inter (full)" in tables
 

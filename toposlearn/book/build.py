@@ -25,8 +25,8 @@ from toposlearn.course.notebooks import one_line, read_notebook
 from toposlearn.course.run import read_record
 
 
-def build_book(out: Path, root: Path, report: Callable[[str], object] = print) -> Path:
-    """Build ``out/book/`` from the notebooks and results under `out`; return its first page.
+def build_book(out: Path, root: Path, report: Callable[[str], object] = print) -> None:
+    """Build ``out/book/`` from the notebooks and results under `out`.
 
     Args:
         out: folder with ``notebooks.json``, ``notebooks/`` and ``results/``.
@@ -44,7 +44,6 @@ def build_book(out: Path, root: Path, report: Callable[[str], object] = print) -
         _replace(built, out / "book", Path(folder, "earlier"))
         pages = len([*sources.glob("*.md"), *sources.glob("*.ipynb")])
     report(f"Book: {pages} pages in {time.perf_counter() - start:.1f} s")
-    return out / "book" / "index.html"
 
 
 def _write_sources(sources: Path, out: Path, root: Path, report: Callable[[str], object]) -> None:

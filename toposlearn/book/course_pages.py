@@ -18,12 +18,7 @@ PAPERMILL_ERROR = "papermill-error-cell-tag"
 
 
 def index_page(notebooks: Sequence[tuple[NotebookRun, nbformat.NotebookNode | None]], pages: Sequence[str] = ()) -> str:
-    """The index in MyST Markdown.
-
-    Args:
-        notebooks: in the course's order, each run with its executed notebook; None where no copy exists.
-        pages: names of the pages on what was measured.
-    """
+    """The index in MyST Markdown, from each run with its executed notebook (None where no copy exists)."""
     steps = [(run, notebook is not None, *goals(notebook)) for run, notebook in notebooks]
     return TEMPLATES.get_template("index.md.j2").render(steps=steps, pages=pages)
 

@@ -51,11 +51,7 @@ def write_pages(
 
 
 def render_page(name: str, functions: PageFunctions) -> str:
-    """Markdown of the page ``pages/NAME.md``.
-
-    Raises:
-        ValueError: see `write_pages`.
-    """
+    """Markdown of the page ``pages/NAME.md``; for its errors see `write_pages`."""
     names = [each for each in vars(PageFunctions) if not each.startswith("_")]
     try:
         return TEMPLATES.get_template(f"{name}.md").render({each: getattr(functions, each) for each in names})
@@ -83,15 +79,9 @@ class PageFunctions:
     def number(
         self, file: str, name: str, digits: int = 1, minus: str = "", part: str = "value", scale: float = 1
     ) -> str:
-        """A metric without its interval: ``24.7``.
+        """A metric without its interval: ``24.7``. The value of the metric `minus` is subtracted.
 
-        Args:
-            file: name of the result file.
-            name: name of the metric.
-            digits: decimals.
-            minus: another metric of the file, whose value is subtracted.
-            part: ``value``, or another number of the metric, such as ``null`` or ``n``.
-            scale: factor, such as 100 for percent.
+        `part` can be another number of the metric, such as ``null`` or ``n``; `scale` is 100 for percent.
         """
         value = self._part(file, name, part) - (self._part(file, minus, part) if minus else 0.0)
         return f"{value * scale:z.{digits}f}".replace("-", "−")

@@ -16,16 +16,15 @@ ABLATION, MATCHERS = "checkpoints/lab/results.json", "checkpoints/lab/matchers.j
 EVALUATION = "checkpoints/lab/evaluation.json"
 
 
-def write_results_page(sources: Path, results: Path, root: Path, claims: Sequence[Claim] | None = None) -> Path:
+def write_results_page(sources: Path, results: Path, root: Path) -> Path:
     """Write ``results.md``, its figure, and copies of the result files, into the sources of the book.
 
     Args:
         sources: folder of the book's sources.
         results: folder of the notebooks' result files.
         root: folder of the paths such as ``checkpoints/lab/results.json``.
-        claims: the claims to show (default: all of ``claims.yaml``).
     """
-    claims = load_claims() if claims is None else claims
+    claims = load_claims()
     files = _copy_results(sources / "data", results, root, claims)
     assessed = [
         ClaimStatus(each, tuple(compare(one, files.get(each.file)) for one in each.evidence)) for each in claims

@@ -14,8 +14,9 @@ from toposlearn.anatomy import structure
 from toposlearn.config import VolumeConfig
 from toposlearn.data import read_manifest
 from toposlearn.studies.shortcuts import find_shortcuts, inputs, shortcuts_report
+from toposlearn.studies.shortcuts.association import association
 from toposlearn.studies.shortcuts.measure import REASONS, explain, reason_for
-from toposlearn.studies.shortcuts.tables import association_table, shortcuts_table
+from toposlearn.studies.shortcuts.tables import association_table
 
 VOLUME = VolumeConfig(shape=(16, 16, 16), spacing=4.0, modalities=("T1w", "T2w"))
 PEOPLE = 48
@@ -183,11 +184,13 @@ def test_volumes_are_in_milliliters_and_nothing_is_its_own_shortcut(folder, resu
     assert widths == {"diagnosis": 5, "site": 3, "sex": 3, "age": 4}
 
 
-def test_too_few_people_are_reported_as_too_few():
+def test_too_few_people_are_reported_as_too_few(tmp_path):
     row = {"label": "sex M", "shortcut": "headers", "split": "people left out", "people": 5, "positive": 3}
     few = explain(pd.DataFrame([row]), simulated=True)
     assert list(few["verdict"]) == ["too few people"]
-    assert "| sex M (3, 2) | too few people |" in shortcuts_table(few.assign(cell="too few people"))
+    few.to_csv(tmp_path / "shortcuts.csv")
+    association(pd.DataFrame({"sex": ["M", "F"]})).to_csv(tmp_path / "association.csv")
+    assert "| sex M (3, 2) | too few people |" in shortcuts_report(tmp_path)
 
 
 def test_one_high_number_among_many_is_an_accident():

@@ -113,7 +113,7 @@ def explain(rows: pd.DataFrame, *, simulated: bool) -> pd.DataFrame:
     cohort only). Without a reason: ``unexplained`` if the AUC is too high for the best of as many numbers (Bonferroni),
     else ``accident``.
     """
-    rows = rows.reindex(columns=[*rows.columns.union(["value", "null_high", "p"], sort=False)])
+    rows = rows.reindex(columns=[*rows.columns.union(["value", "low", "high", "null_high", "p"], sort=False)])
     names = zip(rows["label"], rows["shortcut"], strict=True)
     rows["reason"] = [reason_for(*each) if simulated else "" for each in names]
     above = rows["value"] > rows["null_high"]

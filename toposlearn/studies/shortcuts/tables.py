@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 from jinja2 import Template
 
@@ -66,10 +67,9 @@ def _explained(rows: pd.DataFrame) -> tuple[list[dict[str, object]], list[str]]:
 
 def association_table(pairs: pd.DataFrame) -> str:
     """One row per pair of properties, for the rows of ``association.csv``."""
-    rows = []
-    for pair in pairs.to_dict("records"):
-        dependent = "**dependent**" if pair["p"] * len(pairs) <= measure.LEVEL else measure.ACCIDENT
-        status = "independent" if pair["p"] > measure.LEVEL else dependent
-        names = f"{pair['first']}, {pair['second']}"
-        rows.append((names, pair["measure"], f"{pair['strength']:.2f}", f"{pair['p']:.3f}", status))
-    return markdown_table(("properties", "measure", "strength", "p", ""), rows)
+    chance = [pairs["p"] > measure.LEVEL, pairs["p"] * len(pairs) > measure.LEVEL]
+    status = np.select(chance, ["independent", measure.ACCIDENT], "**dependent**")
+    names = pairs["first"] + ", " + pairs["second"]
+    strength, p = pairs["strength"].map("{:.2f}".format), pairs["p"].map("{:.3f}".format)
+    rows = zip(names, pairs["measure"], strength, p, status, strict=True)
+    return markdown_table(("properties", "measure", "strength", "p", ""), list(rows))
