@@ -11,7 +11,7 @@ from toposlearn.relations.frame import template_centers
 from toposlearn.relations.layout import layout
 from toposlearn.relations.relations import (
     COLUMNS,
-    DISTANCE_COLUMNS,
+    PAIR_COLUMNS,
     RELATIONS,
     TABLE_RELATIONS,
     decisions,
@@ -141,7 +141,7 @@ def test_all_sides_pair_left_with_right() -> None:
 
 def test_distance_table_ranks_the_nearest_first() -> None:
     table = distance_table({"one": layout(phantom(), within=10.0)})
-    assert tuple(table.columns) == DISTANCE_COLUMNS
+    assert tuple(table.columns) == (*PAIR_COLUMNS, "center", "gap", "shared", "rank")
     thalamus = table[(table["structure_a"] == "thalamus") & (table["side_a"] == "left")]
     assert thalamus["rank"].tolist() == list(range(1, 2 * len(PHANTOM)))
     assert thalamus["center"].is_monotonic_increasing

@@ -34,8 +34,6 @@ class Donor:
     id: str
     age: int
     sex: str
-    ethnicity: str
-    medical_conditions: str
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,10 +75,7 @@ def load_parcels(family: str) -> LabelMap:
 def load_donors() -> tuple[Donor, ...]:
     """The six donors, in the order of `DONOR_IDS`."""
     rows = {row["uid"]: row for row in read_rows(locate("donors"))}
-    return tuple(
-        Donor(uid, int(rows[uid]["age"]), rows[uid]["sex"], rows[uid]["ethnicity"], rows[uid]["medical_conditions"])
-        for uid in DONOR_IDS
-    )
+    return tuple(Donor(uid, int(rows[uid]["age"]), rows[uid]["sex"]) for uid in DONOR_IDS)
 
 
 def load_donor_map(donor_id: str) -> LabelMap:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 import numpy.typing as npt
 from scipy import ndimage
@@ -59,25 +57,15 @@ def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -
     return gaps
 
 
-@dataclass(frozen=True, eq=False)
-class _Surface:
-    """Boundary voxels of a structure: points (V, 3) in world mm, a search tree, and the box around them."""
-
-    points: Float64s
-    tree: cKDTree
-    low: Float64s
-    high: Float64s
-
-
-def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> _Surface:
+def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> cKDTree:
+    """Search tree of the boundary voxels (V, 3) of a structure, in world mm."""
     inside = label_map.labels[box] == label
     edge = inside & ~ndimage.binary_erosion(inside)
     voxels = np.argwhere(edge) + [part.start for part in box]
-    points = voxels @ label_map.affine[:3, :3].T + label_map.affine[:3, 3]
-    return _Surface(points, cKDTree(points), points.min(axis=0), points.max(axis=0))
+    return cKDTree(voxels @ label_map.affine[:3, :3].T + label_map.affine[:3, 3])
 
 
-def _shortest(a: _Surface, b: _Surface, steps: Float64s, within: float) -> float:
+def _shortest(a: cKDTree, b: cKDTree, steps: Float64s, within: float) -> float:
     """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers within it.
 
     `steps` (3, 3): one voxel along each axis in mm, one column per axis.
@@ -85,19 +73,19 @@ def _shortest(a: _Surface, b: _Surface, steps: Float64s, within: float) -> float
     spacing = np.linalg.norm(steps, axis=0)
     diagonal = float(np.linalg.norm(spacing))  # maximum by which two centers are farther apart than their faces
     within += 1e-6  # rounding must not decide
-    if np.linalg.norm(np.maximum(np.maximum(a.low - b.high, b.low - a.high), 0)) > within + diagonal:
+    if np.linalg.norm(np.maximum(np.maximum(a.mins - b.maxes, b.mins - a.maxes), 0)) > within + diagonal:
         return float("inf")
-    if len(a.points) > len(b.points):
+    if a.n > b.n:
         a, b = b, a
-    bound = min(float(np.min(b.tree.query(a.points[::20])[0])), within + diagonal) + diagonal
-    near = a.points[((a.points >= b.low - bound) & (a.points <= b.high + bound)).all(axis=1)]
-    distances = np.asarray(b.tree.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
+    bound = min(float(np.min(b.query(a.data[::20])[0])), within + diagonal) + diagonal
+    near = a.data[((a.data >= b.mins - bound) & (a.data <= b.maxes + bound)).all(axis=1)]
+    distances = np.asarray(b.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
     centers = float(np.min(distances, initial=np.inf))
     if np.isinf(centers) or centers <= spacing.min():
         return centers if np.isinf(centers) else 0.0
     bound = centers + diagonal + 1e-6  # the nearest faces belong to two centers that are nearly the nearest
     near = near[distances <= bound]
-    pairs = cKDTree(near).sparse_distance_matrix(b.tree, bound, output_type="coo_matrix")
-    apart = np.abs(np.linalg.inv(steps) @ (b.points[pairs.col] - near[pairs.row]).T).round(6)  # (3, pairs) in voxels
+    pairs = cKDTree(near).sparse_distance_matrix(b, bound, output_type="coo_matrix")
+    apart = np.abs(np.linalg.inv(steps) @ (b.data[pairs.col] - near[pairs.row]).T).round(6)  # (3, pairs) in voxels
     gap = float(np.linalg.norm(np.maximum(apart - 1, 0) * spacing[:, None], axis=0).min())
     return gap if gap <= within else float("inf")

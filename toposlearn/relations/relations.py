@@ -23,7 +23,6 @@ RELATIONS = (*DIRECTIONS, "adjacent")
 TABLE_RELATIONS = ("medial", "anterior", "superior", "adjacent")  # of a to b and of b to a: opposites are included
 PAIR_COLUMNS = ("person", "structure_a", "side_a", "structure_b", "side_b")
 COLUMNS = (*PAIR_COLUMNS, "relation", "holds", "margin", "verdict")
-DISTANCE_COLUMNS = (*PAIR_COLUMNS, "center", "gap", "shared", "rank")
 
 UNDECIDED = 0.02  # of the brain's size: about a millimeter, a voxel of a common scan
 DECISIONS = ("does not hold", "undecided", "holds")  # words for -1, 0, 1
@@ -94,8 +93,8 @@ def topology_table(subjects: Mapping[str, Layout], sides: Sides = "same") -> pd.
 def distance_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
     """How far every structure is from every other, for every subject, nearest first.
 
-    Columns are `DISTANCE_COLUMNS`: distance of the centroids in mm, gap between the boundaries in mm (NaN beyond the
-    measured range), the boundary they share in mm², and the rank of b among the structures nearest to a, from 1.
+    Columns are `PAIR_COLUMNS` and `center`, distance of the centroids in mm; `gap` between the boundaries in mm (NaN
+    beyond the measured range); `shared`, the boundary in mm²; `rank` of b among the structures nearest to a, from 1.
     """
     tables = []
     for name, subject in subjects.items():

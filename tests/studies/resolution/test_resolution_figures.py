@@ -4,6 +4,7 @@ import pytest
 
 from toposlearn.anatomy import load_donor_map
 from toposlearn.studies.resolution import figures, measure
+from toposlearn.studies.resolution.tokens import head_points
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +38,8 @@ def is_atlas(line):
 
 
 def test_agreement_is_drawn_with_its_interval_null_and_atlases(subjects):
-    table = measure.resolution_table(subjects, dict.fromkeys(subjects, measure.UPRIGHT), (3, 8))
+    structures = head_points(subjects["9861"]).structures
+    table = measure.resolution_table(subjects, dict.fromkeys(subjects, measure.UPRIGHT), structures, cells=(3, 8))
     summary, atlas = measure.resolution_summary(table, list(subjects)), table[table["person"] == "9861"]
     figure = figures.plot_resolution(summary, atlas)
     assert len(figure.axes) == 3

@@ -29,7 +29,8 @@ def centers(subject: LabelMap, name: str) -> list[np.ndarray]:
 
 @pytest.fixture(scope="module")
 def table(subjects: dict[str, LabelMap]) -> pd.DataFrame:
-    return measure.resolution_table(subjects, dict.fromkeys(IDS, SHIFTS), (3, 12))
+    structures = head_points(subjects["9861"]).structures
+    return measure.resolution_table(subjects, dict.fromkeys(IDS, SHIFTS), structures, cells=(3, 12))
 
 
 def test_true_distances_are_those_between_structures(subjects: dict[str, LabelMap]) -> None:

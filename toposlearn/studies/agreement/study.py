@@ -168,7 +168,7 @@ def _doubts(segmentation: Segmentation, subject: Layout) -> list[str]:
 
 
 def _lacking(subjects: Mapping[str, Layout]) -> dict[str, list[str]]:
-    """Name -> a warning if the person lacks many usual structures, since then nobody is compared there."""
+    """Name -> a warning if the person lacks many usual structures, since no person is compared there."""
     has = {name: {each.full_name for each in subject.structures} for name, subject in subjects.items()}
     counts = Counter(structure for names in has.values() for structure in names)
     usual = {structure for structure, count in counts.items() if 2 * count > len(subjects)}

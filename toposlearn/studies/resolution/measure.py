@@ -105,18 +105,12 @@ def _membership(distances: Float64s, k: int) -> Float64s:
     return np.asarray(nearer + tied * left / tied.sum(axis=1, keepdims=True), dtype=np.float64)
 
 
-def shared_structures(subjects: Mapping[str, LabelMap]) -> list[Structure]:
-    """The structures that all of these people have, in order of their labels."""
-    heads = [head_points(subject).structures for subject in subjects.values()]
-    return [each for each in heads[0] if all(each in other for other in heads)]
-
-
 def resolution_table(
     subjects: Mapping[str, LabelMap],
     poses: Mapping[str, Float64s],
-    cells: Sequence[int] = CELLS,
+    structures: Sequence[Structure],
     *,
-    structures: Sequence[Structure] | None = None,
+    cells: Sequence[int] = CELLS,
     k: int = 5,
     seed: int = 0,
 ) -> pd.DataFrame:
@@ -126,8 +120,8 @@ def resolution_table(
         subjects: name -> label map.
         poses: name -> poses (P, 3, 4), posed mm -> original mm. With poses of their own, an interval over people also
             covers the luck of where the grid falls.
+        structures: those that count, which all people must have.
         cells: cells per axis of each grid.
-        structures: those that count; by default those that all people have.
         k: neighbors K.
         seed: of the null, which gives each person other names within a side, anew for each pose.
 
@@ -137,10 +131,9 @@ def resolution_table(
         one home; `dominant`, how many structures fill most of any token; `lost`, how many the grid does not reach;
         `mixing`, the mean over tokens that hold any structure.
     """
-    chosen, rng = structures or shared_structures(subjects), np.random.default_rng(seed)
-    rows = []
+    rng, rows = np.random.default_rng(seed), []
     for name, subject in subjects.items():
-        head, frame = head_points(subject).of(chosen), frame_of(subject)
+        head, frame = head_points(subject).of(structures), frame_of(subject)
         for number, pose in enumerate(poses[name]):
             turned = head.posed(pose)
             for count in cells:

@@ -27,9 +27,7 @@ DRAWS = 20  # of permuted names per person
 NOISE_FEATURES = 48  # as many as the tokens of the preset lab have
 
 
-def token_structures(
-    subjects: PosedSubjects, stride: int, structures: Sequence[Structure] | None = None
-) -> list[TokenStructures]:
+def token_structures(subjects: PosedSubjects, stride: int, structures: Sequence[Structure]) -> list[TokenStructures]:
     """The structures in the tokens of each person.
 
     Raises:
@@ -72,12 +70,12 @@ def structure_agreement(
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
-def true_distances(subjects: PosedSubjects, structures: Sequence[Structure] | None = None) -> list[Float64s]:
+def true_distances(subjects: PosedSubjects, structures: Sequence[Structure]) -> list[Float64s]:
     """Distances (S, S) in mm between the centroids of each person's structures, at the size they have in the volume."""
     affine, distances = np.diag([subjects.spacing] * 3 + [1.0]), []
     for name, labels in zip(subjects.names, _labels(subjects), strict=True):
         head = head_points(LabelMap(labels[0].numpy(), affine, name, "posed"), step=subjects.spacing)
-        distances.append(distances_between(head.of(structures or head.structures).centers))
+        distances.append(distances_between(head.of(structures).centers))
     return distances
 
 
@@ -86,8 +84,7 @@ def networks_agreement(
     subjects: PosedSubjects,
     modality: str,
     strides: Iterable[int],
-    *,
-    structures: Sequence[Structure] | None = None,
+    structures: Sequence[Structure],
 ) -> dict[tuple[int, Reading], dict[str, dict[str, Float64s]]]:
     """(stride, how structures are read) -> name -> `structure_agreement`: each network, and two controls.
 

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from scipy.special import entr
 from torch import Tensor
 
-from toposlearn.anatomy import LabelMap, Structure, structure_of
+from toposlearn.anatomy import LabelMap, Structure
 from toposlearn.arrays import Float64s
 from toposlearn.topology.tokens import grid_positions
 
@@ -144,27 +144,25 @@ def tokens_on_box(head: HeadPoints, cells: int, box: float = BOX) -> TokenStruct
     return TokenStructures(head.structures, counts * head.volume / side**3, (cells,) * 3, side)
 
 
-def tokens_of_blocks(
-    labels: Tensor, stride: int, spacing: float, structures: Sequence[Structure] | None = None
-) -> TokenStructures:
+def tokens_of_blocks(labels: Tensor, stride: int, spacing: float, structures: Sequence[Structure]) -> TokenStructures:
     """The structures in the blocks of stride³ voxels of a label volume, as a network cuts it into tokens.
 
     Args:
         labels: (D, H, W), labels of `toposlearn.anatomy`, each size a multiple of the stride.
         stride: voxels per token.
         spacing: mm per voxel.
-        structures: those to look for; by default all that are present.
+        structures: those to look for.
     """
     shape = tuple(labels.shape)
     values = labels.long().numpy().ravel()
-    chosen = structures or [structure_of(label) for label in np.unique(values[values > 0]).tolist()]
-    lookup = np.full(max(int(values.max()), *(each.label for each in chosen)) + 1, OUTSIDE)
-    lookup[[each.label for each in chosen]] = np.arange(len(chosen))
+    wanted = [each.label for each in structures]
+    lookup = np.full(max(int(values.max()), *wanted) + 1, OUTSIDE)
+    lookup[wanted] = np.arange(len(wanted))
     grid = tuple(size // stride for size in shape)
     token = np.ravel_multi_index(tuple(axis.ravel() // stride for axis in np.indices(shape)), grid)
     kept = lookup[values] != OUTSIDE
-    counts = _counts(token[kept], lookup[values[kept]], int(np.prod(grid)), len(chosen))
-    return TokenStructures(tuple(chosen), counts / stride**3, grid, stride * spacing)
+    counts = _counts(token[kept], lookup[values[kept]], int(np.prod(grid)), len(wanted))
+    return TokenStructures(tuple(structures), counts / stride**3, grid, stride * spacing)
 
 
 def _counts(token: Index, index: Index, tokens: int, structures: int) -> Float64s:
