@@ -60,7 +60,7 @@ def test_scores_stand_beside_chance_and_position():
         plot_scores({"full": scores(33)}, ["across_people_error"], stride=4)
 
 
-def test_the_curve_over_shifts_has_a_line_a_name_and_bands_for_networks():
+def test_the_curve_over_shifts_has_a_line_per_name_and_bands_for_networks():
     row = {"full": metric(3.0, low=2.0, high=4.0), "position": metric(9.0, low=9.0, high=9.0)}
     figure = plot_move_curve({0: row, 9: row})
     (ax,) = figure.axes

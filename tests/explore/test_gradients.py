@@ -1,7 +1,6 @@
 import pandas as pd
 import pytest
 import torch
-from matplotlib import pyplot as plt
 
 from toposlearn.config import preset
 from toposlearn.explore.gradients import (
@@ -58,11 +57,10 @@ def test_the_weight_decides_who_steers():
         steering({"intra": across["intra"]}, [1.0])
 
 
-def test_figures_have_a_panel_a_network(gradients):
+def test_figures_have_a_panel_per_network(gradients):
     norms = gradient_norms(gradients)
     figure = plot_gradient_norms({"untrained": norms, "trained": norms})
     assert [ax.get_title() for ax in figure.axes] == ["untrained", "trained"]
     assert len(figure.axes[0].patches) == norms.size
     table = pd.DataFrame({"reconstruction": [1.0, 0.2], "intra": [0.0, 0.9]}, index=[0.1, 10])
     assert len(plot_steering({"trained": table}).axes[0].lines) == 3
-    plt.close("all")

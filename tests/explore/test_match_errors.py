@@ -80,7 +80,7 @@ def test_without_a_template_the_motion_is_known_all_the_same(upright, networks):
     assert (errors["random"] > 40).all()
 
 
-def test_grid_position_errs_by_the_shift_and_the_floor_by_half_a_token_at_most(upright):
+def test_grid_position_has_an_error_of_the_shift_and_the_floor_of_half_a_token_at_most(upright):
     for shift, floor in ((0, 0), (9, 9), (24, 0), (27, 3)):
         errors = errors_after_move({}, upright, known_motion(shift), pair=("T1w", "T2w"), stride=4)
         torch.testing.assert_close(errors["position"], torch.full((6,), float(shift)), atol=1e-3, rtol=0)

@@ -54,7 +54,7 @@ def test_a_metric_over_people_holds_the_mean_and_leaves_the_diagonal_out():
     assert [pairs[name] for name in ("value", "low", "high", "n")] == [5.0, 5.0, 5.0, 4]
 
 
-def test_a_bar_a_name_a_panel_a_measure_with_interval_and_null():
+def test_a_bar_per_name_and_a_panel_per_measure_with_interval_and_null():
     full, other = metric(3.0, low=2.0, high=5.0, null=8.0), metric(4.0)
     figure = plot_measures({"upright": {"full": full, "other": other}, "posed": {"full": full}}, "mm")
     first, second = figure.axes
@@ -66,7 +66,7 @@ def test_a_bar_a_name_a_panel_a_measure_with_interval_and_null():
     assert not plot_measures({"posed": {"other": other}}, "mm").legends
 
 
-def test_controls_are_gray_and_unknown_names_get_a_color_each():
+def test_controls_are_gray_and_unknown_names_have_different_colors():
     value = metric(1.0)
     figure = plot_measures({"all": dict.fromkeys(("run a", "run b", "position"), value)}, "mm")
     colors = [to_hex(bar.get_facecolor()) for bar in figure.axes[0].patches]
@@ -87,7 +87,7 @@ def panel(figure, title):
     return next(ax for ax in figure.axes if ax.get_title().startswith(title))
 
 
-def test_a_panel_a_measure_and_a_row_a_network():
+def test_a_panel_per_measure_and_a_row_per_network():
     figure = plot_profile({"untrained": profile(0.3), "full": profile(0.8)}, title="what to see")
     drawn = [ax for ax in figure.axes if ax.get_title()]
     assert len(drawn) == len(MEASURES)

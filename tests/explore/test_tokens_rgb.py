@@ -1,7 +1,6 @@
 import numpy as np
 import pytest
 import torch
-from matplotlib import pyplot as plt
 
 from toposlearn.explore.tokens_rgb import color_overlay, fit_basis, plot_token_colors, share_in_words, to_voxels
 
@@ -10,7 +9,7 @@ def random_tokens(seed, n=64, features=12):
     return torch.randn(2, n, features, generator=torch.Generator().manual_seed(seed))
 
 
-def test_with_one_basis_equal_tokens_get_equal_colors_in_everybody():
+def test_with_one_basis_equal_tokens_get_equal_colors_in_all_people():
     first, second = random_tokens(0), random_tokens(1)
     second[1, 5] = first[0, 3]
     basis = fit_basis(first, second)
@@ -80,7 +79,6 @@ def test_figure_has_the_image_above_and_a_row_for_each_network():
     assert [len(ax.images) for ax in figure.axes] == [1, 1, 2, 2, 2, 2]
     figure = plot_token_colors(volumes, {"full": colors}, stride=2, spacing=1.0, explained={"full": 0.27})
     assert [ax.get_title() for ax in figure.axes] == ["p", "q", *["full (27 % of the variance)"] * 2]
-    plt.close("all")
 
 
 @pytest.mark.parametrize(

@@ -167,7 +167,7 @@ def _draw_errors(ax: Axes, name: str, metrics: Mapping[float, Mapping[str, Any]]
     label, style = CONTROLS.get(name, (name, "-"))
     color = "0.35" if name in CONTROLS else color
     values = [each["value"] for each in metrics.values()]
-    ax.plot(list(metrics), values, marker="o", ms=4, ls=style, color=color, label=label)
+    ax.plot(list(metrics), values, marker="o", ms=5, ls=style, color=color, label=label)
     if name not in CONTROLS and all("low" in each for each in metrics.values()):
         low, high = ([each[end] for each in metrics.values()] for end in ("low", "high"))
         ax.fill_between(list(metrics), low, high, color=color, alpha=0.12)

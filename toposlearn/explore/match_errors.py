@@ -14,19 +14,18 @@ from typing import Any
 
 import torch
 from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.data import PosedSubjects, apply_pose
 from toposlearn.explore.neighborhoods import (
-    BOX,
     MATCH,
     POSITION,
     TRUTH,
     Match,
     draw_block,
     find_match,
+    name_blocks,
     similarity_overlay,
 )
 from toposlearn.explore.slices import Panel, plot_panels
@@ -161,7 +160,5 @@ def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: f
         for index, color in ((match.position, POSITION), (match.truth, TRUTH), (match.found, MATCH)):
             style = broken if color == MATCH else {"ls": "-", "lw": 2.4}
             draw_block(ax, panel, positions[index].numpy(), stride * spacing / 2, color, **style)
-    boxes = {"its true place": TRUTH, "most similar": MATCH, "same position": POSITION}
-    handles = [Line2D([], [], mec=color, label=label, **BOX) for label, color in boxes.items()]
-    figure.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
+    name_blocks(figure, {"its true place": TRUTH, "most similar": MATCH, "same position": POSITION}, dashed=False)
     return figure

@@ -72,7 +72,7 @@ def plot_neighbors(
             if index >= 0:
                 draw_block(ax, panel, centers[index], half, SHARED if index in shared else SINGLE)
         draw_block(ax, panel, centers[anchor], half, ANCHOR)
-    _add_legend(figure, {"the token": ANCHOR, "neighbor in every row": SHARED, "neighbor in this row only": SINGLE})
+    name_blocks(figure, {"the token": ANCHOR, "neighbor in every row": SHARED, "neighbor in this row only": SINGLE})
     return figure
 
 
@@ -86,9 +86,11 @@ def draw_block(ax: Axes, panel: Panel, center: Float64s | Float32s, half: float,
     return inside
 
 
-def _add_legend(figure: Figure, colors: Mapping[str, str]) -> None:
+def name_blocks(figure: Figure, colors: Mapping[str, str], *, dashed: bool = True) -> None:
+    """Add a legend of blocks: label -> color, and the meaning of dashed lines."""
     handles = [Line2D([], [], mec=color, label=label, **BOX) for label, color in colors.items()]
-    handles.append(Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.2, label="before or behind the slice"))
+    if dashed:
+        handles.append(Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.2, label="before or behind the slice"))
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
 
 
@@ -167,7 +169,7 @@ def plot_match(
     for panel, ax in zip(lower, figure.axes[3:], strict=True):
         for index, color in answers:
             draw_block(ax, panel, centers[index], half, color)
-    _add_legend(figure, {label: TRUTH, "most similar": MATCH, "same position": POSITION})
+    name_blocks(figure, {label: TRUTH, "most similar": MATCH, "same position": POSITION})
     return figure
 
 

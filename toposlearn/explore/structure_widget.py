@@ -136,7 +136,7 @@ def label_nifti(head: LabelMap) -> bytes:
     frame = frame_of(head)
     own = nib.affines.from_matvec(frame.axes, -frame.axes @ frame.origin) @ head.affine
     ranks = np.searchsorted(_labels(head), head.labels).astype(np.uint8)
-    cropped = nib.Nifti1Image(ranks, own).slicer[ndimage.find_objects(head.labels > 0)[0]]
+    cropped = nib.Nifti1Image(ranks, own).slicer[ndimage.find_objects((head.labels > 0).astype(np.uint8))[0]]
     upright = resample_to_output(cropped, [float(head.spacing.min())] * 3, order=0)
     return gzip.compress(upright.to_bytes(), 6)
 
