@@ -184,8 +184,8 @@ def test_a_variant_really_leaves_terms_out(subjects, config, tmp_path, variant, 
 
 
 def test_people_who_are_not_registered_teach_across_people_only(subjects, config, tmp_path):
-    everybody = [subjects[index] for index in range(len(subjects))]
-    apart = [dataclasses.replace(subject, pairs=torch.full((4, 4), INTER)) for subject in everybody]
+    together = [subjects[index] for index in range(len(subjects))]
+    apart = [dataclasses.replace(subject, pairs=torch.full((4, 4), INTER)) for subject in together]
     terms = trainer(config, tmp_path).train_step(PairDataset(apart, config)[0])
     assert terms.intra == 0
     assert terms.inter > 0
