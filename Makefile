@@ -33,7 +33,7 @@ browser-test: setup
 
 # That a copy without the solutions stops at its first check, and that notebooks run on a folder of other people.
 notebook-test: setup
-	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m notebook $(PARALLEL)
+	OMP_NUM_THREADS=1 $(BIN)/python -m pytest -m notebook $(PARALLEL) --dist worksteal
 
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
