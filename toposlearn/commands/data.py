@@ -85,9 +85,7 @@ def topology(
     labels: Annotated[str | None, Option(help=TABLES)] = None,
     data: Annotated[Path | None, Option(help=f"{FOLDER} Its segmentations are measured instead.")] = None,
     within: Annotated[float, Option(min=0, help="Maximum gap between boundaries to measure, in mm (0: none).")] = 30.0,
-    out: Annotated[Path, Option(help="Folder of tables (CSV), graphs (GraphML) and a page (HTML).")] = Path(
-        "runs/topology"
-    ),
+    out: Annotated[Path, Option(help="Folder of CSV tables, GraphML graphs and an HTML page.")] = Path("runs/topology"),
 ) -> None:
     """Measure spatial relations between structures, with margins, and whether people agree on them."""
     from toposlearn.reproducibility import check_writable

@@ -20,8 +20,7 @@ JobsOption = Annotated[
 def run_command(
     notebooks: Annotated[list[Path], Argument(help="Notebooks, in the order of their run.", metavar="NOTEBOOK…")],
     parameter: Annotated[
-        list[str] | None,
-        Option("-p", "--parameter", metavar="NAME VALUE", help="Value of a parameter; repeatable."),
+        list[str] | None, Option("-p", "--parameter", metavar="NAME VALUE", help="Value of a parameter; repeatable.")
     ] = None,
     out: Annotated[Path, Option(help="Folder of executed notebooks.")] = Path("runs/single"),
     jobs: JobsOption = 1,
@@ -72,9 +71,7 @@ def course(out: Annotated[Path, Option(help="Folder to write.")] = Path("student
 def everything(
     out: Annotated[Path, Option(help="Folder of the book.")] = OUT,
     data: DataOption = DATA,
-    subjects: Annotated[
-        int | None, Option(help="Number of people to simulate where --data does not exist (default: 64).")
-    ] = None,
+    subjects: Annotated[int | None, Option(help="People to simulate if --data does not exist (default: 64).")] = None,
     jobs: JobsOption = 1,
 ) -> None:
     """Simulate the cohort if it does not exist, run every numbered notebook, build the book."""

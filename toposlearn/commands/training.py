@@ -35,8 +35,7 @@ def pretrain(
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
     modalities: Annotated[
-        str | None,
-        Option(help="Comma-separated modalities (default: the preset's, else those that all people have)."),
+        str | None, Option(help="Comma-separated modalities (default: the preset's, else those that all people have).")
     ] = None,
     steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
     seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
@@ -148,8 +147,7 @@ def evaluate(
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of the result file; it is kept and continued.")] = Path("runs/evaluation"),
     test: Annotated[
-        list[Path] | None,
-        Option(help="BIDS folder of held-out people; repeatable (default: the held-out part of --data)."),
+        list[Path] | None, Option(help="BIDS folder of held-out people; repeatable (default: held-out part of --data).")
     ] = None,
 ) -> None:
     """Measure downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside baselines."""
