@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from toposlearn.studies.shortcuts.auc import area_under_curve, cross_validate, permuted
 
 import toposlearn
 from toposlearn.downstream.classification import bootstrap_auc
 from toposlearn.intervals import bootstrap_groups, bootstrap_number, bootstrap_ratio, bootstrap_subjects
+from toposlearn.studies.shortcuts.auc import area_under_curve, cross_validate, permuted
 
 PACKAGE = Path(toposlearn.__file__).parent
 MODULES = [*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "benchmarks").glob("*.py")]
