@@ -59,11 +59,6 @@ class ControlGrid:
         """Template mm of each lattice point, (X, Y, Z, 3)."""
         return np.asarray(np.moveaxis(np.indices(self.shape), 0, -1) * CONTROL_MM + self.origin)
 
-    def sample(self, volume: NDArray[np.float32], head: Head) -> NDArray[np.float32]:
-        """A volume on the head's voxels (X, Y, Z) read at the lattice points."""
-        voxels = (self.points() - head.affine[:3, 3]) / head.spacing
-        return np.asarray(ndimage.map_coordinates(volume, np.moveaxis(voxels, -1, 0), order=1, mode="nearest"))
-
 
 def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 1.0) -> Float64s:
     """Subject world -> template (4, 4), both centered. `scale` > 1 makes a larger head."""
@@ -96,7 +91,9 @@ def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head) -> F
     gradient of the smoothed mask.
     """
     smooth = ndimage.gaussian_filter(mask.astype(np.float32), GROWTH_MM / head.spacing)
-    gradient = np.stack(tuple(np.gradient(grid.sample(smooth, head), CONTROL_MM)))
+    voxels = np.moveaxis((grid.points() - head.affine[:3, 3]) / head.spacing, -1, 0)
+    values = ndimage.map_coordinates(smooth, voxels, order=1, mode="nearest")
+    gradient = np.stack(tuple(np.gradient(values, CONTROL_MM)))
     return np.asarray(gradient / np.linalg.norm(gradient, axis=0).max())
 
 
