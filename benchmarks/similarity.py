@@ -1,8 +1,8 @@
-"""What a similarity transform changes in the relations of real people: nothing but what drawing them anew changes.
+"""Relations of real people under similarity transforms, compared with the effect of resampling alone.
 
 Each donor is turned by any angle, made 0.7 to 1.4 times as large and moved: once by the affine alone, once drawn on a
-fresh grid of voxels, of the same width in the head's own size. Beside it the null, the head drawn anew after a turn of
-three degrees. Counted are decisions that change, and directions that turn over: decided before and after, oppositely.
+fresh grid of voxels, of the same width in the head's own size. The null is the head drawn anew after a turn of three
+degrees. The rows count decisions that change, and directions that turn over: decided before and after, oppositely.
 """
 
 from __future__ import annotations
@@ -81,7 +81,7 @@ def main() -> None:
     arguments = options(__doc__ or "").parse_args()
     donors, draws = (DONOR_IDS[:2], 1) if arguments.quick else (DONOR_IDS, 6)
     generator = np.random.default_rng(0)
-    found: dict[str, list[list[tuple[float, float, float]]]] = defaultdict(list)
+    shares_of: dict[str, list[list[tuple[float, float, float]]]] = defaultdict(list)
     for name in tqdm(donors, unit="person"):
         subject = load_donor_map(name)
         before = layout(subject)
@@ -92,15 +92,17 @@ def main() -> None:
             WHOLE: [drawn(subject, change) for change in changes],
         }
         for kind, after in heads.items():
-            found[kind].append([differences(before, layout(head)) for head in after])
+            shares_of[kind].append([differences(before, layout(head)) for head in after])
     rows = []
-    for kind, subjects in found.items():
+    for kind, subjects in shares_of.items():
         shares = 100 * np.array(subjects)  # (people, draws, 3)
         means = shares.mean(axis=1)
         low, high = bootstrap_subjects(means[None, :, 0])
         exact = "<= 0" if kind == ALONE else None
         rows.append(Row(f"{kind}: directions changed [{low:.2f}, {high:.2f}]", means[:, 0].mean(), "%", exact))
-        rows.append(Row(f"{kind}: decided directions turned over, most of a head", shares[..., 1].max(), "%", "<= 0"))
+        rows.append(
+            Row(f"{kind}: decided directions turned over, maximum over heads", shares[..., 1].max(), "%", "<= 0")
+        )
         rows.append(Row(f"{kind}: contacts changed", means[:, 2].mean(), "%", exact))
     report(rows, arguments.json)
 

@@ -1,4 +1,4 @@
-"""What relations between structures cost, against the number of labels and of voxels.
+"""Cost of relations between structures, against the number of labels and of voxels.
 
 The parcels of the Desikan-Killiany atlas at 1 mm: 113 labels, of which 106 are structures. `--figure FILE` draws
 seconds against both.
@@ -46,14 +46,14 @@ def with_labels(subject: LabelMap, count: int) -> LabelMap:
 
 
 def with_spacing(subject: LabelMap, spacing: int) -> LabelMap:
-    """The same head with every so many voxels."""
+    """The same head with every `spacing`-th voxel along each axis."""
     step = (slice(None, None, spacing),) * 3
     return replace(subject, labels=subject.labels[step], affine=subject.affine @ np.diag([spacing] * 3 + [1.0]))
 
 
 def seconds(subjects: dict[str, LabelMap], repeats: int) -> dict[str, tuple[float, float]]:
     """Seconds of all relations, and of the gaps on top, for each head."""
-    found = {}
+    costs = {}
     for name, subject in subjects.items():
         spent = interleaved(
             {
@@ -63,8 +63,8 @@ def seconds(subjects: dict[str, LabelMap], repeats: int) -> dict[str, tuple[floa
             repeats,
             "cpu",
         )
-        found[name] = spent["relations"], spent["with gaps"] - spent["relations"]
-    return found
+        costs[name] = spent["relations"], spent["with gaps"] - spent["relations"]
+    return costs
 
 
 def draw(
@@ -76,9 +76,9 @@ def draw(
     """Seconds against labels at 1 mm, and against labeled voxels with all labels."""
     figure, axes = plt.subplots(1, 2, figsize=(9, 3.5), sharey=True, layout="constrained")
     panels = ((LABELS[: len(by_labels)], by_labels, "labels, at 1 mm"), (voxels, by_voxels, "labeled voxels, millions"))
-    for axis, (places, found, label) in zip(axes, panels, strict=True):
+    for axis, (places, costs, label) in zip(axes, panels, strict=True):
         for row, (name, color) in enumerate({"all relations": "#0072B2", "gaps up to 30 mm": "#D55E00"}.items()):
-            axis.plot(places, [each[row] for each in found.values()], "o-", color=color, markersize=4, label=name)
+            axis.plot(places, [each[row] for each in costs.values()], "o-", color=color, markersize=4, label=name)
         axis.set(xscale="log", yscale="log", xlabel=label)
         axis.set_xticks(places, [f"{place:g}" for place in places])
         axis.minorticks_off()
