@@ -100,9 +100,7 @@ def main() -> None:
         low, high = bootstrap_subjects(means[None, :, 0])
         exact = "<= 0" if kind == ALONE else None
         rows.append(Row(f"{kind}: directions changed [{low:.2f}, {high:.2f}]", means[:, 0].mean(), "%", exact))
-        rows.append(
-            Row(f"{kind}: decided directions turned over, maximum over heads", shares[..., 1].max(), "%", "<= 0")
-        )
+        rows.append(Row(f"{kind}: decided directions turned over, largest share", shares[..., 1].max(), "%", "<= 0"))
         rows.append(Row(f"{kind}: contacts changed", means[:, 2].mean(), "%", exact))
     report(rows, arguments.json)
 

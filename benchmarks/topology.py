@@ -15,8 +15,7 @@ import numpy as np
 from matplotlib import pyplot as plt
 from rows import Row, interleaved, options, report
 
-from toposlearn.anatomy import LabelMap
-from toposlearn.anatomy import load_parcels
+from toposlearn.anatomy import LabelMap, load_parcels
 from toposlearn.relations.frame import template_centers
 from toposlearn.relations.layout import layout
 from toposlearn.relations.relations import topology_table
