@@ -115,7 +115,8 @@ def inter_instance_loss(
     pairs = ordered_pairs(len(tokens_b), tokens_b.device)
     settings = (k, mask_a, mask_b, matches, negatives, generator, neighbors, metric)
     triplets = inter_triplets(tokens_a, tokens_b, pairs, *settings, subject_ids)
-    hinge = torch.relu(triplets.d_positive - triplets.d_negative + margin)  # (P, N, K)
+    d_positive, d_negative = triplets.d_positive, triplets.d_negative
+    hinge = torch.relu(d_positive - d_negative + margin)  # (P, N, K)
     per_anchor, has_positive = valid_mean(hinge, triplets.valid)
     per_pair, has_anchor = valid_mean(per_anchor, has_positive)
     return valid_mean(per_pair, has_anchor)[0] + triplets.broken

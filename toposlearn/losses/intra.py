@@ -86,7 +86,8 @@ def intra_instance_loss(
         Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
     """
     triplets = intra_triplets(tokens_a, tokens_b, k, mask, negatives, form, metric, generator, neighbors)
-    hinge = torch.relu(triplets.d_positive - triplets.d_negative + margin)  # (B, N, K)
+    d_positive, d_negative = triplets.d_positive, triplets.d_negative
+    hinge = torch.relu(d_positive - d_negative + margin)  # (B, N, K)
     per_subject, kept = valid_mean(hinge, triplets.valid, dim=(1, 2))
     return valid_mean(per_subject, kept)[0] + triplets.broken
 
