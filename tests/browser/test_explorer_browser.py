@@ -28,7 +28,7 @@ def address(cohort, smoke, tmp_path_factory):
     arguments = ["explore", "--no-browser", "--data", str(cohort), "--checkpoints", str(weights)]
     start = (  # a shell that starts the tests in the background leaves SIGINT ignored, in its children too
         "import signal; signal.signal(signal.SIGINT, signal.default_int_handler); "
-        f"from toposlearn.cli import main; main({arguments!r})"
+        f"from toposlearn.cli import execute; raise SystemExit(execute({arguments!r}))"
     )
     log = (weights / "server.log").open("w+")
     settings = {"env": os.environ | {"PYTHONUNBUFFERED": "1"}, "text": True}

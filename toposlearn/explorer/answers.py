@@ -66,11 +66,7 @@ def first_view(scene: Scene) -> View:
 
 
 def answer(scene: Scene, view: View, token: int) -> Answer:
-    """Neighbors and match of a token of person a; a token of the background is replaced by the nearest other.
-
-    Raises:
-        ValueError: a view or a token that the scene does not have.
-    """
+    """Neighbors and match of a token of person a; a token of the background is replaced by the nearest other."""
     _check(scene, view, token)
     a, b, asked = view.subject_a, view.subject_b, token
     away = (scene.positions - scene.positions[token]).norm(dim=1)
@@ -184,13 +180,10 @@ def describe(scene: Scene, view: View, reply: Answer) -> list[str]:
     """The answer in words: the comparison, the errors, the neighbors, where the tokens lie."""
     names, match, errors = scene.subjects.names, reply.match, reply.match.errors
     people = f"{names[view.subject_a]} {view.modality_a} to {names[view.subject_b]} {view.modality_b}"
+    accuracy = f"match at similarity {match.similarity[match.found]:.2f}; true place unknown, so no error in mm"
     if errors:
-        accuracy = (
-            f"match {errors['found']:.0f} mm off, {view.position} position {errors['position']:.0f} mm, "
-            f"best token there is {errors['truth']:.0f} mm"
-        )
-    else:
-        accuracy = f"match at similarity {match.similarity[match.found]:.2f}; true place unknown, so no error in mm"
+        accuracy = f"match {errors['found']:.0f} mm off, {view.position} position {errors['position']:.0f} mm"
+        accuracy += f", best token there is {errors['truth']:.0f} mm"
     neighbors = f"{view.k} neighbors"
     if view.modality_a != view.modality_b:
         neighbors = f"{len(reply.shared)} of {neighbors} are the same in {view.modality_a} and {view.modality_b}"

@@ -35,16 +35,10 @@ Metrics = Mapping[str, Mapping[str, Any]]
 def match_table(scene: Scene, method: str, modalities: tuple[str, str], seed: int = 0) -> pd.DataFrame:
     """One row for each foreground token of each person and each other person; empty for one person.
 
-    Args:
-        scene: the people.
-        method: a network of the scene, ``grid position``, ``chance``, or, with the truth, ``best token``.
-        modalities: of the token, and of the other person.
-        seed: of chance.
-
-    Returns:
-        Columns subject, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN for tokens near
-        the midline or where unknown), edge and lesion (is the token at the border of the head, in a lesion?),
-        structure, and same_structure and same_tissue (of token and match, the side counts in the first).
+    The method is a network of the scene, ``grid position``, ``chance`` (drawn by `seed`), or, with the truth, ``best
+    token``. Columns: subject, other, token, match, error (mm, NaN where unknown), wrong_side (1.0, 0.0, NaN near the
+    midline or where unknown), edge and lesion (whether the token lies at the border of the head, in a lesion),
+    structure, and same_structure and same_tissue (of token and match, the side counts in the first).
     """
     generator = torch.Generator().manual_seed(seed)
     pairs = permutations(range(len(scene.subjects.names)), 2)
@@ -100,12 +94,9 @@ def _structures(here: np.ndarray, there: np.ndarray) -> dict[str, Any]:
 
 
 def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, subjects: int) -> dict[str, dict[str, Any]]:
-    """Share of matches for which a column holds, one metric per method, with its interval over people.
+    """Share of matches with wrong_side, same_structure or same_tissue: method -> metric, with its interval over people.
 
-    Args:
-        tables: method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
-        column: wrong_side, same_structure or same_tissue.
-        subjects: how many people the tables are of.
+    Tables are method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
     """
     values = {name: _matrix(table, column, subjects) for name, table in tables.items()}
     values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
@@ -133,11 +124,9 @@ def structure_metrics(tables: Mapping[str, pd.DataFrame], subjects: int) -> dict
 
 def _matrix(table: pd.DataFrame, column: str, subjects: int) -> Float64s:
     """Means (S, S) of a column for each pair of people; NaN on the diagonal and where nothing is known."""
-    matrix = np.full((subjects, subjects), np.nan)
-    if column in table:
-        means = table.groupby(["subject", "other"])[column].mean().reset_index()
-        matrix[means["subject"], means["other"]] = means[column]
-    return matrix
+    means = table.pivot_table(column, "subject", "other") if column in table else pd.DataFrame()
+    everyone = range(subjects)
+    return np.asarray(means.reindex(index=everyone, columns=everyone), dtype=float)
 
 
 def _is_complete(matrix: Float64s) -> bool:
