@@ -17,8 +17,11 @@ PARALLEL := -n logical --maxprocesses 4
 
 .PHONY: run test browser-test notebook-test lab weights setup clean
 
+# Notebooks at a time. Times for the README are measured one at a time.
+JOBS ?= 1
+
 run: setup
-	$(BIN)/python -m toposlearn all
+	$(BIN)/python -m toposlearn all --jobs $(JOBS)
 
 test: setup
 	$(BIN)/ruff check .
