@@ -5,9 +5,16 @@ from pathlib import Path
 import pytest
 from notebook_maker import code, write_notebook
 
-from toposlearn.book.report import update_notebook
-from toposlearn.course.course_map import course_map, course_stops, course_summary
-from toposlearn.course.notebooks import heading, numbered_notebooks, read_notebook, tags
+from toposlearn.book.build import update_notebook
+from toposlearn.course.notebooks import (
+    course_map,
+    course_stops,
+    course_summary,
+    heading,
+    numbered_notebooks,
+    read_notebook,
+    tags,
+)
 from toposlearn.course.run import NotebookRun
 
 NOTEBOOKS = Path(__file__).parents[2] / "notebooks"

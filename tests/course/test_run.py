@@ -149,7 +149,7 @@ if NAME == "a": time.sleep(1)
 print(os.environ["OMP_NUM_THREADS"])"""
     cells = {name: (code(f"NAME = {name!r}", "parameters"), code(meet)) for name in "ab"}
     paths = [write_notebook(tmp_path / f"0{i}_{name}.ipynb", *cells[name]) for i, name in enumerate("ab")]
-    done = list(run.run_notebooks(paths, tmp_path / "out", {}, jobs=2, cell_timeout=60))
+    done = list(run.run_notebooks(paths, tmp_path / "out", {}, jobs=2))
     assert [(one.name, one.error) for one in done] == [("01_b", None), ("00_a", None)]
     assert [(one.name, one.jobs) for one in run.read_record(tmp_path / "out")] == [("00_a", 2), ("01_b", 2)]
     executed = nbformat.read(tmp_path / "out" / "notebooks" / "00_a.ipynb", as_version=4)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -37,24 +38,28 @@ class PeakMemory:
         """Measure once."""
         if self._process is None:
             return
-        with contextlib.suppress(psutil.Error):
+        with contextlib.suppress(psutil.Error, OSError):
             tree = [self._process, *self._process.children(recursive=True)]
-            self.bytes = max(self.bytes, sum(map(_resident, tree)), _high_water_mark(self._process.pid))
+            self.bytes = max(self.bytes, sum(map(_resident, tree)))
+            status = Path(f"/proc/{self._process.pid}/status").read_text()  # an OSError elsewhere than on Linux
+            for kilobytes in re.findall(r"^VmHWM:\s*(\d+)", status, re.MULTILINE):
+                self.bytes = max(self.bytes, 1024 * int(kilobytes))
 
     @contextlib.contextmanager
     def sampling(self) -> Iterator[None]:
         """Sample from a thread for as long as the block lasts."""
-        thread = threading.Thread(target=self._sample_until_stopped, daemon=True)
+
+        def sample_until_stopped() -> None:
+            while not self._stop.wait(INTERVAL):
+                self.sample()
+
+        thread = threading.Thread(target=sample_until_stopped, daemon=True)
         thread.start()
         try:
             yield
         finally:
             self._stop.set()
             thread.join()
-
-    def _sample_until_stopped(self) -> None:
-        while not self._stop.wait(INTERVAL):
-            self.sample()
 
 
 def _resident(process: psutil.Process) -> int:
@@ -64,21 +69,10 @@ def _resident(process: psutil.Process) -> int:
         return 0
 
 
-def _high_water_mark(pid: int) -> int:
-    """Linux's own record of a process's peak resident memory (VmHWM), bytes; 0 where there is none."""
-    try:
-        status = Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return 0
-    lines = [line.split() for line in status.splitlines() if line.startswith("VmHWM")]
-    return 1024 * int(lines[0][1]) if lines else 0
-
-
 def kernel_class(peak: PeakMemory) -> type[AsyncKernelManager]:
     """A kernel manager class whose kernels run `sys.executable` and are watched by `peak`.
 
-    No kernel specification is looked up: one named ``python3`` in the user's home may belong to another environment,
-    in which a run would prove nothing about this one.
+    No kernel specification is looked up: ``python3`` in the user's home may belong to another environment.
     """
 
     class CurrentInterpreter(AsyncKernelManager):
@@ -88,8 +82,7 @@ def kernel_class(peak: PeakMemory) -> type[AsyncKernelManager]:
 
         async def _async_launch_kernel(self, kernel_cmd: list[str], **kw: Any) -> None:
             await super()._async_launch_kernel(kernel_cmd, **kw)
-            pid = getattr(self.provisioner, "pid", None)
-            if pid is not None:
+            if (pid := getattr(self.provisioner, "pid", None)) is not None:
                 peak.watch(pid)
 
         _launch_kernel = _async_launch_kernel

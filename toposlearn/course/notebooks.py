@@ -1,17 +1,22 @@
-"""The course's notebooks as files: where they are, what they ask, which parameters they take, copies for students."""
+"""The course's notebooks as files: where they are, what they ask, their parameters, their map, copies for students."""
 
 from __future__ import annotations
 
 import ast
+import contextlib
 import copy
 import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import nbformat
 
 from toposlearn.reproducibility import write_text
+from toposlearn.tables import markdown_table
+
+MEASURED = re.compile(r"Measured: (\d+) s\b")  # as `toposlearn report --readme` writes it into a first cell
+BUSY = "A busy machine takes several times as long."
 
 
 def course_folder() -> Path:
@@ -68,50 +73,86 @@ def read_parameters(notebook: nbformat.NotebookNode) -> dict[str, Any]:
 
 def _assignment(statement: ast.stmt) -> tuple[str, Any]:
     """Name and value of ``NAME = literal`` or ``NAME: type = literal``."""
-    try:
+    with contextlib.suppress(ValueError):
         match statement:
-            case ast.Assign(targets=[ast.Name(id=name)], value=value):
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.expr() as value):
                 return name, ast.literal_eval(value)
             case ast.AnnAssign(target=ast.Name(id=name), value=ast.expr() as value):
                 return name, ast.literal_eval(value)
-    except ValueError:
-        pass
     raise ValueError(f"parameters cell: {ast.unparse(statement)!r} is not NAME = plain literal")
 
 
 def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The given values in the types of the defaults.
+    """The given values in the types of the defaults; ValueError for one that is unknown or does not fit.
 
-    Raises:
-        ValueError: an unknown parameter, or a value that does not fit; the message begins with the notebook's `name`.
+    The message begins with the notebook's `name`.
     """
     known = read_parameters(notebook)
     unknown = ", ".join(sorted(set(given) - set(known)))
     if unknown:
         names = ", ".join(known) or "none"
         raise ValueError(f"{name}: unknown parameter {unknown}: this notebook knows {names}")
-    try:
-        return {parameter: _fit(parameter, value, known[parameter]) for parameter, value in given.items()}
-    except ValueError as error:
-        raise ValueError(f"{name}: {error}") from None
+    return {key: _fit(f"{name}: parameter {key}", value, known[key]) for key, value in given.items()}
 
 
 def _fit(name: str, given: Any, default: Any) -> Any:
     if isinstance(default, str):
         return str(given)
-    value = _literal(given) if isinstance(given, str) else given
+    value = given
+    if isinstance(given, str):
+        with contextlib.suppress(ValueError, SyntaxError):
+            value = ast.literal_eval(given)
     if isinstance(default, float) and type(value) is int:
         return float(value)
     if default is not None and type(value) is not type(default):
-        raise ValueError(f"parameter {name} is {type(default).__name__} (default {default!r}), got {given!r}")
+        raise ValueError(f"{name} is {type(default).__name__} (default {default!r}), got {given!r}")
     return value
 
 
-def _literal(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):
-        return text
+class Stop(NamedTuple):
+    """A notebook of the course."""
+
+    name: str
+    title: str
+    question: str
+    exercises: int
+    seconds: int | None  # measured; None where the notebook does not say
+
+
+def course_stops(folder: str | Path) -> list[Stop]:
+    """The numbered notebooks of a folder in order."""
+    stops = []
+    for path in numbered_notebooks(folder):
+        notebook = read_notebook(path)
+        measured = MEASURED.search(notebook.cells[0].source)
+        exercises = sum("exercise" in tags(cell) for cell in notebook.cells)
+        stops.append(Stop(path.stem, *heading(notebook), exercises, int(measured[1]) if measured else None))
+    return stops
+
+
+def course_map(stops: Sequence[Stop]) -> str:
+    """Markdown table of the course: each notebook with its question, its exercises and its time."""
+    rows = [
+        (
+            f"[{stop.name[:2]} {stop.title}]({stop.name}.ipynb)",
+            stop.question,
+            str(stop.exercises or ""),
+            "" if stop.seconds is None else f"{stop.seconds} s",
+        )
+        for stop in stops
+    ]
+    return markdown_table(["notebook", "question", "exercises", "time on an idle machine"], rows)
+
+
+def course_summary(stops: Sequence[Stop]) -> str:
+    """How many notebooks and exercises there are, and how long the slowest notebook takes."""
+    exercises = [stop.exercises for stop in stops if stop.exercises]
+    summary = f"Notebooks: {len(stops)}; with exercises: {len(exercises)}, which hold {sum(exercises)} in all."
+    timed = [(stop.seconds, stop.name[:2]) for stop in stops if stop.seconds is not None]
+    if not timed:
+        return summary
+    seconds, number = max(timed)
+    return f"{summary} On an idle machine the slowest, {number}, takes {seconds} s. {BUSY}"
 
 
 def student_copy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
@@ -125,11 +166,7 @@ def student_copy(notebook: nbformat.NotebookNode) -> nbformat.NotebookNode:
 
 
 def write_student_copies(paths: Sequence[Path], out: str | Path) -> list[Path]:
-    """Write the student copy of each notebook to the folder `out`, under the same name.
-
-    Raises:
-        ValueError: `out` is the folder of a source notebook, which would be overwritten.
-    """
+    """Write the student copy of each notebook to the folder `out`, which must not be that of a source notebook."""
     out = Path(out)
     if any(path.resolve().parent == out.resolve() for path in paths):
         raise ValueError(f"out is {out}, where the source notebooks are: choose another folder")

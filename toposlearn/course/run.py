@@ -1,4 +1,4 @@
-"""Run notebooks without a browser: papermill, and what papermill lets pass.
+"""Run notebooks without a browser.
 
 Beyond papermill: a parameter the notebook does not know is refused, an exception inside a widget fails the run, the
 kernel is this interpreter, time and peak memory are recorded, and an output file is either whole or not there.
@@ -29,28 +29,22 @@ from toposlearn.course.kernel import PeakMemory, kernel_class
 from toposlearn.course.notebooks import check_parameters, heading, one_line, read_notebook, read_parameters
 from toposlearn.reproducibility import environment_line, write_json
 
-SCHEMA = "toposlearn/notebooks/1"
-WIDGET_STATE = "application/vnd.jupyter.widget-state+json"
+CELL_TIMEOUT = 900  # seconds; a built-in notebook takes less than a fifth of it on an idle machine
 
 
 @dataclass(frozen=True)
 class NotebookRun:
-    """The record of one execution of a notebook.
-
-    Attributes:
-        error: one line, None when every cell ran and no widget failed.
-        jobs: how many notebooks ran at a time; `seconds` are a notebook's own where it is 1.
-    """
+    """The record of one execution of a notebook."""
 
     name: str
     title: str
     question: str
-    error: str | None
+    error: str | None  # one line; None when every cell ran and no widget failed
     seconds: float
     peak_memory_bytes: int
     parameters: dict[str, Any] = field(default_factory=dict)
     environment: str = ""
-    jobs: int = 1
+    jobs: int = 1  # notebooks that ran at a time; where it is 1, `seconds` are those of this notebook alone
 
     @property
     def ok(self) -> bool:
@@ -58,23 +52,11 @@ class NotebookRun:
         return self.error is None
 
 
-def run_notebook(
-    path: str | Path,
-    out: str | Path,
-    parameters: Mapping[str, Any] | None = None,
-    *,
-    cell_timeout: int | None = None,
-) -> NotebookRun:
-    """Execute a notebook in its own folder and write the executed copy to ``out/NAME.ipynb``.
+def run_notebook(path: str | Path, out: str | Path, parameters: Mapping[str, Any] | None = None) -> NotebookRun:
+    """Execute a notebook in its own folder and write the executed copy to ``out/NAME.ipynb``; an error shows there.
 
-    Args:
-        path: the notebook.
-        out: folder of the executed copy; the copy of a failed run shows the error.
-        parameters: values for names of its ``parameters`` cell.
-        cell_timeout: seconds after which a cell is given up; None waits.
-
-    Raises:
-        ValueError: the file is no notebook, or a parameter is unknown or does not fit.
+    `parameters` are values for names of its ``parameters`` cell; an unknown name or a value that does not fit is a
+    ValueError, and so is a file that is no notebook.
     """
     path, out = Path(path), Path(out)
     notebook = read_notebook(path)
@@ -84,7 +66,7 @@ def run_notebook(
     with tempfile.TemporaryDirectory(prefix=".running-", dir=out) as folder:
         copy = Path(folder).resolve() / path.name
         with peak.sampling():
-            error = _execute(path, copy, given, peak, cell_timeout)
+            error = _execute(path, copy, given, peak)
         if copy.exists():
             error = error or next(iter(widget_errors(read_notebook(copy))), None)
             os.replace(copy, out / path.name)
@@ -92,7 +74,7 @@ def run_notebook(
     return NotebookRun(path.stem, *heading(notebook), error, seconds, peak.bytes, given, environment_line())
 
 
-def _execute(path: Path, copy: Path, parameters: dict[str, Any], peak: PeakMemory, timeout: int | None) -> str | None:
+def _execute(path: Path, copy: Path, parameters: dict[str, Any], peak: PeakMemory) -> str | None:
     """Run papermill; return the failure as one line, or None."""
     import papermill
     from nbclient.output_widget import OutputWidget
@@ -111,7 +93,7 @@ def _execute(path: Path, copy: Path, parameters: dict[str, Any], peak: PeakMemor
                 parameters,
                 kernel_name="python3",
                 progress_bar=False,
-                execution_timeout=timeout,
+                execution_timeout=CELL_TIMEOUT,
                 cwd=str(path.parent.resolve()),
                 kernel_manager_class=kernel_class(peak),
                 extra_arguments=["--log-level=40"],  # the kernel's own log, not the notebook's warnings
@@ -125,34 +107,22 @@ def _execute(path: Path, copy: Path, parameters: dict[str, Any], peak: PeakMemor
 
 def widget_errors(notebook: nbformat.NotebookNode) -> list[str]:
     """Exceptions kept inside Output widgets of an executed notebook, which papermill does not see."""
-    state = notebook.metadata.get("widgets", {}).get(WIDGET_STATE, {}).get("state", {})
-    outputs = [output for model in state.values() for output in model.get("state", {}).get("outputs", ())]
-    outputs += [output for cell in notebook.cells for output in cell.get("outputs", ())]
+    widgets = notebook.metadata.get("widgets", {}).get("application/vnd.jupyter.widget-state+json", {})
+    holders = [model.get("state", {}) for model in widgets.get("state", {}).values()] + notebook.cells
+    outputs = [output for holder in holders for output in holder.get("outputs", ())]
     failed = [output for output in outputs if output.get("output_type") == "error"]
     return [one_line(f"inside a widget: {error['ename']}: {error['evalue']}") for error in failed]
 
 
 def run_notebooks(
-    paths: Sequence[Path],
-    out: Path,
-    parameters: Mapping[str, Any],
-    *,
-    jobs: int = 1,
-    cell_timeout: int | None = None,
+    paths: Sequence[Path], out: Path, parameters: Mapping[str, Any], *, jobs: int = 1
 ) -> Iterator[NotebookRun]:
-    """Run notebooks, each with those of `parameters` that it declares, and record each in ``out/notebooks.json``.
+    """Run notebooks, each with those of `parameters` that it declares, and yield each run when it ends.
 
-    Args:
-        paths: the notebooks.
-        out: executed copies go to ``out/notebooks``.
-        parameters: values by name; a notebook without a parameter of that name runs without it.
-        jobs: how many run at a time, each on its share of the cores.
-        cell_timeout: seconds after which a cell is given up; None waits.
-
-    Yields:
-        Each run when it ends: with one job in the given order.
+    Executed copies go to ``out/notebooks``, the record to ``out/notebooks.json``. `jobs` notebooks run at a time, each
+    on its share of the cores; one at a time, they run in the given order.
     """
-    run = partial(_run_with_declared, out=out / "notebooks", parameters=parameters, cell_timeout=cell_timeout)
+    run = partial(_run_with_declared, out=out / "notebooks", parameters=parameters)
     threads = max(1, (os.cpu_count() or 1) // jobs)
     workers = multiprocessing.get_context("spawn").Pool(jobs, _start_worker, [threads]) if jobs > 1 else nullcontext()
     with workers as pool:
@@ -166,12 +136,9 @@ def run_notebooks(
             pool.join()
 
 
-def _run_with_declared(
-    path: Path, out: Path, parameters: Mapping[str, Any], cell_timeout: int | None = None
-) -> NotebookRun:
+def _run_with_declared(path: Path, out: Path, parameters: Mapping[str, Any]) -> NotebookRun:
     known = read_parameters(read_notebook(path))
-    given = {name: value for name, value in parameters.items() if name in known}
-    return run_notebook(path, out, given, cell_timeout=cell_timeout)
+    return run_notebook(path, out, {name: value for name, value in parameters.items() if name in known})
 
 
 def _start_worker(threads: int) -> None:
@@ -185,12 +152,12 @@ def record(out: Path, run: NotebookRun) -> None:
     """Put a run into ``out/notebooks.json``, in the place of an earlier run of the same notebook."""
     runs = {earlier.name: earlier for earlier in read_record(out)} | {run.name: run}
     rows = [asdict(runs[name]) for name in sorted(runs)]
-    write_json(Path(out) / "notebooks.json", {"schema": SCHEMA, "notebooks": rows})
+    write_json(out / "notebooks.json", {"schema": "toposlearn/notebooks/1", "notebooks": rows})
 
 
 def read_record(out: Path) -> list[NotebookRun]:
     """The runs recorded under `out`, in the course's order; none when there is no record."""
-    path = Path(out) / "notebooks.json"
+    path = out / "notebooks.json"
     if not path.exists():
         return []
     try:

@@ -10,8 +10,7 @@ import pytest
 import torch
 
 from toposlearn.course.checks import ask as asking
-from toposlearn.course.checks.ask import ask
-from toposlearn.course.checks.time_limit import TimeUp, call_within
+from toposlearn.course.checks.ask import TimeUp, ask, call_within
 
 
 def test_a_function_gets_copies():
@@ -25,7 +24,7 @@ def test_a_function_gets_copies():
 
 def test_inputs_that_take_a_gradient_come_from_leaves():
     reply = ask(lambda x: 3 * x, (torch.ones(2, requires_grad=True),), ("x",))
-    (gradient,) = torch.autograd.grad(reply.answer.sum(), reply.leaves)
+    (gradient,) = torch.autograd.grad(reply.answer.sum(), reply.leaves["x"])
     assert gradient.tolist() == [3, 3]
 
 

@@ -35,7 +35,7 @@ def test_each_mistake_gets_its_own_hint(name, hint):
 
 @every_check
 def test_a_memorized_answer_fits_only_the_first_case(check):
-    (inputs, *_) = check.cases().values()
+    (inputs, *_) = check.cases.values()
     memory = check.right(*inputs)
     with pytest.raises(AssertionError, match="The first case was right: is a size or a value of it part of"):
         check(lambda *_: memory)
@@ -52,10 +52,10 @@ def test_anything_else_is_refused_in_words(check, nothing):
 
 @every_check_of_arrays
 def test_no_answer_damages_what_the_next_is_asked(check):
-    before = [check.right(*inputs) for inputs in check.cases().values()]
+    before = [check.right(*inputs) for inputs in check.cases.values()]
     with pytest.raises(AssertionError, match="you changed your input"):
         check(lambda *inputs: [_spoil(value) for value in inputs])
-    now = [check.right(*inputs) for inputs in check.cases().values()]
+    now = [check.right(*inputs) for inputs in check.cases.values()]
     assert all(same_values(torch.as_tensor(a).detach(), b, 0.0) for a, b in zip(before, now, strict=True))
     assert check(check.right).startswith("Right.")
 
@@ -71,7 +71,7 @@ def _spoil(value):
 
 @every_check
 def test_cases_drawn_at_random_differ_from_the_first_in_size_or_value(check):
-    (first, *_) = check.cases().values()
+    (first, *_) = check.cases.values()
     for seed in range(20):
         drawn = check.draw(np.random.default_rng(seed))
         assert len(drawn) == len(first)
@@ -88,7 +88,7 @@ def _equal(a, b):
 
 @every_check_of_arrays
 def test_copies_of_the_inputs_share_nothing(check):
-    (inputs, *_) = check.cases().values()
+    (inputs, *_) = check.cases.values()
     copied = [copy(value, []) for value in inputs]
     assert all(_equal(a, b) for a, b in zip(inputs, copied, strict=True))
     _spoil(tuple(copied))
@@ -116,6 +116,6 @@ def test_no_message_about_the_time_speaks_of_infinite_signals(exponent):
 
 
 def test_a_match_with_token_zero_counts():
-    (case,) = checks.check_error_after_move.cases().values()
+    (case,) = checks.check_error_after_move.cases.values()
     assert (case[0] == 0).any()
     assert (case[0] == -1).any()

@@ -1,11 +1,15 @@
 """What the exercises of the notebooks import: their checks, and the decorator of their solutions."""
 
 from toposlearn.course.checks.answers import unless_answered
-from toposlearn.course.checks.loading import check_null_time, check_voxel_to_world
 from toposlearn.course.checks.losses import check_partial_ranking, check_total_loss, check_triplet_hinge
-from toposlearn.course.checks.matches import check_error_after_move, check_mutual_matches
-from toposlearn.course.checks.relations import check_medial_margin, check_share_kept
-from toposlearn.course.checks.tokens import check_k_nearest, check_same_home, check_tokens_from_map
+from toposlearn.course.checks.scans import check_medial_margin, check_null_time, check_share_kept, check_voxel_to_world
+from toposlearn.course.checks.tokens import (
+    check_error_after_move,
+    check_k_nearest,
+    check_mutual_matches,
+    check_same_home,
+    check_tokens_from_map,
+)
 
 __all__ = [
     "check_error_after_move",

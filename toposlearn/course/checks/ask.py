@@ -2,46 +2,46 @@
 
 from __future__ import annotations
 
+import _thread
+import ctypes
 import inspect
 import linecache
 import textwrap
+import threading
+import time
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from toposlearn.course.checks.hints import usual_cause
-from toposlearn.course.checks.time_limit import TimeUp, call_within
 
 SECONDS = 10.0  # per call; a right answer takes milliseconds, on a busy machine up to a second
+AGAIN = 0.5  # seconds until a stop is raised again, should a bare ``except:`` have caught it
+Answer = TypeVar("Answer")
 
 
 class Reply(NamedTuple):
-    """The answer of a function, and the leaves of autograd that its inputs were copied from."""
+    """The answer of a function, and for each argument the leaves of autograd that it was copied from."""
 
     answer: Any
-    leaves: list[Tensor]
+    leaves: dict[str, list[Tensor]]
 
 
 def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) -> Reply:
-    """The answer of a learner's function to copies of the inputs.
+    """The answer of a learner's function to copies of the inputs: tensors, arrays, numbers, or tuples of them.
 
-    Args:
-        fn: the function.
-        inputs: its arguments: tensors, arrays, numbers, or tuples of them.
-        names: how messages name the arguments.
-
-    Raises:
-        AssertionError: the function stops with an exception, exceeds the time limit, or changes an input in place.
+    AssertionError: the function stops with an exception, exceeds the time limit, or changes an input in place; the
+    message names the argument by `names`.
     """
     if not callable(fn):
         raise AssertionError(f"this is {type(fn).__name__}, no function: did another cell use its name for something?")
-    leaves: list[Tensor] = []
-    given = [copy(value, leaves) for value in inputs]
+    leaves: dict[str, list[Tensor]] = {name: [] for name in names}
+    given = [copy(value, leaves[name]) for name, value in zip(names, inputs, strict=True)]
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # the check says what is wrong
@@ -56,7 +56,12 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
         message = f"your function stopped with {_first_line(error)}{_line(fn, error.__traceback__)}"
         ending = f"; usual cause: {cause}." if cause else "."
         raise AssertionError(message + ending) from (None if cause else error)
-    _refuse_changed(given, inputs, names)
+    changed = next((name for name, *both in zip(names, given, inputs, strict=True) if not _same(*both)), None)
+    if changed:
+        raise AssertionError(
+            f"you changed your input `{changed}` in place, which the caller still needs: calculate a new value (hint: "
+            f"no `{changed} += …`, no `{changed}[…] = …`, no method that ends in `_`; else begin with a copy)."
+        )
     return Reply(answer, leaves)
 
 
@@ -75,28 +80,15 @@ def copy(value: Any, leaves: list[Tensor]) -> Any:
     return value
 
 
-def arrays_in(value: object) -> Iterator[Any]:
-    """The tensors and arrays of an argument."""
-    if isinstance(value, tuple):
-        for item in value:
-            yield from arrays_in(item)
-    elif isinstance(value, Tensor | np.ndarray):
-        yield value
-
-
-def _refuse_changed(given: Sequence[object], inputs: Sequence[object], names: Sequence[str]) -> None:
-    for name, now, before in zip(names, given, inputs, strict=True):
-        if not all(map(_alike, arrays_in(now), arrays_in(before))):
-            raise AssertionError(
-                f"you changed your input `{name}` in place, which the caller still needs: calculate a new value (hint: "
-                f"no `{name} += …`, no `{name}[…] = …`, no method that ends in `_`; else begin with a copy)."
-            )
-
-
-def _alike(now: Any, before: Any) -> bool:
-    if now.shape != before.shape or now.dtype != before.dtype:
-        return False
-    return torch.equal(now, before) if isinstance(now, Tensor) else bool(np.array_equal(now, before))
+def _same(now: Any, before: Any) -> bool:
+    match before:
+        case tuple():
+            return all(map(_same, now, before))
+        case Tensor():
+            return now.dtype == before.dtype and torch.equal(now, before)
+        case np.ndarray():
+            return now.dtype == before.dtype and np.array_equal(now, before)
+    return True
 
 
 def _line(fn: Callable[..., Any], traceback: TracebackType | None) -> str:
@@ -114,3 +106,49 @@ def _line(fn: Callable[..., Any], traceback: TracebackType | None) -> str:
 def _first_line(error: Exception) -> str:
     message = next(iter(str(error).strip().splitlines()), "")
     return textwrap.shorten(f"{type(error).__name__}: {message}".rstrip(": "), 160, placeholder=" …")
+
+
+class TimeUp(BaseException):
+    """The time is over. It is no ``Exception``, so that the ``except Exception:`` of a called function lets it pass."""
+
+
+def call_within(seconds: float, call: Callable[[], Answer]) -> Answer:
+    """The result of ``call()``, or TimeUp when it takes longer than `seconds`: a second thread raises it in this one.
+
+    The exception arrives between two steps of Python: an endless loop is stopped, one single call into a library that
+    never returns (``time.sleep(1e9)``) is not. It never arrives after this function: the locks are those of the
+    interpreter, each step of which is taken whole or not at all.
+    """
+    caller, running, watching = threading.get_ident(), threading.Lock(), threading.Lock()
+    running.acquire()
+    watching.acquire()
+
+    def watch() -> None:
+        wait = seconds
+        while not running.acquire(timeout=wait):
+            _raise_in(caller, TimeUp)
+            wait = AGAIN
+        watching.release()
+
+    def stop() -> None:
+        if running.locked():
+            running.release()
+        while watching.locked():
+            time.sleep(1e-4)
+        _raise_in(caller, None)
+
+    try:
+        _thread.start_new_thread(watch, ())
+        try:
+            return call()
+        finally:
+            stop()
+    except TimeUp:
+        stop()  # it may have interrupted the first
+        raise
+
+
+def _raise_in(thread: int, kind: type[BaseException] | None) -> None:
+    """Raise an exception in a thread at its next step; None withdraws one that has not arrived yet."""
+    wanted = ctypes.py_object(kind) if kind else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), wanted)

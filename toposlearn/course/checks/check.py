@@ -1,15 +1,15 @@
 """The check of an exercise: its right answer, its usual mistakes, and the message that an answer gets.
 
-An answer is asked for cases on which the usual mistakes differ, then for cases drawn at random, which no constant fits.
-A right one gives one line to read; a wrong one raises AssertionError, with the hint of the mistake that explains every
-answer, or else with the difference.
+A learner's function is called on cases on which the usual mistakes differ, then on cases drawn at random, which no
+constant fits. A right one gives one line to read; a wrong one raises AssertionError, with the hint of the mistake that
+explains every answer, or else with the difference.
 """
 
 from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, NamedTuple
@@ -17,17 +17,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from torch import Tensor
 
+from toposlearn.course.checks import compare
 from toposlearn.course.checks.answers import is_solution
 from toposlearn.course.checks.ask import Reply, ask
-from toposlearn.course.checks.compare import (
-    as_tensor,
-    difference,
-    read,
-    refuse_cut_gradient,
-    same_kind,
-    same_values,
-    wrong_kind,
-)
 from toposlearn.course.checks.hints import read_hints
 
 Inputs = tuple[Any, ...]
@@ -46,27 +38,18 @@ class Asked(NamedTuple):
 
 @dataclass(frozen=True)
 class Check:
-    """Call it with a learner's function.
+    """A check of a learner's function, to be called with it.
 
-    Attributes:
-        what: how messages name the answer.
-        right: the right answer; messages name its arguments, and ``hints/NAME.txt`` lists its usual mistakes.
-        cases: name and inputs of cases on which no two mistakes give the same answers.
-        draw: a case drawn at random, of any size, without ties, so that no right answer is refused.
-        meaning: what a right answer means.
-        edges: cases at the edge, asked of an answer that is right so far.
-        signs: for each hint whether an answer shows it, ``(answer, *inputs)``; for mistakes of many forms.
-        near: the absolute difference up to which two answers are the same.
+    `right` names the arguments in messages, and the file ``hints/NAME.txt`` of usual mistakes.
     """
 
-    what: str
+    what: str  # how messages name the answer
     right: Callable[..., Any]
-    cases: Callable[[], Cases]
-    draw: Callable[[np.random.Generator], Inputs]
-    meaning: str
-    edges: Callable[[], Cases] = dict
-    signs: Mapping[str, Callable[..., bool]] = field(default_factory=dict)
-    near: float = 1e-5
+    cases: Cases  # no two mistakes give the same answers to them
+    draw: Callable[[np.random.Generator], Inputs]  # a case of any size, without ties, so that no right answer fails
+    meaning: str  # of a right answer
+    edges: Cases = field(default_factory=dict)  # cases at the edge, asked of an answer that is right so far
+    near: float = 1e-5  # the absolute difference up to which two answers are the same
 
     @property
     def names(self) -> list[str]:
@@ -75,22 +58,30 @@ class Check:
 
     @cached_property
     def mistakes(self) -> dict[str, Callable[..., Any]]:
-        """For each hint of the exercise's file a function that makes the mistake, calculated beside `right`."""
-        scope, head = vars(sys.modules[self.right.__module__]), f"lambda {', '.join(self.names)}: "
-        return {hint: eval(head + answer, scope) for hint, answer in read_hints(self.right.__name__)}
+        """For each hint a function of the inputs that makes the mistake."""
+        return self._functions("##", self.names)
+
+    @cached_property
+    def signs(self) -> dict[str, Callable[..., Any]]:
+        """For each hint on a mistake of many forms a condition on the answer `got` that shows it."""
+        return self._functions("??", ["got", "right", *self.names])
+
+    def _functions(self, mark: str, arguments: Sequence[str]) -> dict[str, Callable[..., Any]]:
+        scope, head = vars(sys.modules[self.right.__module__]), f"lambda {', '.join(arguments)}: "
+        return {hint: eval(head + body, scope) for hint, body in read_hints(self.right.__name__, mark)}
 
     def __call__(self, fn: Callable[..., Any], rng: np.random.Generator | None = None) -> str:
         """One line when `fn` is right, else AssertionError; `rng` draws the cases, by default new ones each time."""
         rng = rng or np.random.default_rng()
         drawn = {f"drawn at random, {i}": self.draw(rng) for i in range(1, DRAWN + 1)}
         asked: dict[str, Asked] = {}
-        for cases in (self.cases(), self.edges(), drawn):
+        for cases in (self.cases, self.edges, drawn):
             self._try(fn, cases, asked)
         for one in asked.values():
             try:
-                refuse_cut_gradient(*one.replies, one.inputs, self.names)
+                compare.refuse_cut_gradient(*one.replies)
             except AssertionError as refused:
-                raise AssertionError(f"{self.what}: {refused}") from None
+                raise self._refusal("", str(refused)) from None
         return f"{'The solution passes.' if is_solution(fn) else 'Right.'} {self.meaning}"
 
     def _try(self, fn: Callable[..., Any], cases: Cases, asked: dict[str, Asked]) -> None:
@@ -99,29 +90,32 @@ class Check:
             try:
                 replies = ask(fn, inputs, self.names), ask(self.right, inputs, self.names)
                 got, right = (reply.answer for reply in replies)
-                asked[name] = Asked(inputs, read(got, right), as_tensor(right), replies)
+                asked[name] = Asked(inputs, compare.read(got, right), compare.as_tensor(right), replies)
             except AssertionError as refused:
                 if self._first_wrong(asked) is not None:
                     break  # an earlier answer is wrong already, and says more
-                raise AssertionError(f"{self.what}{_in(name)}: {refused}") from refused.__cause__
+                raise self._refusal(name, str(refused)) from refused.__cause__
         wrong = self._first_wrong(asked)
         if wrong is not None:
-            raise AssertionError(f"{self.what}{_in(wrong)}: {self._hint(asked, wrong)}")
+            raise self._refusal(wrong, self._hint(asked, wrong))
+
+    def _refusal(self, case: str, message: str) -> AssertionError:
+        return AssertionError(f"{self.what}{f' ({case})' if case else ''}: {message}")
 
     def _first_wrong(self, asked: Mapping[str, Asked]) -> str | None:
         for name, (_, got, right, _) in asked.items():
-            if not (same_values(got, right, self.near) and same_kind(got, right)):
+            if not (compare.same_values(got, right, self.near) and compare.same_kind(got, right)):
                 return name
         return None
 
     def _hint(self, asked: Mapping[str, Asked], name: str) -> str:
         """What is wrong about the answer to the case `name`, the first that is wrong."""
         inputs, got, right, _ = asked[name]
-        named = wrong_kind(got, right, self.near) or self._mistake(asked)
+        named = compare.wrong_kind(got, right, self.near) or self._mistake(asked)
         if named:
             return named
-        sign = next((hint for hint, shows in self.signs.items() if shows(got, *inputs)), None)
-        hint = sign or difference(got, right, self.near)
+        sign = next((hint for hint, shows in self.signs.items() if shows(got, right, *inputs)), None)
+        hint = sign or compare.difference(got, right, self.near)
         first = name == next(iter(asked))
         return hint if first else f"{hint} The first case was right: is a size or a value of it part of your function?"
 
@@ -129,10 +123,6 @@ class Check:
         """The hint of the mistake that explains every answer so far."""
         with np.errstate(all="ignore"):
             for hint, mistake in self.mistakes.items():
-                if all(same_values(one.got, mistake(*one.inputs), self.near) for one in asked.values()):
+                if all(compare.same_values(one.got, mistake(*one.inputs), self.near) for one in asked.values()):
                     return hint
         return None
-
-
-def _in(case: str) -> str:
-    return f" ({case})" if case else ""

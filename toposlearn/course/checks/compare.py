@@ -9,9 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.course.checks.ask import Reply, arrays_in
+from toposlearn.course.checks.ask import Reply
 
-INDICES = (torch.int64, torch.int32)
 HINTS = {
     "list": " (hint: `torch.stack`, `torch.tensor`)",
     "ndarray": " (hint: `torch.from_numpy`)",
@@ -22,21 +21,20 @@ HINTS = {
 
 
 def read(got: Any, right: Any) -> Tensor:
-    """An answer as a tensor without gradient.
-
-    Raises:
-        AssertionError: its type is not that of the right answer.
-    """
+    """An answer as a tensor without gradient; AssertionError where its type is not that of the right answer."""
     if got is None:
         raise AssertionError("your function returns nothing (hint: `return`, which is not `print`).")
     if isinstance(got, tuple) and hasattr(got, "indices"):
         raise AssertionError("you return values *and* indices: give what is asked for (hint: `.indices`).")
     values = _numbers(got, right)
-    if values is None:
-        kind = type(got).__name__
-        hint = HINTS.get(kind, "") if isinstance(right, Tensor) or kind not in ("list", "ndarray") else ""
-        raise AssertionError(f"expected {_expected(right)}, got {kind}{hint}.")
-    return values
+    if values is not None:
+        return values
+    wants_tensor, kind = isinstance(right, Tensor), type(got).__name__
+    hint = HINTS.get(kind, "") if wants_tensor or kind not in ("list", "ndarray") else ""
+    numbers = (
+        f"{'a tensor' if wants_tensor else 'an array'} of {_values(as_tensor(right))}, shape {tuple(np.shape(right))}"
+    )
+    raise AssertionError(f"expected {numbers if np.ndim(right) else 'one number'}, got {kind}{hint}.")
 
 
 def _numbers(got: Any, right: Any) -> Tensor | None:
@@ -51,13 +49,6 @@ def _numbers(got: Any, right: Any) -> Tensor | None:
     except ValueError:  # lists of several lengths
         return None
     return torch.from_numpy(np.atleast_1d(array).copy()).reshape(array.shape) if array.dtype.kind in "biuf" else None
-
-
-def _expected(right: Any) -> str:
-    if np.ndim(right) == 0:
-        return "one number"
-    container = "a tensor" if isinstance(right, Tensor) else "an array"
-    return f"{container} of {_values(as_tensor(right))}, shape {tuple(right.shape)}"
 
 
 def _values(right: Tensor) -> str:
@@ -83,7 +74,7 @@ def same_kind(got: Tensor, right: Tensor) -> bool:
     """Whether both are true and false, or both numbers, or both indices."""
     if right.dtype == torch.bool:
         return got.dtype == torch.bool
-    return got.dtype != torch.bool if right.is_floating_point() else got.dtype in INDICES
+    return got.dtype != torch.bool if right.is_floating_point() else got.dtype in (torch.int64, torch.int32)
 
 
 def wrong_kind(got: Tensor, right: Tensor, near: float) -> str | None:
@@ -126,22 +117,14 @@ def difference(got: Tensor, right: Tensor, near: float) -> str:
 
 
 def _first(values: Tensor) -> str:
-    if values.dtype == torch.bool:
-        return ", ".join(str(value) for value in values.flatten()[:4].tolist())
-    return ", ".join(f"{value:.4g}" for value in values.double().flatten()[:4].tolist())
+    first = values.flatten()[:4].tolist()
+    return ", ".join(str(value) if isinstance(value, bool) else f"{value:.4g}" for value in first)
 
 
-def refuse_cut_gradient(reply: Reply, right: Reply, inputs: Sequence[object], names: Sequence[str]) -> None:
-    """AssertionError where an answer of right value has another gradient than the right answer.
-
-    Args:
-        reply: the learner's answer and the leaves of its inputs.
-        right: the right answer and its leaves, in the same order.
-        inputs: the arguments, which name the argument of each leaf.
-        names: names of the arguments.
-    """
-    learned = [name for name, value in zip(names, inputs, strict=True) for each in arrays_in(value) if _learns(each)]
-    for name, leaf, got, wanted in zip(learned, right.leaves, _gradients(reply), _gradients(right), strict=True):
+def refuse_cut_gradient(reply: Reply, right: Reply) -> None:
+    """AssertionError where an answer of right value has another gradient than the right answer."""
+    named = [(name, leaf) for name, leaves in right.leaves.items() for leaf in leaves]
+    for (name, leaf), got, wanted in zip(named, _gradients(reply), _gradients(right), strict=True):
         wanted = torch.zeros_like(leaf) if wanted is None else wanted
         if got is None and not wanted.any():
             continue  # nothing is to be learned in this case
@@ -162,11 +145,8 @@ def refuse_cut_gradient(reply: Reply, right: Reply, inputs: Sequence[object], na
             )
 
 
-def _learns(value: Any) -> bool:
-    return isinstance(value, Tensor) and value.requires_grad
-
-
 def _gradients(reply: Reply) -> Sequence[Tensor | None]:
-    if not _learns(reply.answer):
-        return [None] * len(reply.leaves)
-    return torch.autograd.grad(reply.answer.sum(), reply.leaves, allow_unused=True)
+    leaves = [leaf for each in reply.leaves.values() for leaf in each]
+    if not (isinstance(reply.answer, Tensor) and reply.answer.requires_grad):
+        return [None] * len(leaves)
+    return torch.autograd.grad(reply.answer.sum(), leaves, allow_unused=True)

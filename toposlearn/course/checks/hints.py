@@ -11,9 +11,10 @@ FOLDER = Path(__file__).with_name("hints")
 
 
 @cache
-def read_hints(name: str) -> list[tuple[str, str]]:
-    """The entries of ``hints/NAME.txt``: a heading ``## hint``, and the line below it."""
-    return re.findall(r"^## (.+)\n(.+)$", (FOLDER / f"{name}.txt").read_text(encoding="utf-8"), re.MULTILINE)
+def read_hints(name: str, mark: str = "##") -> list[tuple[str, str]]:
+    """The entries of ``hints/NAME.txt``: a hint behind a mark, and the line below it."""
+    text = (FOLDER / f"{name}.txt").read_text(encoding="utf-8")
+    return re.findall(rf"^{re.escape(mark)} (.+)\n(.+)$", text, re.MULTILINE)
 
 
 def usual_cause(error: BaseException) -> str | None:

@@ -1,6 +1,6 @@
-"""Checks of the exercises on tokens: their order, their neighbors, and the structures that share one.
+"""Checks of the exercises on tokens: their order, neighbors and matches, and the structures that share one.
 
-B subjects, N tokens, F features, K neighbors, S structures.
+B subjects, N and M tokens, F features, K neighbors, S structures.
 """
 
 from __future__ import annotations
@@ -12,17 +12,17 @@ import torch
 from torch import Tensor
 
 from toposlearn.course.checks.check import Check, Inputs
-from toposlearn.topology import nearest_neighbors, pairwise_distance
+from toposlearn.topology import mutual_matches, nearest_matches, nearest_neighbors, pairwise_distance
 
 GAP = 1e-4  # of distances; far above the rounding of single precision
 
 
-def normal(rng: np.random.Generator, *shape: int) -> Tensor:
+def _normal(rng: np.random.Generator, *shape: int) -> Tensor:
     """Normal values in single precision."""
     return torch.from_numpy(rng.normal(size=shape)).float()
 
 
-def apart(draw: Callable[[], Tensor], *distances: Callable[[Tensor], Tensor]) -> Tensor:
+def _apart(draw: Callable[[], Tensor], *distances: Callable[[Tensor], Tensor]) -> Tensor:
     """What `draw` gives, drawn again until along the last axis any two of its distances differ by more than GAP."""
     while True:
         drawn = draw()
@@ -35,20 +35,11 @@ def tokens_from_map(features: Tensor) -> Tensor:
     return features.flatten(2).transpose(1, 2)
 
 
-def _other_order(got: Tensor, features: Tensor) -> bool:
-    right = tokens_from_map(features)
-    if got.shape != right.shape:
-        return False
-    rows = [{tuple(token) for token in tokens.flatten(0, 1).tolist()} for tokens in (right, got)]
-    return rows[0] == rows[1]
-
-
 check_tokens_from_map = Check(
     "tokens",
     tokens_from_map,
-    cases=lambda: {"": (normal(np.random.default_rng(0), 2, 6, 3, 4, 5).requires_grad_(),)},
-    draw=lambda rng: (normal(rng, *rng.integers((1, 2, 2, 2, 2), (4, 6, 5, 5, 5))).requires_grad_(),),
-    signs={"the places are in another order: flatten d, h, w in this order, w fastest.": _other_order},
+    cases={"": (_normal(np.random.default_rng(0), 2, 6, 3, 4, 5).requires_grad_(),)},
+    draw=lambda rng: (_normal(rng, *rng.integers((1, 2, 2, 2, 2), (4, 6, 5, 5, 5))).requires_grad_(),),
     meaning="Token i holds the F features of one place.",
 )
 
@@ -62,65 +53,69 @@ def _without_self(distance: Tensor) -> Tensor:
     return distance.diagonal_scatter(torch.full(distance.shape[:2], torch.inf), dim1=1, dim2=2)
 
 
-def _nearest(distance: Tensor, k: int) -> Tensor:
-    return distance.topk(k, largest=False).indices
-
-
-def _twins() -> dict[str, Inputs]:
-    """Tokens (2, 12, 5) of different lengths; places 2 and 7 of the first subject are alike and far from the rest."""
-    tokens = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0))
-    tokens[0, :, 0] += 4
-    tokens[0, 2] = tokens[0, 7] = torch.tensor([-4.0, 0.5, 0.0, 0.3, 0.0])
-    return {"": (tokens * torch.linspace(0.5, 3, 12)[:, None].index_fill(0, torch.tensor([2, 7]), 1.0), 3)}
-
-
-def _any_tokens(rng: np.random.Generator) -> Inputs:
-    shape = rng.integers((1, 5, 3), (4, 9, 6))
-    return apart(lambda: normal(rng, *shape), pairwise_distance), int(rng.integers(1, shape[1]))
-
-
-def _if_indices(got: Tensor, tokens: Tensor, k: int) -> bool:
-    return got.shape == (*tokens.shape[:2], k) and not got.is_floating_point()
-
-
-def _itself(got: Tensor) -> Tensor:
-    return got == torch.arange(got.shape[1])[None, :, None]
-
-
 def _are_farthest(got: Tensor, tokens: Tensor) -> bool:
     distance = pairwise_distance(tokens)
     chosen = distance.gather(2, got.long().clamp(0, distance.shape[2] - 1))
     return bool((chosen >= distance.median(2, keepdim=True).values).all())
 
 
+def _twins() -> Tensor:
+    """Tokens (2, 12, 5) of different lengths; places 2 and 7 of the first subject are alike and far from the rest."""
+    tokens = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0))
+    tokens[0, :, 0] += 4
+    tokens[0, 2] = tokens[0, 7] = torch.tensor([-4.0, 0.5, 0.0, 0.3, 0.0])
+    return tokens * torch.linspace(0.5, 3, 12)[:, None].index_fill(0, torch.tensor([2, 7]), 1.0)
+
+
+def _any_tokens(rng: np.random.Generator) -> Inputs:
+    shape = rng.integers((1, 5, 3), (4, 9, 6))
+    return _apart(lambda: _normal(rng, *shape), pairwise_distance), int(rng.integers(1, shape[1]))
+
+
 check_k_nearest = Check(
     "neighbors",
     k_nearest,
-    cases=_twins,
+    cases={"": (_twins(), 3)},
     draw=_any_tokens,
-    signs={
-        "a token is its own neighbor: its distance to itself is 0. Exclude it (hint: fill the diagonal with infinity "
-        "before you look for the nearest).": (
-            lambda got, tokens, k: _if_indices(got, tokens, k) and bool(_itself(got)[..., 0].float().mean() > 0.5)
-        ),
-        "these are the farthest tokens: a small distance means near (hint: `largest=False`).": (
-            lambda got, tokens, k: _if_indices(got, tokens, k) and _are_farthest(got, tokens)
-        ),
-        "a token with a twin is its own neighbor: 'drop the first' drops the twin instead. Exclude a token by its "
-        "index (hint: the diagonal), not by its rank or its distance.": (
-            lambda got, tokens, k: _if_indices(got, tokens, k) and bool(_itself(got).any())
-        ),
-        "the right ones, but not the nearest first.": lambda got, tokens, k: (
-            _if_indices(got, tokens, k) and torch.equal(got.sort(-1).values, k_nearest(tokens, k).sort(-1).values)
-        ),
-        "the shape is (B, K, N): distances lie along the last axis (hint: `dim=-1`, the default of `topk`).": (
-            lambda got, tokens, k: got.shape == (tokens.shape[0], k, tokens.shape[1])
-        ),
-        "there are K + 1: the token itself is not to be among them.": (
-            lambda got, tokens, k: got.shape == (*tokens.shape[:2], k + 1)
-        ),
-    },
     meaning="K others per token, found by index, twins included.",
+)
+
+
+def mutual_nearest(tokens_a: Tensor, tokens_b: Tensor) -> Tensor:
+    """For each token of a, the index of its match in b, or -1: (B, N, F), (B, M, F) -> (B, N)."""
+    return mutual_matches(tokens_a, tokens_b)
+
+
+def _mutual(distance: Tensor, none: int = -1) -> Tensor:
+    """Mutual nearest by distances (B, N, M)."""
+    forward, backward = distance.argmin(2), distance.argmin(1)
+    kept = backward.gather(1, forward) == torch.arange(distance.shape[1])
+    return forward.masked_fill(~kept, none)
+
+
+def _where_equal(a: Tensor, b: Tensor) -> Tensor:
+    size = min(a.shape[1], b.shape[1])
+    forward, backward = nearest_matches(a, b)[:, :size], nearest_matches(b, a)[:, :size]
+    return forward.masked_fill(forward != backward, -1)
+
+
+def _any_two_subjects(rng: np.random.Generator) -> Inputs:
+    """Two subjects in each of B pairs, with different numbers of tokens, without ties of distance either way."""
+    pairs, first, second, features = rng.integers((1, 4, 4, 3), (4, 9, 9, 6))
+    both = _apart(
+        lambda: _normal(rng, pairs, first + second, features),
+        lambda both: pairwise_distance(both[:, :first], both[:, first:]),
+        lambda both: pairwise_distance(both[:, first:], both[:, :first]),
+    )
+    return both[:, :first].clone(), both[:, first:].clone()
+
+
+check_mutual_matches = Check(
+    "matches",
+    mutual_nearest,
+    cases={"": tuple(torch.randn(2, 15, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))},
+    draw=_any_two_subjects,
+    meaning="Each is the other's nearest, or there is no match.",
 )
 
 
@@ -137,16 +132,14 @@ def _alike(homes: Tensor) -> Tensor:
     return homes[:, None] == homes[None]
 
 
-def _five_tokens() -> dict[str, Inputs]:
-    """Shares (5, 4): the third structure is never the largest in its home, the first lies in two tokens."""
-    shares = [
-        [0.30, 0.00, 0.00, 0.05],
-        [0.40, 0.00, 0.25, 0.00],
-        [0.00, 0.60, 0.10, 0.00],
-        [0.00, 0.20, 0.00, 0.35],
-        [0.00, 0.00, 0.00, 0.00],
-    ]
-    return {"": (torch.tensor(shares),)}
+# Of five tokens and four structures: the third is never the largest in its home, the first lies in two tokens.
+SHARES = [
+    [0.30, 0.00, 0.00, 0.05],
+    [0.40, 0.00, 0.25, 0.00],
+    [0.00, 0.60, 0.10, 0.00],
+    [0.00, 0.20, 0.00, 0.35],
+    [0.00, 0.00, 0.00, 0.00],
+]
 
 
 def _any_shares(rng: np.random.Generator) -> Inputs:
@@ -159,7 +152,45 @@ def _any_shares(rng: np.random.Generator) -> Inputs:
 check_same_home = Check(
     "same home",
     same_home,
-    cases=_five_tokens,
+    cases={"": (torch.tensor(SHARES),)},
     draw=_any_shares,
     meaning="Where two share a home, a loss reads one feature for both.",
+)
+
+
+def error_after_move(matches: Tensor, places: Tensor, shift: Tensor) -> Tensor:
+    """Mean error in mm of matches after a head was moved by `shift`, of the tokens that have a match.
+
+    `matches` (N,) are indices of tokens of the moved volume, -1 for none; `places` (N, 3) in mm are the same grid for
+    both volumes; what lay at a place p lies at p + `shift` (3,) now.
+    """
+    error: Tensor = _errors(matches, places, shift).norm(dim=1).mean()
+    return error
+
+
+def _errors(matches: Tensor, places: Tensor, shift: Tensor) -> Tensor:
+    kept = matches >= 0
+    return places[matches[kept]] - places[kept] - shift
+
+
+# 2 x 2 x 2 tokens of 24 mm; two have no match, one has token 0; the shift is no multiple of a token.
+MATCHES, SHIFT = torch.tensor([1, 5, -1, 7, 4, 0, -1, 3]), torch.tensor([9.0, -15.0, 4.0])
+PLACES = torch.cartesian_prod(*[torch.tensor([-12.0, 12.0])] * 3)
+
+
+def _any_matches(rng: np.random.Generator) -> Inputs:
+    axes = [torch.from_numpy(np.arange(n) * rng.uniform(8, 30)).float() for n in rng.integers(2, 4, size=3)]
+    places = torch.cartesian_prod(*axes)
+    matches = torch.from_numpy(rng.integers(-1, len(places), size=len(places)))
+    matches[:2] = torch.tensor([0, len(places) - 1])
+    return matches, places, torch.from_numpy(rng.uniform(-20, 20, size=3)).float()
+
+
+check_error_after_move = Check(
+    "error in mm",
+    error_after_move,
+    cases={"": (MATCHES, PLACES, SHIFT)},
+    edges={"a code for position": (torch.arange(8), PLACES, SHIFT)},
+    draw=_any_matches,
+    meaning="A code for position has an error of exactly the shift.",
 )

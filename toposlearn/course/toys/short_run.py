@@ -41,13 +41,9 @@ class ShortRun(NamedTuple):
 
 
 def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: bool = False) -> list[PairBatch]:
-    """Training batches of all ``config.train.steps``, posed and changed in brightness, of the first training people.
+    """Batches of all ``config.train.steps``, posed and changed in brightness, of the first training people of a folder.
 
-    Args:
-        config: modalities, poses, steps and seed.
-        root: a data folder.
-        subjects: how many of its training people.
-        truth: keep the true places, which only the oracle matcher reads.
+    `truth` keeps the true places, which only the oracle matcher reads.
     """
     train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, minimum=2)
     chosen = train.select([record.subject for record in train.records[:subjects]])
@@ -60,14 +56,9 @@ def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: 
 def short_run(
     config: TacoConfig, batches: Sequence[PairBatch], measure: Measure, *, side: int | None = None, every: int = 10
 ) -> ShortRun:
-    """Train a new network, one step per batch, with AdamW.
+    """Train a new network, one step per batch, with AdamW; `measure` it at first and after every few steps.
 
-    Args:
-        config: the network, the loss and the seed.
-        batches: the result of `draw_batches`.
-        measure: network -> values by name, before the first step and after every `every` steps.
-        side: the loss reads side^3 tokens, averages of the network's (`coarse_tokens`); None: all of them.
-        every: steps between two measurements.
+    The loss reads side^3 tokens, averages of the network's (`coarse_tokens`), or with None all of them.
     """
     train = config.train
     set_seed(train.seed)
@@ -128,12 +119,11 @@ def coarse_mask(mask: Tensor, side: int) -> Tensor:
 
 
 def measure_tokens(network: Taco, subjects: PosedSubjects, *, stride: int, k: int = 5) -> dict[str, float]:
-    """Measure a network's tokens on held-out people against the ground truth, first modality against second.
+    """Measure a network's tokens on held-out people, first modality against second, against the ground truth.
 
-    Returns:
-        ``same person`` and, where the truth is known, ``two people``: mm between a token's true place and its best
-        match. ``neighbors apart``: mm in the head between neighbors of feature space. ``real neighbors``: share of a
-        token's K neighbors in the head that are its neighbors in feature space.
+    ``same person`` and, where the truth is known, ``two people``: mm between a token's true place and its best match.
+    ``neighbors apart``: mm in the head between neighbors of feature space. ``real neighbors``: share of a token's K
+    neighbors in the head that are its neighbors in feature space.
     """
     tokens_a, tokens_b = (encode(network, subjects, modality)[stride] for modality in subjects.modalities[:2])
     places, mask = subjects.token_places(stride), subjects.token_mask(stride)

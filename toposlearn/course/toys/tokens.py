@@ -15,19 +15,12 @@ RATE = 0.05  # learning rate of free tokens
 def ideal_tokens(
     template: Tensor, *, noise: float = 0.0, features: int = 96, generator: torch.Generator | None = None
 ) -> Tensor:
-    """Random Fourier features of the true place (Rahimi & Recht, 2007), plus noise.
+    """Random Fourier features (Rahimi & Recht, 2007) of the true place, (..., N, 3) in template mm -> (..., N, F).
 
     The cosine similarity of two tokens d mm apart in the template is about exp(-d^2 / (2 REACH^2)), in any person, pose
-    or modality; noise lowers it. Such tokens show what a measure or a gate can detect; no network makes them.
-
-    Args:
-        template: (..., N, 3), template mm of each token.
-        noise: length of a random vector added to each unit token; 0 is perfect, far above 1 is random.
-        features: F, even.
-        generator: source of the noise; the features themselves are always the same.
-
-    Returns:
-        Tokens (..., N, F).
+    or modality. `noise` is the length of a random vector added to each unit token: 0 is perfect, far above 1 is random.
+    Such tokens show what a measure or a gate can detect; no network makes them. F is even; `generator` is the source of
+    the noise alone, the features are always the same.
     """
     waves = torch.randn(3, features // 2, generator=torch.Generator().manual_seed(0)) / REACH
     phase = template @ waves
@@ -54,16 +47,10 @@ def descend(
     steps: int = 100,
     every: int = 5,
 ) -> Descent:
-    """Let tokens (B, N, F) that are free parameters descend a loss with Adam.
+    """Let tokens (B, N, F) that are free parameters, at first a copy of `start`, descend a loss with Adam.
 
-    This shows what a loss asks for, in seconds. It does not show what a network would learn.
-
-    Args:
-        loss: tokens -> scalar.
-        start: tokens at first; not changed.
-        measures: name -> function of the tokens; its mean is noted.
-        steps: steps of Adam.
-        every: steps between two notes.
+    This shows what a loss asks for, in seconds; it does not show what a network would learn. Every few steps the loss
+    and the mean of each measure of the tokens are noted.
     """
     tokens = start.detach().clone().requires_grad_()
     optimizer = torch.optim.Adam([tokens], lr=RATE)

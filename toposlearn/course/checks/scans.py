@@ -1,14 +1,57 @@
-"""Checks of the exercises on relations between structures: the margin of `medial`, and the share of relations kept."""
+"""Checks of the exercises on scans (world coordinates, inversion time) and on relations between their structures."""
 
 from __future__ import annotations
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.spatial.transform import Rotation
 
 from toposlearn.arrays import Float64s
 from toposlearn.course.checks.check import Check, Inputs
 
-TO_THE_LEFT = np.array([-1.0, 1.0, 1.0])
+
+def voxel_to_world(voxels: Float64s, affine: Float64s) -> Float64s:
+    """World coordinates (V, 3) in mm of voxel indices (V, 3); affine (4, 4)."""
+    return voxels @ affine[:3, :3].T + affine[:3, 3]
+
+
+# An oblique scan: voxels of 1 x 2 x 3 mm, indices running to the left first.
+AFFINE = [[-0.96, 0.56, 0.0, 90.0], [-0.28, -1.92, 0.0, 120.0], [0.0, 0.0, 3.0, -70.0], [0.0, 0.0, 0.0, 1.0]]
+
+
+def _any_scan(rng: np.random.Generator) -> Inputs:
+    affine = np.eye(4)
+    affine[:3, :3] = Rotation.random(random_state=int(rng.integers(2**31))).as_matrix() * rng.uniform(0.5, 4, size=3)
+    affine[:3, 3] = rng.uniform(-100, 100, size=3)
+    return rng.integers(0, 200, size=(rng.integers(1, 12), 3)), affine
+
+
+check_voxel_to_world = Check(
+    "world coordinates",
+    voxel_to_world,
+    cases={"": (np.random.default_rng(0).integers(0, 90, size=(7, 3)), np.array(AFFINE))},
+    draw=_any_scan,
+    meaning="Every voxel of every file gets a place in mm, whatever the order of its axes.",
+)
+
+
+def null_time(t1: float, repetition: float) -> float:
+    """Inversion time in ms at which a tissue with this T1 (ms) gives no signal, at this repetition time (ms)."""
+    return float(t1 * np.log(2 / (1 + np.exp(-repetition / t1))))
+
+
+check_null_time = Check(
+    "inversion time in ms",
+    null_time,
+    cases={
+        "T1 1200, TR very long": (1200.0, 1e6),
+        "T1 4000, TR 8000": (4000.0, 8000.0),
+        "T1 900, TR 2500": (900.0, 2500.0),
+    },
+    draw=lambda rng: (float(rng.uniform(300, 4500)), float(rng.uniform(1500, 12000))),
+    near=1.0,  # ms, for a time found by search
+    meaning="A tissue is nulled by its T1 and the repetition time alone; TE and density do not matter.",
+)
 
 
 def medial_margin(points_a: Float64s, points_b: Float64s) -> float:
@@ -20,13 +63,13 @@ def _depth(points: Float64s) -> float:
     return float(np.abs(points[:, 0]).mean())
 
 
-def _one_across_the_plane() -> dict[str, Inputs]:
+def _both_sides() -> dict[str, Inputs]:
     """One structure crosses the plane, the other lies on one side of it."""
-    rng = np.random.default_rng(0)
+    rng, to_the_left = np.random.default_rng(0), np.array([-1.0, 1.0, 1.0])
     inner, outer = rng.normal((3, 0, 0), (4, 5, 5), size=(400, 3)), rng.normal((22, 8, 3), (3, 5, 5), size=(300, 3))
     return {
         "on the right": (inner, outer),
-        "on the left": (inner * TO_THE_LEFT, outer * TO_THE_LEFT),
+        "on the left": (inner * to_the_left, outer * to_the_left),
         "outer structure first": (outer, inner[:99]),
     }
 
@@ -38,7 +81,7 @@ def _any_points(rng: np.random.Generator) -> Float64s:
 check_medial_margin = Check(
     "medial margin in mm",
     medial_margin,
-    cases=_one_across_the_plane,
+    cases=_both_sides(),
     draw=lambda rng: (_any_points(rng), _any_points(rng)),
     meaning="Positive when a lies nearer to the middle, on either side; how far says how safe the relation is.",
 )
@@ -57,15 +100,8 @@ def _same_sign(before: Float64s, after: Float64s) -> NDArray[np.bool_]:
     return np.equal(np.sign(before), np.sign(after))
 
 
-def _changed() -> dict[str, Inputs]:
-    before = np.array([12, 3, 5, 1.5, 8, 4, 6, -7, -2, -9, -3, -5, 0.4, -0.3, 0.9, 0.2, 0.6])
-    after = np.array([9, 3.8, 2, 4, 6, 0.2, -1, -4, -8, -0.5, 2, 6, 3, 5, -2, -6, 1])
-    return {"": (before, after, 1.1)}
-
-
-def _unchanged() -> dict[str, Inputs]:
-    before, _, threshold = _changed()[""]
-    return {"nothing changes": (before, before, threshold)}
+BEFORE = np.array([12, 3, 5, 1.5, 8, 4, 6, -7, -2, -9, -3, -5, 0.4, -0.3, 0.9, 0.2, 0.6])
+AFTER = np.array([9, 3.8, 2, 4, 6, 0.2, -1, -4, -8, -0.5, 2, 6, 3, 5, -2, -6, 1])
 
 
 def _any_change(rng: np.random.Generator) -> Inputs:
@@ -81,8 +117,8 @@ def _any_change(rng: np.random.Generator) -> Inputs:
 check_share_kept = Check(
     "share kept",
     share_kept,
-    cases=_changed,
-    edges=_unchanged,
+    cases={"": (BEFORE, AFTER, 1.1)},
+    edges={"nothing changes": (BEFORE, BEFORE, 1.1)},
     draw=_any_change,
     meaning="Only what was decided before can be kept, and small is not turned.",
 )
