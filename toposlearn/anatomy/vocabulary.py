@@ -1,7 +1,6 @@
-"""The vocabulary of brain structures that every label map shares: a small integer, a name, a side and a tissue.
+"""The vocabulary of brain structures that every label map shares: label, name, side and tissue (``structures.csv``).
 
-Left structures are 1 to 18, the same structure on the right is 100 more, midline structures start at 201;
-0 is background. "Left" is the person's own left: negative x in RAS world coordinates.
+Left structures are 1 to 18, right ones 100 more, midline ones start at 201. Left is the person's: negative x in RAS.
 """
 
 from __future__ import annotations
@@ -20,19 +19,12 @@ RIGHT_OFFSET = 100
 
 @dataclass(frozen=True)
 class Structure:
-    """A named region of the brain.
+    """A named region of the brain."""
 
-    Attributes:
-        label: its value in label maps (int16).
-        name: without the side, e.g. ``thalamus``.
-        side: ``left``, ``right`` or ``midline``.
-        tissue: class that shares MR relaxation times, one of `TISSUES`.
-    """
-
-    label: int
-    name: str
+    label: int  # value in label maps (int16)
+    name: str  # without the side, e.g. thalamus
     side: Side
-    tissue: str
+    tissue: str  # class that shares MR relaxation times, one of `TISSUES`
 
     @property
     def full_name(self) -> str:
@@ -52,22 +44,14 @@ _BY_NAME = {(structure.name, structure.side): structure for structure in STRUCTU
 
 
 def structure_of(label: int) -> Structure:
-    """Return the structure with this label.
-
-    Raises:
-        ValueError: no structure has it.
-    """
+    """Return the structure with this label."""
     if int(label) not in BY_LABEL:
         raise ValueError(f"no structure has label {label}: labels are 1-18 (left), 101-118 (right), 201-204 (midline)")
     return BY_LABEL[int(label)]
 
 
 def structure(name: str, side: Side = "midline") -> Structure:
-    """Return the structure with this name and side, e.g. ``structure("thalamus", "left")``.
-
-    Raises:
-        ValueError: no such structure, or no such side of it.
-    """
+    """Return the structure with this name and side, e.g. ``structure("thalamus", "left")``."""
     if (name, side) in _BY_NAME:
         return _BY_NAME[name, side]
     if side not in get_args(Side):

@@ -25,11 +25,7 @@ DRAWS = 20_000  # of people: among six, the ends of the interval are values that
 
 @cache
 def fraction_interval(successes: int, n: int) -> tuple[float, float]:
-    """Exact (Clopper-Pearson) 95 % interval of a fraction. Six out of six still leaves 0.54 to 1.
-
-    Raises:
-        ValueError: not 0 <= successes <= n with n >= 1.
-    """
+    """Exact (Clopper-Pearson) 95 % interval of a fraction. Six out of six still leaves 0.54 to 1."""
     if n < 1 or not 0 <= successes <= n:
         raise ValueError(f"successes must be between 0 and n >= 1, got {successes} of {n}")
     interval = binomtest(successes, n).proportion_ci(0.95, method="exact")
@@ -39,8 +35,8 @@ def fraction_interval(successes: int, n: int) -> tuple[float, float]:
 def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
     """In what fraction of people each relation of a topology table holds, with its exact 95 % interval.
 
-    One row per relation: `people`, `holds` (in how many the margin is positive), in how many it `clearly_holds`, is
-    `undecided`, or `clearly_not`, then `fraction`, `low`, `high` of `holds`, and the smallest, mean and largest margin.
+    One row per relation: numbers of `people`, of those in whom it `holds` (positive margin), `clearly_holds`, is
+    `undecided` or `clearly_not`; `fraction`, `low`, `high` of `holds`; the smallest, mean and largest margin.
     """
     columns = dict(zip(("clearly_not", "undecided", "clearly_holds"), DECISIONS, strict=True))
     counted = table.assign(people=1, **{name: table["verdict"] == word for name, word in columns.items()})
@@ -55,10 +51,10 @@ def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
-    """Relations that clearly hold in some people and clearly do not in others, with their names.
+    """Relations that clearly hold in some people and clearly do not in others, the largest minority first.
 
-    Columns: those of a relation, then the people of each of `DECISIONS`, and how far apart the margins are. Each
-    relation is listed once, from the structure for which it holds in more people; the largest minority comes first.
+    Columns: `PAIR`, the names of the people of each of `DECISIONS`, and `spread` of the margins. Each relation is
+    listed once, from the structure for which it holds in more people.
     """
     groups = table.assign(**{word: table["person"].where(table["verdict"] == word) for word in DECISIONS})
     named = groups.groupby(PAIR, sort=False)
@@ -67,16 +63,12 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     # A direction is listed from the side that more people take; touching is the same from both.
     listed = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
     chosen = listed & (minority > 0)
-    result = named[list(DECISIONS)].agg(_joined)
+    result = named[list(DECISIONS)].agg(lambda names: ", ".join(names.dropna()))
     result = result.assign(spread=named["margin"].max() - named["margin"].min(), minority=minority)[chosen]
     result = result.sort_values(["minority", "spread"], ascending=False, kind="stable").reset_index()
     pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
     once = ~pd.DataFrame({"pair": pairs, "relation": result["relation"]}).duplicated()
     return result[once].drop(columns="minority").reset_index(drop=True)
-
-
-def _joined(names: pd.Series[str]) -> str:
-    return ", ".join(names.dropna())
 
 
 def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
@@ -91,24 +83,18 @@ def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
 def neighborhood_agreement(
     subjects: Sequence[Layout], k: int = 5, *, permutations: int = 200, seed: int = 0
 ) -> pd.DataFrame:
-    """Agreement of people on where structures lie, averaged over pairs of people.
-
-    Over the structures that all people have:
+    """Agreement of people on where the structures lie that all of them have, mean over pairs of people.
 
     * ``relations``: the consistency score. Of the relations medial, anterior and superior between any two structures
-      that are decided in at least one of two people, the share that both decide alike, minus the share that they decide
+      that at least one of two people decides, the share that both decide alike, minus the share that they decide
       oppositely; -1 to 1, and 0 if one person's answers predict nothing of the other's;
-    * ``touching``: Jaccard index of the sets of pairs that share a boundary, 0 to 1;
-    * ``neighbors``: Jaccard index of the sets of `k` nearest structures (by centroid), 0 to 1;
-    * ``order``: Kendall's tau of all other structures ranked by distance, -1 to 1, mean over structures;
+    * ``touching``: Jaccard index of the sets of pairs that share a boundary;
+    * ``neighbors``: Jaccard index of the sets of `k` nearest structures (by centroid);
+    * ``order``: Kendall's tau of all other structures ranked by distance, mean over structures;
     * ``medial``, ``anterior``, ``superior``: Kendall's tau of the structures along the person's own axes.
 
-    Columns: `measure, value, low, high` (95 % bootstrap over people, expanded for few; NaN where there are only two),
-    `null` (mean under permuted names), `null_high` (its 95th percentile), `p`, `people`, `structures`. The null
-    permutes structure names within a side, so that knowing left from right earns nothing.
-
-    Raises:
-        ValueError: fewer than two people, fewer than three structures that all have, or `k` too large.
+    Columns: `measure, value, low, high` (95 % bootstrap over people; NaN for two), `null` (mean when names are permuted
+    within a side), `null_high` (its 95th percentile), `p`, `people`, `structures`.
     """
     if len(subjects) < 2:
         raise ValueError(f"subjects must be at least two people, got {len(subjects)}")
@@ -119,7 +105,11 @@ def neighborhood_agreement(
     rng = np.random.default_rng(seed)
     aligned = [subject.only(shared) for subject in subjects]
     observed = _agreements(aligned, k)
-    nulls = [_agreements([_renamed(subject, rng) for subject in aligned], k) for _ in range(permutations)]
+    nulls = []
+    for _ in range(permutations):  # the same places under other names: in the rows of a structure stands another
+        orders = [permuted_within_sides(shared, rng) for _ in aligned]
+        renamed = [subject.only([shared[row] for row in order]) for subject, order in zip(aligned, orders, strict=True)]
+        nulls.append(_agreements(renamed, k))
     rows = [
         {"measure": measure, **_summary(values, np.array([null[measure] for null in nulls]), len(subjects), seed)}
         for measure, values in observed.items()
@@ -144,11 +134,6 @@ def permuted_within_sides(structures: Sequence[Structure], rng: np.random.Genera
     return order
 
 
-def _renamed(subject: Layout, rng: np.random.Generator) -> Layout:
-    """The same places under other names: in the rows of a structure stands another of its side."""
-    return subject.only([subject.structures[row] for row in permuted_within_sides(subject.structures, rng)])
-
-
 def _agreements(subjects: Sequence[Layout], k: int) -> dict[str, Float64s]:
     """Agreement of each pair of people, in the order of `numpy.triu_indices`, for each measure."""
     first, second = np.triu_indices(len(subjects), k=1)
@@ -169,19 +154,16 @@ def _agreements(subjects: Sequence[Layout], k: int) -> dict[str, Float64s]:
 
 
 def _jaccard(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], axis: int | tuple[int, ...]) -> Float64s:
-    """Both over either; two empty sets agree."""
     both, either = (a & b).sum(axis=axis), (a | b).sum(axis=axis)
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)
+    return np.where(either > 0, both / np.maximum(either, 1), 1.0)  # two empty sets agree
 
 
 def _concordance(values: Float64s, *, minimum: Float64s | None = None, without_anchor: bool = False) -> Float64s:
     """Pairs of structures that two people order alike, minus those ordered oppositely, as a share (P, P).
 
-    Args:
-        values: (P, R, S), R rankings of S structures for each of P people.
-        minimum: (P,), smaller differences are no order; the share is then of the pairs that either person orders.
-            Without it, the share is of the pairs that both order: Kendall's tau.
-        without_anchor: row r ranks the others by their distance to structure r, which is left out.
+    `values` (P, R, S): R rankings of S structures per person. The share is of the pairs that both order (Kendall's tau)
+    or, given the `minimum` (P,) of an ordered difference, of those that either orders. `without_anchor`: ranking r is
+    by distance to structure r, which is left out.
     """
     concordant = np.zeros((len(values), len(values)))
     counted = np.zeros_like(concordant)
@@ -200,7 +182,7 @@ def _concordance(values: Float64s, *, minimum: Float64s | None = None, without_a
 
 
 def _summary(pairs: Float64s, nulls: Float64s, subjects: int, seed: int) -> dict[str, float]:
-    """Mean over pairs of people, its 95 % interval when people (not pairs) are resampled, and the null."""
+    """Mean over pairs, its 95 % interval when people (not pairs) are resampled, and the null."""
     low = high = float("nan")
     if subjects > 2:
         matrix = np.zeros((1, subjects, subjects))

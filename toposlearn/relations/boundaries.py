@@ -14,12 +14,7 @@ Labels = npt.NDArray[np.int64]
 
 
 def shared_faces(image: npt.NDArray[np.integer], labels: Labels) -> Labels:
-    """Number of voxel faces between every two of the given labels, per axis: (3, S, S), symmetric, zero diagonal.
-
-    Args:
-        image: (X, Y, Z) labels; those that are not among `labels` touch nothing.
-        labels: (S,).
-    """
+    """Number (3, S, S) of voxel faces per axis between every two of the given labels (S,) of an image (X, Y, Z)."""
     index = np.full(int(image.max()) + 1, -1, dtype=np.int32)
     index[labels] = np.arange(len(labels))
     places = index[image]
@@ -33,7 +28,7 @@ def shared_faces(image: npt.NDArray[np.integer], labels: Labels) -> Labels:
 
 
 def shared_boundaries(label_map: LabelMap, labels: Labels) -> Float64s:
-    """Area in mm² of the voxel faces between every two structures, (S, S), symmetric, zero diagonal.
+    """Area (S, S) in mm² of the voxel faces between every two structures, zero on the diagonal.
 
     A slanted boundary is a staircase of faces, so its area is overestimated, by half on average; alike for all people.
     """
@@ -43,10 +38,9 @@ def shared_boundaries(label_map: LabelMap, labels: Labels) -> Float64s:
 
 
 def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -> Float64s:
-    """Shortest distance in mm between the boundaries of every two structures, (S, S), symmetric, zero diagonal.
+    """Shortest distance (S, S) in mm between the nearest voxel faces of every two structures.
 
-    Between the nearest faces of their voxels, so that structures that share a face, an edge or a corner have gap 0.
-    Precise to about one voxel. Infinite where it is more than `within` mm, which saves time.
+    Structures that share a face, an edge or a corner have gap 0. Infinite beyond `within` mm, which saves time.
     """
     boxes = ndimage.find_objects(label_map.labels)
     surfaces = [_surface(label_map, label, boxes[label - 1]) for label in labels.tolist()]
@@ -66,10 +60,7 @@ def _surface(label_map: LabelMap, label: int, box: tuple[slice, ...]) -> cKDTree
 
 
 def _shortest(a: cKDTree, b: cKDTree, steps: Float64s, within: float) -> float:
-    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers within it.
-
-    `steps` (3, 3): one voxel along each axis in mm, one column per axis.
-    """
+    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers within it."""
     spacing = np.linalg.norm(steps, axis=0)
     diagonal = float(np.linalg.norm(spacing))  # maximum by which two centers are farther apart than their faces
     within += 1e-6  # rounding must not decide
@@ -81,8 +72,10 @@ def _shortest(a: cKDTree, b: cKDTree, steps: Float64s, within: float) -> float:
     near = a.data[((a.data >= b.mins - bound) & (a.data <= b.maxes + bound)).all(axis=1)]
     distances = np.asarray(b.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
     centers = float(np.min(distances, initial=np.inf))
-    if np.isinf(centers) or centers <= spacing.min():
-        return centers if np.isinf(centers) else 0.0
+    if np.isinf(centers):
+        return centers
+    if centers <= spacing.min():
+        return 0.0
     bound = centers + diagonal + 1e-6  # the nearest faces belong to two centers that are nearly the nearest
     near = near[distances <= bound]
     pairs = cKDTree(near).sparse_distance_matrix(b, bound, output_type="coo_matrix")

@@ -13,6 +13,7 @@ from functools import lru_cache
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 from scipy.linalg import orthogonal_procrustes
 
 from toposlearn.anatomy import FAMILIES, LabelMap, Structure, load_label_map, load_parcels
@@ -26,27 +27,19 @@ MIN_FLATNESS = 0.01  # spread of structures across, over along: below it they li
 
 @dataclass(frozen=True, eq=False)
 class Frame:
-    """Origin (3,) in world mm, and axes (3, 3): rows are unit vectors to the person's right, front and top.
+    """Origin and axes of a head."""
 
-    `scanner_pitch`: too few structures are known in MNI space to turn the head within its mid-sagittal plane, so front
-    and top are those of the scanner.
-    """
-
-    origin: Float64s
-    axes: Float64s
-    scanner_pitch: bool = False
+    origin: Float64s  # (3,) world mm
+    axes: Float64s  # (3, 3), rows are unit vectors to the person's right, front and top
+    scanner_pitch: bool = False  # front and top are the scanner's: too few structures are known in MNI space
 
     def coordinates(self, world: Float64s) -> Float64s:
-        """Own coordinates (…, 3) in mm of world points (…, 3): first right, then anterior, then superior."""
+        """Own coordinates (…, 3) in mm (right, anterior, superior) of world points (…, 3)."""
         return np.asarray((world - self.origin) @ self.axes.T, dtype=np.float64)
 
 
 def centroids(label_map: LabelMap) -> tuple[npt.NDArray[np.int64], tuple[Structure, ...], Float64s]:
-    """Labels present (S,) in increasing order, their structures, and their centroids (S, 3) in world mm.
-
-    Raises:
-        ValueError: nothing is labeled, or a label has no structure.
-    """
+    """Labels present (S,) in increasing order, their structures, and their centroids (S, 3) in world mm."""
     voxels = np.nonzero(label_map.labels)
     values = label_map.labels[voxels]
     counts = np.bincount(values)
@@ -71,9 +64,7 @@ def body_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
 
     The mid-sagittal plane is the mirror that best maps left centroids onto right ones (least squares). Within it, the
     centroids are laid on those of `template_centers`, turned and, should the affine have mirrored the head, mirrored.
-
-    Raises:
-        ValueError: no structure is present on both sides.
+    ValueError if no structure is present on both sides.
     """
     at = {(each.name, each.side): center for each, center in zip(structures, centers, strict=True)}
     names = [each.name for each in structures if each.side == "left" and (each.name, "right") in at]
@@ -82,11 +73,11 @@ def body_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
     left, right = (np.stack([at[name, side] for name in names]) for side in SIDES)
     origin = (left + right).mean(axis=0) / 2
     to_right = _mirror_normal(left - origin, right - origin)
-    forward, upward = _upright(to_right)
-    turn = _turn(structures, (centers - origin) @ np.stack([forward, upward], axis=1))
+    upright = _upright(to_right)
+    turn = _turn(structures, (centers - origin) @ upright.T)
     if turn is None:
-        return Frame(origin, np.stack([to_right, forward, upward]), scanner_pitch=True)
-    return Frame(origin, np.stack([to_right, *(turn.T @ np.stack([forward, upward]))]))
+        return Frame(origin, np.stack([to_right, *upright]), scanner_pitch=True)
+    return Frame(origin, np.stack([to_right, *(turn.T @ upright)]))
 
 
 @lru_cache(maxsize=1)
@@ -113,29 +104,26 @@ def _mirror_normal(left: Float64s, right: Float64s) -> Float64s:
     return np.asarray(normal * np.sign(normal @ (right - left).sum(axis=0)), dtype=np.float64)
 
 
-def _upright(to_right: Float64s) -> tuple[Float64s, Float64s]:
-    """Unit vectors to the scanner's front and top, inside the mid-sagittal plane."""
+def _upright(to_right: Float64s) -> Float64s:
+    """Unit vectors (2, 3) to the scanner's front and top, inside the mid-sagittal plane."""
     forward = np.array([0.0, 1.0, 0.0]) - to_right[1] * to_right
     if np.linalg.norm(forward) < 0.1:  # a head that faces sideways in its scanner
         forward = np.array([-1.0, 0.0, 0.0]) + to_right[0] * to_right
     forward = forward / np.linalg.norm(forward)
-    return forward, np.cross(to_right, forward)
+    return np.stack([forward, np.cross(to_right, forward)])
 
 
 def _turn(structures: Sequence[Structure], own: Float64s) -> Float64s | None:
     """Turn (2, 2) from places in the mid-sagittal plane (S, 2) to those of the template, or None if undetermined."""
     template = template_centers()
-    rows: dict[str, list[int]] = {}
-    for row, each in enumerate(structures):
-        if (each.name, each.side) in template:
-            rows.setdefault(each.name, []).append(row)
-    if len(rows) < 2:
+    known = [row for row, each in enumerate(structures) if (each.name, each.side) in template]
+    names = [structures[row].name for row in known]
+    if len(set(names)) < 2:
         return None
     # Seen from the side, left and right of a name are one place: their difference is noise and determines no turn.
-    here = np.stack([own[each].mean(axis=0) for each in rows.values()])
-    sides = [[template[name, structures[row].side][1:] for row in each] for name, each in rows.items()]
-    there = np.stack([np.mean(each, axis=0) for each in sides])
-    here, there = here - here.mean(axis=0), there - there.mean(axis=0)
+    theirs = [template[structures[row].name, structures[row].side][1:] for row in known]
+    places = pd.DataFrame(np.hstack([own[known], theirs])).groupby(names, sort=False).mean().to_numpy()
+    here, there = np.hsplit(places - places.mean(axis=0), 2)
     if min(np.sqrt((each**2).sum(axis=1).mean()) for each in (here, there)) < MIN_SPREAD:
         return None
     left, spread, right = np.linalg.svd(here.T @ there)

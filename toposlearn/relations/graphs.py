@@ -15,15 +15,7 @@ from toposlearn.relations.relations import structure_distances
 
 
 def nearest_structures(distances: Float64s, k: int) -> npt.NDArray[np.int64]:
-    """The k nearest other structures (S, K) of each, nearest first; ties go to the lower index.
-
-    Args:
-        distances: (S, S).
-        k: K.
-
-    Raises:
-        ValueError: k is not between 1 and S - 1.
-    """
+    """The k nearest other structures (S, K) of each by `distances` (S, S), nearest first; ties: the lower index."""
     if not 1 <= k < len(distances):
         raise ValueError(f"k must be between 1 and {len(distances) - 1} for {len(distances)} structures, got {k}")
     order = np.argsort(distances + np.diag(np.full(len(distances), np.inf)), axis=1, kind="stable")
@@ -31,11 +23,8 @@ def nearest_structures(distances: Float64s, k: int) -> npt.NDArray[np.int64]:
 
 
 def nearest_graph(subject: Layout, k: int = 5) -> nx.DiGraph:
-    """A graph with an edge from each structure to its k nearest by centroid, with `distance` in mm and `rank` from 1.
-
-    It is directed, since being nearest is not mutual.
-    """
-    graph = nx.DiGraph(name=subject.name)
+    """A graph with an edge from each structure to its k nearest by centroid, `distance` in mm and `rank` from 1."""
+    graph = nx.DiGraph(name=subject.name)  # directed, since being nearest is not mutual
     names = _add_nodes(graph, subject)
     distances = structure_distances(subject)
     for i, nearest in enumerate(nearest_structures(distances, k).tolist()):

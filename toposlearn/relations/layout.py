@@ -19,49 +19,32 @@ from toposlearn.relations.frame import Frame, body_frame, centroids
 class Layout:
     """Where the S structures of one person lie.
 
-    Attributes:
-        name: the person.
-        structures: the S structures, in order of their labels.
-        centers: (S, 3) mm, centroids in the person's own frame: right, anterior, superior.
-        depth: (S,) mm, mean distance of a structure's voxels to the mid-sagittal plane.
-        shared: (S, S) mm², boundary that two structures share; 0 where they do not touch.
-        size: mm, root mean square distance of the labeled voxels to their center: how large this brain is, as far as
-            it is labeled (60 mm for a whole average brain, 28 mm for its deep nuclei alone).
-        gaps: (S, S) mm, shortest distance between boundaries, infinite beyond the measured range; None if not measured.
-        scanner_pitch: front and top are those of the scanner (`Frame`).
-        mirrored: the structures lie as in a mirror, which no pose of a head explains.
+    `size` is how large this brain is, as far as it is labeled: root mean square distance of the labeled voxels to their
+    center (60 mm for a whole average brain, 28 mm for its deep nuclei alone).
     """
 
     name: str
-    structures: tuple[Structure, ...]
-    centers: Float64s
-    depth: Float64s
-    shared: Float64s
-    size: float
-    gaps: Float64s | None = None
-    scanner_pitch: bool = False
-    mirrored: bool = False
+    structures: tuple[Structure, ...]  # S, in order of their labels
+    centers: Float64s  # (S, 3) mm, centroids in the person's own frame: right, anterior, superior
+    depth: Float64s  # (S,) mm, mean distance of a structure's voxels to the mid-sagittal plane
+    shared: Float64s  # (S, S) mm², boundary that two structures share; 0 where they do not touch
+    size: float  # mm
+    gaps: Float64s | None = None  # (S, S) mm between boundaries, infinite beyond the measured range
+    scanner_pitch: bool = False  # front and top are those of the scanner (`Frame`)
+    mirrored: bool = False  # the structures lie as in a mirror, which no pose of a head explains
 
     @cached_property
     def _rows(self) -> dict[str, int]:
         return {each.full_name: row for row, each in enumerate(self.structures)}
 
     def index(self, structure: Structure) -> int:
-        """Row of a structure, found by name and side, since two people's tables may number differently.
-
-        Raises:
-            ValueError: this person's label map does not hold it.
-        """
+        """Row of a structure, found by name and side, since two people's tables may number differently."""
         if structure.full_name not in self._rows:
             raise ValueError(f"{self.name} has no {structure.full_name}: its label map does not hold that structure")
         return self._rows[structure.full_name]
 
     def only(self, structures: Sequence[Structure]) -> Layout:
-        """The same person with just these structures, in this order; size and frame stay those of the whole.
-
-        Raises:
-            ValueError: this person's label map does not hold one of them.
-        """
+        """The same person with just these structures, in this order; size and frame stay those of the whole."""
         rows = [self.index(structure) for structure in structures]
         pairs = np.ix_(rows, rows)
         return replace(
@@ -75,14 +58,10 @@ class Layout:
 
 
 def layout(label_map: LabelMap, within: float | None = None) -> Layout:
-    """Measure where every structure of a label map lies, in the person's own frame.
+    """Measure where every structure of a label map (any voxel size and pose) lies, in the person's own frame.
 
-    Args:
-        label_map: of one person, any voxel size and pose.
-        within: mm up to which gaps between boundaries are measured too, which takes most of the time; None: no gaps.
-
-    Raises:
-        ValueError: nothing is labeled, or no structure is present on both sides.
+    Gaps between boundaries up to `within` mm take most of the time (None: no gaps). ValueError: nothing is labeled, or
+    no structure is present on both sides.
     """
     labels, structures, world_centers = centroids(label_map)
     frame = body_frame(structures, world_centers)

@@ -37,9 +37,6 @@ def relation_margins(subject: Layout, relation: str) -> Float64s:
     * ``medial``: how many mm further j lies from the mid-sagittal plane, on average; ``lateral`` is its negative.
     * ``anterior``, ``superior``: how many mm further front or up the centroid of i lies; ``posterior``, ``inferior``.
     * ``adjacent``: the boundary they share, in mm².
-
-    Raises:
-        ValueError: unknown relation.
     """
     if relation not in RELATIONS:
         raise ValueError(f"unknown relation {relation!r}: choose one of {', '.join(RELATIONS)}")
@@ -74,9 +71,6 @@ def topology_table(subjects: Mapping[str, Layout], sides: Sides = "same") -> pd.
     Columns are `COLUMNS`; `margin` is in mm (mm² for ``adjacent``), a relation holds when it is positive, and `verdict`
     (`DECISIONS`) says whether it is large enough to count. ``"same"`` pairs structures of one side, those of the
     midline with both; ``"all"`` pairs left with right as well.
-
-    Raises:
-        ValueError: no subjects, or unknown sides.
     """
     if sides not in ("same", "all"):
         raise ValueError(f"sides must be 'same' or 'all', got {sides!r}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import networkx as nx
 import numpy as np
@@ -85,11 +86,9 @@ def plot_shared_edges(shared: pd.DataFrame) -> Figure:
 
 
 def plot_agreement(agreement: pd.DataFrame, ceilings: Mapping[str, pd.DataFrame] | None = None) -> Figure:
-    """Agreement between people with its interval, beside the null (mean to 95th percentile) of permuted names.
+    """A `neighborhood_agreement` of people with its interval, beside the null (mean to 95th percentile).
 
-    Args:
-        agreement: of `toposlearn.relations.agreement.neighborhood_agreement`.
-        ceilings: name -> the agreement of two measurements of one brain, as an upper reference.
+    `ceilings`: name -> the agreement of two measurements of one brain, as an upper reference.
     """
     figure, ax = plt.subplots(figsize=(9.0, 0.5 * len(agreement) + 1.7), layout="constrained")
     known = agreement.fillna({"low": agreement["value"], "high": agreement["value"]})  # two people have no interval
@@ -99,8 +98,7 @@ def plot_agreement(agreement: pd.DataFrame, ceilings: Mapping[str, pd.DataFrame]
     draw_intervals(ax, people, label="people (95 % interval)", color=_VALUE)
     draw_intervals(ax, null, label="permuted names", color=_NULL, fmt="x")
     for (name, ceiling), (marker, size) in zip((ceilings or {}).items(), (("|", 11), ("d", 6)), strict=False):
-        heights = range(len(ceiling))
-        ax.plot(ceiling["value"], heights, marker, ls="", color=_CEILING, ms=size, mew=2, label=name)
+        ax.plot(ceiling["value"], range(len(ceiling)), marker, ls="", color=_CEILING, ms=size, mew=2, label=name)
     ax.set_xlim(-0.1, 1.03)
     ax.axvline(1, color="0.8", lw=0.8)
     ax.set_xlabel("agreement between two people (1 = the same)")
@@ -109,7 +107,7 @@ def plot_agreement(agreement: pd.DataFrame, ceilings: Mapping[str, pd.DataFrame]
 
 
 def plot_agreement_against_k(sweep: pd.DataFrame) -> Figure:
-    """Agreement of neighbor sets against the number of neighbors `k`, with the null. Columns of the agreement + `k`."""
+    """Agreement of neighbor sets against the number of neighbors `k`, with the null, of a `neighborhood_sweep`."""
     figure, ax = plt.subplots(figsize=(6.4, 3.6), layout="constrained")
     ax.fill_between(sweep["k"], sweep["low"], sweep["high"], color=_VALUE, alpha=0.2, lw=0)
     ax.plot(sweep["k"], sweep["value"], "o-", color=_VALUE, label="people (95 % interval)")
@@ -164,8 +162,6 @@ def _write_names(ax: Axes, places: dict[str, Float64s]) -> None:
     heights = sorted(places, key=lambda name: float(places[name][1]))
     columns = np.linspace(-0.75 * EXTENT, 0.75 * EXTENT, max(len(heights), 2))
     line = {"arrowstyle": "-", "color": "0.45", "lw": 0.6, "shrinkA": 1, "shrinkB": 3}
+    style: dict[str, Any] = {"size": 9, "va": "center", "arrowprops": line, "annotation_clip": False, "zorder": 4}
     for name, height in zip(heights, columns, strict=False):
-        end = (1.02 * EXTENT, float(height))
-        ax.annotate(
-            name, tuple(places[name]), end, size=9, va="center", arrowprops=line, annotation_clip=False, zorder=4
-        )
+        ax.annotate(name, tuple(places[name]), (1.02 * EXTENT, float(height)), **style)

@@ -8,14 +8,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from jinja2 import Environment, StrictUndefined
-from markupsafe import Markup
-from matplotlib.figure import Figure
 
 from toposlearn.anatomy import structure
 from toposlearn.explore.html_page import figure_element, html_page
 from toposlearn.explore.slices import STRUCTURE_COLORS
 from toposlearn.explore.structures import plot_people, plot_shared_graph
-from toposlearn.relations.agreement import BASAL_GANGLIA, fraction_interval, medial_table
+from toposlearn.relations.agreement import BASAL_GANGLIA, PAIR, fraction_interval, medial_table
 from toposlearn.relations.frame import SIDES
 from toposlearn.relations.graphs import adjacency_graph, nearest_graph, shared_edges
 from toposlearn.relations.relations import UNDECIDED
@@ -25,21 +23,21 @@ from toposlearn.studies.agreement.study import NEIGHBORS, SHOWN, Study
 
 MAX_ROWS = 40
 MAX_IN_A_PICTURE = 45  # structures of the graph of all people; more cannot be distinguished
-TEMPLATE = Path(__file__).with_name("page.html.j2")
 
 
 def write_topology_page(study: Study, file: Path) -> Path:
     """Write the page: one HTML file that needs nothing else."""
     environment = Environment(autoescape=True, trim_blocks=True, undefined=StrictUndefined)
     count = len(study.subjects)
-    body = environment.from_string(TEMPLATE.read_text(encoding="utf-8")).render(
+    template = Path(__file__).with_name("page.html.j2").read_text(encoding="utf-8")
+    body = environment.from_string(template).render(
         study=study,
         figures=_figures(study),
-        figure=lambda figure, caption: Markup(figure_element(figure, caption)),
+        figure=figure_element,
         scanner_pitch=[name for name, subject in study.subjects.items() if subject.scanner_pitch],
         score=None if study.agreement is None else study.agreement.set_index("measure").loc["relations"],
-        counts=_element(_counts(study)),
-        disputed=_element(_disputes(study.disputed.head(MAX_ROWS))),
+        counts=_counts(study),
+        disputed=_disputes(study.disputed.head(MAX_ROWS)),
         lowest=fraction_interval(count, count)[0],
         undecided=UNDECIDED,
         k=NEIGHBORS,
@@ -51,31 +49,27 @@ def write_topology_page(study: Study, file: Path) -> Path:
 
 def _figures(study: Study) -> dict[str, Any]:
     """Figures of the page by name; a figure for which structures or people are missing is None."""
-    figures: dict[str, Figure | None] = dict.fromkeys(("agreement", "margins", "graph", "slices"))
+    figures: dict[str, Any] = dict.fromkeys(("agreement", "margins", "graph", "slices"))
     if study.agreement is not None:
         figures["agreement"] = plot_agreement(study.agreement)
     wanted = {structure(name, side).full_name for name in ("thalamus", *BASAL_GANGLIA) for side in SIDES}
-    complete = {
-        name: subject
-        for name, subject in study.subjects.items()
-        if wanted <= {each.full_name for each in subject.structures}
-    }
-    if complete:
-        figures["margins"] = plot_margins(medial_table(dict(list(complete.items())[:SHOWN])))
+    has = {name: {each.full_name for each in subject.structures} for name, subject in study.subjects.items()}
+    if complete := [name for name, names in has.items() if wanted <= names][:SHOWN]:
+        figures["margins"] = plot_margins(medial_table({name: study.subjects[name] for name in complete}))
     if len(study.subjects) > 1 and NEIGHBORS < len(study.shared) <= MAX_IN_A_PICTURE:
         subjects = list(study.subjects.values())
         edges = shared_edges([nearest_graph(subject, NEIGHBORS) for subject in subjects])
         figures["graph"] = plot_shared_graph(subjects, edges)
     if any(each.name in STRUCTURE_COLORS for head in study.heads.values() for each in head.structures.values()):
         figures["slices"] = plot_people(study.heads, tuple(STRUCTURE_COLORS))
-    layouts = {name: study.subjects[name] for name in study.heads}
-    heads = {name: plot_graph_over_anatomy(study.heads[name], adjacency_graph(each)) for name, each in layouts.items()}
-    return {**figures, "heads": heads}
+    touching = {name: adjacency_graph(study.subjects[name]) for name in study.heads}
+    figures["heads"] = {name: plot_graph_over_anatomy(study.heads[name], graph) for name, graph in touching.items()}
+    return figures
 
 
 def _counts(study: Study) -> pd.DataFrame:
     """One row per relation: of the pairs that all people have, each counted once, how many are decided or disputed."""
-    ends = study.consistency[["structure_a", "side_a", "structure_b", "side_b"]].itertuples(index=False, name=None)
+    ends = study.consistency[PAIR[:4]].itertuples(index=False, name=None)
     once = np.array([end[:2] < end[2:] for end in ends], dtype=bool)
     rows = study.consistency[once & (study.consistency["people"] == len(study.subjects))]
     most, fewest = (rows[["clearly_holds", "clearly_not"]].agg(how, axis=1) for how in ("max", "min"))
@@ -92,7 +86,3 @@ def _disputes(disputed: pd.DataFrame) -> pd.DataFrame:
     spread = disputed["spread"].round(1).astype(str) + " " + unit
     names = disputed[["holds", "does not hold", "undecided"]]
     return pd.concat([words.rename("relation"), names, spread.rename("margins apart")], axis=1)
-
-
-def _element(table: pd.DataFrame) -> Markup:
-    return Markup(table.to_html(index=False, border=0))

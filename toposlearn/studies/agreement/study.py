@@ -33,23 +33,15 @@ Reader = Callable[[], Segmentation]
 def find_readers(segmentations: Sequence[Path], labels: str | None, data: Path | None) -> dict[str, Reader]:
     """Name -> function that reads the person's segmentation: files, those of a data folder, or else the six donors.
 
-    Args:
-        segmentations: label maps, one per person.
-        labels: table of labels (`structure_names`); needed for files, ``toposlearn`` by default for a data folder.
-        data: data folder.
-
-    Raises:
-        ValueError: arguments that exclude each other, an unknown table, or a data folder without structure labels.
+    `labels` is the table of labels (`structure_names`): needed for files, ``toposlearn`` by default for a data folder.
     """
     if segmentations and data is not None:
         raise ValueError("give segmentations or --data, not both")
     if segmentations:
         if labels is None:
             raise ValueError(f"--labels says what the labels mean: {', '.join(TABLES)}, or a CSV file")
-        names, table = distinct_names(segmentations), structure_names(labels)
-        return {
-            name: partial(load_segmentation, path, table, name) for name, path in zip(names, segmentations, strict=True)
-        }
+        table, named = structure_names(labels), zip(distinct_names(segmentations), segmentations, strict=True)
+        return {name: partial(_read_labels, name, path, table) for name, path in named}
     if data is not None:
         table = structure_names(labels or "toposlearn")
         files = {record.subject: record.labels for record in read_manifest(data).records}
@@ -73,21 +65,13 @@ def _read_donor(name: str) -> Segmentation:
 
 @dataclass(frozen=True, eq=False)
 class Study:
-    """People who were measured, and those who could not be.
-
-    Attributes:
-        subjects: name -> where the structures lie.
-        heads: the label maps of the first few.
-        unknown: name -> voxels of each label that the table does not name, where there are any.
-        doubtful: name -> why the table or the affine may be wrong, or which structures are missing.
-        failed: name -> why the person could not be measured.
-    """
+    """People who were measured, and those who could not be, by name."""
 
     subjects: Mapping[str, Layout]
-    heads: Mapping[str, LabelMap]
-    unknown: Mapping[str, Mapping[int, int]]
-    doubtful: Mapping[str, str]
-    failed: Mapping[str, str]
+    heads: Mapping[str, LabelMap]  # of the first `SHOWN`
+    unknown: Mapping[str, Mapping[int, int]]  # voxels of each label that the table does not name
+    doubtful: Mapping[str, str]  # why the table or the affine may be wrong, or which structures are missing
+    failed: Mapping[str, str]  # why the person could not be measured
 
     @cached_property
     def shared(self) -> list[Structure]:
@@ -96,17 +80,17 @@ class Study:
 
     @cached_property
     def relations(self) -> pd.DataFrame:
-        """Every relation of every person, within a side and across (`topology_table`)."""
+        """`topology_table`, within a side and across."""
         return topology_table(self.subjects, sides="all")
 
     @cached_property
     def consistency(self) -> pd.DataFrame:
-        """In how many people each relation within a side holds (`relation_consistency`)."""
+        """`relation_consistency` within a side."""
         return relation_consistency(self._within)
 
     @cached_property
     def disputed(self) -> pd.DataFrame:
-        """Relations within a side that people answer oppositely, and who (`disputed_relations`)."""
+        """`disputed_relations` within a side."""
         return disputed_relations(self._within)
 
     @property
@@ -126,15 +110,10 @@ class Study:
 def measure_subjects(readers: Mapping[str, Reader], within: float | None) -> Study:
     """Measure every person who can be measured, with a progress bar; the others are reported with the reason.
 
-    Args:
-        readers: name -> function that reads the person's segmentation.
-        within: mm up to which gaps between boundaries are measured; None: no gaps, which is much faster.
-
-    Raises:
-        ValueError: no person can be measured.
+    Gaps between boundaries are measured up to `within` mm (None: no gaps, which is much faster).
     """
     subjects, heads = dict[str, Layout](), dict[str, LabelMap]()
-    unknown, doubtful, failed = {}, {}, {}
+    unknown, doubts, failed = {}, {}, {}
     for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None):
         try:
             segmentation = read()
@@ -144,15 +123,15 @@ def measure_subjects(readers: Mapping[str, Reader], within: float | None) -> Stu
             continue
         if segmentation.unknown:
             unknown[name] = segmentation.unknown
-        doubtful[name] = _doubts(segmentation, subjects[name])
+        doubts[name] = _doubts(segmentation, subjects[name])
         if len(heads) < SHOWN:
             heads[name] = segmentation.label_map
     if not subjects:
         name, why = next(iter(failed.items()))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
-    lacking = _lacking(subjects)
-    doubts = {name: "; ".join(doubtful[name] + lacking[name]) for name in subjects}
-    return Study(subjects, heads, unknown, {name: why for name, why in doubts.items() if why}, failed)
+    for name, why in _lacking(subjects).items():
+        doubts[name].append(why)
+    return Study(subjects, heads, unknown, {name: "; ".join(why) for name, why in doubts.items() if why}, failed)
 
 
 def _doubts(segmentation: Segmentation, subject: Layout) -> list[str]:
@@ -167,17 +146,15 @@ def _doubts(segmentation: Segmentation, subject: Layout) -> list[str]:
     return [why for why, applies in doubts.items() if applies]
 
 
-def _lacking(subjects: Mapping[str, Layout]) -> dict[str, list[str]]:
-    """Name -> a warning if the person lacks many usual structures, since no person is compared there."""
+def _lacking(subjects: Mapping[str, Layout]) -> dict[str, str]:
+    """Name -> a warning for each person who lacks many usual structures, since no person is compared there."""
     has = {name: {each.full_name for each in subject.structures} for name, subject in subjects.items()}
     counts = Counter(structure for names in has.values() for structure in names)
     usual = {structure for structure, count in counts.items() if 2 * count > len(subjects)}
     lacks = {name: len(usual - names) for name, names in has.items()}
     words = "lacks {} of {} structures that most people have: all are compared without these"
-    return {
-        name: [words.format(count, len(usual))] if count > MAX_LACKING * len(usual) else []
-        for name, count in lacks.items()
-    }
+    many = MAX_LACKING * len(usual)
+    return {name: words.format(count, len(usual)) for name, count in lacks.items() if count > many}
 
 
 def write_study(study: Study, out: Path) -> list[Path]:
