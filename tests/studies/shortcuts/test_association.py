@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from toposlearn.cohort import draw_traits
-from toposlearn.studies.shortcuts.association import association
+from toposlearn.studies.shortcuts.measure import association
 
 
 @pytest.fixture(scope="module")

@@ -14,9 +14,7 @@ from toposlearn.anatomy import structure
 from toposlearn.config import VolumeConfig
 from toposlearn.data import read_manifest
 from toposlearn.studies.shortcuts import find_shortcuts, inputs, shortcuts_report
-from toposlearn.studies.shortcuts.association import association
-from toposlearn.studies.shortcuts.measure import REASONS, explain, reason_for
-from toposlearn.studies.shortcuts.tables import association_table
+from toposlearn.studies.shortcuts.measure import REASONS, association, association_table, explain, reason_for
 
 VOLUME = VolumeConfig(shape=(16, 16, 16), spacing=4.0, modalities=("T1w", "T2w"))
 PEOPLE = 48

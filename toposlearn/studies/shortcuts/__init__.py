@@ -1,6 +1,5 @@
 """Study: what predicts each label of a data set without any learned representation."""
 
-from toposlearn.studies.shortcuts.measure import find_shortcuts
-from toposlearn.studies.shortcuts.tables import shortcuts_report
+from toposlearn.studies.shortcuts.measure import find_shortcuts, shortcuts_report
 
 __all__ = ["find_shortcuts", "shortcuts_report"]

@@ -19,17 +19,13 @@ from toposlearn.intervals import bootstrap_groups, central_range
 FOLDS, REPEATS, PERMUTATIONS = 5, 4, 500
 PENALTIES = np.logspace(0, 4, 5)  # of the ridge, chosen within the training people
 
-Indices = NDArray[np.int64]
-Splits = list[tuple[Indices, Indices]]  # training people and tested people of each fold
-Fold = tuple[Indices, Float64s]  # tested people (n,), their scores (n, 1 + permutations)
+Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]  # training people and tested people of each fold
+Fold = tuple[NDArray[np.int64], Float64s]  # tested people (n,), their scores (n, 1 + permutations)
 
 
 def random_splits(positive: NDArray[np.bool_]) -> list[Splits]:
-    """`REPEATS` partitions into `FOLDS` folds with equal shares of each class.
-
-    They are balanced for nothing else: folds that also held sites alike would favor the label over its random orders,
-    for which they would not be balanced.
-    """
+    """`REPEATS` partitions into `FOLDS` folds with equal shares of each class."""
+    # Folds that were also balanced for sites would favor the label over its random orders.
     folds = [StratifiedKFold(FOLDS, shuffle=True, random_state=repeat) for repeat in range(REPEATS)]
     return [list(each.split(positive, positive)) for each in folds]
 
@@ -44,15 +40,10 @@ def permuted(positive: NDArray[np.bool_], blocks: NDArray[Any], count: int) -> F
 
 
 def cross_validate(features: Float64s, labels: Float64s, partitions: Iterable[Splits]) -> list[Fold]:
-    """Scores of tested people for the label and for each of its random orders.
+    """Scores of tested people, from features (S, F), for the label and each of its random orders: labels (S, 1 + P).
 
-    The classifier is a linear discriminant, fitted as a ridge regression of 0 and 1, because one fit then serves all
-    orders of the label; `permutation_test_score` fits once per order and takes about 180 times as long.
-
-    Args:
-        features: (S, F).
-        labels: (S, 1 + P), of `permuted`.
-        partitions: lists of splits, each of which tests every subject once.
+    The classifier is a linear discriminant, a ridge regression of 0 and 1, because one fit then serves all orders of
+    the label; `permutation_test_score` fits once per order and takes about 180 times as long.
     """
     discriminant = make_pipeline(StandardScaler(), RidgeCV(PENALTIES, alpha_per_target=True))
     folds = []
@@ -65,8 +56,7 @@ def cross_validate(features: Float64s, labels: Float64s, partitions: Iterable[Sp
 def area_under_curve(folds: list[Fold], labels: Float64s) -> dict[str, float]:
     """The share of pairs of a positive and a negative subject that are scored in order, with interval and null.
 
-    Only people of the same fold are compared, because classifiers of different folds differ in offset. ``p`` is that of
-    an AUC as high, by the normal law through the null's mean and spread.
+    People of different folds are not compared: the offsets of classifiers differ. ``p`` is by a normal law of the null.
     """
     won, pairs = np.zeros((2, labels.shape[1]))
     for tested, scores in folds:

@@ -1,7 +1,4 @@
-"""Labels and features of a data folder: the questions of participants.tsv, and file facts that may answer them.
-
-Every question has two answers, so that one measure (AUC) and one null serve all of them.
-"""
+"""Labels and features of a data folder: yes-or-no questions of participants.tsv, and file facts that may answer."""
 
 from __future__ import annotations
 
@@ -21,20 +18,15 @@ from toposlearn.data import Manifest, Record
 from toposlearn.data.gate.quality import check_image
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.downstream.classification import BINS
-from toposlearn.reproducibility import atomic_path
+from toposlearn.reproducibility import write_text
 
 COLUMNS = ("diagnosis", "degree", "lesion", "lesion_type", "site", "sex", "age")
 REFERENCE = {"diagnosis": "control", "degree": "n/a", "lesion_type": "n/a"}  # every other value is compared with it
 UNKNOWN = ("", "n/a")
-SMALLEST_ML = 0.01  # added before a logarithm
 
 
 def subject_table(manifest: Manifest) -> pd.DataFrame:
-    """One row per subject, as strings, with those of `COLUMNS` that participants.tsv has.
-
-    Raises:
-        ValueError: it has none of them.
-    """
+    """One row per subject, as strings, with those of `COLUMNS` that participants.tsv has; ValueError without any."""
     table = pd.DataFrame([dict(record.info) for record in manifest.records]).fillna("").astype(str)
     table.index = pd.Index([record.subject for record in manifest.records], name="participant_id")
     known = [name for name in COLUMNS if name in table]
@@ -48,16 +40,19 @@ def subject_table(manifest: Manifest) -> pd.DataFrame:
 def label_table(table: pd.DataFrame) -> pd.DataFrame:
     """One column per question, such as ``diagnosis atrophy``: 1 for yes, 0 for no, NaN for people left out.
 
-    Diagnosis and each of its degrees against control, lesion and each type against none, each of several sites against
-    the others, sex, and age over its median. Questions with only one answer are left out.
+    Values are compared with their `REFERENCE`, or with all other known values; age is compared with its median.
+    Questions with only one answer are left out.
     """
     labels = {}
+    if {"diagnosis", "degree"} <= set(table):  # such as ``atrophy mild``; a diagnosis without a degree is unknown
+        degree = (table["diagnosis"] + " " + table["degree"]).mask(table["degree"].isin(UNKNOWN), "")
+        table = table.assign(degree=degree.mask(table["diagnosis"] == REFERENCE["diagnosis"], REFERENCE["degree"]))
     for column in map(str, table):
         if column == "age":
             age = pd.to_numeric(table["age"], errors="coerce")
             labels[f"age over {age.median():g}"] = (age > age.median()).where(age.notna())
             continue
-        values = _degrees(table) if column == "degree" and "diagnosis" in table else table[column]
+        values = table[column]
         reference = REFERENCE.get(column) if REFERENCE.get(column) in set(values) else None
         known = (values == reference) | ~values.isin(UNKNOWN)
         classes = sorted(set(values[known]) - {reference})
@@ -68,27 +63,11 @@ def label_table(table: pd.DataFrame) -> pd.DataFrame:
     return questions.loc[:, questions.nunique() == 2]
 
 
-def _degrees(table: pd.DataFrame) -> pd.Series[str]:
-    """Values such as ``atrophy mild``; n/a is control, and a diagnosis without a degree is unknown."""
-    unknown = table["degree"].isin(UNKNOWN)
-    healthy = table["diagnosis"] == REFERENCE["diagnosis"]
-    return (table["diagnosis"] + " " + table["degree"]).mask(unknown, "").mask(healthy, REFERENCE["degree"])
-
-
 def file_features(manifest: Manifest, config: VolumeConfig, out: Path, *, progress: bool = True) -> pd.DataFrame:
     """One row per subject, columns ``headers/…``, ``histogram/…``, ``foreground/…`` and, with labels, ``ml/…``.
 
-    Every image is read by itself, by the transforms of training, so that it need not lie on the grid of the others.
-
-    Args:
-        manifest: the data set.
-        config: the grid that images are brought to before their voxels are counted.
-        out: table (CSV); it is used again unless a file, a subject or the grid has changed.
-        progress: show a progress bar.
-
-    Raises:
-        BadImageError: an image that cannot be used.
-        ValueError: structure labels that cannot be read.
+    Images are read one by one, by the transforms of training, so that they need not share a grid. The table is kept as
+    CSV in `out` and used again unless a file, a subject or the grid has changed. BadImageError names an unusable image.
     """
     grid = f"{config.shape} {config.spacing:g} {','.join(manifest.modalities)}"
     subjects = [record.subject for record in manifest.records]
@@ -97,15 +76,12 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: Path, *, progre
         kept = pd.read_csv(out, index_col="participant_id")
         if list(kept.index) == subjects and set(kept["grid"]) == {grid}:
             return kept.drop(columns="grid")
-    transforms = {
-        name: volume_transforms(dataclasses.replace(config, modalities=(name,))) for name in manifest.modalities
-    }
+    grids = {name: dataclasses.replace(config, modalities=(name,)) for name in manifest.modalities}
+    transforms = {name: volume_transforms(each) for name, each in grids.items()}
     with tqdm(manifest.records, desc="reading", unit="person", disable=not progress) as records:
         rows = [_read_subject(record, transforms, config.spacing) for record in records]
     features = pd.DataFrame(rows, index=pd.Index(subjects, name="participant_id")).fillna(0.0)
-    out.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_path(out) as partial:
-        features.assign(grid=grid).to_csv(partial)
+    write_text(out, features.assign(grid=grid).to_csv())
     return features
 
 
@@ -129,30 +105,20 @@ def _read_subject(record: Record, transforms: dict[str, Compose], spacing: float
 
 
 def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: pd.Series[float]) -> dict[str, Float64s]:
-    """Shortcut -> (S, F) for the people of one label; a shortcut that is equal in all of them is left out.
-
-    Args:
-        features: of `file_features`.
-        table: of `subject_table`; the label's own column is left out of age, sex and site.
-        label: a column of `label_table`.
-    """
+    """Shortcut -> (S, F) of one label's people, without the label's own column and what is equal in all of them."""
     part = {kind: features.filter(regex=f"^{kind}/") for kind in ("headers", "histogram", "foreground", "ml")}
     others = table.drop(columns=str(label.name).split()[0])
+    facts = [pd.get_dummies(others[name], dtype=float) for name in ("sex", "site") if name in others]
+    if "age" in others:
+        age = pd.to_numeric(others["age"], errors="coerce")
+        facts.append(age.fillna(age.median()).to_frame())
     known = part["ml"].size > 0
     size = part["ml"].sum(axis=1).to_frame("ml") if known else part["foreground"] + 1
-    shortcuts = {"age, sex, site": _age_sex_site(others), "brain size": size.transform(np.log)}
+    age_sex_site = pd.concat([pd.DataFrame(index=table.index), *facts], axis=1)
+    shortcuts = {"age, sex, site": age_sex_site, "brain size": size.transform(np.log)}
     shortcuts |= {"histogram": part["histogram"], "headers": part["headers"]}
     if known:
-        volumes = (part["ml"] + SMALLEST_ML).transform(np.log)
+        volumes = (part["ml"] + 0.01).transform(np.log)  # a structure can be absent
         shortcuts |= {"volumes, ml": volumes, "volumes, shares": volumes.sub(size["ml"].transform(np.log), axis=0)}
     arrays = {name: each[label.notna()].to_numpy(dtype=float) for name, each in shortcuts.items()}
     return {name: each for name, each in arrays.items() if each.size and np.ptp(each, axis=0).any()}
-
-
-def _age_sex_site(table: pd.DataFrame) -> pd.DataFrame:
-    """Sex and site as 0 or 1, and age."""
-    parts = [pd.get_dummies(table[name], dtype=float) for name in ("sex", "site") if name in table]
-    if "age" in table:
-        age = pd.to_numeric(table["age"], errors="coerce")
-        parts.append(age.fillna(age.median()).to_frame())
-    return pd.concat(parts, axis=1) if parts else pd.DataFrame(index=table.index)
