@@ -14,7 +14,7 @@ import pytest
 from notebook_maker import code, write_notebook
 
 from toposlearn import cli
-from toposlearn.book import report
+from toposlearn.book import build
 from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
 from toposlearn.config import VARIANTS, TacoConfig, preset
@@ -267,8 +267,8 @@ def test_all_leaves_data_that_is_there_alone_and_passes_other_folders_on(course,
 
 
 def test_report_writes_the_readme_table(course, monkeypatch):
-    monkeypatch.setattr(report, "build_book", lambda *arguments: None)  # the tests of `all` build one
-    (course / "README.md").write_text(f"{report.BEGIN}\n{report.END}\n")
+    monkeypatch.setattr(build, "write_book", lambda *arguments: None)  # the tests of `all` build one
+    (course / "README.md").write_text(f"{build.BEGIN}\n{build.END}\n")
     assert cli.execute(["run", "notebooks/02_c.ipynb", "--out", "runs/latest"]) == 0
     assert cli.execute(["report", "--readme"]) == 0
     assert "(notebooks/02_c.ipynb)" in (course / "README.md").read_text()

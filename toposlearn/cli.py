@@ -1,7 +1,6 @@
-"""The command line: read a command, run it, and report any error in one line on stderr.
+"""The command line: read a command, run it, and report any error in one line on stderr (``--debug``: a traceback).
 
 Exit code 0 only on success, 1 for an error, 2 for a command that cannot be read, 130 for an interruption.
-``--debug`` shows the traceback instead.
 """
 
 from __future__ import annotations
@@ -19,40 +18,27 @@ from toposlearn.commands import app
 def main() -> None:
     """Run the command of this process and exit with its code."""
     # Threads that wait by spinning slow each other down many times over as soon as anything else runs on the machine.
-    # Read when torch is loaded, here and in the kernels of notebooks.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    signal.signal(signal.SIGTERM, _terminate)
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # read when torch is loaded, here and in kernels of notebooks
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that kernels end and temporary files go
     sys.exit(execute(sys.argv[1:]))
 
 
 def execute(argv: Sequence[str]) -> int:
     """Run a command and return its exit code."""
     try:
-        code = _run(argv)
-    except KeyboardInterrupt:
-        code = 130
+        code = app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
     except Exception as error:
         if "--debug" in argv:
             raise
-        print(_message(error), file=sys.stderr)
+        cause = error.__cause__ if isinstance(error, typer.Abort) else None  # EOFError, which typer takes for Ctrl-D
+        print(_message(cause or error), file=sys.stderr)
         return int(getattr(error, "exit_code", 1))
     if code == 130:
         print("error: interrupted", file=sys.stderr)
     return code if isinstance(code, int) else 0
 
 
-def _run(argv: Sequence[str]) -> object:
-    try:
-        return app(_join_parameters(argv), prog_name="toposlearn", standalone_mode=False)
-    except typer.Abort as abort:  # raised on Ctrl-C, and also when a file ends too early, as if that were Ctrl-D
-        raise abort.__cause__ or KeyboardInterrupt from None
-
-
-def _terminate(number: int, frame: object) -> None:
-    raise SystemExit(128 + number)  # unwinds, so that kernels end and temporary files go
-
-
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     usage = getattr(error, "format_message", None)  # the command line could not be read
     if usage is not None:
         text = str(usage())

@@ -11,10 +11,9 @@ import pytest
 from book_maker import make_run
 
 from toposlearn.book import build as book
-from toposlearn.book.course_pages import goals, index_page, notebook_page
-from toposlearn.book.report import write_book
-from toposlearn.book.sphinx_extension import formula
-from toposlearn.book.templates import duration, memory
+from toposlearn.book.build import goals, index_page, notebook_page, write_book
+from toposlearn.book.conf import formula
+from toposlearn.book.pages import duration, memory
 from toposlearn.course.run import NotebookRun
 
 ROOT = Path(__file__).parents[2]
@@ -167,7 +166,7 @@ def test_an_interrupted_build_leaves_the_earlier_book(tmp_path, monkeypatch, eff
 
     monkeypatch.setattr(subprocess, "run", stopped)
     with pytest.raises(effect):
-        book.build_book(out, tmp_path)
+        write_book(out, tmp_path)
     assert (out / "book/index.html").read_text() == "earlier"
     assert [path.name for path in out.glob(".*")] == []
 

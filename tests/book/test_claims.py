@@ -9,10 +9,20 @@ from pathlib import Path
 import pytest
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-from toposlearn.book import results_page
-from toposlearn.book.claims import Claim, ClaimStatus, Comparison, Evidence, compare, interval_status, load_claims
-from toposlearn.book.claims_figure import axis_label, comparisons_figure, draw_comparisons
-from toposlearn.book.results_page import ABLATION, EVALUATION, MATCHERS, read_result, write_results_page
+from toposlearn.book import pages
+from toposlearn.book.claims import (
+    Claim,
+    ClaimStatus,
+    Comparison,
+    Evidence,
+    axis_label,
+    compare,
+    comparisons_figure,
+    draw_comparisons,
+    interval_status,
+    load_claims,
+)
+from toposlearn.book.pages import ABLATION, EVALUATION, MATCHERS, read_result, write_results_page
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims()
@@ -102,7 +112,7 @@ CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate
 @pytest.fixture
 def show_only(monkeypatch):
     """Show one claim on the page."""
-    return lambda claim: monkeypatch.setattr(results_page, "load_claims", lambda: [claim])
+    return lambda claim: monkeypatch.setattr(pages, "load_claims", lambda: [claim])
 
 
 @pytest.mark.parametrize("status", ["holds", "undecided", "does not hold", "not measured"])

@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from toposlearn.book.pages import FILES, PageFunctions, render_page, write_pages
-from toposlearn.book.templates import FOLDER, TEMPLATES
+from toposlearn.book.pages import ABLATION, FILES, FOLDER, TEMPLATES, PageFunctions, render_page, write_pages
 from toposlearn.course.run import NotebookRun
 from toposlearn.models import preset_table
+from toposlearn.reproducibility import write_json
 
 ROOT = Path(__file__).parents[2]
 ERROR = {"value": 24.66, "low": 22.1, "high": 27.54, "n": 16, "null": 80.0}
@@ -18,7 +18,8 @@ RUN = NotebookRun("00_a", "Start", "Why?", None, 12.4, 1_234_000_000, environmen
 
 @pytest.fixture
 def functions(tmp_path):
-    return PageFunctions({"results": {"metrics": METRICS}}, tmp_path, tmp_path, [RUN])
+    write_json(tmp_path / ABLATION, {"metrics": METRICS})
+    return PageFunctions(tmp_path, tmp_path, [RUN])
 
 
 @pytest.fixture
@@ -84,9 +85,9 @@ def test_times_presets_and_figures(functions, tmp_path):
 
 def test_a_page_without_its_result_file_is_left_out_and_reported(tmp_path):
     lines = []
-    assert write_pages(tmp_path, tmp_path, [RUN], lines.append) == []
+    assert "measured" not in write_pages(tmp_path, tmp_path, [RUN], lines.append)
     assert "Page measured is left out: checkpoints/lab/results.json does not exist" in lines
-    assert not list(tmp_path.iterdir())
+    assert not (tmp_path / "measured.md").exists()
 
 
 def test_every_page_is_listed_and_renders_with_the_shipped_results(tmp_path):

@@ -3,7 +3,7 @@
 import pytest
 from book_maker import make_run
 
-from toposlearn.book.report import write_book
+from toposlearn.book.build import write_book
 
 pytestmark = pytest.mark.browser
 

@@ -1,24 +1,26 @@
-"""The claims of the paper (``claims.yaml``), each with a status that is computed from measured intervals.
-
-Nothing is measured here: the numbers come from result files (schema ``toposlearn/result/1``).
-"""
+"""The claims of the paper (``claims.yaml``): each with a status computed from measured intervals, all in one figure."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Literal
 
 import yaml
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 Side = Literal["above", "below"]
 Status = Literal["holds", "does not hold", "undecided", "not measured"]
-Result = Mapping[str, Any]
+Result = Mapping[str, Any]  # content of a result file (schema toposlearn/result/1)
 Interval = tuple[float, float]
 
 _FILE: dict[str, Any] = yaml.safe_load(Path(__file__).with_name("claims.yaml").read_text(encoding="utf-8"))
 QUANTITIES: dict[str, str] = _FILE["quantities"]  # part of a metric's name -> what is measured
+COLORS = {"holds": "#1b7f4b", "does not hold": "#b3261e", "undecided": "#8a6100"}
+ROW, FRAME = 0.27, 0.95  # inches: height of a row, and of the rest of a panel
 
 
 @dataclass(frozen=True)
@@ -102,30 +104,21 @@ def compare(evidence: Evidence, result: Result | None) -> Comparison:
     metric = metrics.get(evidence.metric, {})
     if "value" not in metric:
         return Comparison(evidence, "not measured")
-    reference = _reference(evidence, metrics)
+    other = metrics.get(evidence.against or evidence.metric, {})
+    low, high = (other.get(end if evidence.against else "null") for end in ("low", "high"))
+    reference = None if low is None or high is None else (low, high)  # a null is an interval of no width
     status = interval_status(metric.get("low"), metric.get("high"), reference, evidence.side)
     return Comparison(evidence, status, metric, reference, _baseline(evidence, metrics))
 
 
 def interval_status(low: float | None, high: float | None, reference: Interval | None, side: Side) -> Status:
-    """``holds`` when the whole interval lies beyond the whole reference on the claim's side.
-
-    On the other side it is ``does not hold``, and ``undecided`` when the interval touches the reference. A missing
-    part gives ``not measured``.
-    """
+    """``holds`` if the whole interval lies beyond the reference on the claim's side, ``undecided`` if they touch."""
     if low is None or high is None or reference is None:
         return "not measured"
     above, below = low > reference[1], high < reference[0]
     if not above and not below:
         return "undecided"
     return "holds" if above == (side == "above") else "does not hold"
-
-
-def _reference(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> Interval | None:
-    """The interval of the metric compared with, or the metric's own null as an interval of no width."""
-    other = metrics.get(evidence.against or evidence.metric, {})
-    low, high = (other.get(end if evidence.against else "null") for end in ("low", "high"))
-    return None if low is None or high is None else (low, high)
 
 
 def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> float | None:
@@ -137,3 +130,66 @@ def _baseline(evidence: Evidence, metrics: Mapping[str, Mapping[str, Any]]) -> f
     other = evidence.against or next((name for name in others if name in metrics), "")
     value = metrics.get(other, metrics[evidence.metric]).get("value" if other in metrics else "baseline")
     return None if value is None else float(value)
+
+
+def draw_comparisons(claims: Sequence[ClaimStatus], path: Path) -> list[str]:
+    """Write the figure as SVG, unless no comparison has an interval; return one line per comparison, as its text."""
+    pairs = [(each.claim.title, one) for each in claims for one in each.comparisons]
+    drawn = [pair for pair in pairs if {"low", "high"} <= set(pair[1].metric)]
+    if drawn:
+        comparisons_figure(drawn).savefig(path, format="svg", metadata={"Date": None})
+    words = "{label}: {value:.3g}, interval {low:.3g} to {high:.3g}"
+    return [words.format(label=one.evidence.label, **one.metric) for _, one in drawn]
+
+
+def comparisons_figure(comparisons: Sequence[tuple[str, Comparison]]) -> Figure:
+    """Forest plot of comparisons that have an interval, each with the title of its claim; one panel per quantity."""
+    order = list(dict.fromkeys((title, axis_label(one)) for title, one in comparisons))
+    rows = sorted(comparisons, key=lambda pair: order.index((pair[0], axis_label(pair[1]))))
+    panels = [(label, list(each)) for label, each in groupby(rows, lambda pair: axis_label(pair[1]))]
+    heights = [ROW * (len(each) + len({title for title, _ in each})) + FRAME for _, each in panels]
+    figure = Figure(figsize=(9.0, sum(heights)), layout="constrained")
+    axes = figure.subplots(len(panels), 1, squeeze=False, height_ratios=heights)[:, 0]
+    for axis, (label, each) in zip(axes, panels, strict=True):
+        _draw_panel(axis, each)
+        axis.set_xlabel(label, loc="right")  # a long label grows to the left, below the names of the rows
+    return figure
+
+
+def axis_label(one: Comparison) -> str:
+    """The quantity of a comparison; of a difference also the side of zero on which the claim is right."""
+    parts = one.evidence.metric.split("/")
+    quantity = next((text for part, text in QUANTITIES.items() if part in parts), "share, 0 to 1")
+    if len(parts) > 2 and "-" in parts[1] and one.metric.get("null") == 0:
+        side = "right" if one.evidence.side == "above" else "left"
+        return f"difference of {quantity} (claim: {side} of the line)"
+    shared = "share, 0 to 1" if quantity == "mean cosine" else quantity  # one scale, one panel
+    return f"{shared} (gray: the reference)"
+
+
+def _draw_panel(axis: Axes, rows: Sequence[tuple[str, Comparison]]) -> None:
+    """Rows from top to bottom, below the title of their claim in bold."""
+    labels: list[tuple[str, str]] = []  # text and weight of each row
+    for title, claim in groupby(rows, lambda pair: pair[0]):
+        labels.append((title, "bold"))
+        for _, one in claim:
+            _draw_row(axis, -len(labels), one)
+            labels.append((one.evidence.label, "normal"))
+    axis.set_yticks([-row for row in range(len(labels))], [text for text, _ in labels], fontsize=8.5)
+    for tick, (_, weight) in zip(axis.get_yticklabels(), labels, strict=True):
+        tick.set_fontweight(weight)
+    axis.set_ylim(0.4 - len(labels), 0.6)
+    axis.tick_params(left=False)
+    axis.spines[["left", "top", "right"]].set_visible(False)
+    axis.grid(axis="x", color="0.9", linewidth=0.6)
+    axis.set_axisbelow(True)
+
+
+def _draw_row(axis: Axes, y: float, one: Comparison) -> None:
+    if one.reference is not None:
+        axis.plot(one.reference, [y, y], color="0.75", linewidth=7, solid_capstyle="butt")
+        axis.vlines(one.reference, y - 0.35, y + 0.35, color="0.6", linewidth=1)
+    color = COLORS.get(one.status, "0.4")
+    inside = "white" if one.evidence.rival else color  # a rival decides nothing
+    axis.plot([one.metric["low"], one.metric["high"]], [y, y], color=color, linewidth=2)
+    axis.plot([one.metric["value"]], [y], marker="o", markersize=5, color=color, markerfacecolor=inside)

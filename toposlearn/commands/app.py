@@ -11,7 +11,6 @@ from typer import Option
 DATA, OUT, CHECKPOINTS = Path("data/cohort"), Path("runs/latest"), Path("checkpoints/lab")
 
 app = typer.Typer(
-    help="Learn, explore and test anatomical topology as a self-supervised signal.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -25,7 +24,7 @@ SeedsOption = Annotated[int, Option(help="Number of pre-training seeds per varia
 HeldOutOption = Annotated[Path | None, Option(help="BIDS folder of people from another label map, measured as well.")]
 
 
-def _print_version(wanted: bool) -> None:
+def _version(wanted: bool) -> None:
     if wanted:
         from importlib.metadata import version
 
@@ -35,9 +34,7 @@ def _print_version(wanted: bool) -> None:
 
 @app.callback()
 def options(
-    version: Annotated[
-        bool, Option("--version", callback=_print_version, is_eager=True, help="Show the version.")
-    ] = False,
+    version: Annotated[bool, Option("--version", callback=_version, is_eager=True, help="Show the version.")] = False,
     debug: Annotated[bool, Option("--debug", help="Show the traceback of an error.")] = False,
 ) -> None:
     """Learn, explore and test anatomical topology as a self-supervised signal."""

@@ -8,9 +8,13 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from toposlearn import config
 from toposlearn.commands.app import CHECKPOINTS, DATA, FOLDER, DataOption, PresetOption, app
 
 RECIPES = "plain: one disease, one lesion, one grid; full: all diseases and lesions, seven scans, four sites."
+MOTION = "Simulated head motion between scans (mm) that the headers do not record."
+ROTATION = "Simulated head rotation between scans (degrees) that the headers do not record."
+SEGMENTATIONS = "Label maps, one per person (default: six donors)."
 TABLES = "Meaning of labels: freesurfer, desikan, neuromorphometrics, toposlearn, or a CSV of label, name, side."
 
 
@@ -23,12 +27,8 @@ def cohort(
     recipe: Annotated[str, Option(help=RECIPES)] = "plain",
     modalities: Annotated[str | None, Option(help="Comma-separated scans of each person (default: all).")] = None,
     voxels: Annotated[int | None, Option(help="Voxels along each side of a cube 224 mm wide, e.g. 64.")] = None,
-    misregister_mm: Annotated[
-        float, Option(help="Simulated head motion between scans (mm) that the headers do not record.")
-    ] = 0.0,
-    misregister_degrees: Annotated[
-        float, Option(help="Simulated head rotation between scans (degrees) that the headers do not record.")
-    ] = 0.0,
+    misregister_mm: Annotated[float, Option(help=MOTION)] = 0.0,
+    misregister_degrees: Annotated[float, Option(help=ROTATION)] = 0.0,
     workers: Annotated[int | None, Option(help="Number of processes (default: one per core).")] = None,
 ) -> None:
     """Simulate people and write them as a BIDS folder; an interrupted run is continued."""
@@ -79,9 +79,7 @@ def explore(
 
 @app.command()
 def topology(
-    segmentations: Annotated[
-        list[Path] | None, Argument(metavar="[SEG]...", help="Label maps, one per person (default: six donors).")
-    ] = None,
+    segmentations: Annotated[list[Path] | None, Argument(metavar="[SEG]...", help=SEGMENTATIONS)] = None,
     labels: Annotated[str | None, Option(help=TABLES)] = None,
     data: Annotated[Path | None, Option(help=f"{FOLDER} Its segmentations are measured instead.")] = None,
     within: Annotated[float, Option(min=0, help="Maximum gap between boundaries to measure, in mm (0: none).")] = 30.0,
@@ -94,10 +92,9 @@ def topology(
 
     check_writable(out)
     study = measure_subjects(find_readers(segmentations or [], labels, data), within or None)
-    for name, why in study.failed.items():
-        typer.echo(f"left out: {name}: {why}", err=True)
-    for name, why in study.doubtful.items():
-        typer.echo(f"doubtful: {name}: {why}", err=True)
+    for status, reasons in (("left out", study.failed), ("doubtful", study.doubtful)):
+        for name, why in reasons.items():
+            typer.echo(f"{status}: {name}: {why}", err=True)
     files = write_study(study, out)
     page = write_topology_page(study, out / "index.html")
     count = f"{len(study.subjects)} people, {len(study.shared)} structures that all have"
@@ -119,18 +116,12 @@ def realism(
 @app.command()
 def shortcuts(
     data: DataOption = DATA,
-    out: Annotated[Path, Option(help="Folder of the result and of the features of the files.")] = Path(
-        "runs/shortcuts"
-    ),
+    out: Annotated[Path, Option(help="Folder of the result and the features of the files.")] = Path("runs/shortcuts"),
     preset: PresetOption = "lab",
 ) -> None:
     """Predict each label without a representation: from age, sex, site, size, brightness, headers, volumes."""
-    from toposlearn import config
-
-    volume = config.preset(preset).volume
-
     from toposlearn.studies.shortcuts import find_shortcuts, shortcuts_report
 
-    path = find_shortcuts(data, out, volume)
+    path = find_shortcuts(data, out, config.preset(preset).volume)
     typer.echo(shortcuts_report(path.parent))
     typer.echo(path)

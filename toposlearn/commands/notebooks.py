@@ -11,9 +11,7 @@ from typer import Argument, Option
 
 from toposlearn.commands.app import DATA, OUT, DataOption, app
 
-JobsOption = Annotated[
-    int, Option(min=1, help="Number of notebooks that run at a time, each on its share of the cores.")
-]
+JobsOption = Annotated[int, Option(min=1, help="Number of notebooks run at a time, each on its share of the cores.")]
 
 
 @app.command("run")
@@ -43,7 +41,7 @@ def report(
     readme: Annotated[bool, Option("--readme", help="Write the measured times into README.md and notebooks.")] = False,
 ) -> None:
     """Build the book and the index of executed notebooks again, without running any notebook."""
-    from toposlearn.book import report as book
+    from toposlearn.book.build import update_notebook, update_readme, write_book
     from toposlearn.course import course_folder
     from toposlearn.course.run import read_record
 
@@ -51,11 +49,11 @@ def report(
     if not runs:
         raise FileNotFoundError(f"no notebooks.json in {run}: run `toposlearn all` first")
     root = course_folder().parent
-    book.write_book(run, root, typer.echo)
+    write_book(run, root, typer.echo)
     if readme:
-        book.update_readme(root / "README.md", runs)
+        update_readme(root / "README.md", runs)
         for one in runs:
-            book.update_notebook(course_folder() / f"{one.name}.ipynb", one)
+            update_notebook(course_folder() / f"{one.name}.ipynb", one)
 
 
 @app.command()
@@ -92,10 +90,10 @@ def everything(
 
 
 def _run_book(paths: Sequence[Path], out: Path, parameters: dict[str, Any], jobs: int, *, book: bool = False) -> None:
-    from toposlearn.book.report import run_book, write_book
+    from toposlearn.book.build import run_book, write_book
     from toposlearn.course.notebooks import course_folder
 
-    failed = run_book(paths, out, parameters, typer.echo, jobs=jobs)
+    failed = run_book(paths, out, parameters, jobs, typer.echo)
     if book:  # also of failed notebooks: it shows where they stopped
         write_book(out, course_folder().parent, typer.echo)
     if failed:

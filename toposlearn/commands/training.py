@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from typer import Argument, Option
 
+from toposlearn import config
 from toposlearn.commands.app import CHECKPOINTS, DATA, DataOption, HeldOutOption, PresetOption, SeedsOption, app
+
+MODALITIES = "Comma-separated modalities (default: the preset's, else those that all people have)."
+TEST = "BIDS folder of held-out people; repeatable (default: held-out part of --data)."
 
 
 @app.command("config")
@@ -17,12 +22,9 @@ def show_config(
     preset: Annotated[str | None, Argument(help="Preset: smoke, lab, gpu or paper (default: all).")] = None,
 ) -> None:
     """Show presets side by side, with the cost of their networks; or every setting of one preset, as JSON."""
-    from toposlearn import config
-
     if preset is not None:
         typer.echo(json.dumps(config.preset(preset).to_dict(), indent=2))
         return
-
     from toposlearn.models import preset_table
 
     typer.echo(preset_table(), nl=False)
@@ -34,29 +36,22 @@ def pretrain(
     variant: Annotated[str, Option(help="Loss variant, such as intra or full (an unknown name lists all).")] = "full",
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
-    modalities: Annotated[
-        str | None, Option(help="Comma-separated modalities (default: the preset's, else those that all people have).")
-    ] = None,
+    modalities: Annotated[str | None, Option(help=MODALITIES)] = None,
     steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
     seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
     resume: Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
 ) -> None:
     """Pre-train an encoder."""
-    from toposlearn import config
-
     train = {"seed": seed} | ({} if steps is None else {"steps": steps})
     settings = config.with_variant(config.preset(preset), variant).replace(train=train)
-
     from toposlearn.data import config_for, read_manifest
+    from toposlearn.pretrain import pretrain as run_pretraining
 
     if modalities is not None:
         settings = settings.replace(volume={"modalities": tuple(modalities.split(","))})
     else:
         settings = config_for(settings, read_manifest(data))
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
-
-    from toposlearn.pretrain import pretrain as run_pretraining
-
     typer.echo(run_pretraining(settings, data, out, resume=resume))
 
 
@@ -67,28 +62,24 @@ def scorecard(
     out: Annotated[Path | None, Option(help="Result file (JSON) to write.")] = None,
 ) -> None:
     """Measure weights on held-out people: correspondence in mm and neighborhoods, with their baselines."""
-    import time
-
     from toposlearn.data import config_for, pose_subjects, prepare, read_manifest, split_subjects
     from toposlearn.models import load_weights
     from toposlearn.pretrain import scorecard as measure
     from toposlearn.reproducibility import write_result
 
     start = time.perf_counter()
-    model, config = load_weights(weights)
+    model, trained = load_weights(weights)
     manifest = read_manifest(data)
-    config = config_for(config, manifest)
-    _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)
-    metrics = measure(model, pose_subjects(prepare(held_out, config.volume), config))
+    settings = config_for(trained, manifest)
+    _, held_out = split_subjects(manifest, test_fraction=settings.train.test_fraction)
+    metrics = measure(model, pose_subjects(prepare(held_out, settings.volume), settings))
     for name, metric in metrics.items():
-        numbers = (
-            f"{part} {value:.4g}" if isinstance(value, float) else f"{part} {value}" for part, value in metric.items()
-        )
-        typer.echo(f"{name:<36} {'  '.join(numbers)}")
+        shown = {part: f"{value:.4g}" if isinstance(value, float) else value for part, value in metric.items()}
+        typer.echo(f"{name:<36} {'  '.join(f'{part} {value}' for part, value in shown.items())}")
     if out is not None:
         seconds = time.perf_counter() - start
         command = f"toposlearn scorecard {weights}"
-        typer.echo(write_result(out, source=command, metrics=metrics, config=config.to_dict(), seconds=seconds))
+        typer.echo(write_result(out, source=command, metrics=metrics, config=settings.to_dict(), seconds=seconds))
 
 
 @app.command()
@@ -102,10 +93,7 @@ def ablation(
     shipped: Annotated[Path | None, Option(help="Folder for the first seed's weights and the results.")] = None,
 ) -> None:
     """Pre-train with and without each term of the loss, with several seeds each, and compare."""
-    from toposlearn import config
-
     settings = config.preset(preset)
-
     from toposlearn.studies.ablation import run_ablation
 
     chosen = tuple(variants.split(",")) if variants else config.VARIANTS
@@ -127,28 +115,20 @@ def matchers(
     shipped: Annotated[Path | None, Option(help="Folder for a copy of the result.")] = None,
 ) -> None:
     """Pre-train with every way of matching two people, also true and random matches, and measure the topology."""
-    from toposlearn import config
-
-    settings = config.preset(preset)
-
     from toposlearn.studies.ablation import run_matchers
     from toposlearn.studies.ablation.tables import matchers_section
 
-    path = run_matchers(settings, data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    path = run_matchers(config.preset(preset), data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
     typer.echo(matchers_section(json.loads(path.read_text())))
     typer.echo(path)
 
 
 @app.command()
 def evaluate(
-    checkpoints: Annotated[
-        Path, Option(help="Folder of VARIANT-seedN runs, or of VARIANT.safetensors files.")
-    ] = CHECKPOINTS,
+    checkpoints: Annotated[Path, Option(help="Folder of VARIANT-seedN runs or VARIANT.safetensors.")] = CHECKPOINTS,
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of the result file; it is kept and continued.")] = Path("runs/evaluation"),
-    test: Annotated[
-        list[Path] | None, Option(help="BIDS folder of held-out people; repeatable (default: held-out part of --data).")
-    ] = None,
+    test: Annotated[list[Path] | None, Option(help=TEST)] = None,
 ) -> None:
     """Measure downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside baselines."""
     from toposlearn.studies.tasks.evaluation import evaluate as run_evaluation
