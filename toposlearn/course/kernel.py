@@ -20,8 +20,8 @@ INTERVAL = 0.1  # seconds between two samples of the memory
 class PeakMemory:
     """The highest resident memory of a process and its descendants, in bytes, sampled every `INTERVAL`.
 
-    Pages shared by several processes count once in each. On Linux the kernel's record of the first process's own
-    peak (VmHWM) is read too, so that a peak between two samples is not lost; elsewhere only the samples count.
+    Pages shared by several processes count once in each. On Linux the system's record of the first process's own peak
+    (VmHWM) is read too, so that a peak between two samples is not lost.
     """
 
     def __init__(self) -> None:

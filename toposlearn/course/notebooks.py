@@ -83,10 +83,7 @@ def _assignment(statement: ast.stmt) -> tuple[str, Any]:
 
 
 def check_parameters(notebook: nbformat.NotebookNode, given: Mapping[str, Any], name: str) -> dict[str, Any]:
-    """The given values in the types of the defaults; ValueError for one that is unknown or does not fit.
-
-    The message begins with the notebook's `name`.
-    """
+    """The given values in the types of the defaults; ValueError (it begins with `name`) for an unknown or unfit one."""
     known = read_parameters(notebook)
     unknown = ", ".join(sorted(set(given) - set(known)))
     if unknown:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.course.checks.hints import read_hints, usual_cause
+from toposlearn.course.checks.ask import read_hints, usual_cause
 
 D, X, A = torch.rand(2, 5, 5), torch.rand(2, 3), np.ones((7, 3))
 PAIR = tuple(torch.ones(2, requires_grad=True))

@@ -1,26 +1,29 @@
-"""A call of a learner's function: with copies of the inputs, a time limit, and exceptions in one line."""
+"""A call of a learner's function: with copies of the inputs, a time limit, and exceptions with their usual causes."""
 
 from __future__ import annotations
 
 import _thread
+import builtins
 import ctypes
 import inspect
 import linecache
+import re
 import textwrap
 import threading
 import time
 import warnings
 from collections.abc import Callable, Sequence
+from copy import deepcopy
+from functools import cache
+from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, TypeVar
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.course.checks.hints import usual_cause
-
 SECONDS = 10.0  # per call; a right answer takes milliseconds, on a busy machine up to a second
+HINTS = Path(__file__).with_name("hints")  # usual mistakes in an exercise, usual causes of an exception
 AGAIN = 0.5  # seconds until a stop is raised again, should a bare ``except:`` have caught it
 Answer = TypeVar("Answer")
 
@@ -67,28 +70,19 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
 
 def copy(value: Any, leaves: list[Tensor]) -> Any:
     """A copy of an argument that shares no memory; where it takes a gradient, its new leaf is added to `leaves`."""
-    match value:
-        case Tensor() if value.requires_grad:
-            leaves.append(value.detach().clone().requires_grad_())
-            return leaves[-1].clone()  # no leaf itself, so that a change in place is found and is no exception
-        case Tensor():
-            return value.clone()
-        case np.ndarray():
-            return value.copy()
-        case tuple():
-            return tuple(copy(item, leaves) for item in value)
-    return value
+    if isinstance(value, tuple):
+        return tuple(copy(item, leaves) for item in value)
+    if not (isinstance(value, Tensor) and value.requires_grad):
+        return deepcopy(value)
+    leaves.append(value.detach().clone().requires_grad_())
+    return leaves[-1].clone()  # no leaf itself, so that a change in place is found and is no exception
 
 
 def _same(now: Any, before: Any) -> bool:
-    match before:
-        case tuple():
-            return all(map(_same, now, before))
-        case Tensor():
-            return now.dtype == before.dtype and torch.equal(now, before)
-        case np.ndarray():
-            return now.dtype == before.dtype and np.array_equal(now, before)
-    return True
+    if isinstance(before, tuple):
+        return all(map(_same, now, before))
+    now, before = torch.as_tensor(now), torch.as_tensor(before)
+    return now.dtype == before.dtype and torch.equal(now, before)
 
 
 def _line(fn: Callable[..., Any], traceback: TracebackType | None) -> str:
@@ -106,6 +100,23 @@ def _line(fn: Callable[..., Any], traceback: TracebackType | None) -> str:
 def _first_line(error: Exception) -> str:
     message = next(iter(str(error).strip().splitlines()), "")
     return textwrap.shorten(f"{type(error).__name__}: {message}".rstrip(": "), 160, placeholder=" …")
+
+
+@cache
+def read_hints(name: str, mark: str = "##") -> list[tuple[str, str]]:
+    """The entries of ``hints/NAME.txt``: a hint behind a mark, and the line below it."""
+    text = (HINTS / f"{name}.txt").read_text(encoding="utf-8")
+    return re.findall(rf"^{re.escape(mark)} (.+)\n(.+)$", text, re.MULTILINE)
+
+
+def usual_cause(error: BaseException) -> str | None:
+    """The usual cause of an exception in an answer, or None for an exception without an entry."""
+    for cause, line in read_hints("exceptions"):
+        kind, _, pattern = line.partition(" ")
+        match = re.search(pattern, str(error))
+        if match and isinstance(error, getattr(builtins, kind)):
+            return cause.format(*match.groups())
+    return None
 
 
 class TimeUp(BaseException):

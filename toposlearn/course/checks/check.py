@@ -1,8 +1,7 @@
 """The check of an exercise: its right answer, its usual mistakes, and the message that an answer gets.
 
-A learner's function is called on cases on which the usual mistakes differ, then on cases drawn at random, which no
-constant fits. A right one gives one line to read; a wrong one raises AssertionError, with the hint of the mistake that
-explains every answer, or else with the difference.
+A learner's function is called on cases on which the usual mistakes differ, then on random ones, which no constant fits.
+A wrong one raises AssertionError, with the hint of the mistake that explains every answer, or else with the difference.
 """
 
 from __future__ import annotations
@@ -19,8 +18,7 @@ from torch import Tensor
 
 from toposlearn.course.checks import compare
 from toposlearn.course.checks.answers import is_solution
-from toposlearn.course.checks.ask import Reply, ask
-from toposlearn.course.checks.hints import read_hints
+from toposlearn.course.checks.ask import Reply, ask, read_hints
 
 Inputs = tuple[Any, ...]
 Cases = Mapping[str, Inputs]
@@ -78,10 +76,9 @@ class Check:
         for cases in (self.cases, self.edges, drawn):
             self._try(fn, cases, asked)
         for one in asked.values():
-            try:
-                compare.refuse_cut_gradient(*one.replies)
-            except AssertionError as refused:
-                raise self._refusal("", str(refused)) from None
+            wrong = compare.wrong_gradient(*one.replies)
+            if wrong:
+                raise self._refusal("", wrong)
         return f"{'The solution passes.' if is_solution(fn) else 'Right.'} {self.meaning}"
 
     def _try(self, fn: Callable[..., Any], cases: Cases, asked: dict[str, Asked]) -> None:

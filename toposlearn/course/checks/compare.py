@@ -29,11 +29,9 @@ def read(got: Any, right: Any) -> Tensor:
     values = _numbers(got, right)
     if values is not None:
         return values
-    wants_tensor, kind = isinstance(right, Tensor), type(got).__name__
-    hint = HINTS.get(kind, "") if wants_tensor or kind not in ("list", "ndarray") else ""
-    numbers = (
-        f"{'a tensor' if wants_tensor else 'an array'} of {_values(as_tensor(right))}, shape {tuple(np.shape(right))}"
-    )
+    kind, wanted = type(got).__name__, "a tensor" if isinstance(right, Tensor) else "an array"
+    hint = HINTS.get(kind, "") if isinstance(right, Tensor) or kind not in ("list", "ndarray") else ""
+    numbers = f"{wanted} of {_values(as_tensor(right))}, shape {tuple(np.shape(right))}"
     raise AssertionError(f"expected {numbers if np.ndim(right) else 'one number'}, got {kind}{hint}.")
 
 
@@ -121,28 +119,29 @@ def _first(values: Tensor) -> str:
     return ", ".join(str(value) if isinstance(value, bool) else f"{value:.4g}" for value in first)
 
 
-def refuse_cut_gradient(reply: Reply, right: Reply) -> None:
-    """AssertionError where an answer of right value has another gradient than the right answer."""
+def wrong_gradient(reply: Reply, right: Reply) -> str | None:
+    """What is wrong with the gradient of an answer of right value."""
     named = [(name, leaf) for name, leaves in right.leaves.items() for leaf in leaves]
     for (name, leaf), got, wanted in zip(named, _gradients(reply), _gradients(right), strict=True):
         wanted = torch.zeros_like(leaf) if wanted is None else wanted
         if got is None and not wanted.any():
             continue  # nothing is to be learned in this case
         if got is None:
-            raise AssertionError(
+            return (
                 f"the value is right, but nothing can be learned from it: the gradient is cut, none reaches `{name}`. "
                 "Keep tensors (hint: no `float`, `.item()`, `.detach()`, `.data`, `.tolist()` or NumPy)."
             )
         if not got.isfinite().all():
-            raise AssertionError(
+            return (
                 f"the value is right, but the gradient of `{name}` is NaN: a division 0 by 0 spoils it, even where "
                 "its result is left out afterwards. Do not divide by 0 (hint: `count.clamp(min=1)`, or pick first)."
             )
         if not torch.allclose(got, wanted, atol=1e-5):
-            raise AssertionError(
+            return (
                 f"the value is right, but the gradient of `{name}` is not: a part of it is cut off (`.detach()`, "
                 "`.data`, `.item()`)."
             )
+    return None
 
 
 def _gradients(reply: Reply) -> Sequence[Tensor | None]:

@@ -121,11 +121,7 @@ check_mutual_matches = Check(
 
 def same_home(shares: Tensor) -> Tensor:
     """True where two structures have one home, the token that holds most of them: shares (N, S) of tokens -> (S, S)."""
-    return _alike(_homes(shares))
-
-
-def _homes(shares: Tensor) -> Tensor:
-    return shares.argmax(dim=0)
+    return _alike(shares.argmax(dim=0))
 
 
 def _alike(homes: Tensor) -> Tensor:

@@ -65,25 +65,22 @@ def short_run(
     network, loss = Taco(config.model), TacoLoss(config)
     optimizer = torch.optim.AdamW(network.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
     run = ShortRun(network, [], [], {})
-    _note(run, measure)
-    for batch in batches:
+    for step, batch in enumerate([*batches, None]):
+        if step % every == 0:
+            run.steps.append(step)
+            for name, value in measure(network.eval()).items():
+                run.measures.setdefault(name, []).append(value)
+        if batch is None:
+            break
         network.train()
         places = batch.token_places(config.model.token_strides)
-        value = loss(*_outputs(network, batch, config, side), batch.subjects, places=places).total
+        total = loss(*_outputs(network, batch, config, side), batch.subjects, places=places).total
         optimizer.zero_grad()
-        value.backward()
+        total.backward()
         torch.nn.utils.clip_grad_norm_(network.parameters(), train.clip_norm)
         optimizer.step()
-        run.loss.append(float(value.detach()))
-        if len(run.loss) % every == 0:
-            _note(run, measure)
+        run.loss.append(float(total.detach()))
     return run
-
-
-def _note(run: ShortRun, measure: Measure) -> None:
-    run.steps.append(len(run.loss))
-    for name, value in measure(run.network.eval()).items():
-        run.measures.setdefault(name, []).append(value)
 
 
 def _outputs(network: Taco, batch: PairBatch, config: TacoConfig, side: int | None) -> tuple[TacoOutput, TacoOutput]:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 REACH = 30.0  # mm over which ideal tokens become dissimilar
 RATE = 0.05  # learning rate of free tokens
+OfTokens = Callable[[Tensor], Tensor]  # of tokens (B, N, F)
 
 
 def ideal_tokens(
@@ -40,12 +41,7 @@ class Descent(NamedTuple):
 
 
 def descend(
-    loss: Callable[[Tensor], Tensor],
-    start: Tensor,
-    measures: Mapping[str, Callable[[Tensor], Tensor]],
-    *,
-    steps: int = 100,
-    every: int = 5,
+    loss: OfTokens, start: Tensor, measures: Mapping[str, OfTokens], *, steps: int = 100, every: int = 5
 ) -> Descent:
     """Let tokens (B, N, F) that are free parameters, at first a copy of `start`, descend a loss with Adam.
 
