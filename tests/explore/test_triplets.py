@@ -110,7 +110,9 @@ def colors(patches):
 def test_figure_shows_who_is_pulled_who_is_pushed_and_each_hinge_as_a_bar():
     a, b, _ = two_people()
     triplets = anchor_triplets(a[0], b[0], 21, k=K, margin=0.5, generator=draw(0))
-    figure = plot_triplets(torch.ones(SHAPE), torch.ones(SHAPE), triplets, stride=STRIDE, names=("T1w", "T2w"))
+    figure = plot_triplets(
+        torch.ones(SHAPE), torch.ones(SHAPE), triplets, stride=STRIDE, spacing=3.0, names=("T1w", "T2w")
+    )
     *planes, bars = figure.axes
     assert len(planes) == 6
     assert colors(planes[0].patches) == {ANCHOR, POSITIVE}
@@ -138,6 +140,6 @@ def test_figure_shows_who_is_pulled_who_is_pushed_and_each_hinge_as_a_bar():
 def test_figure_says_why_the_loss_leaves_an_anchor_out(matches, mask, words):
     a, b, _ = two_people()
     triplets = anchor_triplets(a[0], b[1], 21, k=K, matches=matches, mask_a=mask, mask_b=mask)
-    figure = plot_triplets(torch.ones(SHAPE), torch.ones(SHAPE), triplets, stride=STRIDE)
+    figure = plot_triplets(torch.ones(SHAPE), torch.ones(SHAPE), triplets, stride=STRIDE, spacing=3.0, names=("a", "b"))
     assert words in figure.get_suptitle()
     assert not any(bar.get_height() for bar in figure.axes[-1].patches)

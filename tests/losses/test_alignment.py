@@ -18,7 +18,8 @@ from toposlearn.losses import (
     plain_inter_loss,
     plain_intra_loss,
 )
-from toposlearn.topology import mutual_matches, nearest_neighbors, sample_negatives, semi_hard_negatives
+from toposlearn.topology import mutual_matches, nearest_neighbors, sample_negatives
+from toposlearn.topology.neighbors import semi_hard_negatives
 
 
 @either

@@ -4,9 +4,10 @@ from draws import generator
 
 from toposlearn.config import LossConfig
 from toposlearn.losses import TokenPairs, match_subjects, ordered_pairs
-from toposlearn.topology import gate_matches, mutual_matches, nearest_matches, sinkhorn_both_ways
+from toposlearn.topology import gate_matches, mutual_matches, nearest_matches
 from toposlearn.topology.correspondence import keep_mutual
 from toposlearn.topology.tokens import common_frame
+from toposlearn.topology.transport import sinkhorn_both_ways
 
 
 def subjects(b=3, n=40, masked=True):

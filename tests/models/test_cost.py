@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from toposlearn.config import PRESETS, preset
-from toposlearn.models import Taco, network_cost, preset_table
+from toposlearn.models import Taco, preset_table
+from toposlearn.models.cost import network_cost
 
 WEIGHTS, MACS = "parameters (M), ", "multiply-adds per volume (G), "
 

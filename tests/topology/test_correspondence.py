@@ -13,11 +13,10 @@ from toposlearn.topology import (
     matched_fraction,
     mutual_matches,
     nearest_matches,
-    ordered_pairs,
     pairwise_distance,
     random_matches,
 )
-from toposlearn.topology.correspondence import matches_both_ways, reverse_pairs
+from toposlearn.topology.correspondence import matches_both_ways, ordered_pairs, reverse_pairs
 
 
 def test_ordered_pairs():

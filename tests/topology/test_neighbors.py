@@ -7,7 +7,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import chisquare
 
-from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives, semi_hard_negatives
+from toposlearn.topology import distances, nearest_neighbors, pairwise_distance, sample_negatives
+from toposlearn.topology.neighbors import semi_hard_negatives
 
 
 def reference(x, k, mask=None, metric="cosine"):

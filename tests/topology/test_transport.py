@@ -3,9 +3,9 @@ import pytest
 import torch
 from draws import tokens
 
-from toposlearn.topology import distances, matched_fraction, mutual_matches, pairwise_distance, sinkhorn_both_ways
+from toposlearn.topology import distances, matched_fraction, mutual_matches, pairwise_distance
 from toposlearn.topology.correspondence import keep_mutual
-from toposlearn.topology.transport import transport_plan
+from toposlearn.topology.transport import sinkhorn_both_ways, transport_plan
 
 
 def plan_of(a, b, mask=None, *, temperature=0.05, dustbin=0.25, iterations=10):

@@ -1,7 +1,4 @@
-"""One anchor of an alignment loss, triplet by triplet: which tokens attract, which repel, and by how much.
-
-The triplets are those that the loss itself makes (`toposlearn.losses.intra_triplets`, `inter_triplets`).
-"""
+"""One anchor of an alignment loss, triplet by triplet, as the loss makes them: which tokens attract, which repel."""
 
 from __future__ import annotations
 
@@ -22,6 +19,7 @@ from toposlearn.explore.neighborhoods import draw_block
 from toposlearn.explore.slices import PLANE_AXES, Panel, Volume, draw_panel, orthogonal
 from toposlearn.losses import inter_triplets, intra_triplets
 from toposlearn.topology import nearest_neighbors
+from toposlearn.topology.distances import Mask
 from toposlearn.topology.tokens import grid_positions
 
 ANCHOR, POSITIVE, NEGATIVE, HINGE = "#F0E442", "#00C896", "#E0489A", "#E69F00"
@@ -29,29 +27,17 @@ ANCHOR, POSITIVE, NEGATIVE, HINGE = "#F0E442", "#00C896", "#E0489A", "#E69F00"
 
 @dataclass(frozen=True, eq=False)
 class AnchorTriplets:
-    """The K triplets of one anchor. Indices are -1 where there is none.
+    """The K triplets of one anchor. Indices are -1 where there is none."""
 
-    Attributes:
-        anchor: index of the token in a.
-        match: index of its match in b, where it is read.
-        neighbors: (K,) long, its nearest tokens in a.
-        positives: (K,) long, the neighbors' matches in b.
-        negatives: (K,) long, tokens of b.
-        d_positive: (K,) cosine distance of anchor and positive.
-        d_negative: (K,) cosine distance of anchor and negative.
-        valid: (K,) bool, triplets that exist.
-        margin: in cosine distance.
-    """
-
-    anchor: int
-    match: int
-    neighbors: Tensor
-    positives: Tensor
-    negatives: Tensor
-    d_positive: Tensor
-    d_negative: Tensor
-    valid: Tensor
-    margin: float
+    anchor: int  # index of the token in a
+    match: int  # index of its match in b, where it is read
+    margin: float  # in cosine distance
+    neighbors: Tensor  # (K,) long, its nearest tokens in a
+    positives: Tensor  # (K,) long, the neighbors' matches in b
+    negatives: Tensor  # (K,) long, tokens of b
+    d_positive: Tensor  # (K,) cosine distance of anchor and positive
+    d_negative: Tensor  # (K,) cosine distance of anchor and negative
+    valid: Tensor  # (K,) bool, triplets that exist
 
     @property
     def hinge(self) -> Tensor:
@@ -72,26 +58,17 @@ def anchor_triplets(
     matches: Tensor | None = None,
     k: int = 5,
     margin: float = 0.05,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     negatives: Tensor | Literal["uniform", "semi_hard"] = "uniform",
     form: Literal["within", "cross"] = "within",
     generator: torch.Generator | None = None,
 ) -> AnchorTriplets:
     """One anchor's triplets in the intra-instance loss (without matches) or the inter-instance loss (with them).
 
-    Args:
-        tokens_a: (N, F), gives the graph.
-        tokens_b: (N, F), is ranked by it.
-        anchor: index of a token of a.
-        matches: (N,) long, index into b of each token of a, or -1. Absent: each token's match is itself.
-        k: neighbors K.
-        margin: in cosine distance.
-        mask_a: (N,) bool, tokens of a that count.
-        mask_b: (N,) bool, the same for b; not read without matches.
-        negatives: as in the losses; indices are those of all anchors, (N, K) long.
-        form: of the intra-instance loss: ``"within"`` reads the anchor in b, ``"cross"`` in a.
-        generator: source of randomness of uniform negatives.
+    Tokens are (N, F), masks (N,), and ``anchor`` is the index of a token of a. ``matches`` (N,) long are the index into
+    b of each token of a, or -1; without them each token's match is itself, and ``mask_b`` is not read. The rest is as
+    in the losses; negatives are those of all anchors, (N, K) long.
     """
     a, b = tokens_a[None], tokens_b[None]
     in_a, in_b = (None if mask is None else mask[None] for mask in (mask_a, mask_b))
@@ -102,27 +79,12 @@ def anchor_triplets(
     else:
         one = torch.zeros(1, dtype=torch.long)
         made = inter_triplets(a, b, (one, one), k, in_a, in_b, matches[None], given, generator, graph)
-    return AnchorTriplets(
-        anchor=anchor,
-        match=int(made.anchors[0, anchor]),
-        neighbors=graph[0, anchor],
-        positives=made.positives[0, anchor],
-        negatives=made.negatives[0, anchor],
-        d_positive=made.d_positive[0, anchor],
-        d_negative=made.d_negative[0, anchor],
-        valid=made.valid[0, anchor],
-        margin=margin,
-    )
+    anchors, *parts = (part[0, anchor] for part in made[:6])  # all but `Triplets.broken`
+    return AnchorTriplets(anchor, int(anchors), margin, graph[0, anchor], *parts)
 
 
 def plot_triplets(
-    volume_a: Volume,
-    volume_b: Volume,
-    triplets: AnchorTriplets,
-    *,
-    stride: int,
-    spacing: float = 3.0,
-    names: tuple[str, str] = ("a", "b"),
+    volume_a: Volume, volume_b: Volume, triplets: AnchorTriplets, *, stride: int, spacing: float, names: tuple[str, str]
 ) -> Figure:
     """The anchor and its neighbors in a; below, its positives and negatives in b; and each hinge term as a bar.
 

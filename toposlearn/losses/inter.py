@@ -4,7 +4,7 @@ For every ordered pair of people (p, q), each match u -> m(u) and each neighbor 
 
     L = mean relu( d_q(m(u), m(u')) - d_q(m(u), n) + margin )
 
-Only the matched part of the graph counts: a *partial* ranking. One direction only (p in modality a, q in modality b);
+Only the matched part of the graph counts: a *partial* ranking. One direction only (p in modality a, q in modality b):
 `TacoLoss` takes both. Graph and matches take no gradient.
 """
 
@@ -15,27 +15,10 @@ from collections.abc import Hashable, Sequence
 import torch
 from torch import Tensor
 
-from toposlearn.losses.kernels import (
-    Negatives,
-    Triplets,
-    check_enough,
-    check_shape,
-    counted,
-    flags_at,
-    gather_tokens,
-    make_triplets,
-    valid_mean,
-)
+from toposlearn.losses.kernels import Negatives, Triplets, check_enough, check_shape, counted, make_triplets, valid_mean
+from toposlearn.topology import pairwise_distance
 from toposlearn.topology.correspondence import Pairs, mutual_matches, ordered_pairs
-from toposlearn.topology.distances import (
-    Metric,
-    all_if_none,
-    check_mask,
-    check_tokens,
-    embed,
-    full_precision,
-    pairwise_distance,
-)
+from toposlearn.topology.distances import Mask, Metric, at_index, check_tokens, embed, flags_at, full_mask, no_autocast
 from toposlearn.topology.neighbors import nearest_neighbors, uniform_negatives
 
 SubjectIds = Sequence[Hashable] | Tensor
@@ -77,19 +60,20 @@ def inter_instance_loss(
     subject_ids: SubjectIds | None = None,
     k: int = 5,
     margin: float = 0.4,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     matches: Tensor | None = None,
-    negatives: Negatives | None = "uniform",
+    negatives: Negatives = "uniform",
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
     metric: Metric = "cosine",
 ) -> Tensor:
-    """Partial ranking loss over pseudo-correspondences between people (TACO, inter-instance term).
+    """Partial ranking loss over pseudo-correspondences between people (TACO, inter-instance term), a scalar.
 
     The mean runs over an anchor's matched neighbors, then over the anchors that keep any, then over the ordered pairs
-    that keep any anchor. A pair in which a mask leaves fewer than K + 2 tokens is left out; when none is left the
-    result is an exact zero with a zero gradient. Pairs are those of `ordered_pairs`: P = B (B - 1).
+    that keep any anchor: P = B (B - 1), as in `ordered_pairs`. A pair in which a mask leaves fewer than K + 2 tokens is
+    left out; when none is left the result is an exact zero with a zero gradient. A NaN in a token that counts makes it
+    NaN. It is float32 (float64 for float64 tokens), also under autocast.
 
     Args:
         tokens_a: (B, N, F), people p: gives graph and matches.
@@ -108,16 +92,15 @@ def inter_instance_loss(
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.
         metric: ``"cosine"`` or ``"euclidean"``, of graph, matches and ranking.
-
-    Returns:
-        Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
     """
     pairs = ordered_pairs(len(tokens_b), tokens_b.device)
-    settings = (k, mask_a, mask_b, matches, negatives, generator, neighbors, metric)
-    triplets = inter_triplets(tokens_a, tokens_b, pairs, *settings, subject_ids)
+    triplets = inter_triplets(
+        tokens_a, tokens_b, pairs, k, mask_a, mask_b, matches, negatives, generator, neighbors, metric
+    )
+    valid = triplets.valid & _differ(subject_ids, pairs, len(tokens_b))[:, None, None]
     d_positive, d_negative = triplets.d_positive, triplets.d_negative
     hinge = torch.relu(d_positive - d_negative + margin)  # (P, N, K)
-    per_anchor, has_positive = valid_mean(hinge, triplets.valid)
+    per_anchor, has_positive = valid_mean(hinge, valid)
     per_pair, has_anchor = valid_mean(per_anchor, has_positive)
     return valid_mean(per_pair, has_anchor)[0] + triplets.broken
 
@@ -127,41 +110,39 @@ def inter_triplets(
     tokens_b: Tensor,
     pairs: Pairs,
     k: int = 5,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     matches: Tensor | None = None,
-    negatives: Negatives | None = "uniform",
+    negatives: Negatives = "uniform",
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
     metric: Metric = "cosine",
-    subject_ids: SubjectIds | None = None,
 ) -> Triplets:
     """The triplets of `inter_instance_loss` for pairs (P,), (P,) of a subject of a and one of b; same arguments."""
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
     if tokens_a.shape[1] != tokens_b.shape[1]:
         raise ValueError(f"tokens_a and tokens_b must have one N, got {tokens_a.shape[1]} and {tokens_b.shape[1]}")
-    check_mask("mask_a", mask_a, tokens_a)
-    check_mask("mask_b", mask_b, tokens_b)
     check_enough(tokens_b.shape[1], k)
     if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard", "unmatched"):
         raise ValueError(f"negatives must be 'uniform', 'semi_hard', 'unmatched' or indices, got {negatives!r}")
-    with full_precision(tokens_b):
-        a, b, broken = counted(tokens_a, tokens_b, mask_a, mask_b)
-        (p, q), (batch, n, _) = pairs, b.shape
-        counts_p, counts_q = all_if_none(mask_a, a)[p], all_if_none(mask_b, b)[q]
-        kept = (counts_p.sum(1) >= k + 2) & (counts_q.sum(1) >= k + 2) & _differ(subject_ids, pairs, batch)
-        graph = nearest_neighbors(a, k, mask_a, metric) if neighbors is None else neighbors
-        check_shape("neighbors", graph, (batch, n, k))
+    counts_a, counts_b = full_mask(mask_a, tokens_a, "mask_a"), full_mask(mask_b, tokens_b, "mask_b")
+    (p, q), (batch, n, _) = pairs, tokens_b.shape
+    check_shape((batch, n, k), neighbors=neighbors)
+    with no_autocast(tokens_b):
+        a, b, broken = counted(tokens_a, tokens_b, counts_a, counts_b)
+        counts_p, counts_q = counts_a[p], counts_b[q]  # (P, N)
+        kept = counts_p & ((counts_p.sum(1) >= k + 2) & (counts_q.sum(1) >= k + 2))[:, None]
+        graph = nearest_neighbors(a, k, counts_a, metric) if neighbors is None else neighbors
         if matches is None:
-            matches = mutual_matches(a, b, mask_a, mask_b, metric, pairs)
+            matches = mutual_matches(a, b, counts_a, counts_b, metric, pairs)
         anchors = _by_pair(matches, pairs, "matches", (batch, n))
-        anchors = anchors.masked_fill(~(kept[:, None] & counts_p & flags_at(counts_q, anchors)), -1)  # m(u): (P, N)
+        anchors = anchors.masked_fill(~(kept & flags_at(counts_q, anchors)), -1)  # m(u): (P, N)
         near = graph[p]  # u': (P, N, K)
         positives = anchors.gather(1, near.clamp_min(0).flatten(1)).view_as(near).masked_fill(near < 0, -1)  # m(u')
         if isinstance(negatives, Tensor):
             negatives = _by_pair(negatives, pairs, "negatives", (batch, n, k))
         vectors = embed(b, metric)
-        read = gather_tokens(vectors, anchors[..., None], q)[:, :, 0]  # (P, N, F)
+        read = at_index(vectors, anchors[..., None], q)[:, :, 0]  # (P, N, F)
         return make_triplets(read, vectors, anchors, positives, negatives, counts_q, broken, metric, generator, q)
 
 
@@ -182,7 +163,6 @@ def _differ(subject_ids: SubjectIds | None, pairs: Pairs, b: int) -> Tensor:
     if len(subject_ids) != b:
         raise ValueError(f"subject_ids must name {b} subjects, one per batch entry, got {len(subject_ids)}")
     if not isinstance(subject_ids, Tensor):
-        codes = {name: code for code, name in enumerate(dict.fromkeys(subject_ids))}
-        subject_ids = torch.tensor([codes[name] for name in subject_ids])
+        subject_ids = torch.tensor([list(subject_ids).index(name) for name in subject_ids])
     ids = subject_ids.to(p.device)
     return ids[p] != ids[q]

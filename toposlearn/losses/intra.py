@@ -14,16 +14,8 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from toposlearn.losses.kernels import (
-    Negatives,
-    Triplets,
-    check_enough,
-    check_shape,
-    counted,
-    make_triplets,
-    valid_mean,
-)
-from toposlearn.topology.distances import Metric, all_if_none, check_mask, embed, full_precision, pairwise_distance
+from toposlearn.losses.kernels import Negatives, Triplets, check_enough, check_shape, counted, make_triplets, valid_mean
+from toposlearn.topology.distances import Mask, Metric, embed, full_mask, no_autocast, pairwise_distance
 from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
 
 Form = Literal["within", "cross"]
@@ -56,18 +48,19 @@ def intra_instance_loss(
     *,
     k: int = 5,
     margin: float = 0.05,
-    mask: Tensor | None = None,
-    negatives: Negatives | None = "uniform",
+    mask: Mask = None,
+    negatives: Negatives = "uniform",
     form: Form = "within",
     metric: Metric = "cosine",
     generator: torch.Generator | None = None,
     neighbors: Tensor | None = None,
 ) -> Tensor:
-    """Triplet loss that asks b to respect the neighborhood graph of a (TACO, intra-instance term).
+    """Triplet loss that asks b to respect the neighborhood graph of a (TACO, intra-instance term), a scalar.
 
     The mean runs over a subject's anchors and their K positives, then over subjects. A subject whose mask leaves fewer
-    than K + 2 tokens is left out; when none is left the result is an exact zero with a zero gradient. The released
-    code's margin is 0.05 whatever is configured.
+    than K + 2 tokens is left out; when none is left the result is an exact zero with a zero gradient. A NaN in a token
+    that counts makes it NaN. It is float32 (float64 for float64 tokens), also under autocast. The released code's
+    margin is 0.05 whatever is configured.
 
     Args:
         tokens_a: (B, N, F), gives the graph.
@@ -81,9 +74,6 @@ def intra_instance_loss(
         metric: ``"cosine"`` or ``"euclidean"``.
         generator: source of randomness of the negatives.
         neighbors: (B, N, K) long, the graph of a when it is already known.
-
-    Returns:
-        Scalar, float32 (float64 for float64 tokens), also under autocast. A NaN in a token that counts makes it NaN.
     """
     triplets = intra_triplets(tokens_a, tokens_b, k, mask, negatives, form, metric, generator, neighbors)
     d_positive, d_negative = triplets.d_positive, triplets.d_negative
@@ -96,8 +86,8 @@ def intra_triplets(
     tokens_a: Tensor,
     tokens_b: Tensor,
     k: int = 5,
-    mask: Tensor | None = None,
-    negatives: Negatives | None = "uniform",
+    mask: Mask = None,
+    negatives: Negatives = "uniform",
     form: Form = "within",
     metric: Metric = "cosine",
     generator: torch.Generator | None = None,
@@ -107,21 +97,18 @@ def intra_triplets(
     if tokens_a.shape != tokens_b.shape or tokens_a.ndim != 3:
         shapes = f"{tuple(tokens_a.shape)} and {tuple(tokens_b.shape)}"
         raise ValueError(f"tokens_a and tokens_b must both have shape (B, N, F), place by place the same, got {shapes}")
-    check_mask("mask", mask, tokens_b)
     check_enough(tokens_b.shape[1], k)
     if form not in ("within", "cross"):
         raise ValueError(f"form must be 'within' or 'cross', got {form!r}")
     if isinstance(negatives, str) and negatives not in ("uniform", "semi_hard"):
         raise ValueError(f"negatives must be 'uniform', 'semi_hard' or indices, got {negatives!r}")
-    with full_precision(tokens_b):
-        a, b, broken = counted(tokens_a, tokens_b, mask, mask)
-        counts = all_if_none(mask, b)
+    counts = full_mask(mask, tokens_b)  # (B, N)
+    check_shape((*counts.shape, k), neighbors=neighbors, negatives=negatives)
+    with no_autocast(tokens_b):
+        a, b, broken = counted(tokens_a, tokens_b, counts, counts)
         enough = counts.sum(1, keepdim=True) >= k + 2
         anchors = torch.arange(b.shape[1], device=b.device).expand(counts.shape).masked_fill(~(counts & enough), -1)
-        positives = nearest_neighbors(a, k, mask, metric) if neighbors is None else neighbors
-        check_shape("neighbors", positives, (*counts.shape, k))
-        if isinstance(negatives, Tensor):
-            check_shape("negatives", negatives, (*counts.shape, k))
+        positives = nearest_neighbors(a, k, counts, metric) if neighbors is None else neighbors  # (B, N, K)
         vectors = embed(b, metric)
         read = vectors if form == "within" else embed(a.detach(), metric)
         return make_triplets(read, vectors, anchors, positives, negatives, counts, broken, metric, generator)

@@ -11,33 +11,22 @@ import torch
 from torch import Tensor
 from torch.nn.functional import embedding_bag
 
-from toposlearn.topology.distances import Metric, as_float, paired_distance
+from toposlearn.topology.distances import Metric, as_float, at_index, flags_at, flat_places, paired_distance
 from toposlearn.topology.neighbors import semi_hard_negatives, uniform_negatives
 
-Negatives = Tensor | Literal["uniform", "semi_hard", "unmatched"]
+Negatives = Tensor | Literal["uniform", "semi_hard", "unmatched"] | None  # None: "uniform"
 
 
 class Triplets(NamedTuple):
-    """Triplets of R rows (subjects, or pairs of them), with N anchors each and K positives per anchor.
+    """Triplets of R rows (subjects, or pairs of them), with N anchors each and K positives per anchor."""
 
-    Attributes:
-        anchors: (R, N) long, the token where each anchor is read, -1 where it is left out.
-        positives: (R, N, K) long, tokens that should be near.
-        negatives: (R, N, K) long, tokens that should be far.
-        d_positive: (R, N, K), distance of anchor and positive.
-        d_negative: (R, N, K), distance of anchor and negative.
-        valid: (R, N, K) bool, triplets that exist.
-        broken: scalar 0, or NaN when a token that counts is not finite: it has no neighbors and no matches, so only
-            this term keeps it visible in the loss.
-    """
-
-    anchors: Tensor
-    positives: Tensor
-    negatives: Tensor
-    d_positive: Tensor
-    d_negative: Tensor
-    valid: Tensor
-    broken: Tensor
+    anchors: Tensor  # (R, N) long, the token where each anchor is read, -1 where it is left out
+    positives: Tensor  # (R, N, K) long, tokens that should be near
+    negatives: Tensor  # (R, N, K) long, tokens that should be far
+    d_positive: Tensor  # (R, N, K), distance of anchor and positive
+    d_negative: Tensor  # (R, N, K), distance of anchor and negative
+    valid: Tensor  # (R, N, K) bool, triplets that exist
+    broken: Tensor  # scalar 0, or NaN when a token that counts is not finite: without neighbors, it shows only here
 
 
 def make_triplets(
@@ -45,7 +34,7 @@ def make_triplets(
     vectors: Tensor,
     anchors: Tensor,
     positives: Tensor,
-    negatives: Negatives | None,
+    negatives: Negatives,
     counts: Tensor,
     broken: Tensor,
     metric: Metric,
@@ -57,51 +46,42 @@ def make_triplets(
     Positives and negatives are places in the vectors (B, M, F) of each row's subject (R,), absent: of its own number;
     ``counts`` (R, M) bool are the tokens that may be one.
     """
-    if not isinstance(negatives, Tensor):
-        of_row = vectors if subjects is None or negatives != "semi_hard" else vectors[subjects]
-        negatives = _choose_negatives(negatives, anchors, positives, counts, read, of_row, metric, generator)
+    if isinstance(negatives, str) and negatives == "semi_hard":
+        of_row = vectors if subjects is None else vectors[subjects]
+        negatives = semi_hard_negatives(read, of_row, positives, anchors[..., None], counts, metric)
+    elif not isinstance(negatives, Tensor):
+        negatives = _draw_negatives(negatives, anchors, positives, counts, generator)
     places = torch.cat([positives, negatives], -1)
     if metric == "euclidean":
-        distances = paired_distance(read[:, :, None], gather_tokens(vectors, places, subjects), metric)
+        distances = paired_distance(read[:, :, None], at_index(vectors, places, subjects), metric)
     else:
-        places = _flat_places(places, vectors.shape[1], subjects)
-        products: Tensor = _GatheredDots.apply(  # type: ignore[no-untyped-call]
-            read.flatten(0, 1), vectors.flatten(0, 1), places.flatten(0, 1)
-        )
+        places = flat_places(places, vectors.shape[1], subjects)
+        flat = [each.flatten(0, 1) for each in (read, vectors, places)]
+        products: Tensor = _GatheredDots.apply(*flat)  # type: ignore[no-untyped-call]
         distances = 1 - products.view(places.shape)
     d_positive, d_negative = distances.chunk(2, -1)
     valid = (anchors >= 0)[..., None] & flags_at(counts, positives) & flags_at(counts, negatives)
     return Triplets(anchors, positives, negatives, d_positive, d_negative, valid, broken)
 
 
-def _choose_negatives(
-    how: str | None,
-    anchors: Tensor,
-    positives: Tensor,
-    counts: Tensor,
-    read: Tensor,
-    vectors: Tensor,
-    metric: Metric,
-    generator: torch.Generator | None,
+def _draw_negatives(
+    how: str | None, anchors: Tensor, positives: Tensor, counts: Tensor, generator: torch.Generator | None
 ) -> Tensor:
     """Negatives (R, N, K): neither anchor nor positive, or, if "unmatched", no anchor's match."""
     n, k = counts.shape[1], positives.shape[-1]
-    if how == "semi_hard":
-        return semi_hard_negatives(read, vectors, positives, anchors[..., None], counts, metric)
-    if how == "unmatched":
-        matched = torch.zeros(len(counts), n + 1, dtype=torch.bool, device=counts.device)  # the last: no match
-        matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
-        return uniform_negatives(positives[..., :0], n, k, counts & ~matched, generator)
-    return uniform_negatives(torch.cat([anchors[..., None], positives], -1), n, k, counts, generator)
+    if how != "unmatched":
+        return uniform_negatives(torch.cat([anchors[..., None], positives], -1), n, k, counts, generator)
+    matched = torch.zeros(len(counts), n + 1, dtype=torch.bool, device=counts.device)  # the last: no match
+    matched = matched.scatter(1, torch.where(anchors < 0, n, anchors), True)[:, :n]
+    return uniform_negatives(positives[..., :0], n, k, counts & ~matched, generator)
 
 
 class _GatheredDots(torch.autograd.Function):
     """Products (T, C) of anchors (T, F) with the vectors (V, F) at places (T, C), without gathering these.
 
-    Gathering writes T x C x F numbers several times: most of the time and memory of a loss. The kernels of
-    `torch.nn.functional.embedding_bag` read the vectors in place: a weighted sum of vectors is one pass of the gradient
-    here, and the gradient of its weights is the product. (That operator is not public: the tests against the plain
-    form would show a change.)
+    Gathering is most of the time and memory of a loss. The kernels of `torch.nn.functional.embedding_bag` read the
+    vectors in place: a weighted sum of vectors is one pass of the gradient here, and the gradient of its weights is the
+    product. (That operator is not public: the tests against the plain form would show a change.)
     """
 
     @staticmethod
@@ -129,53 +109,29 @@ class _GatheredDots(torch.autograd.Function):
         return to_anchors, to_vectors, None
 
 
-def gather_tokens(tokens: Tensor, index: Tensor, subjects: Tensor | None = None) -> Tensor:
-    """Tokens (B, N, F) of each row's subject (R,), or of its own number, at places (R, N, K): (R, N, K, F)."""
-    flat = _flat_places(index, tokens.shape[1], subjects).flatten()
-    return tokens.flatten(0, 1).index_select(0, flat).view(*index.shape, tokens.shape[-1])
-
-
-def _flat_places(index: Tensor, n: int, subjects: Tensor | None) -> Tensor:
-    """Places (R, N, C) among the n tokens of the row's subject as places among those of all subjects in one list."""
-    if subjects is None:
-        subjects = torch.arange(len(index), device=index.device)
-    return index.clamp_min(0) + subjects.view(-1, 1, 1) * n
-
-
-def flags_at(flags: Tensor, index: Tensor) -> Tensor:
-    """Flags (R, M) bool at an index (R, ...); false where it is -1."""
-    return flags.gather(1, index.clamp_min(0).flatten(1)).view_as(index) & (index >= 0)
-
-
 def valid_mean(values: Tensor, valid: Tensor, dim: int | tuple[int, ...] = -1) -> tuple[Tensor, Tensor]:
     """Mean of ``values`` over the valid entries along ``dim`` (0 where there is none), and whether there was any."""
     count = valid.sum(dim)
     return torch.where(valid, values, 0).sum(dim) / count.clamp_min(1), count > 0
 
 
-def counted(
-    tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor | None, mask_b: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
+def counted(tokens_a: Tensor, tokens_b: Tensor, mask_a: Tensor, mask_b: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Both tokens in one precision with zeros outside their masks, and `Triplets.broken`."""
     dtype = torch.promote_types(as_float(tokens_a[:0]).dtype, as_float(tokens_b[:0]).dtype)
-    sides = [
-        tokens.to(dtype) if mask is None else tokens.to(dtype).masked_fill(~mask[..., None], 0)
-        for tokens, mask in ((tokens_a, mask_a), (tokens_b, mask_b))
-    ]
-    ends = [end * 0 for side in sides for end in torch.aminmax(side.detach())]
-    return sides[0], sides[1], torch.stack(ends).sum()
+    a, b = (t.to(dtype).masked_fill(~mask[..., None], 0) for t, mask in ((tokens_a, mask_a), (tokens_b, mask_b)))
+    ends = [end * 0 for side in (a, b) for end in torch.aminmax(side.detach())]
+    return a, b, torch.stack(ends).sum()
 
 
 def check_enough(n: int, k: int) -> None:
     """Raise ValueError when N tokens cannot give an anchor, K neighbors and a negative."""
     if n < k + 2:
-        raise ValueError(
-            f"tokens must number at least k + 2 = {k + 2} (the anchor, k = {k} neighbors, one negative), got N = {n}: "
-            "use a finer token level or a smaller k"
-        )
+        needed = f"k + 2 = {k + 2} (the anchor, k = {k} neighbors, one negative)"
+        raise ValueError(f"tokens must number at least {needed}, got N = {n}: use a finer token level or a smaller k")
 
 
-def check_shape(name: str, index: Tensor, shape: tuple[int, ...]) -> None:
-    """Raise ValueError for indices of another shape than (B, N, K)."""
-    if index.shape != shape:
-        raise ValueError(f"{name} must have shape {shape} (B, N, K), got {tuple(index.shape)}")
+def check_shape(shape: tuple[int, ...], **indices: Negatives) -> None:
+    """Raise ValueError for indices of another shape than (B, N, K). What is no tensor is skipped."""
+    for name, index in indices.items():
+        if isinstance(index, Tensor) and index.shape != shape:
+            raise ValueError(f"{name} must have shape {shape} (B, N, K), got {tuple(index.shape)}")

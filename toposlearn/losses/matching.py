@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import torch
 from torch import Tensor
 
@@ -16,7 +18,6 @@ from toposlearn.topology.correspondence import (
     random_matches,
     reverse_pairs,
 )
-from toposlearn.topology.distances import all_if_none
 from toposlearn.topology.tokens import common_frame
 from toposlearn.topology.transport import sinkhorn_both_ways
 
@@ -25,23 +26,16 @@ from toposlearn.topology.transport import sinkhorn_both_ways
 def match_subjects(
     subjects: TokenPairs, config: LossConfig, generator: torch.Generator | None = None
 ) -> tuple[Tensor, Tensor]:
-    """Matches of every ordered pair of subjects, as `ordered_pairs` lists them, after the gates.
+    """Matches of every ordered pair of subjects, as `ordered_pairs` lists them, after the gates; -1: none.
 
-    Read of ``config``: ``matcher`` and its settings, ``metric``, and the gates ``min_similarity``, ``ratio``,
-    ``max_distance``. The generator is that of the random matcher.
-
-    Returns:
-        p's ``tokens_a`` in q's ``tokens_b`` (P, N), and p's ``tokens_b`` in q's ``tokens_a`` (P, N); -1: none.
-
-    Raises:
-        ValueError: the oracle without places, or a spatial prior without positions.
+    They are of p's ``tokens_a`` in q's ``tokens_b`` (P, N), and of p's ``tokens_b`` in q's ``tokens_a`` (P, N). The
+    oracle needs places, a spatial prior positions; the generator is that of the random matcher.
     """
     count, device = len(subjects.tokens_a), subjects.tokens_a.device
     pairs = ordered_pairs(count, device)
     there, back = _both_ways(subjects, config, pairs, generator)
-    turned = torch.empty_like(back)
-    turned[reverse_pairs(count, device)] = back  # from q to p is another ordered pair
-    return _gated(there, subjects, config, pairs), _gated(turned, subjects.swapped(), config, pairs)
+    back = back[reverse_pairs(count, device)]  # from q to p is another ordered pair
+    return _gated(there, subjects, config, pairs), _gated(back, subjects.swapped(), config, pairs)
 
 
 def _both_ways(
@@ -51,16 +45,15 @@ def _both_ways(
     (p, q), (mask_a, mask_b) = pairs, subjects.masks
     a, b = subjects.tokens_a, subjects.tokens_b
     if config.matcher == "random":
-        mask_p, mask_q = all_if_none(mask_a, a)[p], all_if_none(mask_b, b)[q]
+        mask_p, mask_q = mask_a[p], mask_b[q]
         return random_matches(mask_p, mask_q, generator), random_matches(mask_q, mask_p, generator)
     if config.matcher == "oracle":
         if subjects.places is None:
             raise ValueError("loss.matcher 'oracle' needs the true places of tokens: this data set has no truth")
         there, back = matches_both_ways(subjects.places, subjects.places, mask_a, mask_b, "euclidean", pairs)
     elif config.matcher == "sinkhorn":
-        of_p, of_q = (None if mask_a is None else mask_a[p]), (None if mask_b is None else mask_b[q])
         temperature, dustbin = config.temperature, config.dustbin
-        there, back = sinkhorn_both_ways(a[p], b[q], of_p, of_q, temperature=temperature, dustbin=dustbin)
+        there, back = sinkhorn_both_ways(a[p], b[q], mask_a[p], mask_b[q], temperature=temperature, dustbin=dustbin)
     else:
         there, back = matches_both_ways(a, b, mask_a, mask_b, config.metric, pairs)
     return (there, back) if config.matcher == "nearest" else (keep_mutual(there, back), keep_mutual(back, there))
@@ -71,20 +64,11 @@ def _gated(matches: Tensor, subjects: TokenPairs, config: LossConfig, pairs: Pai
     if (config.min_similarity, config.ratio, config.max_distance) == (None, None, None):
         return matches
     (p, q), (mask_a, mask_b) = pairs, subjects.masks
-    positions_a = positions_b = None
-    if config.max_distance is not None:
-        if subjects.positions is None:
-            raise ValueError("loss.max_distance needs the positions of tokens")
-        positions_a = common_frame(subjects.positions, all_if_none(mask_a, subjects.tokens_a))[p]
-        positions_b = common_frame(subjects.positions, all_if_none(mask_b, subjects.tokens_b))[q]
-    return gate_matches(
-        matches,
-        subjects.tokens_a[p],
-        subjects.tokens_b[q],
-        config.min_similarity,
-        config.ratio,
-        None if mask_b is None else mask_b[q],
-        max_distance=config.max_distance,
-        positions_a=positions_a,
-        positions_b=positions_b,
-    )
+    a, b = subjects.tokens_a[p], subjects.tokens_b[q]
+    gated = partial(gate_matches, matches, a, b, config.min_similarity, config.ratio, mask_b[q])
+    if config.max_distance is None:
+        return gated()
+    if subjects.positions is None:
+        raise ValueError("loss.max_distance needs the positions of tokens")
+    frame_a, frame_b = (common_frame(subjects.positions, mask) for mask in (mask_a, mask_b))
+    return gated(max_distance=config.max_distance, positions_a=frame_a[p], positions_b=frame_b[q])

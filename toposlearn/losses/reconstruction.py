@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from toposlearn.losses.kernels import valid_mean
-from toposlearn.topology.distances import as_float, full_precision
+from toposlearn.topology.distances import as_float, no_autocast
 
 
 def reconstruction_loss(prediction: Tensor, volume: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -18,7 +18,7 @@ def reconstruction_loss(prediction: Tensor, volume: Tensor, mask: Tensor | None 
     if prediction.shape != volume.shape:
         shapes = f"{tuple(prediction.shape)} and {tuple(volume.shape)}"
         raise ValueError(f"prediction and volume must have one shape (B, C, D, H, W), got {shapes}")
-    with full_precision(prediction):
+    with no_autocast(prediction):
         error = (as_float(prediction) - as_float(volume)).square()
         if mask is None:
             return error.mean()

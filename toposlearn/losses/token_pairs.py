@@ -8,9 +8,9 @@ from typing import NamedTuple, Protocol
 import torch
 from torch import Tensor
 
-from toposlearn.config import LossConfig, VolumeConfig
+from toposlearn.config import TacoConfig
 from toposlearn.losses.kernels import check_enough
-from toposlearn.topology.distances import all_if_none, at_index
+from toposlearn.topology.distances import Mask, at_index, full_mask
 from toposlearn.topology.neighbors import nearest_neighbors
 from toposlearn.topology.tokens import grid_positions, scrambled_tokens
 
@@ -25,121 +25,96 @@ class ModalityOutput(Protocol):
 
 
 class TokenPairs(NamedTuple):
-    """Tokens of B subjects at N places in two modalities, and what is known of these places.
+    """Tokens of B subjects at N places in two modalities, and what is known of these places."""
 
-    Attributes:
-        tokens_a: (B, N, F).
-        tokens_b: (B, N, F), at the same places, except for subjects that are not registered.
-        mask: (B, N) bool, tokens that count in both, or in a for subjects that are not registered; or None.
-        positions: (B, N, 3), mm on the grid, for the spatial prior; or None.
-        places: (B, N, 3), true mm in a template common to all, for the oracle; or None.
-        mask_b: (B, N) bool, tokens that count in b; None: the same as `mask`.
-        registered: (B,) bool; None: all subjects are.
-        graph_a: (B, N, K) long, neighbors in a; or None.
-        graph_b: (B, N, K) long, neighbors in b; or None.
-    """
-
-    tokens_a: Tensor
-    tokens_b: Tensor
-    mask: Tensor | None = None
-    positions: Tensor | None = None
-    places: Tensor | None = None
-    mask_b: Tensor | None = None
-    registered: Tensor | None = None
-    graph_a: Tensor | None = None
-    graph_b: Tensor | None = None
+    tokens_a: Tensor  # (B, N, F)
+    tokens_b: Tensor  # (B, N, F), at the same places, except for subjects that are not registered
+    mask: Mask = None  # (B, N) bool, tokens that count in both, or in a for subjects that are not registered
+    positions: Tensor | None = None  # (B, N, 3), mm on the grid, for the spatial prior
+    places: Tensor | None = None  # (B, N, 3), true mm in a template common to all, for the oracle
+    mask_b: Mask = None  # (B, N) bool, tokens that count in b; None: the same as `mask`
+    registered: Tensor | None = None  # (B,) bool; None: all subjects are
+    graph_a: Tensor | None = None  # (B, N, K) long, neighbors in a
+    graph_b: Tensor | None = None  # (B, N, K) long, neighbors in b
 
     @property
-    def masks(self) -> tuple[Tensor | None, Tensor | None]:
-        """Tokens that count in a, and in b."""
-        return self.mask, self.mask if self.mask_b is None else self.mask_b
+    def masks(self) -> tuple[Tensor, Tensor]:
+        """Tokens (B, N) that count in a, and in b."""
+        mask_a = full_mask(self.mask, self.tokens_a)
+        return mask_a, mask_a if self.mask_b is None else self.mask_b
 
     @property
-    def mask_within(self) -> Tensor | None:
+    def mask_within(self) -> Tensor:
         """Tokens (B, N) that count within a subject: those of registered subjects."""
-        if self.registered is None:
-            return self.mask
-        return all_if_none(self.mask, self.tokens_a) & self.registered[:, None]
+        return self.masks[0] if self.registered is None else self.masks[0] & self.registered[:, None]
 
     def swapped(self) -> TokenPairs:
         """The other direction."""
-        (mask_a, mask_b), graphs = self.masks, (self.graph_b, self.graph_a)
-        return TokenPairs(
-            self.tokens_b, self.tokens_a, mask_b, self.positions, self.places, mask_a, self.registered, *graphs
-        )
+        a, b, (mask_a, mask_b) = self.tokens_a, self.tokens_b, self.masks
+        other = self._replace(tokens_a=b, tokens_b=a, mask=mask_b, mask_b=mask_a)
+        return other._replace(graph_a=self.graph_b, graph_b=self.graph_a)
 
 
 def token_pairs(
     output_a: ModalityOutput,
     output_b: ModalityOutput,
     stride: int,
-    config: LossConfig,
-    volume: VolumeConfig,
+    config: TacoConfig,
     places: Tensor | None = None,
     registered: Tensor | None = None,
     generator: torch.Generator | None = None,
 ) -> TokenPairs:
     """The tokens of one level that are compared, with the graphs that both alignment terms share.
 
-    ``volume`` is the grid of the spatial prior; ``places`` (B, N, 3) and ``registered`` (B,) are as in `TokenPairs`.
+    ``config.volume`` is the grid of the spatial prior; ``places`` and ``registered`` are as in `TokenPairs`.
     """
+    loss, volume = config.loss, config.volume
     tokens = [output.tokens[stride] for output in (output_a, output_b)]
-    if config.scrambled:
+    if loss.scrambled:
         tokens = [scrambled_tokens(each) for each in tokens]
     of_a = of_b = None
-    if config.foreground and not config.scrambled:  # a scrambled token has no place
+    if loss.foreground and not loss.scrambled:  # a scrambled token has no place
         of_a, of_b = output_a.masks.get(stride), output_b.masks.get(stride)
     mask, both = _common_mask(of_a, of_b, registered)
     positions = None
-    if config.max_distance is not None:
+    if loss.max_distance is not None:
         grid = grid_positions(volume.shape, stride, volume.spacing)
         positions = grid.to(tokens[0].device).expand(len(tokens[0]), -1, -1)
     (a, b, positions, places, both), mask = select_tokens(
-        [*tokens, positions, places, both], mask, config.max_tokens, generator
+        [*tokens, positions, places, both], mask, loss.max_tokens, generator
     )
     assert a is not None
     assert b is not None
-    check_enough(a.shape[1], config.k)
+    check_enough(a.shape[1], loss.k)
     mask_a, mask_b = (mask, mask) if both is None else both.unbind(-1)
-    graphs = [nearest_neighbors(each, config.k, own, config.metric) for each, own in ((a, mask_a), (b, mask_b))]
-    return TokenPairs(a, b, mask_a, positions, places, None if both is None else mask_b, registered, *graphs)
+    graphs = [nearest_neighbors(each, loss.k, own, loss.metric) for each, own in ((a, mask_a), (b, mask_b))]
+    return TokenPairs(a, b, mask_a, positions, places, mask_b, registered, *graphs)
 
 
-def _common_mask(
-    mask_a: Tensor | None, mask_b: Tensor | None, registered: Tensor | None
-) -> tuple[Tensor | None, Tensor | None]:
-    """Tokens (B, N) to select first, and those that count in each modality (B, N, 2) where subjects can differ.
-
-    In a registered subject a token counts that is foreground in both modalities; in another, each modality has a
-    foreground of its own.
-    """
+def _common_mask(mask_a: Mask, mask_b: Mask, registered: Tensor | None) -> tuple[Mask, Tensor | None]:
+    """Tokens (B, N) to select first, and those that count in each modality (B, N, 2) where subjects can differ."""
     if mask_a is None or mask_b is None:
         return mask_a if mask_b is None else mask_b, None
     if registered is None:
         return mask_a & mask_b, None
     own = torch.stack([mask_a, mask_b], dim=-1)
-    both = torch.where(registered[:, None, None], own.all(-1, keepdim=True), own)
+    both = torch.where(registered[:, None, None], own.all(-1, keepdim=True), own)  # others: each has its foreground
     return both.any(-1), both
 
 
 def select_tokens(
-    values: Sequence[Tensor | None], mask: Tensor | None, count: int, generator: torch.Generator | None = None
-) -> tuple[list[Tensor | None], Tensor | None]:
-    """Keep M = min(count, N) tokens, the same places of all values (B, N, F), of which the first is not None.
+    values: Sequence[Tensor | None], mask: Mask, count: int, generator: torch.Generator | None = None
+) -> tuple[list[Tensor | None], Mask]:
+    """Keep M = min(count, N) tokens, the same places of all values (B, N, F) and of the mask (B, N).
 
-    More foreground, mask (B, N), than that is thinned at random; air fills up where there is less. The number is fixed
-    so that shapes do not depend on the data and no step waits for the device.
-
-    Returns:
-        Values (B, M, F), and the mask (B, M).
+    More foreground than that is thinned at random; air fills up where there is less. The number is fixed so that shapes
+    do not depend on the data and no step waits for the device.
     """
-    first = values[0]
-    assert first is not None
-    b, n, _ = first.shape
+    b, n, device = next((*each.shape[:2], each.device) for each in values if each is not None)
     if count >= n:
         return list(values), mask
-    source = first.device if generator is None else generator.device
-    priority = torch.rand(b, n, generator=generator, device=source).to(first.device)
+    source = device if generator is None else generator.device
+    priority = torch.rand(b, n, generator=generator, device=source).to(device)
     if mask is not None:
         priority = priority + mask
     index = priority.topk(count, dim=1).indices.sort(dim=1).values

@@ -6,14 +6,16 @@ It reads what a model returns by name and imports no model. A term of weight 0 i
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from toposlearn.config import LossConfig, TacoConfig, VolumeConfig
+from toposlearn.config import TacoConfig
 from toposlearn.losses.inter import SubjectIds, inter_instance_loss
 from toposlearn.losses.intra import intra_instance_loss
+from toposlearn.losses.kernels import Negatives
 from toposlearn.losses.matching import match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.token_pairs import ModalityOutput, TokenPairs, token_pairs
@@ -38,8 +40,7 @@ class TacoLoss(nn.Module):
 
     def __init__(self, config: TacoConfig) -> None:
         super().__init__()
-        self.config: LossConfig = config.loss
-        self.volume: VolumeConfig = config.volume
+        self.config = config
 
     def forward(
         self,
@@ -51,7 +52,7 @@ class TacoLoss(nn.Module):
         places: Mapping[int, Tensor] | None = None,
         registered: Tensor | None = None,
     ) -> TacoTerms:
-        """Compare the outputs for two modalities of the same B subjects.
+        """Compare the outputs for two modalities of the same B subjects; ValueError for a level that these lack.
 
         Args:
             output_a: first modality.
@@ -62,14 +63,8 @@ class TacoLoss(nn.Module):
             places: stride -> (B, N, 3), true template mm of the tokens; read by the oracle matcher only.
             registered: (B,) bool, subjects whose two modalities lie at the same place: the others are left out of the
                 intra term, and in the inter term each of their modalities has a foreground of its own. Absent: all.
-
-        Returns:
-            The weighted total and its three terms.
-
-        Raises:
-            ValueError: a level in ``loss.token_levels`` that the model does not give, or an oracle without the truth.
         """
-        config = self.config
+        config = self.config.loss
         use_intra = config.weight_intra > 0
         use_inter = config.weight_inter > 0 and (step is None or step >= config.inter_start)
         reconstruction = intra = inter = torch.zeros((), device=output_b.volume.device)
@@ -77,7 +72,7 @@ class TacoLoss(nn.Module):
             both = [reconstruction_loss(each.reconstruction, each.volume) for each in (output_a, output_b)]
             reconstruction = torch.stack(both).mean()
         levels = [
-            token_pairs(output_a, output_b, s, config, self.volume, (places or {}).get(s), registered, generator)
+            token_pairs(output_a, output_b, s, self.config, (places or {}).get(s), registered, generator)
             for s in (self._strides(output_a.tokens) if use_intra or use_inter else ())
         ]
         if use_intra:
@@ -89,54 +84,34 @@ class TacoLoss(nn.Module):
 
     def _strides(self, tokens: Mapping[int, Tensor]) -> Sequence[int]:
         """The levels to compare."""
-        strides = self.config.token_levels or ((max(tokens),) if self.config.released else tuple(tokens))
+        config = self.config.loss
+        strides = config.token_levels or ((max(tokens),) if config.released else tuple(tokens))
         if missing := sorted(set(strides) - set(tokens)):
             raise ValueError(f"loss.token_levels {missing} are not among the model's levels {tuple(tokens)}")
         return strides
 
     def _intra(self, level: TokenPairs, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
-        config = self.config
+        c = self.config.loss
+        how: Negatives = "semi_hard" if c.negatives == "semi_hard" else "uniform"
+        term = partial(intra_instance_loss, k=c.k, margin=c.margin_intra, negatives=how, form=c.form, metric=c.metric)
         directions = [
-            intra_instance_loss(
-                way.tokens_a,
-                way.tokens_b,
-                k=config.k,
-                margin=config.margin_intra,
-                mask=way.mask_within,
-                negatives="semi_hard" if config.negatives == "semi_hard" else "uniform",
-                form=config.form,
-                metric=config.metric,
-                generator=generator,
-                neighbors=way.graph_a,
-            )
+            term(way.tokens_a, way.tokens_b, mask=way.mask_within, neighbors=way.graph_a, generator=generator)
             for way in (level, level.swapped())
         ]
         return self._combine(directions)
 
     def _inter(self, level: TokenPairs, subject_ids: SubjectIds | None, generator: torch.Generator | None) -> Tensor:
         """Both directions of one level."""
-        config = self.config
-        both = match_subjects(level, config, generator)
-        directions = [
-            inter_instance_loss(
-                way.tokens_a,
-                way.tokens_b,
-                subject_ids=subject_ids,
-                k=config.k,
-                margin=config.margin_inter,
-                mask_a=way.masks[0],
-                mask_b=way.masks[1],
-                matches=matches,
-                negatives=config.negatives,
-                metric=config.metric,
-                generator=generator,
-                neighbors=way.graph_a,
-            )
-            for way, matches in zip((level, level.swapped()), both, strict=True)
-        ]
+        c = self.config.loss
+        term = partial(inter_instance_loss, k=c.k, margin=c.margin_inter, negatives=c.negatives, metric=c.metric)
+        term = partial(term, subject_ids=subject_ids, generator=generator)
+        directions = []
+        for way, matches in zip((level, level.swapped()), match_subjects(level, c, generator), strict=True):
+            known = partial(term, matches=matches, neighbors=way.graph_a)
+            directions.append(known(way.tokens_a, way.tokens_b, mask_a=way.masks[0], mask_b=way.masks[1]))
         return self._combine(directions)
 
     def _combine(self, directions: list[Tensor]) -> Tensor:
         total = torch.stack(directions).sum()
-        return total if self.config.directions == "sum" else total / len(directions)
+        return total if self.config.loss.directions == "sum" else total / len(directions)

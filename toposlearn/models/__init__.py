@@ -1,16 +1,14 @@
 """The network: MONAI's Swin encoder, a top-down path, a light decoder; its cost; and weights on disk."""
 
-from toposlearn.models.cost import Cost, network_cost, preset_table
+from toposlearn.models.cost import preset_table
 from toposlearn.models.taco import Taco, TacoOutput
 from toposlearn.models.weights import load_weights, model_card, save_weights
 
 __all__ = [
-    "Cost",
     "Taco",
     "TacoOutput",
     "load_weights",
     "model_card",
-    "network_cost",
     "preset_table",
     "save_weights",
 ]

@@ -16,18 +16,17 @@ PARTS = {"encoder": "encoder", "pyramid": "top-down path", "decoder": "decoder",
 
 
 class Cost(NamedTuple):
-    """Number of weights of a part of the network, and multiply-adds of a forward pass over one volume."""
+    """Size of a part of the network."""
 
-    parameters: int
-    macs: int
+    parameters: int  # number of weights
+    macs: int  # multiply-adds of a forward pass over one volume
 
 
 def network_cost(config: TacoConfig) -> dict[str, Cost]:
     """Cost of each of `PARTS`, by its words. A part that the network does not have costs nothing.
 
-    Multiply-adds are those of matrix products and convolutions, counted by `torch.utils.flop_counter` (a multiply-add
-    is two operations) on shapes alone: nothing is computed. Operations value by value (softmax, normalization,
-    activation, bias, interpolation) and the losses are left out.
+    Multiply-adds are those of matrix products and convolutions, counted by `torch.utils.flop_counter` on shapes alone.
+    Operations value by value (softmax, normalization, activation, bias, interpolation) and the losses are left out.
     """
     network = Taco(config.model).eval().to("meta")
     counter = FlopCounterMode(display=False)
@@ -37,7 +36,7 @@ def network_cost(config: TacoConfig) -> dict[str, Cost]:
     cost = {}
     for path, words in PARTS.items():
         weights = sum(w.numel() for name, w in network.named_parameters() if name.startswith(path))
-        cost[words] = Cost(weights, operations.get(f"Taco.{path}".rstrip("."), 0) // 2)
+        cost[words] = Cost(weights, operations.get(f"Taco.{path}".rstrip("."), 0) // 2)  # two operations each
     return cost
 
 
@@ -50,10 +49,8 @@ def preset_table() -> str:
 
 def _column(config: TacoConfig) -> dict[str, str]:
     volume, train, cost = config.volume, config.train, network_cost(config)
-    levels = [
-        f"{_sides(side // stride for side in volume.shape)} of {stride * volume.spacing:g} mm"
-        for stride in config.model.token_strides
-    ]
+    steps = config.model.token_strides
+    levels = [f"{_sides(side // step for side in volume.shape)} of {step * volume.spacing:g} mm" for step in steps]
     return {
         "voxels": f"{_sides(volume.shape)} of {volume.spacing:g} mm",
         "tokens of each level": "; ".join(levels),

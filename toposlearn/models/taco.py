@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from dataclasses import dataclass
-from typing import cast
 
 from monai.networks.blocks import Convolution, FeaturePyramidNetwork, SubpixelUpsample, UpSample
 from monai.networks.nets.swin_unetr import SwinTransformer
@@ -53,27 +52,19 @@ class Taco(nn.Module):
         strides = self.config.token_strides
         tokens = {stride: tokens_from_map(maps[stride]) for stride in strides}  # (B, d*h*w, F)
         masks = {stride: None if foreground is None else token_mask(foreground, stride) for stride in strides}
-        reconstruction = self.decoder(maps[self.config.reconstruct_stride]) if reconstruct else None  # (B, 1, D, H, W)
-        return TacoOutput(tokens, masks, cast("Tensor | None", reconstruction), volume, foreground)
+        reconstruction: Tensor | None = self.decoder(maps[self.config.reconstruct_stride]) if reconstruct else None
+        return TacoOutput(tokens, masks, reconstruction, volume, foreground)
 
 
 @dataclass(frozen=True, eq=False)
 class TacoOutput:
-    """The network's output for B volumes.
+    """The network's output for B volumes."""
 
-    Attributes:
-        tokens: stride in voxels -> (B, N, F).
-        masks: stride -> (B, N) bool foreground tokens, or None.
-        reconstruction: (B, 1, D, H, W), or None when it was not asked for.
-        volume: (B, 1, D, H, W), the input.
-        foreground: (B, 1, D, H, W) bool, or None.
-    """
-
-    tokens: dict[int, Tensor]
-    masks: dict[int, Tensor | None]
-    reconstruction: Tensor | None
-    volume: Tensor
-    foreground: Tensor | None
+    tokens: dict[int, Tensor]  # stride in voxels -> (B, N, F)
+    masks: dict[int, Tensor | None]  # stride -> (B, N) bool, foreground tokens
+    reconstruction: Tensor | None  # (B, 1, D, H, W); None when it was not asked for
+    volume: Tensor  # (B, 1, D, H, W), the input
+    foreground: Tensor | None  # (B, 1, D, H, W) bool
 
     def halves(self) -> tuple[TacoOutput, TacoOutput]:
         """The output of 2B volumes as that of the first B and that of the last B."""
@@ -81,20 +72,15 @@ class TacoOutput:
         return self._part(slice(None, middle)), self._part(slice(middle, None))
 
     def _part(self, rows: slice) -> TacoOutput:
-        def take(tensor: Tensor | None) -> Tensor | None:
-            return None if tensor is None else tensor[rows]
-
         tokens = {stride: tokens[rows] for stride, tokens in self.tokens.items()}
-        masks = {stride: take(mask) for stride, mask in self.masks.items()}
-        return TacoOutput(tokens, masks, take(self.reconstruction), self.volume[rows], take(self.foreground))
+        masks = {stride: None if mask is None else mask[rows] for stride, mask in self.masks.items()}
+        reconstruction = None if self.reconstruction is None else self.reconstruction[rows]
+        foreground = None if self.foreground is None else self.foreground[rows]
+        return TacoOutput(tokens, masks, reconstruction, self.volume[rows], foreground)
 
 
 def swin_encoder(config: ModelConfig) -> SwinTransformer:
-    """MONAI's Swin encoder: one channel in, maps of `config.stage_features` channels at `config.stage_strides` out.
-
-    ``mergingv2`` is MONAI's corrected patch merging: the first version reads some of the eight neighbors twice and
-    others never.
-    """
+    """MONAI's Swin encoder: one channel in, maps of `config.stage_features` channels at `config.stage_strides` out."""
     return SwinTransformer(
         in_chans=1,
         embed_dim=config.feature_size,
@@ -102,7 +88,7 @@ def swin_encoder(config: ModelConfig) -> SwinTransformer:
         patch_size=(config.patch_size,) * 3,
         depths=config.depths,
         num_heads=config.num_heads,
-        downsample="mergingv2",
+        downsample="mergingv2",  # corrected: the first version reads some of the eight neighbors twice, others never
         use_v2=config.use_v2,
         spatial_dims=3,
     )
@@ -112,10 +98,9 @@ def light_decoder(features: int, stride: int) -> nn.Sequential:
     """A decoder (B, features, D/stride, H/stride, W/stride) -> (B, 1, D, H, W).
 
     Up to stride 4 it is that of SimMIM (Xie et al. 2022, arXiv:2111.09886): a convolution, then channels rearranged
-    into stride³ voxels. The weights of that step grow with stride³: at stride 32, in the preset `paper`, they would
-    number 37 times those of the encoder. So a stride above 4 is first halved as long as it is even: a convolution to
-    half the channels, then the map at twice the resolution by nearest neighbor (Odena et al. 2016,
-    doi:10.23915/distill.00003).
+    into stride³ voxels. At stride 32 (preset `paper`) that step would have 37 times the weights of the encoder, so a
+    stride above 4 is first halved as long as it is even: a convolution to half the channels, then the map at twice the
+    resolution by nearest neighbor (Odena et al. 2016, doi:10.23915/distill.00003).
     """
     halvings: list[nn.Module] = []
     while stride > LARGEST_STEP and stride % 2 == 0:
@@ -123,11 +108,8 @@ def light_decoder(features: int, stride: int) -> nn.Sequential:
         twice = UpSample(3, mode="nontrainable", pre_conv=None, interp_mode="nearest", align_corners=None)
         halvings += [_convolution(features, fewer), twice]
         features, stride = fewer, stride // 2
-    return nn.Sequential(
-        *halvings,
-        _convolution(features, features),
-        SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, apply_pad_pool=False),
-    )
+    rearrange = SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, apply_pad_pool=False)
+    return nn.Sequential(*halvings, _convolution(features, features), rearrange)
 
 
 def _convolution(features: int, out: int) -> Convolution:

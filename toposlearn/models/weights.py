@@ -28,12 +28,7 @@ def save_weights(path: str | Path, model: Taco, config: TacoConfig, *, half: boo
 
 
 def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
-    """The model and the configuration of a weights file, in evaluation mode.
-
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: not a weights file of this package.
-    """
+    """The model and the configuration of a weights file, in evaluation mode; ValueError for another kind of file."""
     path = Path(path)
     if not path.is_file():
         raise FileNotFoundError(f"weights {path} do not exist: pre-train first, or use a file from checkpoints/")
@@ -54,10 +49,7 @@ def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
 def model_card(
     name: str, config: TacoConfig, facts: Mapping[str, Any], origin: str, untrained: Iterable[str] = ()
 ) -> str:
-    """A card in Markdown: settings, measured facts (people, seconds, versions), training data and its license.
-
-    ``origin`` names the data that the weights were trained on, ``untrained`` the weights that got no gradient.
-    """
+    """A card in Markdown: settings, measured facts, training data (``origin``), weights that got no gradient."""
     loss = config.loss
     weights = {"reconstruction": loss.weight_reconstruction, "intra": loss.weight_intra, "inter": loss.weight_inter}
     terms = ", ".join(f"{term} x {weight:g}" for term, weight in weights.items() if weight > 0)

@@ -9,11 +9,10 @@ from toposlearn.topology.correspondence import (
     matched_fraction,
     mutual_matches,
     nearest_matches,
-    ordered_pairs,
     random_matches,
 )
 from toposlearn.topology.distances import pairwise_distance
-from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives, semi_hard_negatives
+from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
 from toposlearn.topology.representation import (
     collapse,
     continuity,
@@ -26,7 +25,6 @@ from toposlearn.topology.representation import (
     trustworthiness,
 )
 from toposlearn.topology.tokens import centered_positions, scrambled_tokens, token_mask, tokens_from_map
-from toposlearn.topology.transport import sinkhorn_both_ways
 
 __all__ = [
     "centered_positions",
@@ -45,15 +43,12 @@ __all__ = [
     "nearest_neighbors",
     "neighbor_distance",
     "neighbor_overlap",
-    "ordered_pairs",
     "pairwise_distance",
     "position_r2",
     "random_matches",
     "rank_correlation",
     "sample_negatives",
     "scrambled_tokens",
-    "semi_hard_negatives",
-    "sinkhorn_both_ways",
     "token_mask",
     "tokens_from_map",
     "trustworthiness",

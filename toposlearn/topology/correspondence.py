@@ -1,8 +1,7 @@
 """Pseudo-correspondences of two people's tokens, estimated from the features alone; gates for them; their accuracy.
 
-Notation: B subjects (or pairs of them), N and M tokens, F features; positions in mm. A match is an index into the
-other's tokens, or -1. Independent random features already give about 50 % mutual matches, right only by chance: 0.5 is
-the null, not a success. No gradient passes.
+B subjects (or pairs of them), N and M tokens, F features; positions in mm. A match is an index into the other's tokens,
+or -1. Random features already give about 50 % mutual matches: 0.5 is the null, not a success. No gradient passes.
 """
 
 from __future__ import annotations
@@ -11,14 +10,15 @@ import torch
 from torch import Tensor
 
 from toposlearn.topology.distances import (
+    Mask,
     Metric,
-    all_if_none,
     at_index,
-    check_mask,
     check_tokens,
     distance_blocks,
     embed,
-    full_precision,
+    flags_at,
+    full_mask,
+    no_autocast,
     paired_distance,
     usable_tokens,
 )
@@ -42,16 +42,11 @@ def reverse_pairs(b: int, device: torch.device | None = None) -> Tensor:
 
 
 def nearest_matches(
-    tokens_a: Tensor,
-    tokens_b: Tensor,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
-    metric: Metric = "cosine",
+    tokens_a: Tensor, tokens_b: Tensor, mask_a: Mask = None, mask_b: Mask = None, metric: Metric = "cosine"
 ) -> Tensor:
-    """The nearest token of b (B, M, F) for each token of a (B, N, F); equal distances: lowest index.
+    """Index (B, N) of the nearest token of b (B, M, F) for each token of a (B, N, F); equal distances: lowest index.
 
-    Returns:
-        Indices into b (B, N), long; -1 for tokens outside ``mask_a`` (B, N), and where ``mask_b`` (B, M) leaves none.
+    It is -1 for tokens outside ``mask_a`` (B, N), and where ``mask_b`` (B, M) leaves none.
     """
     return matches_both_ways(tokens_a, tokens_b, mask_a, mask_b, metric)[0]
 
@@ -59,16 +54,14 @@ def nearest_matches(
 def mutual_matches(
     tokens_a: Tensor,
     tokens_b: Tensor,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     metric: Metric = "cosine",
     pairs: Pairs | None = None,
 ) -> Tensor:
     """Mutual nearest neighbors: u and v match when each is the other's nearest; arguments of `matches_both_ways`.
 
-    Returns:
-        Indices into b (B, N), long, or -1. No token of b is matched twice. Tokens outside their mask, and tokens that
-        are not finite, have no match.
+    Indices into b (B, N), long, each at most once; -1 without a match, as outside the masks and where not finite.
     """
     return keep_mutual(*matches_both_ways(tokens_a, tokens_b, mask_a, mask_b, metric, pairs))
 
@@ -84,8 +77,8 @@ def keep_mutual(there: Tensor, back: Tensor) -> Tensor:
 def matches_both_ways(
     tokens_a: Tensor,
     tokens_b: Tensor,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     metric: Metric = "cosine",
     pairs: Pairs | None = None,
 ) -> tuple[Tensor, Tensor]:
@@ -95,17 +88,15 @@ def matches_both_ways(
     subject p of a is compared with subject q of b for each of the P pairs; otherwise every subject with itself.
     """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
-    check_mask("mask_a", mask_a, tokens_a)
-    check_mask("mask_b", mask_b, tokens_b)
-    usable_a, usable_b = usable_tokens(tokens_a, mask_a), usable_tokens(tokens_b, mask_b)
-    with full_precision(tokens_a):
+    usable_a, usable_b = usable_tokens(tokens_a, mask_a, "mask_a"), usable_tokens(tokens_b, mask_b, "mask_b")
+    with no_autocast(tokens_a):
         a, b = embed(tokens_a, metric), embed(tokens_b, metric)
         if pairs is not None:
             a, usable_a, b, usable_b = a[pairs[0]], usable_a[pairs[0]], b[pairs[1]], usable_b[pairs[1]]
         there = []
         best = b.new_full(b.shape[:2], torch.inf)
         back = torch.zeros(b.shape[:2], dtype=torch.long, device=b.device)
-        for rows, distances in distance_blocks(a, b, metric, usable_a=usable_a, usable_b=usable_b):
+        for rows, distances in distance_blocks(a, b, metric, usable_b, usable_a):
             there.append(distances.min(2).indices)
             value, index = distances.min(1)
             back = torch.where(value < best, index + rows.start, back)
@@ -115,7 +106,7 @@ def matches_both_ways(
 
 def _if_usable(matches: Tensor, usable: Tensor, usable_there: Tensor) -> Tensor:
     """Matches (B, N) between tokens that count, (B, N) and (B, M); the others -1."""
-    return matches.masked_fill(~(usable & usable_there.gather(1, matches)), -1)
+    return matches.masked_fill(~(usable & flags_at(usable_there, matches)), -1)
 
 
 def random_matches(mask_a: Tensor, mask_b: Tensor, generator: torch.Generator | None = None) -> Tensor:
@@ -131,35 +122,33 @@ def gate_matches(
     tokens_b: Tensor,
     min_similarity: float | None = None,
     ratio: float | None = None,
-    mask_b: Tensor | None = None,
+    mask_b: Mask = None,
     *,
     max_distance: float | None = None,
     positions_a: Tensor | None = None,
     positions_b: Tensor | None = None,
 ) -> Tensor:
-    """Keep the matches (B, N) that can be trusted, set the others to -1.
+    """Keep the matches (B, N) of tokens (B, N, F) in b (B, M, F) that can be trusted, set the others to -1.
 
-    Args:
-        matches: (B, N) long, indices into b or -1.
-        tokens_a: (B, N, F).
-        tokens_b: (B, M, F).
-        min_similarity: cosine similarity a match must reach.
-        ratio: distance to the match over distance to the nearest other token of b must stay below this (Lowe, 2004).
-        mask_b: (B, M) bool, tokens of b that count as "other" in the ratio.
-        max_distance: mm that a token and its match may lie apart: a spatial prior, which needs positions.
-        positions_a: (B, N, 3), mm, in a frame common to both people (see `centered_positions`).
-        positions_b: (B, M, 3), the same for b.
+    A match must have a cosine similarity of at least ``min_similarity``; its distance must be below ``ratio`` times
+    that to the nearest other token of b that counts, ``mask_b`` (B, M) (Lowe, 2004); and it must lie within
+    ``max_distance`` mm: a spatial prior, which needs positions (B, N, 3) and (B, M, 3), mm in a frame common to both
+    people (see `toposlearn.topology.tokens.common_frame`).
     """
     check_tokens(tokens_a=tokens_a, tokens_b=tokens_b)
-    check_mask("mask_b", mask_b, tokens_b)
+    usable_b = usable_tokens(tokens_b, mask_b, "mask_b")
     keep = matches >= 0
-    with full_precision(tokens_a):
+    with no_autocast(tokens_a):
         a, b = embed(tokens_a, "cosine"), embed(tokens_b, "cosine")
         distance = paired_distance(a, at_index(b, matches), "cosine").clamp(0, 2)
         if min_similarity is not None:
             keep = keep & (1 - distance >= min_similarity)
         if ratio is not None:
-            keep = keep & (distance < ratio * _nearest_other(matches, a, b, usable_tokens(tokens_b, mask_b)))
+            others = []  # distance to the nearest usable token of b that is not the match; far without one
+            for rows, distances in distance_blocks(a, b, "cosine", usable_b):
+                distances.scatter_(2, matches[:, rows].clamp_min(0)[..., None], torch.inf)
+                others.append(distances.amin(2))
+            keep = keep & (distance < ratio * torch.cat(others, 1))
         if max_distance is not None:
             if positions_a is None or positions_b is None:
                 raise ValueError("max_distance needs positions_a and positions_b")
@@ -167,31 +156,21 @@ def gate_matches(
     return matches.masked_fill(~keep, -1)
 
 
-def _nearest_other(matches: Tensor, a: Tensor, b: Tensor, usable: Tensor) -> Tensor:
-    """Distance (B, N) of each a to the nearest usable token of b that is not its match; far without one."""
-    blocks = []
-    for rows, distances in distance_blocks(a, b, "cosine", usable_b=usable):
-        distances.scatter_(2, matches[:, rows].clamp_min(0)[..., None], torch.inf)
-        blocks.append(distances.amin(2))
-    return torch.cat(blocks, 1)
-
-
 def _miss(matches: Tensor, positions_a: Tensor, positions_b: Tensor) -> Tensor:
     """Distance (B, N) between each token's position and its match's; without meaning where there is no match."""
     return paired_distance(positions_a, at_index(positions_b, matches), "euclidean")
 
 
-def matched_fraction(matches: Tensor, mask: Tensor | None = None) -> Tensor:
+def matched_fraction(matches: Tensor, mask: Mask = None) -> Tensor:
     """Share (B,) of the tokens that count, mask (B, N), whose match (B, N) is not -1. Random features: about 0.5."""
-    mask = all_if_none(mask, matches)
+    mask = full_mask(mask, matches)
     return ((matches >= 0) & mask).sum(1) / mask.sum(1)
 
 
 def match_error(matches: Tensor, positions_a: Tensor, positions_b: Tensor) -> Tensor:
-    """Mean error (B,) in mm of the matches (B, N): the distance of a match from its token's true place.
+    """Mean distance (B,) in mm of the matches (B, N) from their tokens' true places; NaN for a subject without matches.
 
-    The true place of each token of a is ``positions_a`` (B, N, 3), the place of each token of b ``positions_b``
-    (B, M, 3), mm in one common space. A subject without matches has NaN.
+    The true place of each token of a, (B, N, 3), and the place of each token of b, (B, M, 3), are in one common space.
     """
     matched = matches >= 0
     return torch.where(matched, _miss(matches, positions_a, positions_b), 0).sum(1) / matched.sum(1)
@@ -202,8 +181,7 @@ def match_precision(matches: Tensor, positions_a: Tensor, positions_b: Tensor, w
     if within_mm < 0:
         raise ValueError(f"within_mm must be a distance of at least 0 mm, got {within_mm}")
     matched = matches >= 0
-    right = matched & (_miss(matches, positions_a, positions_b) <= within_mm)
-    return right.sum(1) / matched.sum(1)
+    return (matched & (_miss(matches, positions_a, positions_b) <= within_mm)).sum(1) / matched.sum(1)
 
 
 def correspondence_error(
@@ -211,16 +189,13 @@ def correspondence_error(
     tokens_b: Tensor,
     positions_a: Tensor,
     positions_b: Tensor,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
 ) -> Tensor:
     """`match_error` of the best (nearest by cosine) match of every token of a that counts: (B,), mm."""
     return match_error(nearest_matches(tokens_a, tokens_b, mask_a, mask_b), positions_a, positions_b)
 
 
-def floor_error(
-    positions_a: Tensor, positions_b: Tensor, mask_a: Tensor | None = None, mask_b: Tensor | None = None
-) -> Tensor:
+def floor_error(positions_a: Tensor, positions_b: Tensor, mask_a: Mask = None, mask_b: Mask = None) -> Tensor:
     """The lowest `correspondence_error` that any features could reach on these grids: the nearest token, (B,), mm."""
-    best = nearest_matches(positions_a, positions_b, mask_a, mask_b, metric="euclidean")
-    return match_error(best, positions_a, positions_b)
+    return match_error(nearest_matches(positions_a, positions_b, mask_a, mask_b, "euclidean"), positions_a, positions_b)

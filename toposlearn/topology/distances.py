@@ -1,7 +1,6 @@
-"""Distances between tokens, in float32 whatever the precision of the network.
+"""Distances between tokens, in float32 whatever the precision of the network: B subjects, N or M tokens, F features.
 
-Notation: B subjects, N (or M) tokens, F features. ``"cosine"`` is 1 - cos, in [0, 2]; ``"euclidean"`` is the length
-of the difference, in the unit of the features (mm when the tokens are world coordinates).
+``"cosine"`` is 1 - cos, in [0, 2]; ``"euclidean"`` is the length of the difference, in the unit of the features.
 """
 
 from __future__ import annotations
@@ -13,10 +12,10 @@ import torch
 from torch import Tensor
 
 Metric = Literal["cosine", "euclidean"]
+Mask = Tensor | None  # (B, N) bool, tokens that count; None: all
 
 # Values held at once. A processor is fastest within its cache (4 MiB), a GPU with few large blocks (256 MiB).
-_BLOCK = {"cpu": 2**20}
-_BLOCK_ELSEWHERE = 2**26
+_BLOCK = {"cpu": 2**20, "elsewhere": 2**26}
 _FAR = 5.0  # cosine distance to a token that does not count: above every possible distance
 _SHORTEST = 1e-6  # vectors shorter than this have no direction: cosine 0 to everything, gradient finite
 
@@ -28,7 +27,7 @@ def pairwise_distance(a: Tensor, b: Tensor | None = None, metric: Metric = "cosi
     """
     b = a if b is None else b
     check_tokens(a=a, b=b)
-    with full_precision(a):
+    with no_autocast(a):
         return distance_matrix(embed(a, metric), embed(b, metric), metric)
 
 
@@ -52,15 +51,17 @@ def distance_matrix(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
 
 
 def distance_blocks(
-    a: Tensor, b: Tensor, metric: Metric, *, usable_a: Tensor | None = None, usable_b: Tensor | None = None
+    a: Tensor, b: Tensor, metric: Metric, usable_b: Tensor, usable_a: Mask = None
 ) -> Iterator[tuple[slice, Tensor]]:
-    """Distances between embedded tokens (B, N, F) and (B, M, F) in blocks of rows.
+    """Rows of ``a``, and their distances (B, R, M), between embedded tokens (B, N, F) and (B, M, F), block by block.
 
-    Yields the rows of a, and their distances (B, R, M), which the caller may change. Distances of tokens that do not
-    count, false in ``usable_a`` (B, N) or ``usable_b`` (B, M), are above all others, but finite.
+    The caller may change the distances. Those of tokens that do not count, false in ``usable_a`` (B, N) or ``usable_b``
+    (B, M), are above all others, but finite.
     """
     far = _FAR if metric == "cosine" else torch.finfo(a.dtype).max / 4
-    (a, beyond_a), (b, beyond_b) = (_set_apart(each, usable, far) for each, usable in ((a, usable_a), (b, usable_b)))
+    out_a, out_b = ~full_mask(usable_a, a), ~usable_b
+    beyond_a, beyond_b = far * out_a.to(a.dtype), far * out_b.to(a.dtype)
+    a, b = a.masked_fill(out_a[..., None], 0), b.masked_fill(out_b[..., None], 0)  # a NaN wins every comparison
     for rows in row_blocks(a, b):
         if metric == "cosine":  # the product adds what sets a row apart, the lower bound what sets a column apart
             distances = torch.baddbmm(1 + beyond_a[:, rows, None], a[:, rows], b.transpose(1, 2), alpha=-1)
@@ -69,17 +70,9 @@ def distance_blocks(
         yield rows, torch.maximum(distances, beyond_b[:, None], out=distances)
 
 
-def _set_apart(tokens: Tensor, usable: Tensor | None, far: float) -> tuple[Tensor, Tensor]:
-    """Tokens (B, N, F), zero where they do not count (a NaN wins every comparison), and (B, N) 0, or far there."""
-    zero = tokens.new_zeros(()).expand(tokens.shape[:2])
-    if usable is None:
-        return tokens, zero
-    return tokens.masked_fill(~usable[..., None], 0), zero.masked_fill(~usable, far)
-
-
 def row_blocks(a: Tensor, b: Tensor) -> list[slice]:
     """Slices of the rows of ``a`` (B, N, F) that keep the distances to ``b`` (B, M, F) within a bound of memory."""
-    bound = _BLOCK.get(a.device.type, _BLOCK_ELSEWHERE)
+    bound = _BLOCK.get(a.device.type, _BLOCK["elsewhere"])
     step = max(1, bound // max(1, b.shape[0] * b.shape[1]))
     return [slice(start, min(start + step, a.shape[1])) for start in range(0, a.shape[1], step)]
 
@@ -92,10 +85,22 @@ def paired_distance(a: Tensor, b: Tensor, metric: Metric) -> Tensor:
     return 1 - (a * b).sum(-1)
 
 
-def at_index(values: Tensor, index: Tensor) -> Tensor:
-    """Values (B, M, F) at an index (B, ...): (B, ..., F). An index of -1 reads the first."""
-    flat = index.clamp_min(0).flatten(1)[..., None].expand(-1, -1, values.shape[-1])
-    return values.gather(1, flat).view(*index.shape, values.shape[-1])
+def at_index(values: Tensor, index: Tensor, subjects: Tensor | None = None) -> Tensor:
+    """Values (B, M, F) of each row's subject (R,), absent: of its own number, at an index (R, ...): (R, ..., F)."""
+    flat = flat_places(index, values.shape[1], subjects).flatten()
+    return values.flatten(0, 1).index_select(0, flat).view(*index.shape, values.shape[-1])
+
+
+def flat_places(index: Tensor, m: int, subjects: Tensor | None = None) -> Tensor:
+    """An index (R, ...) of the M values of a row's subject as one of the B M values in one list; -1 reads the first."""
+    if subjects is None:
+        subjects = torch.arange(len(index), device=index.device)
+    return index.clamp_min(0) + subjects.view(-1, *[1] * (index.ndim - 1)) * m
+
+
+def flags_at(flags: Tensor, index: Tensor) -> Tensor:
+    """Flags (R, M) bool at an index (R, ...); false where it is -1."""
+    return flags.gather(1, index.clamp_min(0).flatten(1)).view_as(index) & (index >= 0)
 
 
 def as_float(tokens: Tensor) -> Tensor:
@@ -103,35 +108,31 @@ def as_float(tokens: Tensor) -> Tensor:
     return tokens if tokens.dtype == torch.float64 else tokens.float()
 
 
-def full_precision(tokens: Tensor) -> torch.autocast:
+def no_autocast(tokens: Tensor) -> torch.autocast:
     """Context in which autocast is off on the tokens' device."""
     return torch.autocast(tokens.device.type, enabled=False)
 
 
-def all_if_none(mask: Tensor | None, tokens: Tensor) -> Tensor:
-    """The mask (B, N), or one that is true for every token (B, N, ...)."""
-    return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device) if mask is None else mask
+def full_mask(mask: Mask, tokens: Tensor, name: str = "mask") -> Tensor:
+    """The mask (B, N), or one that is true for every token (B, N, ...); ValueError unless it is bool and fits."""
+    if mask is None:
+        return torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
+    if mask.dtype != torch.bool or mask.shape != tokens.shape[:2]:
+        wanted, seen = tuple(tokens.shape[:2]), tuple(mask.shape)
+        raise ValueError(f"{name} must be a bool tensor of shape {wanted} (B, N), got {mask.dtype} of shape {seen}")
+    return mask
 
 
-def usable_tokens(tokens: Tensor, mask: Tensor | None) -> Tensor:
-    """Tokens (B, N) that may take part in a graph or a match: inside the mask and finite."""
-    finite = torch.isfinite(tokens).all(-1)
-    return finite if mask is None else finite & mask
+def usable_tokens(tokens: Tensor, mask: Mask, name: str = "mask") -> Tensor:
+    """Tokens (B, N) that may take part in a graph or a match: inside the mask, which is checked, and finite."""
+    return full_mask(mask, tokens, name) & torch.isfinite(tokens).all(-1)
 
 
 def check_tokens(**tokens: Tensor) -> None:
     """Raise ValueError unless all are (B, N, F) with one B and one F."""
-    first = next(iter(tokens.values()))
     for name, value in tokens.items():
         if value.ndim != 3:
             raise ValueError(f"{name} must have shape (B, N, F), got {tuple(value.shape)}")
-        if (value.shape[0], value.shape[2]) != (first.shape[0], first.shape[2]):
-            shapes = ", ".join(f"{key} {tuple(item.shape)}" for key, item in tokens.items())
-            raise ValueError(f"tokens must agree in subjects B and features F, got {shapes}")
-
-
-def check_mask(name: str, mask: Tensor | None, tokens: Tensor) -> None:
-    """Raise ValueError unless the mask is absent or a (B, N) bool tensor that fits the tokens (B, N, ...)."""
-    if mask is not None and (mask.dtype != torch.bool or mask.shape != tokens.shape[:2]):
-        wanted, seen = tuple(tokens.shape[:2]), tuple(mask.shape)
-        raise ValueError(f"{name} must be a bool tensor of shape {wanted} (B, N), got {mask.dtype} of shape {seen}")
+    if len({(value.shape[0], value.shape[2]) for value in tokens.values()}) > 1:
+        shapes = ", ".join(f"{name} {tuple(value.shape)}" for name, value in tokens.items())
+        raise ValueError(f"tokens must agree in subjects B and features F, got {shapes}")

@@ -1,7 +1,6 @@
-"""The neighborhood graph of tokens, and negatives: tokens from outside a neighborhood.
+"""The neighborhood graph of tokens, and negatives: tokens from outside a neighborhood. -1 means "there is none".
 
-Notation: B subjects, N tokens, F features, K neighbors. An index of -1 means "there is none". No function here takes a
-gradient or waits for the device.
+B subjects, N tokens, F features, K neighbors. No function here takes a gradient or waits for the device.
 """
 
 from __future__ import annotations
@@ -10,45 +9,36 @@ import torch
 from torch import Tensor
 
 from toposlearn.topology.distances import (
+    Mask,
     Metric,
-    check_mask,
     check_tokens,
     distance_blocks,
     embed,
-    full_precision,
+    flags_at,
+    no_autocast,
     usable_tokens,
 )
 
 
 @torch.no_grad()
-def nearest_neighbors(tokens: Tensor, k: int, mask: Tensor | None = None, metric: Metric = "cosine") -> Tensor:
-    """The K nearest other tokens of each token, nearest first.
+def nearest_neighbors(tokens: Tensor, k: int, mask: Mask = None, metric: Metric = "cosine") -> Tensor:
+    """The K < N nearest other tokens of each token (B, N, F), nearest first: (B, N, K) long, -1 where there are fewer.
 
     A token is excluded from its own neighbors by index, so a duplicate of it counts. Equal distances: lowest index.
-
-    Args:
-        tokens: (B, N, F).
-        k: neighbors K, below N.
-        mask: (B, N) bool, tokens that count. The others, and those that are not finite, neither are nor have neighbors.
-        metric: ``"cosine"`` or ``"euclidean"``.
-
-    Returns:
-        Indices (B, N, K), long; -1 in rows of tokens that do not count and after the last of fewer than K.
+    Tokens outside the mask (B, N), and those that are not finite, neither are nor have neighbors.
     """
     check_tokens(tokens=tokens)
-    check_mask("mask", mask, tokens)
     n = tokens.shape[1]
     if not 1 <= k < n:
         raise ValueError(f"k must be between 1 and N - 1 = {n - 1} (a token is not its own neighbor), got {k}")
     usable = usable_tokens(tokens, mask)
-    with full_precision(tokens):
+    with no_autocast(tokens):
         vectors, blocks = embed(tokens, metric), []
-        for rows, distances in distance_blocks(vectors, vectors, metric, usable_b=usable):
+        for rows, distances in distance_blocks(vectors, vectors, metric, usable):
             distances.diagonal(offset=rows.start, dim1=1, dim2=2).fill_(torch.inf)
             blocks.append(_lowest(distances, k, usable[:, rows]))
     neighbors = torch.cat(blocks, 1)
-    counts = usable.gather(1, neighbors.flatten(1)).view_as(neighbors) & usable[..., None]
-    return neighbors.masked_fill(~counts, -1)
+    return neighbors.masked_fill(~(flags_at(usable, neighbors) & usable[..., None]), -1)
 
 
 def _lowest(distances: Tensor, k: int, usable: Tensor) -> Tensor:
@@ -77,20 +67,12 @@ def _may_ask(tensor: Tensor) -> bool:
 
 
 def sample_negatives(
-    exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
+    exclude: Tensor, n: int, k: int, mask: Mask = None, generator: torch.Generator | None = None
 ) -> Tensor:
-    """K tokens per anchor, drawn uniformly and independently from the tokens that are allowed.
+    """K tokens per anchor (B, N, K), drawn uniformly and independently from the ``n`` tokens; -1 if none is allowed.
 
-    Args:
-        exclude: (B, N, E) long, tokens each anchor must not draw; -1 and repetitions are ignored. The anchor itself
-            (row i is token i) is never drawn either.
-        n: number of tokens N to draw from.
-        k: draws per anchor.
-        mask: (B, n) bool, tokens that may be drawn.
-        generator: source of randomness; torch's global one when absent.
-
-    Returns:
-        Indices (B, N, K), long; -1 in rows where nothing is allowed.
+    Allowed are tokens of the mask (B, n), except the anchor itself (row i is token i) and what it must not draw,
+    ``exclude`` (B, N, E) long, where -1 and repetitions are ignored.
     """
     if exclude.ndim != 3 or exclude.shape[1] > n:
         raise ValueError(f"exclude must have shape (B, N, E) with N <= n = {n}, got {tuple(exclude.shape)}")
@@ -100,12 +82,11 @@ def sample_negatives(
 
 @torch.no_grad()
 def uniform_negatives(
-    exclude: Tensor, n: int, k: int, mask: Tensor | None = None, generator: torch.Generator | None = None
+    exclude: Tensor, n: int, k: int, mask: Mask = None, generator: torch.Generator | None = None
 ) -> Tensor:
     """`sample_negatives` for rows that are not tokens: only ``exclude`` (B, R, E) is excluded."""
     batch, device = exclude.shape[0], exclude.device
-    if mask is None:
-        mask = torch.ones(batch, n, dtype=torch.bool, device=device)
+    mask = torch.ones(batch, n, dtype=torch.bool, device=device) if mask is None else mask
     if mask.shape != (batch, n):
         raise ValueError(f"mask must have shape {(batch, n)} (B, n), got {tuple(mask.shape)}")
     barred = _barred_ranks(exclude, mask)
@@ -124,12 +105,9 @@ def uniform_negatives(
 def _barred_ranks(exclude: Tensor, mask: Tensor) -> Tensor:
     """Excluded tokens (B, R, E) as sorted ranks among the mask's tokens, without repetition, padded beyond any rank."""
     padding = 2 * mask.shape[1] + exclude.shape[-1]
-    index = exclude.clamp_min(0).flatten(1)
-    rank = (mask.cumsum(1) - 1).gather(1, index).view_as(exclude)
-    inside = mask.gather(1, index).view_as(exclude) & (exclude >= 0)
-    rank = rank.masked_fill(~inside, padding).sort(-1).values
-    repeated = torch.zeros_like(inside)
-    repeated[..., 1:] = rank[..., 1:] == rank[..., :-1]
+    rank = (mask.cumsum(1) - 1).gather(1, exclude.clamp_min(0).flatten(1)).view_as(exclude)
+    rank = rank.masked_fill(~flags_at(mask, exclude), padding).sort(-1).values
+    repeated = rank == torch.nn.functional.pad(rank, (1, 0), value=-1)[..., :-1]
     return rank.masked_fill(repeated, padding).sort(-1).values
 
 
@@ -139,30 +117,20 @@ def semi_hard_negatives(
     tokens: Tensor,
     positives: Tensor,
     exclude: Tensor,
-    mask: Tensor | None = None,
+    mask: Mask = None,
     metric: Metric = "cosine",
 ) -> Tensor:
     """For each positive the nearest allowed token that is farther from the anchor than it (Schroff et al., 2015).
 
-    Where none is farther, the farthest allowed one. Tokens of the mask (R, M) are allowed, except an anchor's positives
-    and ``exclude`` (R, N, E), where -1 is ignored.
-
-    Args:
-        anchors: (R, N, F).
-        tokens: (R, M, F), among which positives and negatives are.
-        positives: (R, N, K) long, -1 where there is none.
-        exclude: (R, N, E) long.
-        mask: (R, M) bool.
-        metric: of the distance.
-
-    Returns:
-        Indices (R, N, K), long; -1 where there is no positive or nothing is allowed.
+    Anchors are (R, N, F); positives, (R, N, K) long, and the result (R, N, K) are indices into the tokens (R, M, F), -1
+    where there is no positive or nothing is allowed. Where no allowed token is farther, the result is the farthest.
+    Tokens of the mask (R, M) are allowed, except an anchor's positives and ``exclude`` (R, N, E), where -1 is ignored.
     """
     usable = usable_tokens(tokens, mask)
     barred = torch.cat([positives, exclude], -1)
-    with full_precision(tokens):
+    with no_autocast(tokens):
         a, b, blocks = embed(anchors, metric), embed(tokens, metric), []
-        for rows, distances in distance_blocks(a, b, metric, usable_b=usable):
+        for rows, distances in distance_blocks(a, b, metric, usable):
             blocks.append(_semi_hard(distances, positives[:, rows], barred[:, rows], usable))
     return torch.cat(blocks, 1)
 

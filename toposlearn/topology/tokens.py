@@ -8,8 +8,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-FOREGROUND_SHARE = 0.5  # of a token's voxels
-
 
 def tokens_from_map(features: Tensor) -> Tensor:
     """A feature map (B, F, d, h, w) as tokens (B, d*h*w, F): channels move last, then space is flattened.
@@ -21,14 +19,11 @@ def tokens_from_map(features: Tensor) -> Tensor:
 
 def token_mask(foreground: Tensor, stride: int) -> Tensor:
     """Foreground voxels (B, 1, D, H, W) -> (B, N) bool: tokens of which at least half the voxels count."""
-    return F.avg_pool3d(foreground.float(), stride).flatten(1) >= FOREGROUND_SHARE
+    return F.avg_pool3d(foreground.float(), stride).flatten(1) >= 0.5
 
 
 def scrambled_tokens(tokens: Tensor) -> Tensor:
-    """Tokens (B, N, F) as the released code makes them from the same feature map: cut without moving channels last.
-
-    A "token" is then a piece of a few channels over many places. For studying what a loss can and cannot notice.
-    """
+    """Tokens (B, N, F) as the released code makes them from the same map: pieces of a few channels over many places."""
     return tokens.mT.reshape(tokens.shape)
 
 
@@ -45,10 +40,7 @@ def centered_positions(positions: Tensor, mask: Tensor) -> Tensor:
 
 
 def common_frame(positions: Tensor, mask: Tensor) -> Tensor:
-    """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of the heads.
-
-    A head without tokens has no size and does not enter the mean.
-    """
+    """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of heads with tokens."""
     spread, heads = _middle_and_spread(positions, mask)[1], mask.any(1)[:, None, None]
     size = torch.where(heads, spread, 0).sum(0) / heads.sum().clamp_min(1)
     return centered_positions(positions, mask) * size

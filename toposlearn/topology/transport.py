@@ -1,8 +1,7 @@
-"""Matches by entropic optimal transport: all tokens are assigned at once, and some go to "no match" (the dustbin).
+"""Matches by entropic optimal transport (Sinkhorn, Cuturi 2013), some to "no match" (the dustbin, Sarlin et al. 2020).
 
-Sinkhorn's iterations in the log domain (Cuturi, 2013; the dustbin after SuperGlue, Sarlin et al., 2020), in which small
-temperatures neither overflow nor vanish. Tokens compete: where many are nearest to one (a hub), the others get their
-next best; mutual nearest neighbors leave these without a match. No gradient passes.
+Tokens compete: where many are nearest to one (a hub), the others get their next best; mutual nearest neighbors leave
+these without a match. In the log domain small temperatures neither overflow nor vanish. No gradient passes.
 """
 
 from __future__ import annotations
@@ -10,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from toposlearn.topology.distances import check_mask, pairwise_distance, row_blocks, usable_tokens
+from toposlearn.topology.distances import Mask, pairwise_distance, row_blocks, usable_tokens
 
 _NO_MASS = -1e9  # logarithm of no mass: finite, so that no difference of two of them is undefined
 
@@ -19,8 +18,8 @@ _NO_MASS = -1e9  # logarithm of no mass: finite, so that no difference of two of
 def sinkhorn_both_ways(
     tokens_a: Tensor,
     tokens_b: Tensor,
-    mask_a: Tensor | None = None,
-    mask_b: Tensor | None = None,
+    mask_a: Mask = None,
+    mask_b: Mask = None,
     *,
     temperature: float = 0.05,
     dustbin: float = 0.25,
@@ -28,18 +27,11 @@ def sinkhorn_both_ways(
 ) -> tuple[Tensor, Tensor]:
     """The token of b that gets the largest part of each token of a (B, N), and of a for each of b (B, M), or -1.
 
-    Args:
-        tokens_a: (B, N, F).
-        tokens_b: (B, M, F).
-        mask_a: (B, N) bool, tokens that count.
-        mask_b: (B, M) bool.
-        temperature: cosine similarity that counts as a difference; small is sharp.
-        dustbin: cosine similarity below which no match is the better answer.
-        iterations: of Sinkhorn, each over rows and over columns.
+    Tokens are (B, N, F) and (B, M, F), masks (B, N) and (B, M). ``temperature`` is the cosine similarity that counts as
+    a difference (small is sharp), ``dustbin`` the one below which no match is the better answer. Each of the iterations
+    goes over rows and over columns.
     """
-    check_mask("mask_a", mask_a, tokens_a)
-    check_mask("mask_b", mask_b, tokens_b)
-    usable_a, usable_b = usable_tokens(tokens_a, mask_a), usable_tokens(tokens_b, mask_b)
+    usable_a, usable_b = usable_tokens(tokens_a, mask_a, "mask_a"), usable_tokens(tokens_b, mask_b, "mask_b")
     a, b = (t.masked_fill(~u[..., None], 0) for t, u in ((tokens_a, usable_a), (tokens_b, usable_b)))
     plan = transport_plan(1 - pairwise_distance(a, b), usable_a, usable_b, temperature, dustbin, iterations)
     there, back = plan.argmax(2)[:, :-1], plan.argmax(1)[:, :-1]
@@ -50,10 +42,10 @@ def sinkhorn_both_ways(
 def transport_plan(
     similarity: Tensor, usable_a: Tensor, usable_b: Tensor, temperature: float, dustbin: float, iterations: int
 ) -> Tensor:
-    """Log mass (B, N + 1, M + 1) from each token of a to each of b; the last row and column are the dustbins.
+    """Log mass (B, N + 1, M + 1) from each token of a to each of b, by their similarity (B, N, M).
 
-    ``similarity`` is (B, N, M). A usable token (B, N), (B, M) has mass 1; the dustbin of a side can take all of the
-    other side.
+    A usable token (B, N), (B, M) has mass 1. The last row and column are the dustbins, which can take all of the other
+    side.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
