@@ -37,44 +37,32 @@ STEP_MM = 1 / 64  # maps are rounded to this: int16 then reaches 512 mm
 COLUMNS = ["participant_id", "age", "sex", "site", "diagnosis", "degree", "lesion", "lesion_type", "anatomy", "seed"]
 
 
-def _folders(out: Path, traits: Traits) -> tuple[Path, Path]:
-    name = traits.participant_id
-    return out / TRUTH / name, out / name
-
-
 def _stem(folder: Path, name: str, modality: str) -> Path:
     return folder / ("dwi" if modality in ("dwi", "ADC") else "anat") / f"{name}_{modality}"
 
 
-def _files(out: Path, traits: Traits, recipe: Recipe) -> list[Path]:
-    """Every file that `write_subject` writes."""
-    (truth, raw), name = _folders(out, traits), traits.participant_id
-    files = [truth / "anat" / f"{name}_{ending}" for ending in TRUTH_FILES]
+def is_complete(out: Path, traits: Traits, recipe: Recipe) -> bool:
+    """Whether every file that `write_subject` writes is there and not empty; files are not read."""
+    name = traits.participant_id
+    files = [out / TRUTH / name / "anat" / f"{name}_{ending}" for ending in TRUTH_FILES]
     for modality in recipe.modalities:
         endings = ("nii.gz", "json", *(("bval", "bvec") if modality == "dwi" else ()))
-        files += [Path(f"{_stem(raw, name, modality)}.{ending}") for ending in endings]
-    return files
-
-
-def is_complete(out: Path, traits: Traits, recipe: Recipe) -> bool:
-    """Whether every file of a subject is there, by name and size; files are not read."""
-    return all(file.is_file() and file.stat().st_size for file in _files(out, traits, recipe))
+        files += [Path(f"{_stem(out / name, name, modality)}.{ending}") for ending in endings]
+    return all(file.is_file() and file.stat().st_size for file in files)
 
 
 def write_subject(subject: Subject, out: Path) -> None:
     """Write one subject's scans, sidecars and ground truth below `out`; each folder appears when it is complete."""
     name = subject.traits.participant_id
-    truth, raw = _folders(out, subject.traits)
-    with _whole_folder(truth) as folder:
+    with _whole_folder(out / TRUTH / name) as folder:
         stem = folder / "anat" / name
         _save(subject.labels, subject.affine, f"{stem}_dseg.nii.gz")
         _save((subject.lesion > 0).astype(np.uint8), subject.affine, f"{stem}_label-lesion_mask.nii.gz")
         _save(subject.lesion, subject.affine, f"{stem}_desc-lesion_dseg.nii.gz")
-        to_template, from_template = (_steps(points) for points in (subject.to_template, subject.from_template))
-        _save(to_template, subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz", scale=STEP_MM)
-        _save(from_template, subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz", scale=STEP_MM)
+        _save_points(subject.to_template, subject.affine, f"{stem}_from-subject_to-template_xfm.nii.gz")
+        _save_points(subject.from_template, subject.lattice, f"{stem}_from-template_to-subject_xfm.nii.gz")
         write_json(Path(f"{stem}_from-template_to-subject_xfm.json"), _quality(subject))
-    with _whole_folder(raw) as folder:
+    with _whole_folder(out / name) as folder:
         for modality, scan in subject.scans.items():
             stem = _stem(folder, name, modality)
             _save(scan.image, scan.affine, f"{stem}.nii.gz")
@@ -87,12 +75,9 @@ def write_subject(subject: Subject, out: Path) -> None:
 def _quality(subject: Subject) -> dict[str, object]:
     """Error (mm) of both maps applied one after the other, and the smallest determinant: at 0 the map folds."""
     error = subject.round_trip
+    errors = {"Mean": error.mean(), "Percentile99": np.percentile(error, 99), "Largest": error.max()}
     return {
-        "RoundTripErrorMm": {
-            "Mean": round(float(error.mean()), 4),
-            "Percentile99": round(float(np.percentile(error, 99)), 4),
-            "Largest": round(float(error.max()), 4),
-        },
+        "RoundTripErrorMm": {name: round(float(value), 4) for name, value in errors.items()},
         "SmallestJacobianDeterminant": round(subject.smallest_jacobian, 4),
     }
 
@@ -132,9 +117,9 @@ def _whole_folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(partial, ignore_errors=True)
 
 
-def _steps(points: Float32s) -> NDArray[np.int16]:
+def _save_points(points: Float32s, affine: Float64s, path: str) -> None:
     """Points in mm as whole steps: half the bytes of float32, and less time to compress."""
-    return np.round(points / np.float32(STEP_MM)).astype(np.int16)
+    _save(np.round(points / np.float32(STEP_MM)).astype(np.int16), affine, path, scale=STEP_MM)
 
 
 def _save(data: NDArray[Any], affine: Float64s, path: str, scale: float | None = None) -> None:

@@ -62,16 +62,10 @@ def signal(sequence: PulseSequence, t1: Float64s, t2: Float64s, density: Float64
 
 
 def tissue_signals(modality: str, sequence: PulseSequence, times: Float64s, diffusivity: Float64s) -> Float64s:
-    """The signal of every tissue (tissues,) in one modality.
+    """The signal of every tissue (tissues,) in a modality of `SEQUENCES`, from T1, T2, density (tissues, 3).
 
     A few minutes after a contrast agent T1 is short where the agent leaks out of the blood. Gradients of strength b
-    attenuate the signal by diffusion (trace image).
-
-    Args:
-        modality: a key of `SEQUENCES`.
-        sequence: its timing.
-        times: T1, T2, density (tissues, 3), from `draw_tissues`.
-        diffusivity: (tissues,), from `draw_diffusivity`.
+    attenuate the signal by diffusion (tissues,) in 1e-3 mm^2/s (trace image).
     """
     t1, t2, density = times.T
     if modality == T1CE:
@@ -82,8 +76,7 @@ def tissue_signals(modality: str, sequence: PulseSequence, times: Float64s, diff
 def draw_tissues(generator: np.random.Generator, spread: float = 0.04) -> Float64s:
     """T1, T2, density of every tissue of one subject, (tissues, 3), log-normal around `ALL_TISSUES`."""
     values = np.array(list(ALL_TISSUES.values()))
-    drawn = values * np.exp(spread * generator.standard_normal(values.shape) * [1.0, 1.2, 0.5])
-    return np.asarray(drawn)
+    return np.asarray(values * np.exp(spread * generator.standard_normal(values.shape) * [1.0, 1.2, 0.5]))
 
 
 def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> Float64s:

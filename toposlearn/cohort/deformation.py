@@ -9,8 +9,7 @@ from __future__ import annotations
 import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import numpy as np
 import torch
@@ -25,9 +24,6 @@ from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import Head
 from toposlearn.cohort.recipes import Body, PoseRange
 from toposlearn.cohort.traits import Traits
-
-if TYPE_CHECKING:
-    from monai.networks.blocks import DVF2DDF
 
 CONTROL_MM = 4.0  # spacing of the velocity field
 SQUARINGS = 6
@@ -51,9 +47,8 @@ class ControlGrid:
     @classmethod
     def over(cls, head: Head) -> ControlGrid:
         """The lattice that covers a head."""
-        extent = np.array(head.labels.shape) * head.spacing
-        shape = np.ceil(extent / CONTROL_MM).astype(int) + 1
-        return cls((int(shape[0]), int(shape[1]), int(shape[2])), head.affine[:3, 3].copy())
+        x, y, z = (int(np.ceil(size * head.spacing / CONTROL_MM)) + 1 for size in head.labels.shape)
+        return cls((x, y, z), head.affine[:3, 3].copy())
 
     def points(self) -> Float64s:
         """Template mm of each lattice point, (X, Y, Z, 3)."""
@@ -78,8 +73,7 @@ def random_velocity(
     total = np.zeros((3, *grid.shape))
     for smoothness, amplitude in scales:
         noise = generator.standard_normal((3, *grid.shape))
-        sigma = (0, *[smoothness / CONTROL_MM] * 3)
-        field = ndimage.gaussian_filter(noise, sigma, mode="constant")
+        field = ndimage.gaussian_filter(noise, smoothness / CONTROL_MM, mode="constant", axes=(1, 2, 3))
         total += amplitude * field / field.std()
     return total
 
@@ -99,13 +93,14 @@ def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head) -> F
 
 def growth_fields(head: Head, grid: ControlGrid) -> dict[str, Float64s]:
     """Velocity (3, X, Y, Z) that grows a structure by about 1 mm."""
-    return {
-        "ventricles": growth_velocity(head.mask(*VENTRICLES), grid, head),
-        "hippocampus": growth_velocity(head.mask("hippocampus"), grid, head),
-        "cerebrum": growth_velocity(head.mask(*CEREBRUM), grid, head),
-        "left caudate": growth_velocity(head.mask("caudate", side="left"), grid, head),
-        "right caudate": growth_velocity(head.mask("caudate", side="right"), grid, head),
+    masks = {
+        "ventricles": head.mask(*VENTRICLES),
+        "hippocampus": head.mask("hippocampus"),
+        "cerebrum": head.mask(*CEREBRUM),
+        "left caudate": head.mask("caudate", side="left"),
+        "right caudate": head.mask("caudate", side="right"),
     }
+    return {name: growth_velocity(mask, grid, head) for name, mask in masks.items()}
 
 
 def shape_velocity(traits: Traits, growth: Mapping[str, Float64s], body: Body) -> Float64s:
@@ -128,15 +123,6 @@ def bulge_velocity(center: Float64s, radius: float, grid: ControlGrid) -> Float6
     return np.asarray(-away / np.maximum(distance, 1e-6) * profile)
 
 
-@lru_cache(maxsize=1)
-def _scaling_and_squaring() -> DVF2DDF:
-    from monai.networks.blocks import DVF2DDF  # takes seconds, and many processes never need it
-
-    with warnings.catch_warnings():  # of MONAI, that it uses torch's own grid_sample: intended
-        warnings.simplefilter("ignore")
-        return DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
-
-
 class Flow(NamedTuple):
     """A diffeomorphism of the template and its inverse, displacements (3, X, Y, Z) in mm on the control lattice."""
 
@@ -149,10 +135,7 @@ def exponentiate(velocity: Float64s, strengths: Sequence[float] = STRENGTHS) -> 
     """The flow of a velocity field (3, X, Y, Z) in mm, and the flow back.
 
     The flow of a smooth field never folds, but its samples on a lattice may where the field is steep: such a field
-    is weakened by the first of `strengths` that avoids it.
-
-    Raises:
-        ValueError: the map folds even when much weakened.
+    is weakened by the first of `strengths` that avoids it, or ValueError is raised.
     """
     for strength in strengths:
         displacement = _integrate(strength * velocity)
@@ -163,8 +146,12 @@ def exponentiate(velocity: Float64s, strengths: Sequence[float] = STRENGTHS) -> 
 
 
 def _integrate(velocity: Float64s) -> Tensor:
-    steps = torch.as_tensor(velocity / CONTROL_MM, dtype=torch.float32)[None]
-    return cast(Tensor, _scaling_and_squaring()(steps)[0] * CONTROL_MM)
+    from monai.networks.blocks import DVF2DDF  # takes seconds, and many processes never need it
+
+    with warnings.catch_warnings():  # of MONAI, that it uses torch's own grid_sample: intended
+        warnings.simplefilter("ignore")
+        flow = DVF2DDF(num_steps=SQUARINGS, padding_mode="border")
+    return cast(Tensor, flow(torch.as_tensor(velocity / CONTROL_MM, dtype=torch.float32)[None])[0] * CONTROL_MM)
 
 
 def jacobian_determinant(displacement: NDArray[np.float32]) -> Float64s:
@@ -175,12 +162,9 @@ def jacobian_determinant(displacement: NDArray[np.float32]) -> Float64s:
 
 
 def affine_points(shape: tuple[int, int, int], voxel_to_template: Float64s, center: Float64s) -> Tensor:
-    """Template mm (X, Y, Z, 3) of each voxel center of an image, before anything bends.
+    """Template mm (X, Y, Z, 3) of each voxel center of an image of this shape, before anything bends.
 
-    Args:
-        shape: voxels of the image.
-        voxel_to_template: affine (4, 4) to the centered template.
-        center: template mm of the point about which the template is centered.
+    The affine (4, 4) leads to the template centered at `center` (template mm).
     """
     axes = torch.meshgrid(*[torch.arange(size, dtype=torch.float32) for size in shape], indexing="ij")
     offset = torch.as_tensor(voxel_to_template[:3, 3] + center, dtype=torch.float32)
@@ -215,5 +199,4 @@ def read_at(volume: Tensor, voxels: Tensor, mode: str = "bilinear") -> Tensor:
     """A volume (C, X, Y, Z) read at voxel coordinates (X', Y', Z', 3) -> (C, X', Y', Z'); border beyond the edge."""
     size = torch.tensor(volume.shape[1:], dtype=torch.float32, device=voxels.device)
     normalized = (voxels * 2).div_(size - 1).sub_(1).flip(-1)  # grid_sample counts the last axis first
-    read = F.grid_sample(volume[None], normalized[None], mode=mode, padding_mode="border", align_corners=True)
-    return read[0]
+    return F.grid_sample(volume[None], normalized[None], mode=mode, padding_mode="border", align_corners=True)[0]

@@ -53,17 +53,12 @@ class Head:
 def load_head(family: str) -> Head:
     """The head of label map family ``A`` (training) or ``B`` (held out)."""
     source = load_label_map(family)
-    labels = np.pad(source.labels, PADDING)
-    affine = source.affine.copy()
-    affine[:3, 3] -= affine[:3, :3] @ np.full(3, PADDING)
-    fluid = _envelope(labels > 0, float(np.abs(affine[0, 0]))) & (labels == 0)
-    labels[fluid] = CSF
-    return Head(labels, affine, family)
-
-
-def _envelope(brain: NDArray[np.bool_], spacing: float) -> NDArray[np.bool_]:
-    """Close the brain over its sulci, then grow it: two distance transforms instead of a large structuring element."""
+    head = Head(np.pad(source.labels, PADDING), source.affine.copy(), family)
+    head.affine[:3, 3] -= head.affine[:3, :3] @ np.full(3, PADDING)
+    brain, spacing = head.labels > 0, head.spacing
+    # closed over its sulci, then grown, by distance transforms instead of a large structuring element
     near = ndimage.distance_transform_edt(~brain, sampling=spacing) <= CLOSING_MM
     closed = ndimage.distance_transform_edt(near, sampling=spacing) > CLOSING_MM
     grown = ndimage.distance_transform_edt(~(closed | brain), sampling=spacing) <= FLUID_MM
-    return np.asarray(ndimage.binary_fill_holes(grown), dtype=bool)
+    head.labels[ndimage.binary_fill_holes(grown) & ~brain] = CSF
+    return head

@@ -65,12 +65,12 @@ KINDS: Mapping[str, Kind] = {name: _kind(settings) for name, settings in _DATA["
 
 @dataclass(frozen=True, eq=False)
 class Lesion:
-    """Foci (centers (foci, 3) in template mm, radii in mm) with one uneven outline (1, X, Y, Z) on the lattice."""
+    """One or more foci with one uneven outline."""
 
     kind: Kind
-    centers: Float64s
-    radii: Float64s
-    outline: Tensor
+    centers: Float64s  # (foci, 3), template mm
+    radii: Float64s  # (foci,), mm
+    outline: Tensor  # (1, X, Y, Z), on the lattice of velocities
 
     def velocity(self, grid: ControlGrid) -> Float64s:
         """Mass effect (3, X, Y, Z) in mm: the tissue around is pushed outwards."""
@@ -103,10 +103,7 @@ def lesion_sites(head: Head) -> dict[SiteKind, Float64s]:
         "junction": (depth > 0) & (depth <= 2.0) & (from_ventricle > 10.0),
         "near ventricles": (depth >= 2.0) & (from_ventricle <= 14.0),
     }
-    return {
-        name: np.asarray(np.argwhere(place) @ head.affine[:3, :3].T + head.affine[:3, 3])
-        for name, place in places.items()
-    }
+    return {name: np.argwhere(place) @ head.affine[:3, :3].T + head.affine[:3, 3] for name, place in places.items()}
 
 
 def draw_lesion(

@@ -29,19 +29,12 @@ class PoseRange:
 
 @dataclass(frozen=True)
 class Body:
-    """Variation of heads, and aging.
+    """Variation of heads, and aging."""
 
-    Attributes:
-        pose: of the head in the scanner, its size included.
-        scale: mean size, relative to the label map (which is larger than people, as all are in MNI space).
-        ventricles: growth in mm over sixty years, at their boundary.
-        cerebrum: loss of cortex and white matter in mm over the same time.
-    """
-
-    pose: PoseRange = field(default_factory=PoseRange)
-    scale: float = 1.0
-    ventricles: float = 1.5
-    cerebrum: float = 0.0
+    pose: PoseRange = field(default_factory=PoseRange)  # of the head in the scanner, its size included
+    scale: float = 1.0  # mean size, relative to the label map (which is larger than people, as all are in MNI space)
+    ventricles: float = 1.5  # growth in mm over sixty years, at their boundary
+    cerebrum: float = 0.0  # loss of cortex and white matter in mm over the same time
 
 
 BODIES: Mapping[str, Body] = {
@@ -54,21 +47,15 @@ BODIES: Mapping[str, Body] = {
 class Recipe:
     """Settings of a cohort, apart from its seed and anatomy.
 
-    Attributes:
-        name: ``plain`` (atrophy or not, a mass or not, all scans of a subject on one grid) or ``full`` (three
-            diagnoses, five kinds of lesion, four sites whose scans differ in resolution, axes and field of view, heads
-            of the size of real people).
-        modalities: scans of each subject.
-        voxels: along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm.
-        misregister_mm: simulated head motion before each scan but the first, which the headers do not record.
-        misregister_degrees: simulated turn of the head before each scan but the first.
+    ``plain``: atrophy or not, a mass or not, all scans of a subject on one grid. ``full``: three diagnoses, five kinds
+    of lesion, four sites whose scans differ in resolution, axes and field of view, heads of the size of real people.
     """
 
     name: RecipeName = "plain"
-    modalities: tuple[str, ...] = MODALITIES
-    voxels: int | None = None
-    misregister_mm: float = 0.0
-    misregister_degrees: float = 0.0
+    modalities: tuple[str, ...] = MODALITIES  # scans of each subject
+    voxels: int | None = None  # along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm
+    misregister_mm: float = 0.0  # simulated head motion before each scan but the first, not recorded in the headers
+    misregister_degrees: float = 0.0  # simulated turn of the head before each scan but the first
 
     def __post_init__(self) -> None:
         _require(self.name in RECIPE_MODALITIES, f"recipe must be plain or full, got {self.name!r}")
@@ -113,11 +100,7 @@ FULL = Recipe("full", ALL_MODALITIES, voxels=96)
 
 
 def recipe_named(name: str, **changes: Any) -> Recipe:
-    """The recipe ``plain`` or ``full`` with changes; None changes nothing.
-
-    Raises:
-        ValueError: an unknown name, or a setting out of range.
-    """
+    """The recipe ``plain`` or ``full`` with changes, of which None changes nothing; others raise ValueError."""
     _require(name in RECIPE_MODALITIES, f"recipe must be plain or full, got {name!r}")
     asked = {key: value for key, value in changes.items() if value is not None}
     return replace(FULL if name == "full" else PLAIN, **asked)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 import nibabel as nib
@@ -36,28 +36,20 @@ SAGITTAL, CORONAL, AXIAL = 0, 1, 2  # the axis along which slices lie side by si
 
 @dataclass(frozen=True)
 class Scanner:
-    """A site's scanner.
+    """A site's scanner. Slices and axes are of recipe full only."""
 
-    Attributes:
-        noise: standard deviation, relative to the brightest tissue.
-        bias: standard deviation of the logarithm of the bias field.
-        slices: modality -> axis and thickness in mm, where a scan is acquired in slices. Recipe full only.
-        axes: the order in which voxels are stored. Recipe full only.
-    """
-
-    noise: float
-    bias: float
-    slices: Mapping[str, tuple[int, float]] = field(default_factory=dict)
-    axes: str = "RAS"
+    noise: float  # standard deviation, relative to the brightest tissue
+    bias: float  # standard deviation of the logarithm of the bias field
+    slices: Mapping[str, tuple[int, float]]  # modality -> axis and thickness in mm, where acquired in slices
+    axes: str  # the order in which voxels are stored
 
 
 _DIFFUSION = {"dwi": (AXIAL, 4.0), "ADC": (AXIAL, 4.0)}
 _THICK = {name: (AXIAL, 5.0) for name in ("T2w", "FLAIR", "PDw", "dwi", "ADC")}
-_CORONAL = {"T2w": (CORONAL, 4.0), "PDw": (CORONAL, 4.0)}
 SCANNERS: Mapping[str, Scanner] = {
     "north": Scanner(0.015, 0.08, _DIFFUSION, "LAS"),
     "harbor": Scanner(0.025, 0.12, _THICK, "LPS"),
-    "hill": Scanner(0.035, 0.16, _CORONAL | _DIFFUSION, "RSA"),
+    "hill": Scanner(0.035, 0.16, {"T2w": (CORONAL, 4.0), "PDw": (CORONAL, 4.0), **_DIFFUSION}, "RSA"),
     "lake": Scanner(0.02, 0.10, {"FLAIR": (SAGITTAL, 4.0), **_DIFFUSION}, "PSR"),
 }
 
@@ -73,14 +65,7 @@ class Scan(NamedTuple):
 def acquire(
     traits: Traits, recipe: Recipe, field_of: Callable[[str], TissueField], affine: Float64s
 ) -> dict[str, Scan]:
-    """All scans of a subject.
-
-    Args:
-        traits: of the subject.
-        recipe: which modalities, and how.
-        field_of: modality -> the tissue that its scan sees.
-        affine: voxel -> world of the grid on which the tissue lies.
-    """
+    """All scans of a subject. `field_of`: modality -> the tissue that its scan sees; affine: its voxels -> world."""
     times = contrast.draw_tissues(stream(traits.seed, "tissue", traits.number))
     generator = stream(traits.seed, "scanner", traits.number)  # of all scans in recipe plain
     scans = {}
@@ -94,16 +79,14 @@ def acquire(
             view = draw_view(viewer, tissue.inside > 0.5, float(affine[0, 0]), slices)
         measured = _measure(modality, protocol, times, tissue, view, generator, traits)
         image = (measured * (view.of(tissue.inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
-        place = view.affine(affine)
-        if recipe.name == "full":
-            image, place = stored(image, place, SCANNERS[traits.site].axes)
-        scans[modality] = Scan(image, place, protocol)
+        axes = SCANNERS[traits.site].axes if recipe.name == "full" else "RAS"
+        scans[modality] = Scan(*stored(image, view.affine(affine), axes), protocol)
     return scans
 
 
 def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.PulseSequence:
     """The timing of one modality at one site; a T1w with contrast agent has that of the T1w without."""
-    base = "T1w" if modality == T1CE else protocol_name(modality)
+    base = "T1w" if modality == T1CE else _scan_of(modality)
     modalities, first = (MODALITIES, 0) if recipe.name == "plain" else (ALL_MODALITIES, _FULL_PROTOCOLS)
     number = first + SITES.index(site) * len(modalities) + modalities.index(base)
     drawn = contrast.draw_sequence(stream(seed, "protocol", number), base, SITE_SPREAD[recipe.name])
@@ -113,14 +96,14 @@ def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast
     return replace(drawn, inversion=nulled)
 
 
-def protocol_name(modality: str) -> str:
-    """The sequence of a modality: an ADC map is computed from the diffusion-weighted scan."""
+def _scan_of(modality: str) -> str:
+    """The scan of a modality: an ADC map is computed from the diffusion-weighted one."""
     return "dwi" if modality == "ADC" else modality
 
 
 def scan_number(modality: str) -> int:
     """The number of a scan, alike for a diffusion-weighted image and its ADC map."""
-    return ALL_MODALITIES.index(protocol_name(modality))
+    return ALL_MODALITIES.index(_scan_of(modality))
 
 
 def _measure(
@@ -136,7 +119,7 @@ def _measure(
     site = SCANNERS[traits.site]
     sigma = site.noise * (DIFFUSION_NOISE if protocol.b_value else 1.0)
     diffusivity = contrast.draw_diffusivity(stream(traits.seed, "diffusion", traits.number))
-    signals = contrast.tissue_signals(protocol_name(modality), protocol, times, diffusivity)
+    signals = contrast.tissue_signals(_scan_of(modality), protocol, times, diffusivity)
     brightest = torch.as_tensor(signals[: len(contrast.TISSUES)], dtype=torch.float32).max()  # not of new lesions
 
     def relative(values: Float64s) -> Tensor:
@@ -196,13 +179,10 @@ class View:
 
 def draw_view(generator: np.random.Generator, inside: Tensor, spacing: float, slices: tuple[int, float] | None) -> View:
     """A field of view around the head (X, Y, Z) with random room on each side, in slices of about this thickness."""
-    box = []
-    for axis in range(3):
-        hit = inside.any(dim=tuple(other for other in range(3) if other != axis)).nonzero()
-        below = generator.uniform(*(ROOM_BELOW_MM if axis == AXIAL else ROOM_MM))
-        room = np.rint([below / spacing, generator.uniform(*ROOM_MM) / spacing]).astype(int)
-        start = max(int(hit[0]) - int(room[0]), 0)
-        box.append(slice(start, min(int(hit[-1]) + 1 + int(room[1]), inside.shape[axis])))
+    head, box = ndimage.find_objects(inside.numpy().astype(np.uint8))[0], []
+    for part, size, below in zip(head, inside.shape, (ROOM_MM, ROOM_MM, ROOM_BELOW_MM), strict=True):
+        before, after = (round(generator.uniform(*room) / spacing) for room in (below, ROOM_MM))
+        box.append(slice(max(part.start - before, 0), min(part.stop + after, size)))
     if slices is None:
         return View((box[0], box[1], box[2]))
     axis, thickness = slices

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -14,6 +13,7 @@ from torch import Tensor
 
 from toposlearn.arrays import Float32s, Float64s
 from toposlearn.cohort import deformation
+from toposlearn.cohort.deformation import Flow
 from toposlearn.cohort.lesions import Lesion, draw_lesion
 from toposlearn.cohort.recipes import PLAIN, Body, Recipe
 from toposlearn.cohort.scanner import Scan, acquire, scan_number
@@ -26,40 +26,23 @@ CHECKED_EVERY = 3  # voxels, where the round trip through both maps is measured
 
 @dataclass(frozen=True, eq=False)
 class Subject:
-    """Scans and truth of one subject. The truth lies on one grid (X, Y, Z) in RAS order; a scan may lie on its own.
-
-    Attributes:
-        labels: structure labels.
-        lesion: 0, or which part of the lesion (`toposlearn.cohort.lesions.LESION_LABELS`).
-        to_template: (X, Y, Z, 3), template RAS mm of each voxel center.
-        from_template: (X', Y', Z', 3), world mm of each point of a 4 mm lattice over the template.
-        affine: voxel -> world mm, world centered on the grid.
-        lattice: voxel -> template mm of `from_template`.
-        round_trip: error in mm of both maps applied one after the other, (voxels in the head,).
-    """
+    """Scans and truth of one subject. The truth lies on one grid (X, Y, Z) in RAS order; a scan may lie on its own."""
 
     traits: Traits
     scans: Mapping[str, Scan]
-    labels: NDArray[np.int16]
-    lesion: NDArray[np.uint8]
-    to_template: Float32s
-    from_template: Float32s
-    affine: Float64s
-    lattice: Float64s
+    labels: NDArray[np.int16]  # of structures
+    lesion: NDArray[np.uint8]  # 0, or which part of the lesion (`toposlearn.cohort.lesions.LESION_LABELS`)
+    to_template: Float32s  # (X, Y, Z, 3), template RAS mm of each voxel center
+    from_template: Float32s  # (X', Y', Z', 3), world mm of each point of a 4 mm lattice over the template
+    affine: Float64s  # voxel -> world mm, world centered on the grid
+    lattice: Float64s  # voxel -> template mm of `from_template`
     smallest_jacobian: float
-    round_trip: Float32s
+    round_trip: Float32s  # error in mm of both maps applied one after the other, (voxels in the head,)
 
     @property
     def images(self) -> dict[str, NDArray[np.int16]]:
         """Modality -> voxels."""
         return {name: scan.image for name, scan in self.scans.items()}
-
-
-class _Shape(NamedTuple):
-    """The map subject world -> template: an affine, then a flow."""
-
-    affine: Float64s
-    flow: deformation.Flow
 
 
 def image_affine(recipe: Recipe = PLAIN) -> Float64s:
@@ -76,35 +59,38 @@ def simulate(traits: Traits, recipe: Recipe = PLAIN) -> Subject:
     if traits.lesion_type is not None:
         generator = stream(traits.seed, "lesion", traits.number)
         lesion = draw_lesion(generator, traits.lesion_type, stage.lesion_sites, stage.grid)
-    shape = _bend(traits, stage, lesion, recipe.body)
-    points = _points(shape, stage, recipe)
+    pose, flow = _bend(traits, stage, lesion, recipe.body)
+    points = _points(pose, flow, stage, recipe)
     labels = labels_at(points, stage)
     tissue = tissue_field(points, labels, stage, lesion)
-    back = deformation.subject_map(shape.affine, shape.flow, stage.grid, stage.head.center)
+    back = deformation.subject_map(pose, flow, stage.grid, stage.head.center)
     lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
     lattice[:3, 3] = stage.grid.origin
     return Subject(
         traits=traits,
-        scans=acquire(traits, recipe, _fields(traits, recipe, stage, lesion, shape, tissue), affine),
+        scans=acquire(traits, recipe, _fields(traits, recipe, stage, lesion, pose, flow, tissue), affine),
         labels=labels.numpy().astype(np.int16),
         lesion=lesion_map(tissue, lesion),
         to_template=points.numpy(),
         from_template=back.numpy(),
         affine=affine,
         lattice=lattice,
-        smallest_jacobian=shape.flow.smallest_jacobian,
+        smallest_jacobian=flow.smallest_jacobian,
         round_trip=_round_trip(points, back, labels, affine, stage.grid),
     )
 
 
 def _fields(
-    traits: Traits, recipe: Recipe, stage: Stage, lesion: Lesion | None, shape: _Shape, still: TissueField
+    traits: Traits, recipe: Recipe, stage: Stage, lesion: Lesion | None, pose: Float64s, flow: Flow, still: TissueField
 ) -> Callable[[str], TissueField]:
-    """Modality -> the tissue that its scan sees: `still`, or that of the head after it moved."""
+    """Modality -> the tissue that its scan sees: `still`, or that of the head after it moved about its own center."""
+    center = -np.linalg.solve(pose[:3, :3], pose[:3, 3])
 
     @lru_cache(maxsize=1)  # a diffusion-weighted image and its ADC are of one scan
     def moved(scan: int) -> TissueField:
-        there = _points(_moved(traits, shape, recipe, scan), stage, recipe)
+        generator = stream(traits.seed, "motion", traits.number, scan)
+        motion = deformation.rigid_motion(generator, recipe.misregister_mm, recipe.misregister_degrees, center)
+        there = _points(pose @ np.linalg.inv(motion), flow, stage, recipe)
         return tissue_field(there, labels_at(there, stage), stage, lesion)
 
     def field_of(modality: str) -> TissueField:
@@ -114,28 +100,21 @@ def _fields(
     return field_of
 
 
-def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, body: Body) -> _Shape:
+def _bend(traits: Traits, stage: Stage, lesion: Lesion | None, body: Body) -> tuple[Float64s, Flow]:
+    """The map subject world -> template: an affine (4, 4), then a flow."""
     scale = body.scale * (MALE_SCALE if traits.sex == "M" else 1 / MALE_SCALE)
     affine = deformation.draw_affine(stream(traits.seed, "pose", traits.number), body.pose, scale)
     velocity = deformation.random_velocity(stream(traits.seed, "shape", traits.number), stage.grid)
     velocity += deformation.shape_velocity(traits, stage.growth, body)
     if lesion is not None:
         velocity += lesion.velocity(stage.grid)
-    return _Shape(affine, deformation.exponentiate(velocity))
+    return affine, deformation.exponentiate(velocity)
 
 
-def _points(shape: _Shape, stage: Stage, recipe: Recipe) -> Tensor:
+def _points(pose: Float64s, flow: Flow, stage: Stage, recipe: Recipe) -> Tensor:
     """Template mm (X, Y, Z, 3) of the grid's voxels."""
-    points = deformation.affine_points(recipe.shape, shape.affine @ image_affine(recipe), stage.head.center)
-    return deformation.bent_points(points, shape.flow.displacement, stage.grid)
-
-
-def _moved(traits: Traits, shape: _Shape, recipe: Recipe, scan: int) -> _Shape:
-    """The same head after it moved before this scan, about its own center."""
-    generator = stream(traits.seed, "motion", traits.number, scan)
-    center = -np.linalg.solve(shape.affine[:3, :3], shape.affine[:3, 3])
-    motion = deformation.rigid_motion(generator, recipe.misregister_mm, recipe.misregister_degrees, center)
-    return _Shape(shape.affine @ np.linalg.inv(motion), shape.flow)
+    points = deformation.affine_points(recipe.shape, pose @ image_affine(recipe), stage.head.center)
+    return deformation.bent_points(points, flow.displacement, stage.grid)
 
 
 def _round_trip(

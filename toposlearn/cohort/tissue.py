@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
@@ -87,23 +88,17 @@ class TissueField:
 
 def tissue_field(points: Tensor, labels: Tensor, stage: Stage, lesion: Lesion | None) -> TissueField:
     """The tissue at template points (X, Y, Z, 3), whose structure labels are (X, Y, Z)."""
-    box = _box_around(labels > 0)
-    inside = points[box]
+    around = ndimage.find_objects((labels > 0).numpy().astype(np.uint8)) or [(slice(None),) * 3]
+    x, y, z = (
+        slice(max((part.start or 0) - BOX_MARGIN, 0), (part.stop or size) + BOX_MARGIN)
+        for part, size in zip(around[0], labels.shape, strict=True)
+    )
+    inside = points[x, y, z]
     rows = stage.label_tissue[labels_at(_refine(inside), stage).int()]
     if lesion is not None:
         distance = lesion.relative_distance(inside, stage.grid)
         _infiltrate(rows, _refine(distance[..., None])[..., 0], lesion)
-    return TissueField(rows, box, tuple(labels.shape))
-
-
-def _box_around(mask: Tensor) -> tuple[slice, slice, slice]:
-    """The smallest box with the mask and a margin; the whole image where the mask is empty."""
-    ends = []
-    for axis, size in enumerate(mask.shape):
-        hit = mask.any(dim=tuple(other for other in range(3) if other != axis)).nonzero()
-        low, high = (int(hit[0]), int(hit[-1])) if len(hit) else (0, size - 1)
-        ends.append(slice(max(low - BOX_MARGIN, 0), min(high + BOX_MARGIN, size - 1) + 1))
-    return ends[0], ends[1], ends[2]
+    return TissueField(rows, (x, y, z), tuple(labels.shape))
 
 
 def _refine(values: Tensor) -> Tensor:
@@ -114,12 +109,8 @@ def _refine(values: Tensor) -> Tensor:
 
 def _infiltrate(rows: Tensor, distance: Tensor, lesion: Lesion) -> None:
     """Replace tissue by the parts of the lesion, in place."""
-    solid = rows != ROWS["air"]
-    hosts: dict[Host, Tensor] = {
-        "white": rows == ROWS["white"],
-        "solid": solid,
-        "brain": solid & (rows != ROWS["csf"]),
-    }
+    white, solid = rows == ROWS["white"], rows != ROWS["air"]
+    hosts: dict[Host, Tensor] = {"white": white, "solid": solid, "brain": solid & (rows != ROWS["csf"])}
     inner = 0.0
     for part in lesion.kind.parts:
         rows[hosts[part.host] & (distance >= inner) & (distance < part.outer)] = ROWS[part.tissue]

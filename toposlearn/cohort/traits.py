@@ -21,7 +21,6 @@ LESIONS = ("low-grade-glioma", "high-grade-glioma", "stroke", "white-matter-lesi
 YOUNGEST, OLDEST = 20, 80  # years
 FEWEST = 32  # subjects of recipe full; among fewer, site, sex and lesion predict each other
 
-_PLAIN_SITES = SITES[:3]
 _CONDITIONS: tuple[tuple[str, str | None], ...] = (  # equally frequent, in recipe full
     *(("control", None),) * 3,
     *(("atrophy", degree) for degree in DEGREES),
@@ -29,21 +28,10 @@ _CONDITIONS: tuple[tuple[str, str | None], ...] = (  # equally frequent, in reci
 )
 _LESION_SLOTS = (None, None, None, *LESIONS)  # equally frequent, in recipe full
 
-Property = Literal[  # appended to, never reordered: the place is part of the seed
-    "age",
-    "sex",
-    "site",
-    "diagnosis",
-    "lesion",
-    "pose",
-    "shape",
-    "tissue",
-    "scanner",
-    "protocol",
-    "diffusion",
-    "view",
-    "motion",
-]
+# Appended to, never reordered: the place is part of the seed.
+Traited = Literal["age", "sex", "site", "diagnosis", "lesion"]
+Simulated = Literal["pose", "shape", "tissue", "scanner", "protocol", "diffusion", "view", "motion"]
+Property = Literal[Traited, Simulated]
 _NUMBER = {name: number for number, name in enumerate(get_args(Property))}
 _BLOCK_STREAM = 1_000_003  # keeps the draws of a block apart from those of a subject
 
@@ -88,15 +76,13 @@ def draw_traits(number: int, *, seed: int = 0, anatomy: str = "A", recipe: Recip
     scrambled Sobol sequence, evenly spread over all pairs of properties: in whole blocks of 64 subjects diagnosis,
     lesion, site and sex are unrelated. Among fewer than `FEWEST` some are related: among 16, a site has one sex.
     """
-    return _draw_full(number, seed, anatomy) if recipe == "full" else _draw_plain(number, seed, anatomy)
-
-
-def _draw_plain(number: int, seed: int, anatomy: str) -> Traits:
+    if recipe == "full":
+        return _draw_full(number, seed, anatomy)
     diagnosis = DIAGNOSES[balanced(seed, "diagnosis", number)]
     lesion = bool(balanced(seed, "lesion", number))
     age = int(stream(seed, "age", number).integers(YOUNGEST, OLDEST + 1))
     sex = "FM"[balanced(seed, "sex", number)]
-    site = _PLAIN_SITES[int(stream(seed, "site", number).integers(len(_PLAIN_SITES)))]
+    site = SITES[int(stream(seed, "site", number).integers(3))]
     degree, lesion_type = "severe" if diagnosis == "atrophy" else None, "glioma" if lesion else None
     return Traits(number, seed, anatomy, age, sex, site, diagnosis, lesion, degree, lesion_type)
 

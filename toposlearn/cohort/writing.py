@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
+from functools import partial
 from importlib.metadata import version
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
@@ -28,8 +29,6 @@ from toposlearn.cohort.traits import Traits, draw_traits
 from toposlearn.reproducibility import write_json, write_text
 
 GENERATOR = "toposlearn cohort"
-BIDS_VERSION = "1.10.0"
-LICENSE = "Derived from a label map: its licence applies, see README.md"
 # Maps between spaces have no BIDS name yet, and what `prepare` keeps has none.
 IGNORED = "**/*_xfm.nii.gz\n**/*_xfm.json\n/cache\n"
 TEXTS = {"": "README.template.md", TRUTH: "README.truth.template.md"}  # folder -> template of its README.md
@@ -48,33 +47,29 @@ def write_cohort(
     """Simulate a cohort and write it as a BIDS folder (layout in the README). Subjects already there are kept.
 
     Args:
-        out: the folder; it may hold an earlier, interrupted run with the same seed and anatomy.
+        out: the folder; it may hold an earlier, interrupted run with the same seed and anatomy, or ValueError.
         subjects: number of subjects.
         seed: same seed, same voxels.
         anatomy: label map ``A`` or ``B``.
         workers: number of processes; None: one per core, up to 8.
         recipe: which subjects, and which scans of them.
         progress: show a progress bar.
-
-    Raises:
-        ValueError: bad argument, or `out` holds something else.
-        OSError: `out` cannot be written.
     """
     out = Path(out)
     if subjects < 1:
         raise ValueError(f"subjects must be at least 1, got {subjects}")
     if anatomy not in FAMILIES:
         raise ValueError(f"anatomy must be one of {', '.join(FAMILIES)}, got {anatomy!r}")
-    asked = [draw_traits(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in range(subjects)]
+    draw = partial(draw_traits, seed=seed, anatomy=anatomy, recipe=recipe.name)
     _open(out, seed, anatomy, recipe)
-    missing = [traits for traits in asked if not is_complete(out, traits, recipe)]
+    missing = [traits for traits in map(draw, range(subjects)) if not is_complete(out, traits, recipe)]
     finished = _run(missing, out, recipe, workers or min(os.cpu_count() or 1, 8))
     for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
         pass
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
     if progress and len(present) > subjects:
         tqdm.write(f"{out} already holds {len(present)} people: all are kept", file=sys.stderr)
-    write_tables(out, [draw_traits(number, seed=seed, anatomy=anatomy, recipe=recipe.name) for number in present])
+    write_tables(out, [draw(number) for number in present])
     return out
 
 
@@ -88,8 +83,13 @@ def _open(out: Path, seed: int, anatomy: str, recipe: Recipe) -> None:
             raise ValueError(f"{out} holds another data set ({present}), not {made}: choose an empty folder with --out")
     elif out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ValueError(f"{out} is not an empty folder: choose another with --out")
-    common = {"BIDSVersion": BIDS_VERSION, "License": LICENSE, "Authors": ["The authors of toposlearn"], "Recipe": made}
-    common |= {"GeneratedBy": [{"Name": "toposlearn", "Version": version("toposlearn")}]}
+    common = {
+        "BIDSVersion": "1.10.0",
+        "License": "Derived from a label map: its licence applies, see README.md",
+        "Authors": ["The authors of toposlearn"],
+        "Recipe": made,
+        "GeneratedBy": [{"Name": "toposlearn", "Version": version("toposlearn")}],
+    }
     write_json(description, {"Name": "toposlearn simulated cohort", "DatasetType": "raw", **common})
     truth = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
     write_json(out / TRUTH / "dataset_description.json", truth)

@@ -47,7 +47,7 @@ def medial(head, side, inner="thalamus", outer="lateral-ventricle"):
 
 
 def test_nothing_changed_keeps_every_direction(result):
-    still = result.kept[(result.draws["change"] == "shape") & (result.draws["amount"] == 0)]
+    still = (result.margins > 0)[(result.draws["change"] == "shape") & (result.draws["amount"] == 0)]
     directed = result.relations["relation"].isin(["medial", "anterior", "superior"])
     assert still[:, directed].mean() > 0.998  # margins of 2 % of the size are less than a millimeter
     assert still[:, ~directed].mean() > 0.9  # a shared boundary is read from few faces of 4 mm voxels
@@ -77,7 +77,7 @@ def test_intervals_contain_the_mean_and_chance_is_lower(result):
     curves = kept_curves(result)
     for relation, change in (("medial", "shape"), ("adjacent", "size")):
         of = (result.draws["change"] == change) & (result.draws["amount"] == 1)
-        kept = result.kept[of][:, result.relations["relation"] == relation].mean(axis=1)
+        kept = (result.margins > 0)[of][:, result.relations["relation"] == relation].mean(axis=1)
         (row,) = curves[
             (curves["change"] == change) & (curves["relation"] == relation) & (curves["amount"] == 1)
         ].to_dict("records")

@@ -91,7 +91,7 @@ def test_noise_of_air_is_that_of_one_channel_and_none_where_air_was_set_to_zero(
 def test_shading_is_slow_change_alone(labels, clean):
     assert images.shading(view(clean + noise(3.0), labels)) < 0.003
     slope = np.exp(np.linspace(-0.5, 0.5, SIZE))[:, None, None]
-    white = view(clean, labels).inside("white")
+    white = view(clean, labels).white()
     true = np.broadcast_to(np.log(slope), white.shape)[white].std()
     assert images.shading(view(clean * slope + noise(1.0), labels)) == pytest.approx(true, rel=0.25)
 

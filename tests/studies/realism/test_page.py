@@ -16,11 +16,9 @@ from toposlearn import cli
 from toposlearn.commands import app
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.realism import write_realism
-from toposlearn.studies.realism.measure import measure_folder
+from toposlearn.studies.realism.measure import healthy_of, measure_folder
 from toposlearn.studies.realism.page import counts, number, shortcomings
-from toposlearn.studies.realism.published import NONE
-from toposlearn.studies.realism.shapes import shared_pairs
-from toposlearn.studies.realism.table import Row, healthy_of, realism_rows, resampled, rows_of
+from toposlearn.studies.realism.table import mean_row, realism_table, resampled
 
 NOT_JUDGED = "not judged"
 
@@ -172,11 +170,11 @@ def test_healthy_subjects_are_kept_apart_where_they_are_enough(controls, kept):
 
 
 def test_a_row_has_the_mean_the_people_and_an_interval():
-    (row,) = rows_of("group", {"name": [1.0, 2.0, 3.0, np.nan]}, "ml")
-    assert (row.value, row.n, row.status) == (2.0, 3, NOT_JUDGED)
-    assert row.people == pytest.approx((1.1, 2.9))
-    assert row.interval == bootstrap_subjects(np.array([[1.0, 2.0, 3.0]]))
-    assert list(rows_of("group", {"name": [np.nan]})) == []
+    (row,) = mean_row("volume", "name", [1.0, 2.0, 3.0, np.nan])
+    assert (row["value"], row["n"], row["unit"], row["verdict"]) == (2.0, 3, "ml", NOT_JUDGED)
+    assert (row["people_low"], row["people_high"]) == pytest.approx((1.1, 2.9))
+    assert (row["interval_low"], row["interval_high"]) == bootstrap_subjects(np.array([[1.0, 2.0, 3.0]]))
+    assert list(mean_row("group", "name", [np.nan])) == []
 
 
 def donor_volumes():
@@ -189,13 +187,14 @@ def donor_volumes():
 def test_a_number_of_a_group_has_the_interval_of_few_people():
     """Six people: 1.4 times as wide as the plain percentile interval, drawn here in a loop."""
     people = pd.DataFrame({"x": [1.0, 2.0, 4.0, 7.0, 11.0, 12.0]})
-    row = resampled("group", "mean", people, lambda table: float(table["x"].mean()), NONE)
+    row = resampled("group", "mean", people, lambda table: float(table["x"].mean()))
     drawn = np.random.default_rng(1).integers(6, size=(5000, 6))
     plain = np.diff(np.percentile(people["x"].to_numpy()[drawn].mean(axis=1), [2.5, 97.5]))[0]
-    assert (row.value, row.n) == (pytest.approx(37 / 6), 6)
-    assert np.isnan(row.people).all()
-    assert 1.25 < np.diff(row.interval)[0] / plain < 1.5
-    assert np.isnan(resampled("group", "mean", people[:1], lambda table: float(table["x"].mean()), NONE).interval).all()
+    assert (row["value"], row["n"]) == (pytest.approx(37 / 6), 6)
+    assert np.isnan([row["people_low"], row["people_high"]]).all()
+    assert 1.25 < (row["interval_high"] - row["interval_low"]) / plain < 1.5
+    alone = resampled("group", "mean", people[:1], lambda table: float(table["x"].mean()))
+    assert np.isnan([alone["interval_low"], alone["interval_high"]]).all()
 
 
 def pairs_of(*pairs):
@@ -210,24 +209,23 @@ def test_neighbors_that_two_people_share_have_an_interval_over_people(measured):
     shares = [pairs_of((2, 3), (3, 4)), pairs_of((2, 3)), pairs_of((2, 3), (3, 4), (2, 4)), pairs_of((3, 4))]
     four = dataclasses.replace(measured, touching=shares)
     donors = [pairs_of((2, 3), (3, 4), (2, 4)), pairs_of((2, 3))]
-    rows = realism_rows(four, TEMPLATES, donor_volumes(), donors)
-    (row,) = [row for row in rows if row.name == "neighbors that two people share"]
-    pairs = np.array([[shared_pairs(one, other) for other in shares] for one in shares])
-    assert row.value == pytest.approx(pairs[np.triu_indices(4, k=1)].mean())
-    assert row.interval == pytest.approx(bootstrap_subjects(pairs[None]))
+    table = realism_table(four, TEMPLATES, donor_volumes(), donors)
+    row = table[table["name"] == "neighbors that two people share"].iloc[0]
+    pairs = np.array([[len(one & other) / len(one | other) for other in shares] for one in shares])
+    assert row["value"] == pytest.approx(pairs[np.triu_indices(4, k=1)].mean())
+    assert (row["interval_low"], row["interval_high"]) == pytest.approx(bootstrap_subjects(pairs[None]))
 
 
 def test_statuses_are_counted_and_numbers_are_short():
     kinds = ("within", "as known", "outside: 2.00 × the upper end", "undecided: …", NOT_JUDGED, "not measured")
-    rows = [Row("group", kind, 0.0, 1, note=kind) for kind in kinds]
-    assert counts(rows) == {"within": 2, "outside": 1, "undecided": 1}
+    assert counts(pd.Series(kinds)) == {"within": 2, "outside": 1, "undecided": 1}
     assert [number(value) for value in (1443.3, -0.0109, 0.0, 12.34, np.nan)] == ["1443", "−0.0109", "0", "12.3", "–"]
 
 
 def test_shortcomings_have_their_numbers_or_are_left_out(measured):
     donors = donor_volumes()
-    rows = realism_rows(measured, TEMPLATES, donors, [pairs_of((2, 3)), pairs_of((2, 3), (3, 4))])
-    sentences = shortcomings(rows, donors)
+    table = realism_table(measured, TEMPLATES, donors, [pairs_of((2, 3)), pairs_of((2, 3), (3, 4))])
+    sentences = shortcomings(table, donors)
     assert any("0.80 to 0.90" in sentence for sentence in sentences)
-    assert len(shortcomings([], donors)) < len(sentences)
+    assert len(shortcomings(table[:0], donors)) < len(sentences)
     assert all(sentence.endswith(".") for sentence in sentences)

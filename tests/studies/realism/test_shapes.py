@@ -60,8 +60,8 @@ def test_structures_touch_when_they_share_enough_faces():
     assert shapes.touching_pairs(labels) == {frozenset({2, 101})}
     assert shapes.touching_pairs(labels[:, :5, :2]) == {frozenset({2, 101})}  # ten faces
     assert shapes.touching_pairs(labels[:, :3, :3]) == set()  # nine
-    one, other = ({frozenset(pair) for pair in pairs} for pairs in ([(1, 2), (2, 3)], [(2, 3), (3, 4)]))
-    assert shapes.shared_pairs(one, other) == pytest.approx(1 / 3)
+    two = [{frozenset(pair) for pair in pairs} for pairs in ([(1, 2), (2, 3)], [(2, 3), (3, 4)])]
+    assert shapes.pairwise_shared(two) == pytest.approx(np.array([[0, 1 / 3], [1 / 3, 0]]))
 
 
 @pytest.mark.parametrize("dtype", [np.uint8, np.int16, np.int64])

@@ -1,8 +1,7 @@
 """How far spatial relations hold as a head is changed (notebook 14, ``benchmarks/deformation.py``)."""
 
 from toposlearn.studies.bending.breaking import first_to_break, kept_curves, what_predicts
-from toposlearn.studies.bending.changes import CHANGES, Scene
-from toposlearn.studies.bending.growing import grow
+from toposlearn.studies.bending.changes import CHANGES, Scene, grow
 from toposlearn.studies.bending.kept import study, without_fluid
 
 __all__ = ["CHANGES", "Scene", "first_to_break", "grow", "kept_curves", "study", "what_predicts", "without_fluid"]

@@ -21,7 +21,7 @@ def kept_curves(result: Kept, *, at_cohort: bool = False) -> pd.DataFrame:
     """
     rows: list[dict[str, object]] = []
     for change in result.draws["change"].unique().tolist():
-        tried, at, margins = paths(result, change)
+        tried, at, margins = _paths(result, change)
         wanted = np.array([CHANGES[change].cohort[1]]) if at_cohort else tried
         places = np.array([np.interp(wanted, tried, path) for path in at]).mean(axis=0)
         for kind, chance in result.chance.items():
@@ -34,25 +34,20 @@ def kept_curves(result: Kept, *, at_cohort: bool = False) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def paths(result: Kept, change: str) -> tuple[Float64s, Float64s, Float32s]:
-    """One change as paths, one per draw: amounts (A,), what is on the axis (draws, A), margins (draws, A, R).
-
-    Raises:
-        ValueError: the study has no such change.
-    """
+def _paths(result: Kept, change: str) -> tuple[Float64s, Float64s, Float32s]:
+    """One change as paths, one per draw: amounts (A,), what is on the axis (draws, A), margins (draws, A, R)."""
     mine = (result.draws["change"] == change).to_numpy()
     if not mine.any():
         raise ValueError(f"change must be one of {', '.join(result.draws['change'].unique())}, got {change!r}")
     rows = result.draws[mine]
     draws = rows["draw"].nunique()
-    amounts = rows["amount"].to_numpy().reshape(draws, -1)[0]
-    at = rows[CHANGES[change].measure].to_numpy(dtype=np.float64).reshape(draws, -1)
-    return amounts, at, result.margins[mine].reshape(draws, len(amounts), -1)
+    amounts, at = (rows[name].to_numpy(dtype=float).reshape(draws, -1) for name in ("amount", CHANGES[change].measure))
+    return amounts[0], at, result.margins[mine].reshape(*at.shape, -1)
 
 
 def cohort_range(result: Kept, change: str) -> tuple[float, float]:
     """Minimum and maximum, over draws, of what the cohort's own subjects reach on the axis."""
-    amounts, at, _ = paths(result, change)
+    amounts, at, _ = _paths(result, change)
     low, high = ([np.interp(end, amounts, path) for path in at] for end in CHANGES[change].cohort)
     return float(min(low)), float(max(high))
 
@@ -62,7 +57,7 @@ def breaking_points(result: Kept, change: str) -> Float64s:
 
     Between two amounts the margin is interpolated linearly.
     """
-    _, at, margins = paths(result, change)
+    _, at, margins = _paths(result, change)
     holds = margins > 0
     after = np.argmax(~holds, axis=1)[:, None]  # (draws, 1, R), 0 also where nothing fails
     before = np.maximum(after - 1, 0)
@@ -88,7 +83,7 @@ def first_to_break(result: Kept, change: str) -> pd.DataFrame:
 
 def _directed(result: Kept, change: str) -> NDArray[np.bool_]:
     """Which relations (R,) are directions that the first amount, usually 0, keeps in every draw."""
-    whole = (paths(result, change)[2][:, 0] > 0).all(axis=0)
+    whole = (_paths(result, change)[2][:, 0] > 0).all(axis=0)
     return np.asarray(result.relations["relation"].isin(DIRECTIONS).to_numpy() & whole)
 
 
@@ -98,10 +93,7 @@ def what_predicts(result: Kept, change: str) -> pd.DataFrame:
     Predictors: ``margin``; ``steepness``, the margin over the distance of the centroids (a bend moves neighbors
     alike); and as a null ``shuffled`` margins. Measures: ``concordance``, and Spearman's ``rank correlation``, which
     cannot reach 1 as those that never break are tied. Columns: `predictor, measure, value, low, high, draws`; means
-    and 95 % intervals over draws in which anything broke.
-
-    Raises:
-        ValueError: directions break in fewer than two draws.
+    and 95 % intervals over draws in which anything broke, two or more, or ValueError.
     """
     directed = _directed(result, change)
     relations, points = result.relations[directed], breaking_points(result, change)[:, directed]
@@ -114,11 +106,11 @@ def what_predicts(result: Kept, change: str) -> pd.DataFrame:
         "steepness": relations["margin_mm"].to_numpy(dtype=np.float64) / relations["distance_mm"].to_numpy(),
         "shuffled": np.random.default_rng(0).permutation(margin),
     }
-    measures = {"concordance": concordance, "rank correlation": _rank_correlation}
     rows = []
     for predictor, values in predictors.items():
-        for measure, function in measures.items():
-            each = np.array([function(values, path) for path in points])
+        agree = np.array([concordance(values, path) for path in points])
+        ranks = np.array([spearmanr(values, path).statistic for path in points])
+        for measure, each in {"concordance": agree, "rank correlation": ranks}.items():
             low, high = bootstrap_subjects(each[None])
             rows.append((predictor, measure, each.mean(), low, high, len(each)))
     return pd.DataFrame(rows, columns=["predictor", "measure", "value", "low", "high", "draws"])
@@ -129,7 +121,3 @@ def concordance(values: Float64s, points: Float64s) -> float:
     ranks = rankdata(points)  # infinities are equal
     order, agree = np.sign(ranks[:, None] - ranks), np.sign(values[:, None] - values)
     return float((1 + (order * agree).sum() / np.abs(order).sum()) / 2)
-
-
-def _rank_correlation(values: Float64s, points: Float64s) -> float:
-    return float(spearmanr(values, points).statistic)

@@ -17,8 +17,7 @@ from matplotlib.patches import Patch
 from toposlearn.explore.slices import STRUCTURE_COLORS
 from toposlearn.explore.structures import draw_own_slice
 from toposlearn.studies.bending.breaking import cohort_range, first_to_break, kept_curves
-from toposlearn.studies.bending.changes import CHANGES, Scene
-from toposlearn.studies.bending.growing import Changed, grow
+from toposlearn.studies.bending.changes import CHANGES, Changed, Scene, grow
 from toposlearn.studies.bending.kept import DIRECTIONS, Kept
 
 KINDS = {  # of relations: color, label
@@ -131,14 +130,7 @@ def _draw_margins(ax: Axes, table: pd.DataFrame, largest: float) -> None:
 
 
 def plot_strip(scene: Scene, amounts: Mapping[str, Sequence[float]], *, seed: int = 0, voxel: float = 2.0) -> Figure:
-    """One coronal slice at growing amounts, one row per change.
-
-    Args:
-        scene: the head.
-        amounts: change of `CHANGES` -> the amounts to show, of its own.
-        seed: of the draw.
-        voxel: mm.
-    """
+    """One coronal slice at growing amounts (change of `CHANGES` -> some of its amounts), one row per change."""
     columns = max(len(wanted) for wanted in amounts.values())
     size = 2.1 * columns + 0.4, 2.0 * len(amounts) + 0.5
     figure, axes = plt.subplots(len(amounts), columns, figsize=size, squeeze=False, layout="constrained")
@@ -161,6 +153,7 @@ def _draw_head(ax: Axes, head: Changed, change: str) -> None:
     colors = {label: palette[each.name] for label, each in parts if each.name in palette}
     draw_own_slice(ax, head.label_map, "coronal", CORONAL_MM, colors, EXTENT_MM)
     ax.axvline(0, color="0.35", lw=0.7, ls="--")
-    value, measure = getattr(head, CHANGES[change].measure), CHANGES[change].measure
+    measure = CHANGES[change].measure
+    value = getattr(head, measure)
     shown = f"{value:.1f} x" if measure == "ventricles" else f"{value:.0f} mm"
     ax.set_title(shown if change != "turn" else f"{value:.0f}°", size=9)

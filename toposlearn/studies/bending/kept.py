@@ -20,24 +20,23 @@ from toposlearn.cohort.head import CSF
 from toposlearn.relations.agreement import permuted_within_sides
 from toposlearn.relations.layout import Layout, layout
 from toposlearn.relations.relations import TABLE_RELATIONS, UNDECIDED, relation_margins
-from toposlearn.studies.bending.changes import CHANGES, Scene
-from toposlearn.studies.bending.growing import VOXEL_MM, Changed, grow
+from toposlearn.studies.bending.changes import CHANGES, VOXEL_MM, Scene, grow
 
 TOUCHING = 0.01  # minimum boundary that two neighbors share, in shares of the brain size squared
 ADJACENT_DECIDED = 0.005  # minimum difference from it, to be counted
 KINDS = (*TABLE_RELATIONS, "apart")  # adjacent: pairs that touch; apart: pairs that do not
 DIRECTIONS = KINDS[:3]
 PERMUTATIONS = 200  # of the names, for the share kept by chance
+Index = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]  # (R,) each: relation, structures a and b
 
 
 @dataclass(frozen=True, eq=False)
 class Kept:
-    """Result of a study.
+    """Result of a study of the R relations decided in the template, each turned so that it holds there.
 
     Attributes:
-        relations: one row for each of R relations decided in the template, turned so that it holds there; columns
-            `structure_a, side_a, relation, structure_b, side_b, margin` (share of brain size), `margin_mm` (of
-            directions), `distance_mm` (between centroids).
+        relations: one row each; columns `structure_a, side_a, relation, structure_b, side_b, margin` (share of brain
+            size), `margin_mm` (of directions), `distance_mm` (between centroids).
         draws: one row for each amount of each draw: `change, draw`, all of `Changed` but the label map, and
             `structures`, how many are left.
         margins: (rows of draws, R), as `relative_margins`, positive where the relation still holds; NaN where a
@@ -49,11 +48,6 @@ class Kept:
     draws: pd.DataFrame
     margins: Float32s
     chance: dict[str, float]
-
-    @property
-    def kept(self) -> NDArray[np.bool_]:
-        """(rows of draws, R), whether the relation still holds; not if one of its structures is gone."""
-        return np.asarray(self.margins > 0)
 
 
 def relative_margins(subject: Layout) -> Float64s:
@@ -79,32 +73,31 @@ def study(
 
     Args:
         scene: the head.
-        changes: of `CHANGES`.
-        draws: number per change: of a bend, a site or a direction, and of where the head lies between voxels.
+        changes: of `CHANGES`; others raise ValueError.
+        draws: number per change, two or more: of a bend, a site or a direction, and of the place between voxels.
         seed: of the draws.
         voxel: mm, of the changed head.
         progress: show a progress bar.
-
-    Raises:
-        ValueError: an unknown change, or fewer than two draws.
     """
     unknown = [name for name in changes if name not in CHANGES]
     if unknown or not changes:
         raise ValueError(f"changes must be some of {', '.join(CHANGES)}, got {', '.join(unknown) or 'none'}")
     if draws < 2:
         raise ValueError(f"draws must be at least 2, or there is no interval, got {draws}")
-    relations = _Relations.of(layout(without_fluid(scene)))
+    own = layout(without_fluid(scene))
+    template = relative_margins(own)
+    index = _decided(own, template)
     rows, margins = [], []
     todo = [(name, draw) for name in changes for draw in range(draws)]
     for name, draw in tqdm(todo, desc=f"head {scene.head.family}", unit="draw", disable=not progress):
         generator = np.random.default_rng([seed, list(CHANGES).index(name), draw])
         for changed in grow(CHANGES[name], scene, generator, voxel):
-            head = layout(changed.label_map)
-            reached = {key: getattr(changed, key) for key in Changed._fields if key != "label_map"}
+            head, reached = layout(changed.label_map), changed._asdict()
+            del reached["label_map"]
             rows.append({"change": name, "draw": draw, **reached, "structures": len(head.structures)})
-            margins.append(relations.margins_in(head))
-    table, chance = relations.table(), relations.kept_by_chance(seed)
-    by_kind = pd.Series(chance).groupby(table["relation"]).mean()
+            margins.append(np.sign(template[index]) * _margins_in(head, own)[index])
+    table = _table(own, template, index)
+    by_kind = pd.Series(_kept_by_chance(own, template, index, seed)).groupby(table["relation"]).mean()
     shares = {kind: float(by_kind[kind]) for kind in KINDS if kind in by_kind}
     return Kept(table, pd.DataFrame(rows), np.stack(margins).astype(np.float32), shares)
 
@@ -115,59 +108,47 @@ def without_fluid(scene: Scene) -> LabelMap:
     return LabelMap(labels, scene.head.affine, scene.head.family, scene.head.family)
 
 
-@dataclass(frozen=True, eq=False)
-class _Relations:
-    """The R relations that a template decides, as index (R,) of the relation and of both structures."""
+def _decided(own: Layout, template: Float64s) -> Index:
+    """The relations that a template decides: each pair of a side once, in the order in which the direction holds."""
+    sides = np.array([each.side for each in own.structures])
+    across = (sides[:, None] != sides) & (sides[:, None] != "midline") & (sides != "midline")
+    once = np.triu(~across, k=1)
+    directed = np.argwhere((template[:-1] > UNDECIDED) & (once | once.T))
+    adjacent = np.argwhere((np.abs(template[-1:]) > ADJACENT_DECIDED) & once)
+    adjacent[:, 0] = len(DIRECTIONS)
+    relation, a, b = np.concatenate([directed, adjacent]).T
+    return relation, a, b
 
-    template: Layout
-    margins: Float64s  # (4, S, S), of the template
-    index: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]
 
-    @classmethod
-    def of(cls, template: Layout) -> _Relations:
-        """Each pair of a side once, in the order in which the direction holds."""
-        sides, margins = np.array([each.side for each in template.structures]), relative_margins(template)
-        across = (sides[:, None] != sides) & (sides[:, None] != "midline") & (sides != "midline")
-        once = np.triu(~across, k=1)
-        directed = np.argwhere((margins[:-1] > UNDECIDED) & (once | once.T))
-        adjacent = np.argwhere((np.abs(margins[-1:]) > ADJACENT_DECIDED) & once)
-        adjacent[:, 0] = len(DIRECTIONS)
-        relation, a, b = np.concatenate([directed, adjacent]).T
-        return cls(template, margins, (relation, a, b))
+def _margins_in(head: Layout, own: Layout) -> Float64s:
+    """Margins (4, S, S) in another head between the template's structures; NaN where one of them is gone."""
+    margins = np.full((len(TABLE_RELATIONS), len(own.structures), len(own.structures)), np.nan)
+    there = np.flatnonzero([structure in head.structures for structure in own.structures])
+    margins[:, there[:, None], there] = relative_margins(head)
+    return margins
 
-    def turned(self, margins: Float64s) -> Float64s:
-        """Margins (4, S, S) of another head read at each relation (R,), positive where the sign is the template's."""
-        return np.asarray(np.sign(self.margins[self.index]) * margins[self.index])
 
-    def margins_in(self, head: Layout) -> Float64s:
-        """The margin of each relation (R,) in another head; NaN where one of its structures is gone."""
-        margins = np.full(self.margins.shape, np.nan)
-        there = np.flatnonzero([structure in head.structures for structure in self.template.structures])
-        margins[:, there[:, None], there] = relative_margins(head)
-        return self.turned(margins)
+def _kept_by_chance(own: Layout, template: Float64s, index: Index, seed: int) -> Float64s:
+    """How often each relation (R,) is kept when structures exchange their names within a side."""
+    generator = np.random.default_rng(seed)
+    orders = [permuted_within_sides(own.structures, generator) for _ in range(PERMUTATIONS)]
+    kept = [template[index] * template[:, order[:, None], order][index] > 0 for order in orders]
+    return np.asarray(np.mean(kept, axis=0))
 
-    def kept_by_chance(self, seed: int) -> Float64s:
-        """How often each relation (R,) is kept when structures exchange their names within a side."""
-        generator = np.random.default_rng(seed)
-        kept = np.zeros(len(self.index[0]))
-        for _ in range(PERMUTATIONS):
-            order = permuted_within_sides(self.template.structures, generator)
-            kept += self.turned(self.margins[:, order[:, None], order]) > 0
-        return kept / PERMUTATIONS
 
-    def table(self) -> pd.DataFrame:
-        """`Kept.relations`."""
-        (relation, a, b), margin = self.index, self.margins[self.index]
-        touching, structures = relation == len(DIRECTIONS), np.array(self.template.structures, dtype=object)
-        return pd.DataFrame(
-            {
-                "structure_a": [each.name for each in structures[a]],
-                "side_a": [each.side for each in structures[a]],
-                "relation": np.array(KINDS)[relation + (touching & (margin < 0))],
-                "structure_b": [each.name for each in structures[b]],
-                "side_b": [each.side for each in structures[b]],
-                "margin": np.abs(margin),
-                "margin_mm": np.where(touching, np.nan, np.abs(margin) * self.template.size),
-                "distance_mm": np.linalg.norm(self.template.centers[a] - self.template.centers[b], axis=1),
-            }
-        )
+def _table(own: Layout, template: Float64s, index: Index) -> pd.DataFrame:
+    """`Kept.relations`."""
+    (relation, a, b), margin = index, template[index]
+    touching, structures = relation == len(DIRECTIONS), np.array(own.structures, dtype=object)
+    return pd.DataFrame(
+        {
+            "structure_a": [each.name for each in structures[a]],
+            "side_a": [each.side for each in structures[a]],
+            "relation": np.array(KINDS)[relation + (touching & (margin < 0))],
+            "structure_b": [each.name for each in structures[b]],
+            "side_b": [each.side for each in structures[b]],
+            "margin": np.abs(margin),
+            "margin_mm": np.where(touching, np.nan, np.abs(margin) * own.size),
+            "distance_mm": np.linalg.norm(own.centers[a] - own.centers[b], axis=1),
+        }
+    )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
@@ -76,14 +76,12 @@ def plot_contrast(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
     modalities = [name for name in ORDER if name in set(images["modality"])]
     size = (1.9 * len(modalities) + 1.4, 3.4)
     figure, axes = plt.subplots(1, len(modalities), figsize=size, squeeze=False, sharey=True, layout="constrained")
+    names = [f"ratio/{name}" for name in TISSUES]
+    real = {name: (templates[name].min(), templates[name].max()) for name in names if name in templates}
     for ax, modality in zip(axes[0], modalities, strict=True):
-        table = images[images["modality"] == modality]
-        for row, name in enumerate(TISSUES):
-            column = f"ratio/{name}"
-            if modality == "T1w" and column in templates:
-                ax.hlines(row, templates[column].min(), templates[column].max(), color=GRAY, lw=12, zorder=0)
-            for (_, values), color in zip(table.groupby("site"), SITE_COLORS, strict=False):
-                _draw_dots(ax, values.get(column, ()), row, color)
+        _draw_ranges(ax, names, real if modality == "T1w" else {}, 12)
+        for table, color in _by_site(images[images["modality"] == modality]):
+            _draw_dots(ax, table, names, color)
         ax.axvline(1, color="0.5", lw=0.8)
         ax.set_title(_short(modality), size=10)
     axes[0, 0].set_yticks(range(len(TISSUES)), [name.replace("_", " ").replace("csf", "fluid") for name in TISSUES])
@@ -96,16 +94,14 @@ def plot_contrast(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
 def plot_noise(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
     """Left: signal to noise by modality and site; gray: published. Right: shading by site; gray: templates."""
     figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.5), layout="constrained", width_ratios=[2, 1])
-    modalities = [name for name in ORDER if name in set(images.dropna(subset=["snr"])["modality"])]
-    for row, modality in enumerate(modalities):
-        if modality in RANGES[NOISE]:
-            left.hlines(row, *RANGES[NOISE][modality][:2], color=GRAY, lw=24, zorder=0)
-    real = 100 * templates["shading"]
-    right.axvspan(real.min(), real.max(), color=GRAY, zorder=0)
-    for place, ((_, table), color) in enumerate(zip(images.groupby("site"), SITE_COLORS, strict=False)):
-        for row, modality in enumerate(modalities):
-            _draw_dots(left, table[table["modality"] == modality]["snr"], row, color)
-        _draw_dots(right, 100 * table["shading"], place, color)
+    noise = images.dropna(subset=["snr"]).pivot_table("snr", ["subject", "site"], "modality").reset_index()
+    modalities = [name for name in ORDER if name in noise]
+    _draw_ranges(left, modalities, {name: (low, high) for name, (low, high, *_) in RANGES[NOISE].items()}, 24)
+    for table, color in _by_site(noise):
+        _draw_dots(left, table, modalities, color)
+    right.axvspan(templates["shading"].min(), templates["shading"].max(), color=GRAY, zorder=0)
+    for place, (table, color) in enumerate(_by_site(images)):
+        _draw_dots(right, table, ["shading"], color, first=place)
     left.set_yticks(range(len(modalities)), [_short(name) for name in modalities])
     left.set(xlabel=NOISE, xlim=(0, None))
     right.set(xlabel="shading of white matter, sd in %", yticks=[], xlim=(0, None))
@@ -117,22 +113,24 @@ def plot_noise(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
 def plot_volumes(subjects: pd.DataFrame, donors: pd.DataFrame) -> Figure:
     """Volumes over the middle of the published range: as they are, and with brains scaled to one size."""
     figure, axes = plt.subplots(1, 2, figsize=(10.5, 6.4), sharey=True, layout="constrained")
-    scaled = subjects.filter(like="volume/").mul(TYPICAL_BRAIN_ML / subjects["volume/brain"], axis=0)
+    middles = pd.Series({f"volume/{name}": (low + high) / 2 for name, (low, high, *_) in RANGES["volume"].items()})
+    ranges = {
+        f"volume/{name}": (max(2 * low / (low + high), 0.1), 2 * high / (low + high))
+        for name, (low, high, *_) in RANGES["volume"].items()
+    }
+    ours, real = (table.reindex(columns=middles.index) / middles for table in (subjects, donors))
+    scaled = ours.mul(TYPICAL_BRAIN_ML / subjects["volume/brain"], axis=0)
     titles = ("as they are", f"brains scaled to {TYPICAL_BRAIN_ML:.0f} ml")
-    for ax, table, title in zip(axes, (subjects, scaled), titles, strict=True):
-        for row, (name, (low, high, *_)) in enumerate(RANGES["volume"].items()):
-            middle, column = (low + high) / 2, f"volume/{name}"
-            ax.hlines(row, max(low / middle, 0.1), high / middle, color=GRAY, lw=10, zorder=0)
-            _draw_dots(ax, table.get(column, pd.Series(dtype=float)) / middle, row, BLUE)
-            if table is subjects and column in donors:
-                ax.scatter(donors[column] / middle, [row] * len(donors), marker="D", s=14, color=RED, zorder=3)
+    for ax, table, title in zip(axes, (ours, scaled), titles, strict=True):
+        _draw_ranges(ax, list(ranges), ranges, 10)
+        _draw_dots(ax, table, list(ranges), BLUE)
         ax.set(xscale="log", xlim=(0.22, 4.5), title=title)
         ax.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
         ax.minorticks_off()
-    axes[0].set_yticks(
-        range(len(RANGES["volume"])),
-        [name.replace("-", " ").replace("csf", "outer fluid") for name in RANGES["volume"]],
-    )
+    for row, column in enumerate(middles.index):
+        axes[0].scatter(real[column], [row] * len(real), marker="D", s=14, color=RED, zorder=3)
+    names = [name.replace("-", " ").replace("csf", "outer fluid") for name in RANGES["volume"]]
+    axes[0].set_yticks(range(len(names)), names)
     axes[0].invert_yaxis()
     figure.supxlabel("volume over the middle of the published range", size=9)
     _add_legend(figure, {"simulated": (BLUE, "o"), "six real donors": (RED, "D"), "published": (GRAY, "s")})
@@ -143,10 +141,21 @@ def _short(modality: str) -> str:
     return modality.replace("ce-gadolinium_T1w", "T1w + agent")
 
 
-def _draw_dots(ax: Axes, values: object, row: float, color: str) -> None:
-    numbers = np.asarray(values, dtype=float)
-    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(numbers))
-    ax.scatter(numbers, row + jitter, s=7, color=color, alpha=0.7, linewidths=0)
+def _by_site(images: pd.DataFrame) -> list[tuple[pd.DataFrame, str]]:
+    return [(table, color) for (_, table), color in zip(images.groupby("site"), SITE_COLORS, strict=False)]
+
+
+def _draw_ranges(ax: Axes, names: list[str], ranges: Mapping[str, tuple[float, float]], width: float) -> None:
+    for row, name in enumerate(names):
+        if name in ranges:
+            ax.hlines(row, *ranges[name], color=GRAY, lw=width, zorder=0)
+
+
+def _draw_dots(ax: Axes, table: pd.DataFrame, names: list[str], color: str, first: int = 0) -> None:
+    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(table))
+    for row, name in enumerate(names, first):
+        if name in table:
+            ax.scatter(table[name], row + jitter, s=7, color=color, alpha=0.7, linewidths=0)
 
 
 def _add_sites(figure: Figure, images: pd.DataFrame) -> None:

@@ -7,11 +7,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from math import isnan, nan
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
+from sklearn.preprocessing import PolynomialFeatures
 
 from toposlearn.anatomy import TISSUES
 from toposlearn.arrays import Float32s, Float64s
@@ -21,6 +23,7 @@ from toposlearn.studies.realism.published import ORDER
 Mask = NDArray[np.bool_]
 LESION = "lesion"
 CLASSES: Mapping[str, int] = {**{name: ROWS[name] for name in TISSUES}, LESION: len(ROWS)}  # air is 0
+FACES = ndimage.generate_binary_structure(3, 1)  # a voxel and the six that share a face with it
 SHADING_MM = 10.0  # slower changes of brightness are shading
 TEXTURE_MM = (2.0, 8.0)  # standard deviations of the two Gaussians whose difference is texture
 DEEP_MM = 4.0  # minimum distance from any other tissue, where neighbors do not blur in
@@ -31,25 +34,17 @@ FEWEST, FEWEST_OF_TISSUE = 100, 30  # voxels without which nothing is measured
 
 @dataclass(frozen=True, eq=False)
 class View:
-    """An image (X, Y, Z) with the tissue of each voxel.
-
-    Attributes:
-        image: intensities.
-        tissue: a value of `CLASSES`, 0 in air.
-        depth: mm to the nearest voxel that shares a face with another class.
-        spacing: voxel size of the image in mm, (3,).
-        pure: voxels that hold one class only, also where the image's voxels are larger than those of the labels.
-    """
+    """An image with the tissue of each voxel, (X, Y, Z) each."""
 
     image: Float32s
-    tissue: NDArray[np.integer]
-    depth: Float32s
-    spacing: Float64s
-    pure: Mask
+    tissue: NDArray[np.integer]  # a value of `CLASSES`, 0 in air
+    depth: Float32s  # mm to the nearest voxel that shares a face with another class
+    spacing: Float64s  # voxel size of the image in mm, (3,)
+    pure: Mask  # voxels that hold one class only, also where they are larger than those of the labels
 
-    def inside(self, tissue: str, depth: float = 0.0) -> Mask:
-        """Pure voxels of a tissue, at this depth (mm) or deeper."""
-        return np.asarray(self.pure & (self.tissue == CLASSES[tissue]) & (self.depth >= depth))
+    def white(self, depth: float = 0.0) -> Mask:
+        """Pure voxels of white matter at this depth (mm) or deeper."""
+        return np.asarray(self.pure & (self.tissue == CLASSES["white"]) & (self.depth >= depth))
 
 
 def tissue_map(labels: NDArray[np.integer], lesion: NDArray[np.integer] | None = None) -> NDArray[np.int16]:
@@ -62,11 +57,7 @@ def tissue_map(labels: NDArray[np.integer], lesion: NDArray[np.integer] | None =
 
 def depth_of(tissue: NDArray[np.integer], spacing: Float64s) -> Float32s:
     """Distance (X, Y, Z) in mm from each voxel to the nearest one that shares a face with another class."""
-    touching = np.zeros(tissue.shape, dtype=bool)
-    for axis in range(3):
-        differs = np.diff(tissue, axis=axis) != 0
-        for edge in ((0, 1), (1, 0)):  # both voxels of a face
-            touching |= np.pad(differs, [edge if a == axis else (0, 0) for a in range(3)])
+    touching = ndimage.morphological_gradient(tissue, footprint=FACES) > 0
     return np.asarray(ndimage.distance_transform_edt(~touching, sampling=spacing), dtype=np.float32)
 
 
@@ -88,19 +79,20 @@ def on_grid(volume: NDArray[Any], affine: Float64s, shape: tuple[int, ...], targ
 
 
 def measure_image(view: View, modality: str) -> dict[str, Any]:
-    """All numbers of one image. An ADC map has no noise or shading of its own; texture is that of T1w only."""
+    """All numbers of one image, shading and texture in %. ADC maps have no noise or shading; texture is of T1w only."""
     means = tissue_means(view)
-    white = means.get("white", float("nan"))
+    white = means.get("white", nan)
     in_air = noise_in_air(view)
     noise = noise_in_tissue(view) if in_air is None else in_air
-    order = [means.get(name, float("nan")) for name in ORDER.get(modality, ())]
-    known = bool(order) and not np.isnan(order).any()
-    row: dict[str, Any] = {"modality": modality, "as ordered": order == sorted(order) if known else None}
-    if modality == "T1w":  # the templates' modality
-        row["texture"] = texture(view, noise)
-    if modality != "ADC":
-        row |= {"shading": shading(view), "snr": white / noise}
-    return row | {f"ratio/{name}": value / white for name, value in means.items() if name != "white"}
+    order = [means.get(name, nan) for name in ORDER.get(modality, ())]
+    known = bool(order) and not any(map(isnan, order))
+    return {
+        "modality": modality,
+        "as ordered": order == sorted(order) if known else None,
+        "texture": 100 * texture(view, noise) if modality == "T1w" else nan,  # the templates' modality
+        "shading": 100 * shading(view) if modality != "ADC" else nan,
+        "snr": white / noise if modality != "ADC" else nan,
+    } | {f"ratio/{name}": value / white for name, value in means.items() if name != "white"}
 
 
 def tissue_means(view: View) -> dict[str, float]:
@@ -117,14 +109,14 @@ def noise_in_tissue(view: View) -> float:
     """Standard deviation of the noise in white matter: what differs from the mean of six neighbors.
 
     Robust, as in Coupe et al. 2010 (doi:10.1016/j.media.2010.03.001). Fine texture counts as noise. NaN where there
-    is too little white matter.
+    is too little white matter, as in all measures below.
     """
-    inside = view.inside("white", float(view.spacing.max()))
+    inside = view.white(float(view.spacing.max()))
     if inside.sum() < FEWEST:
-        return float("nan")
-    cross = ndimage.generate_binary_structure(3, 1) / 6.0
-    cross[1, 1, 1] = 0
-    residual = np.sqrt(6 / 7) * (view.image - ndimage.convolve(view.image, cross.astype(np.float32)))[inside]
+        return nan
+    neighbors = (FACES / 6).astype(np.float32)
+    neighbors[1, 1, 1] = 0
+    residual = np.sqrt(6 / 7) * (view.image - ndimage.convolve(view.image, neighbors))[inside]
     return float(1.4826 * np.median(np.abs(residual - np.median(residual))))
 
 
@@ -137,10 +129,10 @@ def noise_in_air(view: View) -> float | None:
 
 
 def shading(view: View) -> float:
-    """Standard deviation of the slow change of brightness in white matter, relative; NaN where there is too little."""
-    inside = view.inside("white")
+    """Standard deviation of the slow change of brightness in white matter, relative."""
+    inside = view.white()
     if inside.sum() < FEWEST:
-        return float("nan")
+        return nan
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     logarithm = np.log(np.maximum(view.image[box], 1e-3))
     return float(_smooth(logarithm, inside[box], SHADING_MM / view.spacing)[inside[box]].std())
@@ -149,19 +141,20 @@ def shading(view: View) -> float:
 def texture(view: View, noise: float) -> float:
     """Relative standard deviation of structure of `TEXTURE_MM` in deep white matter, minus the share of noise.
 
-    Shading, a polynomial of degree 3, is divided out first. NaN where there is too little white matter.
+    Shading, a polynomial of degree 3 in the voxel's place, is divided out first.
     """
-    inside = view.inside("white", DEEP_MM)
+    inside = view.white(DEEP_MM)
     if inside.sum() < FEWEST:
-        return float("nan")
+        return nan
     box = ndimage.find_objects(inside.astype(np.uint8))[0]
     mask = inside[box]
-    brightness = np.where(mask, view.image[box], np.float32(1))
+    terms = PolynomialFeatures(3).fit_transform(2 * np.argwhere(mask) / np.maximum(np.array(mask.shape) - 1, 1) - 1)
+    brightness = view.image[box][mask]
+    flat = np.ones(mask.shape, dtype=np.float32)
+    flat[mask] = brightness / (terms @ np.linalg.lstsq(terms, brightness, rcond=None)[0]).astype(np.float32)
     white_noise = np.random.default_rng(0).standard_normal(mask.shape).astype(np.float32)
-    flat = np.asarray(brightness / _polynomial(brightness, mask), dtype=np.float32)
-    measured = _band(flat, mask, view.spacing)
-    explained = _band(white_noise, mask, view.spacing) * noise / float(brightness[mask].mean())
-    return float(np.sqrt(max(measured**2 - explained**2, 0.0)))
+    explained = _band(white_noise, mask, view.spacing) * noise / float(brightness.mean())
+    return float(np.sqrt(max(_band(flat, mask, view.spacing) ** 2 - explained**2, 0.0)))
 
 
 def _smooth(values: Float32s, inside: Mask, sigma: Float64s) -> Float32s:
@@ -174,13 +167,3 @@ def _smooth(values: Float32s, inside: Mask, sigma: Float64s) -> Float32s:
 def _band(values: Float32s, inside: Mask, spacing: Float64s) -> float:
     fine, coarse = (_smooth(values, inside, mm / spacing)[inside] for mm in TEXTURE_MM)
     return float((fine - coarse).std())
-
-
-def _polynomial(values: Float32s, inside: Mask) -> Float32s:
-    """Least-squares polynomial (X, Y, Z) of degree 3 of the voxel's place through the values inside; 1 elsewhere."""
-    scaled = 2 * np.argwhere(inside) / np.maximum(np.array(inside.shape) - 1, 1) - 1
-    powers = [power for power in np.ndindex(4, 4, 4) if sum(power) <= 3]
-    terms = np.stack([np.prod(scaled ** np.array(power), axis=1) for power in powers], axis=1)
-    smooth = np.ones_like(values)
-    smooth[inside] = terms @ np.linalg.lstsq(terms, values[inside], rcond=None)[0]
-    return smooth

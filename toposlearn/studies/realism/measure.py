@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -22,37 +22,28 @@ from toposlearn.data.gate.quality import BadImageError, check_image, read_ras
 from toposlearn.studies.realism import images, shapes
 
 INFO = ("age", "sex", "site", "diagnosis", "lesion", "lesion_type", "anatomy")
-PERCENTILES = (1, 25, 50, 75, 99)  # of local size
+PERCENTILES = (1, 25, 50, 75, 99)
+LOCAL_SIZES = tuple(f"local size, percentile {q}" for q in PERCENTILES)
+MAP_NAMES = ("share folded", *LOCAL_SIZES, "spread within a person, sd of the logarithm")
 T1_TEMPLATES = ("ICBM152-2009a", "ICBM152-2009c", "MNI152-6")
 STEP = 2  # templates are measured at 2 mm, about as coarse as subjects, so that partial volume is alike
-Values = dict[str, Any]
+FEWEST = 8  # healthy subjects whose volumes are compared
 
 
 @dataclass(frozen=True, eq=False)
 class Measured:
-    """Everything measured of a folder.
+    """Everything measured of a folder."""
 
-    Attributes:
-        records: the subjects measured, with their usable images.
-        root: the folder.
-        total: number of subjects in the folder.
-        spacing: of the structure labels, mm, the finest.
-        images: one row per scan: what `images.measure_image` returns.
-        subjects: one row per subject: properties, ``volume/STRUCTURE`` in ml, ``size/…``, ``mass/RING``.
-        touching: for each subject the pairs of structures that touch.
-    """
-
-    records: list[Record]
+    records: list[Record]  # the subjects measured, with their usable images
     root: Path
-    total: int
-    spacing: float
-    images: pd.DataFrame
-    subjects: pd.DataFrame
-    touching: list[shapes.Pairs]
+    total: int  # number of subjects in the folder
+    spacing: float  # of the structure labels, mm, the finest
+    images: pd.DataFrame  # one row per scan: what `images.measure_image` returns
+    subjects: pd.DataFrame  # one row per subject: `INFO`, ``volume/STRUCTURE`` in ml, ``map/…``, ``mass/RING``
+    touching: list[shapes.Pairs]  # for each subject the pairs of structures that touch
 
 
-@dataclass(frozen=True, eq=False)
-class _Truth:
+class _Truth(NamedTuple):
     """Structures, lesion, tissue class and its depth in mm, (X, Y, Z) on one grid in RAS order."""
 
     labels: LabelMap
@@ -64,10 +55,8 @@ class _Truth:
 def measure_folder(root: str | Path, *, limit: int = 64, progress: bool = True) -> Measured:
     """Measure the subjects of a folder, evenly spaced ones where there are more than `limit`.
 
-    An unusable image is skipped and reported on stderr.
-
-    Raises:
-        ValueError: a subject has no structure labels, or no image can be used.
+    An unusable image is skipped and reported on stderr. Raises ValueError where a subject has no structure labels, or
+    no image can be used.
     """
     whole = read_manifest(root)
     places = np.linspace(0, len(whole) - 1, min(limit, len(whole))).round().astype(int)
@@ -97,11 +86,11 @@ def _read_truth(record: Record) -> _Truth:
     return _Truth(labels, lesion, tissue, images.depth_of(tissue, labels.spacing))
 
 
-def _volumes(label_map: LabelMap) -> Values:
+def _volumes(label_map: LabelMap) -> dict[str, float]:
     return {f"volume/{name}": value for name, value in shapes.group_volumes(label_map).items()}
 
 
-def _measure_map(record: Record, truth: _Truth) -> Values:
+def _measure_map(record: Record, truth: _Truth) -> dict[str, float]:
     """Numbers on the map to the template; none without it."""
     if record.to_template is None:
         return {}
@@ -109,9 +98,9 @@ def _measure_map(record: Record, truth: _Truth) -> Values:
     determinant = shapes.jacobian(to_template, truth.labels.affine)
     brain = (truth.tissue > 0) & (truth.tissue != images.CLASSES["csf"])
     size = 1 / np.maximum(determinant, 1e-6)
-    row: Values = {"jacobian/folded": float((determinant[truth.tissue > 0] <= 0).mean())}
-    row |= {f"size/{q}": float(np.quantile(size[brain], q / 100)) for q in PERCENTILES}
-    row["size/local spread"] = float(np.log(size[brain]).std())
+    sizes = np.quantile(size[brain], np.array(PERCENTILES) / 100)
+    values = ((determinant[truth.tissue > 0] <= 0).mean(), *sizes, np.log(size[brain]).std())
+    row = {f"map/{name}": float(value) for name, value in zip(MAP_NAMES, values, strict=True)}
     if (truth.lesion > 0).any():
         effect = shapes.mass_effect(size, truth.lesion, brain, truth.labels.spacing)
         row |= {f"mass/{ring}": value for ring, value in effect.items()}
@@ -121,7 +110,7 @@ def _measure_map(record: Record, truth: _Truth) -> Values:
     return row
 
 
-def _measure_scans(record: Record, truth: _Truth) -> dict[str, Values]:
+def _measure_scans(record: Record, truth: _Truth) -> dict[str, dict[str, Any]]:
     """Modality -> what is measured of its image; unusable images are skipped and reported in one line."""
     rows, broken = {}, {}
     for modality, path in record.images.items():
@@ -136,6 +125,12 @@ def _measure_scans(record: Record, truth: _Truth) -> dict[str, Values]:
     if broken:
         report_problems([f"{record.subject}: {SubjectAssessment(record.subject, (), broken=broken).summary}"])
     return rows
+
+
+def healthy_of(subjects: pd.DataFrame) -> pd.DataFrame:
+    """Controls without a lesion, to whom published values apply; all subjects where they are fewer than `FEWEST`."""
+    ill = subjects["lesion"].isin(["true", "True", "1"]) | ~subjects["diagnosis"].isin(["", "control"])
+    return subjects[~ill] if (~ill).sum() >= FEWEST else subjects
 
 
 def measure_templates() -> pd.DataFrame:
@@ -157,11 +152,9 @@ def measure_templates() -> pd.DataFrame:
 
 def measure_donors(spacing: float) -> tuple[pd.DataFrame, list[shapes.Pairs]]:
     """The six real donors: volumes at 1 mm, and the structures that touch at a spacing in mm."""
-    rows, touching = [], []
-    for donor in DONOR_IDS:
-        label_map = load_donor_map(donor)
-        rows.append(_volumes(label_map))
-        coarse = np.diag([spacing] * 3 + [1.0])
+    maps = [load_donor_map(donor) for donor in DONOR_IDS]
+    coarse, touching = np.diag([spacing] * 3 + [1.0]), []
+    for label_map in maps:
         shape = tuple(np.floor(np.array(label_map.labels.shape) / spacing).astype(int))
         touching.append(shapes.touching_pairs(images.on_grid(label_map.labels, np.eye(4), shape, coarse)))
-    return pd.DataFrame(rows), touching
+    return pd.DataFrame([_volumes(label_map) for label_map in maps]), touching

@@ -12,6 +12,7 @@ _DATA: dict[str, Any] = yaml.safe_load(files(__package__).joinpath("published.ya
 SOURCES: dict[str, str] = _DATA["sources"]
 ORDER: dict[str, list[str]] = _DATA["order"]  # modality -> healthy tissues from dark to bright
 TYPICAL_BRAIN_ML: float = _DATA["typical_brain_ml"]
+UNITS: dict[str, str] = _DATA["units"]  # of a group, or of a name up to its first comma
 SHORTCOMINGS: dict[str, Any] = _DATA["shortcomings"]
 
 
@@ -24,7 +25,6 @@ class Reference(NamedTuple):
     sources: str = ""
 
 
-NONE = Reference()
 RANGES = {
     group: {name: Reference(*entry) for name, entry in entries.items()} for group, entries in _DATA["ranges"].items()
 }

@@ -12,7 +12,7 @@ from scipy import ndimage
 from toposlearn.anatomy import STRUCTURES, LabelMap
 from toposlearn.arrays import Float32s, Float64s
 from toposlearn.cohort.head import Head
-from toposlearn.relations.boundaries import shared_faces
+from toposlearn.relations.layout import shared_faces
 
 Labels = NDArray[np.integer]
 Pairs = set[frozenset[int]]
@@ -55,13 +55,9 @@ def jacobian(to_template: Float32s, affine: Float64s) -> Float32s:
 def mass_effect(
     size: NDArray[np.floating], lesion: Labels, brain: NDArray[np.bool_], spacing: Float64s
 ) -> dict[str, float]:
-    """Median local size in each of `RINGS`, relative to the brain's median.
+    """Median over the brain of local size (1 / `jacobian`) in each of `RINGS`, relative to that of the whole brain.
 
-    Args:
-        size: (X, Y, Z) of a voxel relative to the template, 1 / `jacobian`.
-        lesion: (X, Y, Z), above 0 inside.
-        brain: (X, Y, Z), what counts.
-        spacing: mm, (3,).
+    The first three are (X, Y, Z), spacing (3,) in mm; the lesion is where `lesion` is above 0.
     """
     distance = ndimage.distance_transform_edt(lesion == 0, sampling=spacing)
     places = [lesion > 0, *((distance > low) & (distance <= high) for low, high in RINGS_MM)]
@@ -84,14 +80,9 @@ def touching_pairs(labels: Labels) -> Pairs:
     return {frozenset(present[pair].tolist()) for pair in np.argwhere(np.triu(faces >= FEWEST_FACES))}
 
 
-def shared_pairs(one: Pairs, other: Pairs) -> float:
-    """Of all pairs that touch in one of two subjects, the share that touches in both."""
-    return len(one & other) / len(one | other) if one | other else float("nan")
-
-
 def pairwise_shared(touching: list[Pairs]) -> Float64s:
-    """`shared_pairs` of every two subjects, (S, S), symmetric, zero diagonal."""
+    """Share of the pairs that touch in one of two subjects that touch in both: (S, S), symmetric, zero diagonal."""
     shared = np.zeros((len(touching), len(touching)))
     for (a, one), (b, other) in combinations(enumerate(touching), 2):
-        shared[a, b] = shared[b, a] = shared_pairs(one, other)
+        shared[a, b] = shared[b, a] = len(one & other) / len(one | other) if one | other else np.nan
     return shared

@@ -1,9 +1,8 @@
-"""The table of the realism page: each measured number with its interval, its reference and its status."""
+"""The table of the realism page: each measured number with its interval, its reference and its verdict."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from math import nan
 from typing import Any
 
@@ -13,222 +12,199 @@ from scipy import stats
 
 from toposlearn.anatomy import TISSUES
 from toposlearn.intervals import bootstrap_number, bootstrap_subjects
-from toposlearn.studies.realism.measure import PERCENTILES, Measured
-from toposlearn.studies.realism.published import NONE, ORDER, RANGES, TYPICAL_BRAIN_ML, Reference, status_of
+from toposlearn.studies.realism.measure import MAP_NAMES, Measured, healthy_of
+from toposlearn.studies.realism.published import ORDER, RANGES, TYPICAL_BRAIN_ML, UNITS, Reference, status_of
 from toposlearn.studies.realism.shapes import RINGS, Pairs, pairwise_shared
 
 DONOR_STRUCTURES = ("thalamus", "caudate", "putamen", "pallidum", "hippocampus", "amygdala", "accumbens")
 LOBES = ("frontal-cortex", "parietal-cortex", "temporal-cortex", "occipital-cortex", "insula")
 MASSES = ("", "glioma", "low-grade-glioma", "high-grade-glioma", "metastases")
-FEWEST = 8  # healthy subjects whose volumes are compared
 Ends = tuple[float, float]
+Row = dict[str, Any]  # column of ``realism.csv`` -> value
 UNKNOWN: Ends = (nan, nan)
 NOISE = "signal to noise in white matter"
 
 
-@dataclass(frozen=True)
-class Row:
-    """One line of the table: the mean over subjects, or a number that only a group has.
-
-    Attributes:
-        people: 5th and 95th percentile of subjects; NaN for a number of a group.
-        interval: 95 % interval of the value; NaN where there is none.
-        note: status where it is not that of `published.status_of`.
-    """
-
-    group: str
-    name: str
-    value: float
-    n: int
-    unit: str = ""
-    reference: Reference = NONE
-    people: Ends = UNKNOWN
-    interval: Ends = UNKNOWN
-    note: str = ""
-
-    @property
-    def status(self) -> str:
-        """``within``, ``outside``, ``undecided`` or ``not judged``."""
-        return self.note or status_of(self.value, self.reference, *self.interval)
-
-
-def rows_of(
+def _row(
     group: str,
-    columns: Mapping[str, Any],
-    unit: str = "",
-    references: Mapping[str, Reference] | None = None,
-    interval: Ends | None = None,
+    name: str,
+    value: float,
+    n: int,
+    *,
+    reference: Reference | None = None,
+    people: Ends = UNKNOWN,
+    interval: Ends = UNKNOWN,
+) -> Row:
+    """A row with its unit and verdict; without a reference, with that in ``published.yaml``.
+
+    Value: the mean over scans or subjects, or a number that only a group has; people: 5th and 95th percentile of
+    scans or subjects; interval: 95 % interval of the value. NaN where a number is unknown.
+    """
+    kind = name.partition(", ")[0]
+    low, high, text, sources = known = reference or RANGES.get(group, {}).get(kind, Reference())
+    verdict = status_of(value, known, *interval)
+    if group == "order of tissues":
+        text = f"order only: {' < '.join(ORDER[name])}"
+        verdict = "as known" if value == 1 else f"outside: wrong in {1 - value:.0%} of people"
+    row: Row = {"group": group, "name": name, "value": value, "n": n, "unit": UNITS.get(group, UNITS.get(kind, ""))}
+    row |= {"reference": text, "low": low, "high": high, "sources": sources, "verdict": verdict}
+    row |= {"people_low": people[0], "people_high": people[1]}
+    return row | {"interval_low": interval[0], "interval_high": interval[1]}
+
+
+def mean_row(
+    group: str, name: str, values: Any, reference: Reference | None = None, interval: Ends | None = None
 ) -> Iterator[Row]:
-    """One row per name of `columns`, whose values are one number per subject; none where no subject has it."""
-    for name, values in columns.items():
-        numbers = np.asarray(values, dtype=float)
-        numbers = numbers[np.isfinite(numbers)]
-        if len(numbers):
-            ends = bootstrap_subjects(numbers[None]) if len(numbers) > 1 else UNKNOWN
-            low, high = np.percentile(numbers, [5, 95]).tolist()
-            reference, mean = (references or {}).get(name, NONE), float(numbers.mean())
-            yield Row(group, name, mean, len(numbers), unit, reference, (low, high), interval or ends)
+    """The row of a mean over scans or subjects; none where no value is known."""
+    numbers = np.asarray(values, dtype=float)
+    numbers = numbers[np.isfinite(numbers)]
+    if len(numbers):
+        if interval is None:
+            interval = bootstrap_subjects(numbers[None]) if len(numbers) > 1 else UNKNOWN
+        low, high = np.percentile(numbers, [5, 95]).tolist()
+        mean, count = float(numbers.mean()), len(numbers)
+        yield _row(group, name, mean, count, reference=reference, people=(low, high), interval=interval)
 
 
 def resampled(
-    group: str, name: str, subjects: pd.DataFrame, number: Callable[[pd.DataFrame], float], reference: Reference
+    group: str,
+    name: str,
+    subjects: pd.DataFrame,
+    number: Callable[[pd.DataFrame], float],
+    reference: Reference | None = None,
 ) -> Row:
     """The row of a number that only a group has, with its interval from resampled subjects."""
     interval, count = UNKNOWN, len(subjects)
     if count > 1:
         interval = bootstrap_number(lambda drawn: number(subjects.iloc[drawn]), count)
-    return Row(group, name, number(subjects), count, reference=reference, interval=interval)
+    return _row(group, name, number(subjects), count, reference=reference, interval=interval)
 
 
-def realism_rows(measured: Measured, templates: pd.DataFrame, donors: pd.DataFrame, touching: list[Pairs]) -> list[Row]:
-    """All rows in the order of the page; what a folder does not contain is left out."""
+def mean_rows(group: str, columns: Mapping[str, Any]) -> Iterator[Row]:
+    """The rows of a group: name -> one number per scan or subject."""
+    for name, values in columns.items():
+        yield from mean_row(group, name, values)
+
+
+def realism_table(
+    measured: Measured, templates: pd.DataFrame, donors: pd.DataFrame, touching: list[Pairs]
+) -> pd.DataFrame:
+    """All rows in the order of ``realism.csv``, with its columns; what a folder does not contain is left out."""
     healthy = healthy_of(measured.subjects)
-    return [
+    rows = [
         *_image_rows(measured.images, templates),
-        *_size(measured.subjects),  # no disease here changes the size of a head
-        *_volumes(healthy),
-        *_spread(healthy, donors),
-        *_map(measured.subjects),
-        *_sameness(measured, touching),
-        *_aging(healthy),
+        *_size_rows(measured.subjects),  # no disease here changes the size of a head
+        *_volume_rows(healthy),
+        *_spread_rows(healthy, donors),
+        *_map_rows(measured.subjects),
+        *_sharing_rows(measured.touching, touching),
+        *_aging_rows(healthy),
     ]
+    return pd.DataFrame(rows)
 
 
-def healthy_of(subjects: pd.DataFrame) -> pd.DataFrame:
-    """Controls without a lesion, to whom published values apply; all subjects where they are fewer than `FEWEST`."""
-    ill = subjects["lesion"].isin(["true", "True", "1"]) | ~subjects["diagnosis"].isin(["", "control"])
-    return subjects[~ill] if (~ill).sum() >= FEWEST else subjects
-
-
-def _between(values: Any, what: str, source: str) -> Reference:
+def _between(values: Any, what: str, source: str = "templates") -> Reference:
     low, high = float(np.min(values)), float(np.max(values))
     return Reference(low, high, f"{low:.2f} to {high:.2f} ({what})", source)
 
 
+def _columns(table: pd.DataFrame, prefix: str, names: Iterable[str]) -> dict[str, Any]:
+    """Name -> the column ``prefix + name`` of each that the table has."""
+    return {name: table[prefix + name] for name in names if prefix + name in table}
+
+
 def _image_rows(images: pd.DataFrame, templates: pd.DataFrame) -> Iterator[Row]:
-    by_modality = {str(name): table for name, table in images.groupby("modality")}
-    scans = {name: by_modality.get(name, pd.DataFrame({"lesion_type": []})) for name in ORDER}
-    ratios = [name for name in TISSUES if f"ratio/{name}" in templates]
-    real = {name: _between(templates[f"ratio/{name}"], "three templates", "templates") for name in ratios}
-    yield from rows_of("T1w, over white matter", _columns(scans["T1w"], "ratio/", ratios), "", real)
-    adc = "ADC, over white matter"
-    healthy = [name for name in RANGES[adc] if name != "stroke"]
-    yield from rows_of(adc, _columns(scans["ADC"], "ratio/", healthy), "", RANGES[adc])
+    scans = {name: images[images["modality"] == name] for name in ORDER}
+    real = _columns(templates, "ratio/", TISSUES)
+    for name, values in _columns(scans["T1w"], "ratio/", real).items():
+        yield from mean_row("T1w, over white matter", name, values, _between(real[name], "three templates"))
     strokes = scans["ADC"][scans["ADC"]["lesion_type"] == "stroke"]
-    yield from rows_of(adc, {"stroke": strokes.get("ratio/lesion", ())}, "", RANGES[adc])
-    yield from _order(scans)
-    for modality in [name for name in ORDER if name not in ("T1w", "ADC")]:
-        ours = _columns(scans[modality], "ratio/", ("cortex", "csf", "lesion"))
-        yield from rows_of(f"{modality}, over white matter", ours)
-    for modality, table in scans.items():
-        for site, snr in table.groupby("site")["snr"] if "snr" in table else ():
-            name = f"{modality}, {site!s}" if site else modality
-            reference = {name: RANGES[NOISE].get(modality, NONE)}
-            yield from rows_of(NOISE, {name: snr}, "", reference)
-    shading = {f"site {site!s}" if site else "all": 100 * values for site, values in images.groupby("site")["shading"]}
-    yield from rows_of("shading of white matter", shading, "%")
-    texture = {"T1w": 100 * images.get("texture", pd.Series(dtype=float))}
-    reference = {"T1w": _between(100 * templates["texture"], "templates, averages of 152", "templates")}
-    yield from rows_of("texture of white matter", texture, "%", reference)
+    adc = _columns(scans["ADC"], "ratio/", RANGES["ADC, over white matter"])
+    yield from mean_rows("ADC, over white matter", adc | {"stroke": strokes.get("ratio/lesion", ())})
+    yield from mean_rows("order of tissues", {name: table["as ordered"] for name, table in scans.items()})
+    for name in [name for name in ORDER if name not in ("T1w", "ADC")]:
+        yield from mean_rows(f"{name}, over white matter", _columns(scans[name], "ratio/", ("cortex", "csf", "lesion")))
+    for name, table in scans.items():
+        noise = {f"{name}, {site!s}" if site else name: values for site, values in table.groupby("site")["snr"]}
+        yield from mean_rows(NOISE, noise)
+    shading = {f"site {site!s}" if site else "all": values for site, values in images.groupby("site")["shading"]}
+    yield from mean_rows("shading of white matter", shading)
+    texture = _between(templates["texture"], "templates, averages of 152")
+    yield from mean_row("texture of white matter", "T1w", images["texture"], texture)
 
 
-def _columns(table: pd.DataFrame, prefix: str, names: Any) -> dict[str, Any]:
-    return {name: table.get(f"{prefix}{name}", ()) for name in names}
+def _size_rows(subjects: pd.DataFrame) -> Iterator[Row]:
+    if "volume/intracranial" in subjects:
+        yield resampled("size", "variation of the intracranial volume", subjects, _variation)
+        if set(subjects["sex"]) >= {"F", "M"}:
+            yield resampled("size", "men over women", subjects, _men_over_women)
 
 
-def _order(scans: Mapping[str, pd.DataFrame]) -> Iterator[Row]:
-    """Whether tissues have the order of textbooks; no published number is claimed."""
-    ordered = {name: table["as ordered"].dropna() for name, table in scans.items() if len(table)}
-    for row in rows_of("order of tissues", ordered, "share of people"):
-        status = "as known" if row.value == 1 else f"outside: wrong in {1 - row.value:.0%} of people"
-        yield replace(row, reference=Reference(text=f"order only: {' < '.join(ORDER[row.name])}"), note=status)
+def _variation(subjects: pd.DataFrame) -> float:
+    volumes = subjects["volume/intracranial"]
+    return float(volumes.std() / volumes.mean())
 
 
-def _size(subjects: pd.DataFrame) -> Iterator[Row]:
-    if "volume/intracranial" not in subjects:
-        return
-
-    def variation(table: pd.DataFrame) -> float:
-        return float(table["volume/intracranial"].std() / table["volume/intracranial"].mean())
-
-    def ratio(table: pd.DataFrame) -> float:
-        by_sex = table.groupby("sex")["volume/intracranial"].mean()
-        return float(by_sex.get("M", nan) / by_sex.get("F", nan))
-
-    for name, number in {"variation of the intracranial volume": variation, "men over women": ratio}.items():
-        if number is variation or set(subjects["sex"]) >= {"F", "M"}:
-            yield resampled("size", name, subjects, number, RANGES["size"][name])
+def _men_over_women(subjects: pd.DataFrame) -> float:
+    by_sex = subjects.groupby("sex")["volume/intracranial"].mean()
+    return float(by_sex.get("M", nan) / by_sex.get("F", nan))
 
 
-def _volumes(subjects: pd.DataFrame) -> Iterator[Row]:
+def _volume_rows(subjects: pd.DataFrame) -> Iterator[Row]:
     """As they are, and of brains scaled to the published mean: shape without size."""
-    published = RANGES["volume"]
-    volumes = _columns(subjects, "volume/", published)
-    yield from rows_of("volume", volumes, "ml", published)
-    if len(volumes["brain"]):
+    volumes = _columns(subjects, "volume/", RANGES["volume"])
+    yield from mean_rows("volume", volumes)
+    if "brain" in volumes:
         brain = volumes.pop("brain")
-        volumes.pop("intracranial")
-        scaled = {name: values * TYPICAL_BRAIN_ML / brain for name, values in volumes.items() if len(values)}
-        yield from rows_of("volume, size taken out", scaled, "ml", published)
+        del volumes["intracranial"]
+        scaled = {name: values * TYPICAL_BRAIN_ML / brain for name, values in volumes.items()}
+        yield from mean_rows("volume, size taken out", scaled)
+
+
+def _spread_rows(subjects: pd.DataFrame, donors: pd.DataFrame) -> Iterator[Row]:
+    """Standard deviation over subjects of the logarithm of a structure's share, beside six real people."""
+    ours, real = (pd.DataFrame(np.log(shares(table))) for table in (subjects, donors))
+    freedom = len(real) - 1
+    for name in [one for one in DONOR_STRUCTURES if one in ours]:
+        deviation = float(real[name].std())
+        low, high = (deviation * float(np.sqrt(freedom / stats.chi2.ppf(q, freedom))) for q in (0.975, 0.025))
+        text = f"{deviation:.2f}, interval {low:.2f} to {high:.2f} (six donors)"
+        reference = Reference(low, high, text, "donors")
+        yield resampled(
+            "spread between people", name, ours[[name]], lambda drawn: float(drawn.std().iloc[0]), reference
+        )
 
 
 def shares(table: pd.DataFrame) -> pd.DataFrame:
     """Each gray structure that the donors have, as a share of all of them: (subjects, structures)."""
-    names = [name for name in (*DONOR_STRUCTURES, *LOBES) if f"volume/{name}" in table]
-    volumes = table[[f"volume/{name}" for name in names]].set_axis(names, axis=1)
+    volumes = pd.DataFrame(_columns(table, "volume/", (*DONOR_STRUCTURES, *LOBES)))
     return volumes.div(volumes.sum(axis=1), axis=0)
 
 
-def _spread(subjects: pd.DataFrame, donors: pd.DataFrame) -> Iterator[Row]:
-    """Standard deviation over subjects of the logarithm of a structure's share, beside six real people."""
-    ours, real = shares(subjects), shares(donors)
-    freedom = len(real) - 1
-    for name in [one for one in DONOR_STRUCTURES if one in ours]:
-        deviation = float(np.log(real[name]).std())
-        low, high = (deviation * float(np.sqrt(freedom / stats.chi2.ppf(q, freedom))) for q in (0.975, 0.025))
-        text = f"{deviation:.2f}, interval {low:.2f} to {high:.2f} (six donors)"
-        reference = Reference(low, high, text, "donors")
-        yield resampled("spread between people", name, ours[[name]], _log_deviation, reference)
-
-
-def _log_deviation(table: pd.DataFrame) -> float:
-    return float(np.log(table).std().iloc[0])
-
-
-def _map(subjects: pd.DataFrame) -> Iterator[Row]:
-    group = "map to the template"
-    yield from rows_of(group, {"share folded": subjects.get("jacobian/folded", ())}, "", RANGES[group])
-    sizes = {f"local size, percentile {q}": subjects.get(f"size/{q}", ()) for q in PERCENTILES}
-    yield from rows_of(group, sizes, "× template")
-    spread = subjects.get("size/local spread", ())
-    yield from rows_of(group, {"spread within a person, sd of the logarithm": spread})
+def _map_rows(subjects: pd.DataFrame) -> Iterator[Row]:
+    yield from mean_rows("map to the template", _columns(subjects, "map/", MAP_NAMES))
     masses = subjects[subjects["lesion_type"].isin(MASSES)]
-    group = "local size around a mass"
-    yield from rows_of(group, _columns(masses, "mass/", RINGS), "× the brain's median", RANGES[group])
+    yield from mean_rows("local size around a mass", _columns(masses, "mass/", RINGS))
+    same = subjects.get("same as template", ())
+    yield from mean_row("one brain, bent", "voxels with the label that the template has there", same)
 
 
-def _sameness(measured: Measured, touching: list[Pairs]) -> Iterator[Row]:
-    same = measured.subjects.get("same as template", ())
-    yield from rows_of("one brain, bent", {"voxels with the label that the template has there": same})
-    labels = frozenset[int]().union(*set[frozenset[int]]().union(*touching))  # those that donors have
-    ours = pairwise_shared([{pair for pair in pairs if pair <= labels} for pairs in measured.touching])
-    real = pairwise_shared(touching)[np.triu_indices(len(touching), k=1)]
+def _sharing_rows(subjects: list[Pairs], donors: list[Pairs]) -> Iterator[Row]:
+    """How many neighbors two subjects share, of the structures that donors have."""
+    labels = frozenset[int]().union(*set[frozenset[int]]().union(*donors))
+    ours = pairwise_shared([{pair for pair in pairs if pair <= labels} for pairs in subjects])
     interval = bootstrap_subjects(ours[None]) if len(ours) > 2 else UNKNOWN  # over subjects: pairs are dependent
-    name = "neighbors that two people share"
-    shared = {name: ours[np.triu_indices(len(ours), k=1)]}
-    reference = {name: _between(real, "pairs of six donors", "donors")}
-    yield from rows_of("one brain, bent", shared, "", reference, interval)
+    shared, real = (matrix[np.triu_indices(len(matrix), k=1)] for matrix in (ours, pairwise_shared(donors)))
+    reference = _between(real, "pairs of six donors", "donors")
+    yield from mean_row("one brain, bent", "neighbors that two people share", shared, reference, interval)
 
 
-def _aging(subjects: pd.DataFrame) -> Iterator[Row]:
+def _aging_rows(subjects: pd.DataFrame) -> Iterator[Row]:
     """Change in ten years, from a straight line through subjects of all ages."""
     ages = pd.to_numeric(subjects["age"], errors="coerce")
     if "volume/intracranial" not in subjects or len(subjects) < 3 or ages.isna().any() or ages.nunique() == 1:
         return
     for name in ("fluid", "cortex", "hippocampus"):
-        share = 100 * (subjects[f"volume/{name}"] / subjects["volume/intracranial"])
-        line = stats.linregress(ages / 10, share)
+        line = stats.linregress(ages / 10, 100 * (subjects[f"volume/{name}"] / subjects["volume/intracranial"]))
         half, slope = float(stats.t.ppf(0.975, len(ages) - 2) * line.stderr), float(line.slope)
-        unit = "% of the intracranial volume a decade"
-        reference, interval = RANGES["aging"].get(name, NONE), (slope - half, slope + half)
-        yield Row("aging", name, slope, len(ages), unit, reference, interval=interval)
+        yield _row("aging", name, slope, len(ages), interval=(slope - half, slope + half))
