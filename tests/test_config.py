@@ -8,17 +8,16 @@ import pytest
 from toposlearn.config import (
     MATCHERS,
     PRESETS,
-    RELEASED,
     VARIANTS,
     AugmentConfig,
     LossConfig,
     ModelConfig,
     TacoConfig,
-    TrainConfig,
     VolumeConfig,
     preset,
     with_variant,
 )
+from toposlearn.settings import RELEASED, TrainConfig
 
 DEEPEST = {name: config.model.patch_size * 16 for name, config in PRESETS.items()}
 

@@ -7,30 +7,17 @@ from typing import Any
 
 import yaml
 
-from toposlearn.settings import (
-    MODALITIES,
-    RELEASED,
-    AugmentConfig,
-    LossConfig,
-    ModelConfig,
-    TacoConfig,
-    TrainConfig,
-    VolumeConfig,
-    require,
-)
+from toposlearn.settings import MODALITIES, AugmentConfig, LossConfig, ModelConfig, TacoConfig, VolumeConfig, require
 
 __all__ = [
     "MATCHERS",
     "MODALITIES",
     "PRESETS",
-    "RELEASED",
-    "STUDIED",
     "VARIANTS",
     "AugmentConfig",
     "LossConfig",
     "ModelConfig",
     "TacoConfig",
-    "TrainConfig",
     "VolumeConfig",
     "preset",
     "with_variant",
@@ -74,18 +61,14 @@ PRESETS = {
 
 
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
-    """The same run with only some terms of the loss, or with another matcher.
+    """The same run, of variant ``full``, with only some terms of the loss, or with another matcher.
 
-    Args:
-        config: settings of variant ``full``.
-        variant: ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``;
-            ``shared_pose``: full as the method describes it, both modalities of a subject in one pose, every distance
-            of the intra term read in one modality. For studies: ``scrambled``, full with tokens that are no places;
-            ``released``, full with the loss of the released code, which sums both directions, at half the weights (10
-            there is 20 here). ``inter-MATCHER`` and ``full-MATCHER``: with a matcher of `MATCHERS`.
-
-    Raises:
-        ValueError: an unknown variant, a configuration that is not ``full``, or a term that the variant needs is off.
+    Variants: ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``;
+    ``shared_pose``: full as the method describes it, both modalities of a subject in one pose, every distance of the
+    intra term read in one modality. For studies: ``scrambled``, full with tokens that are no places; ``released``, full
+    with the loss of the released code, which sums both directions, at half the weights (10 there is 20 here).
+    ``inter-MATCHER`` and ``full-MATCHER``: with a matcher of `MATCHERS`. An unknown variant, another `config` than
+    ``full``, or one in which a needed term is off, raises ValueError.
     """
     terms, _, matcher = variant.partition("-")
     matched = not matcher or (matcher in MATCHERS and terms in ("inter", "full"))

@@ -33,11 +33,9 @@ def across_subjects(errors: Float64s) -> float:
 
 
 def mean_metric(values: Float64s, **facts: Any) -> dict[str, Any]:
-    """Metric object of the mean over people, or over pairs of different people, with its interval.
+    """Metric object of the mean of (R, S) over people, or of (R, S, S) over pairs of different people, with interval.
 
-    Args:
-        values: (R, S) or (R, S, S). One subject has a mean without an interval.
-        facts: `unit`, `null`, `baseline` of `toposlearn.reproducibility.metric`.
+    One subject has a mean without an interval. `facts` are `unit`, `null`, `baseline` of `reproducibility.metric`.
     """
     mean = across_subjects(values) if values.ndim == 3 else float(values.mean())
     low, high = bootstrap_subjects(values) if values.shape[1] > 1 else (None, None)
@@ -70,15 +68,10 @@ def bootstrap_groups(
 ) -> tuple[float, float]:
     """Expanded percentile interval of a mean over pairs of people of two groups, resampled within each group.
 
-    An area under the curve is such a mean (Mann & Whitney). The smaller group decides how far the interval is expanded.
-
-    Args:
-        pairs: (R, A, B), one number per pair of one of A people and one of B; the R seeds are resampled as well.
-        counted: (R, A, B), weights of the pairs: the mean is the sum of `pairs` over the sum of `counted`.
-        minus: (R', A, B) of the same people, and of the same seeds where R' is R: the interval is that of the
-            difference of the means.
-        draws: number of bootstrap samples.
-        seed: of the resampling.
+    `pairs` (R, A, B) have one number per pair of one of A people and one of B; the R seeds are resampled as well. With
+    weights `counted` (R, A, B) the mean is the sum of `pairs` over that of `counted`. With `minus` (R', A, B) of the
+    same people, and the same seeds where R' is R, the interval is that of the difference of the means. An area under
+    the curve is such a mean (Mann & Whitney). The smaller group decides how far the interval is expanded.
     """
     generator = np.random.default_rng(seed)
     first, second, seeds = (_shares(size, draws, generator) for size in (pairs.shape[1], pairs.shape[2], len(pairs)))
@@ -97,10 +90,7 @@ def bootstrap_groups(
 
 
 def bootstrap_number(number: Callable[[NDArray[np.int64]], float], subjects: int) -> tuple[float, float]:
-    """Expanded percentile interval of a number that only a group of S people has, such as their spread.
-
-    `number` gets the indices (S,) of resampled people, some of them drawn several times.
-    """
+    """Expanded percentile interval of a number that only a group has, such as its spread, from sampled indices (S,)."""
     generator = np.random.default_rng(0)
     drawn = np.array([number(generator.integers(subjects, size=subjects)) for _ in range(DRAWS)])
     return _interval(drawn, subjects)

@@ -147,8 +147,7 @@ def write_result(
 ) -> Path:
     """Write a result file (schema ``toposlearn/result/1``). Unknown parts are left out, never guessed.
 
-    `source` is the notebook or command that measured, `metrics` are name -> metric object (`metric`), `config` the
-    settings behind the numbers, `seeds` all seeds used, and `seconds` the wall time of the measurement.
+    `source` is the notebook or command that measured; `seconds` is the wall time of the measurement.
     """
     optional = {"config": config, "seeds": seeds, "commit": commit_hash(), "seconds": seconds}
     result = {

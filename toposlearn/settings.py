@@ -54,9 +54,8 @@ class VolumeConfig:
 class AugmentConfig:
     """Random changes of a training pair. The intensity of each modality changes independently.
 
-    With `shared_pose` both modalities of a subject have the same pose, as the method describes it. Without it each has
-    its own pose, and tokens are read at corresponding places through the known map between the two. Grid position then
-    carries no information about correspondence and cannot replace anatomy.
+    With `shared_pose` both modalities of a subject have the same pose, as the method describes it. Without it tokens
+    are read at corresponding places through the known map between the two poses: grid position cannot replace anatomy.
     """
 
     rotation: float = 20.0  # degrees, about each axis
@@ -122,8 +121,7 @@ class ModelConfig:
 class LossConfig:
     """Every variant of the total loss.
 
-    ``released`` states that all of `RELEASED` holds, for studies only; other values of these settings are refused.
-    ``config.replace(loss={"released": True})`` sets them all.
+    For studies, ``config.replace(loss={"released": True})`` sets all of `RELEASED`; other values are then refused.
     """
 
     weight_reconstruction: float = 1.0
@@ -222,10 +220,7 @@ class TacoConfig:
         require(starts, f"loss.inter_start {start} must be below train.steps {steps}, or the inter term is never on")
 
     def replace(self, **sections: Any) -> TacoConfig:
-        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``.
-
-        ``loss={"released": True}`` also changes all settings that `RELEASED` lists.
-        """
+        """A copy with changed values: ``config.replace(train={"steps": 10}, variant="intra")``."""
         changed = {
             name: dataclasses.replace(getattr(self, name), **_complete(value)) if isinstance(value, dict) else value
             for name, value in sections.items()
@@ -251,17 +246,14 @@ class TacoConfig:
         return cls.from_dict(json.loads(Path(path).read_text()))
 
 
-def _build(kind: type, values: dict[str, Any]) -> Any:
+def _build(kind: Any, value: Any) -> Any:
+    """A setting, or a section of them, from what JSON holds."""
+    if not hasattr(kind, "__dataclass_fields__"):
+        return tuple(value) if isinstance(value, list) else value
     hints = get_type_hints(kind)
-    unknown = sorted(set(values) - set(hints))
+    unknown = sorted(set(value) - set(hints))
     require(not unknown, f"unknown setting {', '.join(unknown)} in {kind.__name__}")
-    return kind(**{name: _read(hints[name], value) for name, value in _complete(values).items()})
-
-
-def _read(hint: Any, value: Any) -> Any:
-    if dataclasses.is_dataclass(hint):
-        return _build(cast(type, hint), value)
-    return tuple(value) if isinstance(value, list) else value
+    return kind(**{name: _build(hints[name], part) for name, part in _complete(value).items()})
 
 
 def _complete(values: dict[str, Any]) -> dict[str, Any]:

@@ -34,7 +34,7 @@ class TacoLoss(nn.Module):
     """L = w_rec L_rec + w_intra L_intra + w_inter L_inter.
 
     Each alignment term is the mean over both directions and over the token levels. With ``loss.released`` it does what
-    the released code does: see `toposlearn.config.RELEASED`. Directions are then summed, so its weight of 10 is 20
+    the released code does: see `toposlearn.settings.RELEASED`. Directions are then summed, so its weight of 10 is 20
     here; without ``loss.token_levels`` only the deepest level is used.
     """
 

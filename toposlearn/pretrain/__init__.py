@@ -1,7 +1,7 @@
-"""Pre-training: the loop, its run folder, and scorecard and topology profile on held-out people."""
+"""Pre-training: the loop, its run folder, and scorecard and topology profile on held-out subjects."""
 
 from toposlearn.pretrain.loop import Trainer, pretrain
-from toposlearn.pretrain.profile import network_profiles, profile_metrics, topology_profile
+from toposlearn.pretrain.profile import network_profiles
 from toposlearn.pretrain.scorecard import Controls, controls, encode, error_matrix, mean_errors, scorecard
 
 __all__ = [
@@ -13,7 +13,5 @@ __all__ = [
     "mean_errors",
     "network_profiles",
     "pretrain",
-    "profile_metrics",
     "scorecard",
-    "topology_profile",
 ]

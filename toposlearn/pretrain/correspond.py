@@ -17,10 +17,7 @@ INSIDE = 0.5  # share of a moved token that must be foreground
 def read_at_same_places(output: TacoOutput, a_to_b: Tensor, volume: VolumeConfig) -> TacoOutput:
     """Tokens and masks of b at the places of a's tokens: token i of both is the same anatomy again.
 
-    Args:
-        output: of the volumes b.
-        a_to_b: (B, 3, 4), from a's posed mm to b's (`toposlearn.data.relative_pose`).
-        volume: the grid.
+    `output` is that of b; `a_to_b` (B, 3, 4) maps a's posed mm to b's (`toposlearn.data.relative_pose`).
     """
 
     def moved(tokens: Tensor, stride: int) -> Tensor:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,7 +21,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from torch.utils.data import DataLoader
 from tqdm import tqdm
 
-from toposlearn.config import TacoConfig, TrainConfig
+from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, Manifest, PairDataset, augment, pose_subjects, prepare, read_manifest, split_subjects
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
@@ -30,6 +29,7 @@ from toposlearn.pretrain import run_folder
 from toposlearn.pretrain.correspond import read_at_same_places
 from toposlearn.pretrain.scorecard import controls, scorecard
 from toposlearn.reproducibility import set_seed, step_seed
+from toposlearn.settings import TrainConfig
 
 LOG_EVERY = 10  # steps between writes of the history: one device synchronization each
 
@@ -43,21 +43,11 @@ def pretrain(
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Pre-train on the training people of a data folder.
+    """Pre-train on the training people of the BIDS folder `data`, and return the weights file.
 
     Writes below `out`: ``config.json``, ``history.jsonl`` (one line per step), ``scorecard.jsonl`` (metrics on held-out
     people, where the data set has the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
-
-    Args:
-        config: all settings.
-        data: BIDS folder.
-        out: folder of the run.
-        resume: continue from its checkpoint.
-        cache: folder of the preprocessed people (default: below `data`).
-        progress: show progress bars.
-
-    Returns:
-        The weights file.
+    `resume` continues from the checkpoint; `cache` is the folder of the preprocessed people (default: below `data`).
 
     Raises:
         ValueError: bad data or settings, or `out` holds a run and `resume` is False.
@@ -91,30 +81,21 @@ def pretrain(
     return out / run_folder.WEIGHTS
 
 
-@dataclass
 class Trainer:
     """One run in progress: model, optimizer, schedule, and the steps logged since the last write."""
 
-    config: TacoConfig
-    accelerator: Accelerator
-    out: Path
-    model: torch.nn.Module = field(init=False)
-    optimizer: Any = field(init=False)
-    schedule: LambdaLR = field(init=False)
-    loss: TacoLoss = field(init=False)
-    step: int = 0
-    untrained: tuple[str, ...] = ()
-    pending: list[tuple[int, Tensor, float]] = field(default_factory=list)
-    written: float = field(default_factory=time.perf_counter)
-
-    def __post_init__(self) -> None:
-        set_seed(self.config.train.seed)
-        train = self.config.train
-        model = Taco(self.config.model)
-        optimizer = AdamW(model.parameters(), lr=train.learning_rate, weight_decay=train.weight_decay)
-        self.schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step, train))
-        self.model, self.optimizer = self.accelerator.prepare(model, optimizer)
-        self.loss = TacoLoss(self.config)
+    def __init__(self, config: TacoConfig, accelerator: Accelerator, out: Path) -> None:
+        self.config, self.accelerator, self.out = config, accelerator, out
+        set_seed(config.train.seed)
+        model = Taco(config.model)
+        optimizer = AdamW(model.parameters(), lr=config.train.learning_rate, weight_decay=config.train.weight_decay)
+        self.schedule = LambdaLR(optimizer, lambda step: learning_rate_factor(step, config.train))
+        self.model, self.optimizer = accelerator.prepare(model, optimizer)
+        self.loss = TacoLoss(config)
+        self.step = 0
+        self.untrained: tuple[str, ...] = ()  # weights without a gradient
+        self.pending: list[tuple[int, Tensor, float]] = []  # step, terms and gradient norm, learning rate
+        self.written = time.perf_counter()
 
     @property
     def network(self) -> Taco:
@@ -152,9 +133,8 @@ class Trainer:
         if not self.config.augment.shared_pose:
             output_b = read_at_same_places(output_b, pair.a_to_b, self.config.volume)
         places = pair.token_places(self.config.model.token_strides)
-        terms: TacoTerms = self.loss(
-            output_a, output_b, pair.subjects, self.step, places=places, registered=pair.registered
-        )
+        facts = {"places": places, "registered": pair.registered}
+        terms: TacoTerms = self.loss(output_a, output_b, pair.subjects, self.step, **facts)
         self.accelerator.backward(terms.total)
         norm = self.accelerator.clip_grad_norm_(self.model.parameters(), self.config.train.clip_norm)
         if not self.untrained:
@@ -167,11 +147,7 @@ class Trainer:
         return terms
 
     def write_history(self) -> None:
-        """Append the pending steps to the history.
-
-        Raises:
-            FloatingPointError: a loss is not finite.
-        """
+        """Append the pending steps to the history; a loss that is not finite raises FloatingPointError."""
         pending, self.pending = self.pending, []
         if not pending or not self.accelerator.is_main_process:
             return
@@ -182,23 +158,17 @@ class Trainer:
             if not math.isfinite(row[0]):
                 remedy = f"lower train.learning_rate, or resume from {self.out}"
                 raise FloatingPointError(f"the loss is {row[0]} at step {step}: {remedy}")
-            terms = dict(zip(names, row, strict=True))
-            run_folder.append_line(
-                self.out / run_folder.HISTORY, {"step": step, **terms, "learning_rate": rate, "seconds": seconds}
-            )
+            line = {"step": step, **dict(zip(names, row, strict=True)), "learning_rate": rate, "seconds": seconds}
+            run_folder.append_line(self.out / run_folder.HISTORY, line)
         self.written = time.perf_counter()
 
     def checkpoint(self) -> None:
         """Write history and state."""
         self.write_history()
         if self.accelerator.is_main_process:
-            run_folder.save_checkpoint(
-                self.out,
-                step=self.step,
-                model=self.network.state_dict(),
-                optimizer=self.optimizer.state_dict(),
-                schedule=self.schedule.state_dict(),
-            )
+            parts = {"model": self.network, "optimizer": self.optimizer, "schedule": self.schedule}
+            states = {name: part.state_dict() for name, part in parts.items()}
+            run_folder.save_checkpoint(self.out, step=self.step, **states)
 
 
 def learning_rate_factor(step: int, train: TrainConfig) -> float:

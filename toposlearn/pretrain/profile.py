@@ -62,16 +62,10 @@ Profile = Mapping[str, Measure]
 def network_profiles(
     model: Taco, subjects: PosedSubjects, *, strides: Sequence[int] | None = None
 ) -> dict[int, Profile]:
-    """`topology_profile` of a network for each of its token levels: stride -> profile.
+    """`topology_profile` of a network for some or all of its token levels (the finest is the slowest): by stride.
 
-    Args:
-        model: the network.
-        subjects: posed held-out people, read in their first two modalities. Without a map to the template two people
-            are not compared.
-        strides: token levels to profile (default: all). The finest takes most of the time.
-
-    Raises:
-        ValueError: a token level that the network lacks.
+    Posed held-out people are read in their first two modalities. Without a map to the template two people are not
+    compared. A stride that the network lacks raises ValueError.
     """
     levels = model.config.token_strides if strides is None else tuple(strides)
     if not set(levels) <= set(model.config.token_strides):
@@ -100,16 +94,10 @@ def topology_profile(
     fraction, independent random features; of precision and error, random matches; of rank and collapse, random
     features; of R², positions in random order.
 
-    Args:
-        tokens_a: (S, N, F), first modality.
-        tokens_b: (S, N, F), second modality.
-        positions: (S, N, 3) or (N, 3), mm in the volume.
-        places: (S, N, 3), mm, true places, comparable between people (`PosedSubjects.token_places`).
-        mask: (S, N) bool, foreground tokens.
-        across: False where places of two people cannot be compared: the next subject is left out.
-
-    Raises:
-        ValueError: fewer than two people, or no subject with more than 2 K foreground tokens.
+    Tokens of the two modalities are (S, N, F), their positions (S, N, 3) or (N, 3) in mm in the volume, their true
+    places (S, N, 3) in mm (`PosedSubjects.token_places`), and the foreground `mask` (S, N). With `across=False` places
+    of two people cannot be compared, and the next subject is left out. Fewer than two people, or none with more than
+    2 K foreground tokens, raise ValueError.
     """
     if len(mask) < 2:
         raise ValueError("tokens of one person only: a profile needs at least two people")
@@ -124,12 +112,12 @@ def topology_profile(
         pairs |= _compare(here, other, shared, "next_person")
     for of, tokens in (("first_modality", tokens_a), ("second_modality", tokens_b)):
         pairs |= _describe(tokens, positions, mask, of)
-    profile: dict[str, Measure] = {}
-    for measure, (better, unit) in MEASURES.items():
-        for name, (values, null) in pairs.items():
-            if name.split("/")[0] == measure:
-                profile[name] = Measure(values.double().numpy(), null.double().numpy(), better, unit)
-    return profile
+    return {
+        name: Measure(values.double().numpy(), null.double().numpy(), *MEASURES[measure])
+        for measure in MEASURES
+        for name, (values, null) in pairs.items()
+        if name.split("/")[0] == measure
+    }
 
 
 class _Side(NamedTuple):
@@ -174,14 +162,12 @@ def _kept(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor) -> dict[str, Tensor]
 
 def _describe(tokens: Tensor, positions: Tensor, mask: Tensor, of: str) -> dict[str, tuple[Tensor, Tensor]]:
     """Measures of one set of tokens (S, N, F)."""
-    noise, elsewhere = _noise(tokens), permuted(positions, mask, SEED)
+    noise, positions_or_null = _noise(tokens), (positions, permuted(positions, mask, SEED))
+    r2, r2_null = (topology.position_r2(tokens, each, mask) for each in positions_or_null)
     return {
         f"effective_rank/{of}": (topology.effective_rank(tokens, mask), topology.effective_rank(noise, mask)),
         f"collapse/{of}": (topology.collapse(tokens, mask), topology.collapse(noise, mask)),
-        f"position_r2/{of}": (
-            topology.position_r2(tokens, positions, mask),
-            topology.position_r2(tokens, elsewhere, mask),
-        ),
+        f"position_r2/{of}": (r2, r2_null),
     }
 
 
@@ -191,14 +177,14 @@ def _noise(tokens: Tensor, seed: int = SEED) -> Tensor:
 
 
 def profile_metrics(profile: Profile) -> dict[str, dict[str, Any]]:
-    """Metric objects of the profile of one network and token level: mean over people with 95 % interval, null, unit.
+    """Metric objects of one profile: mean over the people for whom a measure is defined, 95 % interval, null, unit.
 
-    Subjects for whom a measure is undefined are left out of it. A measure undefined for all subjects is absent, as is
-    the interval of one subject.
+    A measure undefined for all subjects is absent, as is the interval of one subject.
     """
-    return {name: _metric(measure) for name, measure in profile.items() if np.isfinite(measure.values).any()}
-
-
-def _metric(measure: Measure) -> dict[str, Any]:
-    values, null = (each[np.isfinite(each)] for each in (measure.values, measure.null))
-    return mean_metric(values[None], unit=measure.unit, null=float(null.mean()) if len(null) else None)
+    metrics = {}
+    for name, measure in profile.items():
+        values, null = (each[np.isfinite(each)] for each in (measure.values, measure.null))
+        if len(values):
+            chance = float(null.mean()) if len(null) else None
+            metrics[name] = mean_metric(values[None], unit=measure.unit, null=chance)
+    return metrics

@@ -45,17 +45,12 @@ def has_checkpoint(out: Path) -> bool:
 
 
 def load_checkpoint(out: Path, device: torch.device) -> dict[str, Any]:
-    """Read what `save_checkpoint` wrote (tensors and numbers only: ``weights_only=True``).
-
-    Raises:
-        ValueError: the file is damaged.
-    """
+    """Read what `save_checkpoint` wrote (tensors and numbers only); a damaged file raises ValueError."""
     path = out / CHECKPOINT
     try:
-        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
+        return dict(torch.load(path, map_location=device, weights_only=True))
     except Exception:  # torch has many errors for damage: RuntimeError, UnpicklingError, EOFError, KeyError, OSError
         raise ValueError(f"{path} is damaged: start again without --resume, in another --out") from None
-    return state
 
 
 def append_line(path: Path, row: dict[str, Any]) -> None:

@@ -48,19 +48,13 @@ def error_matrix(
 ) -> Float64s:
     """Mean error (S, S) in template mm of the best match of each foreground token of p (row) in q (column).
 
-    Args:
-        tokens_a: (S, N, F), first modality.
-        tokens_b: (S, N, F), second modality.
-        template: (S, N, 3), template mm of each token.
-        mask: (S, N) bool, foreground tokens.
-        kind: distance between tokens.
-        across: False where places of two people cannot be compared: NaN off the diagonal.
+    Tokens of the two modalities are (S, N, F), their places in template mm (S, N, 3), the foreground `mask` (S, N).
+    With `across=False` places of two people cannot be compared: NaN off the diagonal.
     """
     tokens_a, tokens_b, template, mask = foreground_only(mask, tokens_a, tokens_b, template)
     if not across:
-        own = topology.match_error(
-            topology.nearest_matches(tokens_a, tokens_b, mask, mask, metric=kind), template, template
-        )
+        matches = topology.nearest_matches(tokens_a, tokens_b, mask, mask, metric=kind)
+        own = topology.match_error(matches, template, template)
         return np.where(np.eye(len(own), dtype=bool), own.double().numpy(), np.nan)
     rows = []
     for p in range(len(tokens_a)):
@@ -173,11 +167,8 @@ def scorecard(
 ) -> dict[str, dict[str, Any]]:
     """All correspondence and neighborhood metrics of a model, for each of its token levels.
 
-    Args:
-        model: the network.
-        subjects: posed held-out people, read in their first two modalities. Without a map to the template there is no
-            metric across people.
-        reference: stride -> `controls`, when already computed.
+    Posed held-out people are read in their first two modalities. Without a map to the template there is no metric
+    across people. `reference` are the `controls` by stride, when already computed.
     """
     tokens_a, tokens_b = (encode(model, subjects, modality) for modality in subjects.modalities[:2])
     result: dict[str, dict[str, Any]] = {}
