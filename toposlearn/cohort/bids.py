@@ -66,7 +66,7 @@ def write_subject(subject: Subject, out: Path) -> None:
         for modality, scan in subject.scans.items():
             stem = _stem(folder, name, modality)
             _save(scan.image, scan.affine, f"{stem}.nii.gz")
-            write_json(Path(f"{stem}.json"), sidecar(modality, scan.protocol, subject.traits.site))
+            write_json(Path(f"{stem}.json"), _sidecar(modality, scan.protocol, subject.traits.site))
             if modality == "dwi":  # a trace image has no direction
                 Path(f"{stem}.bval").write_text(f"{scan.protocol.b_value:g}\n")
                 Path(f"{stem}.bvec").write_text("0\n0\n0\n")
@@ -82,7 +82,7 @@ def _quality(subject: Subject) -> dict[str, object]:
     }
 
 
-def sidecar(modality: str, protocol: PulseSequence, site: str) -> dict[str, object]:
+def _sidecar(modality: str, protocol: PulseSequence, site: str) -> dict[str, object]:
     """The BIDS sidecar of a scan, times in seconds."""
     known: dict[str, object] = {
         "Modality": "MR",
@@ -138,10 +138,10 @@ def write_tables(out: Path, subjects: list[Traits]) -> None:
     table["lesion"] = table["lesion"].map({True: "true", False: "false"})
     _write_tsv(table.fillna("n/a"), out / "participants.tsv")
     write_json(out / "participants.json", json.loads(Path(__file__).with_name("participants.json").read_text()))
-    names = [(s.label, s.full_name, s.tissue) for s in STRUCTURES]
-    _write_tsv(pd.DataFrame(names, columns=["index", "name", "tissue"]), out / TRUTH / "dseg.tsv")
-    parts = [(label, name) for name, label in LESION_LABELS.items()]
-    _write_tsv(pd.DataFrame(parts, columns=["index", "name"]), out / TRUTH / "desc-lesion_dseg.tsv")
+    structures = [{"index": s.label, "name": s.full_name, "tissue": s.tissue} for s in STRUCTURES]
+    _write_tsv(pd.DataFrame(structures), out / TRUTH / "dseg.tsv")
+    parts = [{"index": label, "name": name} for name, label in LESION_LABELS.items()]
+    _write_tsv(pd.DataFrame(parts), out / TRUTH / "desc-lesion_dseg.tsv")
 
 
 def _write_tsv(table: pd.DataFrame, path: Path) -> None:

@@ -156,9 +156,8 @@ def _integrate(velocity: Float64s) -> Tensor:
 
 def jacobian_determinant(displacement: NDArray[np.float32]) -> Float64s:
     """Determinant (X, Y, Z) of the map ``y + displacement(y)``, displacement (3, X, Y, Z) in mm."""
-    jacobian = np.stack([np.stack(np.gradient(component, CONTROL_MM)) for component in displacement])  # (3, 3, X, Y, Z)
-    jacobian += np.eye(3)[:, :, None, None, None]
-    return np.asarray(np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1))))
+    slopes = np.stack(np.gradient(displacement, CONTROL_MM, axis=(1, 2, 3)), axis=1)  # (3, 3, X, Y, Z)
+    return np.asarray(np.linalg.det(np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(3, dtype=np.float32)))
 
 
 def affine_points(shape: tuple[int, int, int], voxel_to_template: Float64s, center: Float64s) -> Tensor:

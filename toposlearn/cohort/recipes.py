@@ -85,8 +85,7 @@ class Recipe:
 
     def to_dict(self) -> dict[str, Any]:
         """The settings that differ from the plain recipe, for the description of a data set."""
-        ours, plain = asdict(self), asdict(PLAIN)
-        return {name: value for name, value in ours.items() if value != plain[name]}
+        return {name: value for name, value in asdict(self).items() if value != getattr(PLAIN, name)}
 
 
 def _require(condition: bool, message: str) -> None:
