@@ -46,13 +46,11 @@ _STYLES = (":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 def read_jsonl(path: str | Path, *, optional: bool = False) -> list[dict[str, Any]]:
     """The objects of a file with one JSON object per line; an empty list if there is no file and it is `optional`.
 
-    Raises:
-        FileNotFoundError: no such file.
-        ValueError: a line that is not JSON, with its number.
+    ValueError names a line that is not JSON.
     """
-    rows: list[dict[str, Any]] = []
     if optional and not Path(path).exists():
-        return rows
+        return []
+    rows = []
     for number, line in enumerate(Path(path).read_text(encoding="utf-8").splitlines(), start=1):
         if line.strip():
             try:
@@ -101,9 +99,7 @@ def plot_history(
                 width = max(1, min(window, len(values) // 3))
                 mean = np.convolve(values, np.full(width, 1 / width), mode="valid")
                 ax.plot(steps[(width - 1) // 2 :][: len(mean)], mean, color=color, label=name)
-        ax.set_title(f"{term} loss" if term in TERMS else term.replace("_", " "))
-        ax.set_xlabel("step")
-        ax.set_yscale("log")
+        ax.set(title=f"{term} loss" if term in TERMS else term.replace("_", " "), xlabel="step", yscale="log")
     shared_legend(figure, axes)
     figure.suptitle(title)
     return figure
@@ -136,11 +132,9 @@ def plot_scores(
         for part, control in (("null", "random"), ("baseline", "position")):
             if part in last:
                 ax.axhline(last[part], color="0.35", ls=CONTROLS[control][1], lw=1.1, label=CONTROLS[control][0])
-        ax.set_title(_TITLES.get(metric, metric.replace("_", " ")))
-        ax.set_xlabel("step")
-        ax.set_ylabel(f"mean error ({last['unit']})" if "unit" in last else "share")
+        label = f"mean error ({last['unit']})" if "unit" in last else "share"
+        ax.set(title=_TITLES.get(metric, metric.replace("_", " ")), xlabel="step", ylabel=label, ylim=(0, None))
         ax.xaxis.set_major_locator(MaxNLocator(nbins=6, integer=True))
-        ax.set_ylim(bottom=0)
     shared_legend(figure, axes)
     figure.suptitle(title)
     return figure
@@ -196,18 +190,10 @@ def plot_same_curves(
     window: int = 8,
     title: str = "",
 ) -> Figure:
-    """The loss of each run in the first panel, then one panel for each measure of the truth.
+    """The loss of each run in the first panel, then one panel for each measure of the truth; a run keeps its color.
 
-    Args:
-        losses: run -> loss of every step; pale: each step, strong: mean of the last `window` steps.
-        truths: measure with its unit -> run -> value at each of `steps`. A run keeps its color.
-        steps: after how many steps the measures were taken.
-        lines: measure -> name -> value of a control, drawn across its panel.
-        window: steps.
-        title: of the figure.
-
-    Raises:
-        ValueError: a measure of a run whose loss is not given.
+    `losses` are run -> loss of every step; pale: each step, strong: mean of the last `window` steps. `truths` are
+    measure with its unit -> run -> value at each of `steps`, `lines` are measure -> name -> value of a control.
     """
     unknown = sorted({run for runs in truths.values() for run in runs} - set(losses))
     if unknown:
@@ -225,15 +211,12 @@ def plot_same_curves(
         for run, at_steps in runs.items():
             ax.plot(steps, at_steps, "o-", ms=4, color=colors[run], label=run)
         controls = (lines or {}).get(measure, {})
-        drawn = [
+        for style, (name, value) in zip(_STYLES, controls.items(), strict=False):
             ax.axhline(value, color="0.4", ls=style, lw=1.1, label=name)
-            for style, (name, value) in zip(_STYLES, controls.items(), strict=False)
-        ]
-        if drawn:
-            ax.legend(handles=drawn, fontsize=8, loc="best")
+        if controls:
+            ax.legend(handles=ax.lines[len(runs) :], fontsize=8, loc="best")
         ax.set_title(measure)
     for ax in axes:
-        ax.set_xlabel("step")
-        ax.set_ylim(bottom=0)
+        ax.set(xlabel="step", ylim=(0, None))
     figure.suptitle(title)
     return figure

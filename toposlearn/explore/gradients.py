@@ -9,6 +9,7 @@ import pandas as pd
 import torch
 from matplotlib.figure import Figure
 from torch import Tensor
+from torch.nn.functional import cosine_similarity
 
 from toposlearn.explore.curves import TERMS, color_of, row_of_axes, shared_legend
 from toposlearn.models import Taco
@@ -26,10 +27,7 @@ def part_of(name: str) -> str:
 
 
 def term_gradients(model: Taco, terms: Mapping[str, Tensor]) -> dict[str, dict[str, Tensor]]:
-    """Gradient of each term by itself: term -> part -> one long vector, zeros where the term has no effect.
-
-    `terms` are scalars of one forward pass.
-    """
+    """Gradient of each term (a scalar) by itself: term -> part -> one long vector, zeros where it has no effect."""
     names, parameters = zip(*model.named_parameters(), strict=True)
     result: dict[str, dict[str, Tensor]] = {}
     for term, value in terms.items():
@@ -43,9 +41,8 @@ def term_gradients(model: Taco, terms: Mapping[str, Tensor]) -> dict[str, dict[s
 
 def gradient_norms(gradients: Vectors) -> pd.DataFrame:
     """Length of each term's gradient in each part: one row per part, one column per term."""
-    return pd.DataFrame(
-        {term: {part: float(v.norm()) for part, v in parts.items()} for term, parts in gradients.items()}
-    )
+    norms = {term: {part: float(v.norm()) for part, v in parts.items()} for term, parts in gradients.items()}
+    return pd.DataFrame(norms)
 
 
 def steering(gradients: Vectors, weights: Sequence[float], part: str = "") -> pd.DataFrame:
@@ -61,9 +58,7 @@ def steering(gradients: Vectors, weights: Sequence[float], part: str = "") -> pd
     for weight in weights:
         scaled = [vector * (1 if term == "reconstruction" else weight) for term, vector in flat.items()]
         total = sum(scaled, torch.zeros(()))
-        rows[weight] = {
-            term: float(torch.nn.functional.cosine_similarity(total, vector, dim=0)) for term, vector in flat.items()
-        }
+        rows[weight] = {term: float(cosine_similarity(total, vector, dim=0)) for term, vector in flat.items()}
     return pd.DataFrame(rows).T
 
 
@@ -75,8 +70,7 @@ def plot_gradient_norms(norms: Mapping[str, pd.DataFrame], title: str = "") -> F
             shift = (row - (len(table.columns) - 1) / 2) * 0.27
             ax.bar(np.arange(len(table)) + shift, table[term], 0.25, color=_COLORS.get(term), label=term)
         ax.set_xticks(range(len(table)), table.index, rotation=35, ha="right")
-        ax.set_yscale("log")
-        ax.set_title(name)
+        ax.set(title=name, yscale="log")
         ax.grid(visible=False, axis="x")
     axes[0].set_ylabel("length of the gradient")
     shared_legend(figure, axes)
@@ -91,9 +85,7 @@ def plot_steering(tables: Mapping[str, pd.DataFrame], title: str = "") -> Figure
         for term in table.columns:
             ax.plot(table.index, table[term], "o-", color=_COLORS.get(term), label=term)
         ax.axhline(0, color="0.4", lw=0.8)
-        ax.set_xscale("log")
-        ax.set_xlabel("weight of intra and inter")
-        ax.set_title(name)
+        ax.set(title=name, xlabel="weight of intra and inter", xscale="log")
     axes[0].set_ylabel("cosine of step and term")
     shared_legend(figure, axes)
     figure.suptitle(title)

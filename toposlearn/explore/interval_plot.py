@@ -22,26 +22,14 @@ def draw_intervals(
 ) -> None:
     """Draw one dot with its interval per row, the first at the top, and name the rows.
 
-    Args:
-        ax: axes to draw on.
-        metrics: name of the row -> metric object with ``value`` and, where they are known, ``low`` and ``high``.
-        colors: name of the row -> color; blue where there is none.
-        shift: moves the dots down, in rows, when several sets share the rows.
-        label: of all dots, for a legend.
-        style: passed to `Axes.errorbar`.
+    `metrics` are name of a row -> metric with ``value`` and, where they are known, ``low`` and ``high``. Rows without
+    one of `colors` are blue. `shift` moves the dots down, in rows; `style` is passed to `Axes.errorbar`.
     """
     for row, (name, metric) in enumerate(metrics.items()):
         value = metric["value"]
         ends = np.abs([[metric.get("low", value) - value], [metric.get("high", value) - value]])
-        color = (colors or {}).get(name, BLUE)
-        look: dict[str, Any] = {
-            "fmt": "o",
-            "ms": 6,
-            "capsize": 3,
-            "color": color,
-            "label": None if row else label,
-        } | style
-        ax.errorbar(value, row + shift, xerr=ends, **look)
+        look: dict[str, Any] = {"fmt": "o", "ms": 6, "capsize": 3, "label": None if row else label} | style
+        ax.errorbar(value, row + shift, xerr=ends, color=(colors or {}).get(name, BLUE), **look)
     ax.set_yticks(range(len(metrics)), list(metrics))
     ax.set_ylim(len(metrics) - 0.4, -0.6)
     ax.grid(axis="x", color="0.92")

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib import pyplot as plt
-from matplotlib.axes import Axes
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
@@ -37,25 +37,19 @@ def plot_joint_histograms(
     The histogram counts every voxel of either head. The mutual information above it is the one that the gate uses,
     from the same images averaged to a coarse grid: one pair has one value in a notebook.
 
-    Args:
-        pairs: title -> two images (D, H, W) on one grid, of the modalities `names`.
-        heads: title -> the same images as the gate sees them, from `gate.read_subject`.
-        names: of the two modalities.
-        at: place of the axial slice, mm from the center.
-        spacing: mm per voxel.
+    `pairs` are title -> two images (D, H, W) on one grid of `spacing` mm, of the modalities `names`, `heads` the same
+    as the gate sees them, from `gate.read_subject`. The axial slice lies `at` mm from the center.
     """
-    figure, axes = plt.subplots(
-        2, len(pairs), figsize=(4.0 * len(pairs), 7.2), squeeze=False, layout="constrained", sharey="row"
-    )
+    size = 4.0 * len(pairs), 7.2
+    figure, axes = plt.subplots(2, len(pairs), figsize=size, squeeze=False, layout="constrained", sharey="row")
     for (top, bottom), (title, (first, second)) in zip(axes.T, pairs.items(), strict=True):
         draw_panel(top, Panel(first, "axial", at, spacing, title=title))
-        _draw_outlines(top, second, at, spacing)
+        outlines = cut(ndimage.gaussian_filter(_scaled(second), 1.2), "axial", at, spacing)
+        where: dict[str, Any] = {"extent": extent_of(np.shape(second), "axial", spacing), "origin": "lower"}
+        top.contour(outlines, levels=(0.15, 0.6), colors=CONTOUR, linewidths=0.8, **where)
         shares = joint_histogram(_scaled(first), _scaled(second), _head(first) | _head(second))
-        edges = (0, 1, 0, 1)
-        bottom.imshow(
-            np.ma.masked_equal(shares.T, 0), "magma_r", origin="lower", extent=edges, norm=LogNorm(1e-5, 0.03)
-        )
-        bottom.set_facecolor("white")
+        counted, look = np.ma.masked_equal(shares.T, 0), LogNorm(1e-5, 0.03)
+        bottom.imshow(counted, "magma_r", origin="lower", extent=(0, 1, 0, 1), norm=look)
         bottom.tick_params(labelsize=8)
         bottom.set_title(f"normalized mutual information {pair_evidence(heads[title])[names].nmi:.3f}", size=10)
         bottom.set_xlabel(f"brightness in {names[0]}", size=9)
@@ -64,17 +58,9 @@ def plot_joint_histograms(
     return figure
 
 
-def _draw_outlines(ax: Axes, volume: Volume, at: float, spacing: Spacing) -> None:
-    """Contours of an image: where the head ends, and what is bright in it."""
-    values = cut(ndimage.gaussian_filter(_scaled(volume), 1.2), "axial", at, spacing)
-    where = extent_of(np.shape(volume), "axial", spacing)
-    ax.contour(values, levels=(0.15, 0.6), colors=CONTOUR, linewidths=0.8, extent=where, origin="lower")
-
-
 def _scaled(volume: Volume) -> Float64s:
     """Brightness from 0 to 1."""
-    array = np.asarray(volume, dtype=float)
-    array = array - array.min()
+    array = np.asarray(volume, dtype=float) - float(np.min(np.asarray(volume)))
     return np.asarray(np.clip(array / max(float(np.percentile(array[_head(array)], _BRIGHT)), 1e-12), 0, 1))
 
 

@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
-from toposlearn.explore.curves import CONTROLS, VARIANT_COLORS, color_of, shared_legend
+from toposlearn.explore.curves import CONTROLS, VARIANT_COLORS, color_of, row_of_axes, shared_legend
 from toposlearn.explore.interval_plot import draw_intervals
 from toposlearn.intervals import mean_metric
 from toposlearn.pretrain.profile import MEASURES, Better, Profile, profile_metrics
@@ -59,16 +59,8 @@ def plot_comparison(
 ) -> Figure:
     """Value and interval of each variant; lines for the controls of the same name: chance, position, best token.
 
-    Args:
-        result: a result with metrics named ``A/VARIANT/strideN/METRIC``.
-        metric: which one.
-        stride: token level in voxels.
-        names: variant -> its name in the table beside the figure (`toposlearn.config.ROW_NAMES`), in the order of the
-            rows; stars are left out. A variant without a name here keeps its own.
-        title: of the figure.
-
-    Raises:
-        ValueError: nothing of that name in the result.
+    The metrics of `result` are named ``A/VARIANT/strideN/METRIC``. `names` are variant -> its name in the table beside
+    the figure (`toposlearn.config.ROW_NAMES`), in the order of the rows; stars are left out.
     """
     ending = f"/stride{stride}/{metric}"
     metrics = {
@@ -90,8 +82,7 @@ def plot_comparison(
     for control, (label, style) in CONTROLS.items():
         if control in metrics:
             ax.axvline(metrics[control]["value"], color="0.35", ls=style, lw=1.1, label=label)
-    ax.set_xlim(left=0)
-    ax.set_xlabel(f"{metric.replace('_', ' ')} ({metrics[variants[-1]].get('unit', 'share')})")
+    ax.set(xlim=(0, None), xlabel=f"{metric.replace('_', ' ')} ({metrics[variants[-1]].get('unit', 'share')})")
     ax.set_title(title, size=10)
     shared_legend(figure, [ax])
     return figure
@@ -107,19 +98,13 @@ def plot_measures(
 ) -> Figure:
     """One bar per name, with its interval and its null; one panel per measure, all on one scale.
 
-    Args:
-        panels: title of a panel -> metrics. The first panel names the rows.
-        label: what is measured, with its unit.
-        null: what the null is.
-        controls: names drawn in gray.
-        title: of the figure.
+    `panels` are title -> metrics, the first names the rows. `label` is what is measured, with its unit, `null` what
+    the null is; `controls` are drawn in gray.
     """
     names = list(next(iter(panels.values())))
-    size = 2.6 * len(panels) + 2.2, 0.32 * len(names) + 1.7
-    figure, axes = plt.subplots(
-        1, len(panels), figsize=size, sharex=True, sharey=True, squeeze=False, layout="constrained"
-    )
-    for ax, (heading, metrics) in zip(axes[0], panels.items(), strict=True):
+    width, height = 2.6 + 2.2 / len(panels), 0.32 * len(names) + 1.7
+    figure, axes = row_of_axes(len(panels), width, height, sharex=True, sharey=True)
+    for ax, (heading, metrics) in zip(axes, panels.items(), strict=True):
         shown = {LABELS.get(name, name): metrics.get(name, {"value": np.nan}) for name in names}
         for row, name in enumerate(names):
             if name in metrics:
@@ -128,10 +113,10 @@ def plot_measures(
         draw_intervals(ax, shown, fmt="none", ecolor="0.25", capsize=2)
         nulls = {row: each["null"] for row, each in enumerate(shown.values()) if "null" in each}
         ax.plot(list(nulls.values()), list(nulls), "k|", ms=11, label=null if nulls else None)
+        ax.grid(visible=False, axis="y")
         ax.set_title(heading, size=10)
         ax.set_xlabel(label)
-        ax.set_axisbelow(True)
-    marks = [line for ax in axes[0] for line in ax.get_legend_handles_labels()[0]][:1]
+    marks = [line for ax in axes for line in ax.get_legend_handles_labels()[0]][:1]
     if marks:
         figure.legend(handles=marks, loc="outside lower right", frameon=False)
     figure.suptitle(title, size=11)
@@ -142,9 +127,6 @@ def plot_profile(profiles: Mapping[str, Profile], *, title: str = "") -> Figure:
     """Networks side by side in every measure of topology; what counts is the distance of a value from its null.
 
     `profiles` are name of a network -> its `topology_profile`, all on the same people.
-
-    Raises:
-        ValueError: no profile, or no measure that is defined.
     """
     panels: dict[str, dict[str, dict[str, Any]]] = {}  # measure -> network -> of whom -> metric
     for network, profile in profiles.items():

@@ -49,7 +49,7 @@ class Surroundings:
 
     @property
     def chance(self) -> float:
-        """Fraction of people who would have a structure among their `k` nearest if names meant nothing."""
+        """Fraction of people who have a structure among their `k` nearest by chance."""
         return self.k / self.shared
 
     def in_words(self) -> str:
@@ -68,11 +68,7 @@ def compared_structures(subjects: Mapping[str, Layout], chosen: Structure) -> li
 
 
 def surroundings(subjects: Mapping[str, Layout], chosen: Structure, k: int = 5) -> Surroundings:
-    """Measure what surrounds a structure; only structures that all people with it share are compared.
-
-    Raises:
-        ValueError: no one has the structure, or they share fewer than `k` others.
-    """
+    """Measure what surrounds a structure; only structures that all people with it share are compared."""
     have = {name: subject for name, subject in subjects.items() if chosen in subject.structures}
     if not have:
         raise ValueError(f"chosen must be a structure of at least one person: none has {chosen.full_name}")
@@ -83,9 +79,7 @@ def surroundings(subjects: Mapping[str, Layout], chosen: Structure, k: int = 5) 
     distances = np.stack([structure_distances(each)[np.ix_(r, r)] for each, r in parts])  # (P, S + 1, S + 1)
     nearest = np.stack([nearest_structures(each, k)[0] - 1 for each in distances])  # (P, K) among the others
     among = (nearest[:, :, None] == np.arange(len(others))).any(axis=1)  # (P, S)
-    offsets = np.stack(
-        [[relation_margins(each, way)[r[1:], r[0]] for way in _WAYS] for each, r in parts], axis=1
-    )  # (3, P, S)
+    offsets = np.array([[relation_margins(each, way)[r[1:], r[0]] for each, r in parts] for way in _WAYS])  # (3, P, S)
     order = np.argsort(distances[:, 0, 1:].mean(axis=0), kind="stable").tolist()
     shown = order[:k] + [other for other in order[k:] if among[:, other].any()][:MORE]
     return Surroundings(
@@ -114,10 +108,8 @@ def readable(part: Structure) -> str:
 
 def _short(fraction: float) -> str:
     """A fraction as ``.54``; 0 and 1 only if they are exact."""
-    if fraction in (0, 1):
-        return f"{fraction:.0f}"
-    words = f"{fraction:.2f}"
-    return {"0.00": "<.01", "1.00": ">.99"}.get(words, words.lstrip("0"))
+    words = f"{fraction:.0f}" if fraction in (0, 1) else f"{fraction:.2f}"
+    return {"0": "0", "0.00": "<.01", "1.00": ">.99"}.get(words, words.lstrip("0"))
 
 
 def plot_structure(
@@ -125,11 +117,7 @@ def plot_structure(
 ) -> Figure:
     """One structure: slices of one person through it, its `k` neighbors in all people, and on which side they lie.
 
-    The people may have different structures. `subject`, the person whose slices are drawn, is by default the first
-    who has the structure.
-
-    Raises:
-        ValueError: `k` above `MOST` or the number of structures, or a structure that `subject` or all people lack.
+    The people may have different structures. The slices are those of `subject`, by default the first who has it.
     """
     layouts = {name: layout(each) for name, each in subjects.items()}
     return draw_structure(subjects, layouts, surroundings(layouts, chosen, k), subject)
@@ -171,14 +159,12 @@ def label_colors(around: Surroundings) -> dict[int, str]:
     A structure whose counterpart of the other side is shown already is drawn paler, half way to white.
     """
     colors: dict[int, str] = {}
-    spare, seen = iter(_SPARE), set()
+    spare = iter(_SPARE)
     for part in (around.chosen, *around.neighbors[: around.k]):
         color = STRUCTURE_COLORS.get(part.name) or next(spare)
-        if part.name in seen and part.name in STRUCTURE_COLORS:
-            red, green, blue = ((1 + channel) / 2 for channel in to_rgb(color))
-            color = to_hex((red, green, blue)).upper()
+        if color in colors.values():
+            color = to_hex((1 + np.array(to_rgb(color))) / 2).upper()
         colors[part.label] = color
-        seen.add(part.name)
     return colors
 
 
@@ -200,10 +186,10 @@ def _draw_slices(axes: Sequence[Axes], head: LabelMap, place: Layout, around: Su
 
 def _crop(ax: Axes) -> None:
     """Zoom to the head in the picture."""
-    image = ax.images[0]
-    rows, columns = np.nonzero((np.asarray(image.get_array()) < 1).any(axis=-1))
-    left, right, _, top = image.get_extent()
-    step = (right - left) / (np.asarray(image.get_array()).shape[1])
+    pixels = np.asarray(ax.images[0].get_array())
+    rows, columns = np.nonzero((pixels < 1).any(axis=-1))
+    left, right, _, top = ax.images[0].get_extent()
+    step = (right - left) / pixels.shape[1]
     ax.set_xlim(left + step * (columns.min() - 4), left + step * (columns.max() + 5))
     ax.set_ylim(top - step * (rows.max() + 5), top - step * (rows.min() - 4))
 
@@ -218,9 +204,8 @@ def _draw_distances(ax: Axes, around: Surroundings) -> None:
     right = float(around.distances.max()) * 1.07
     for row, among in enumerate(around.among.sum(axis=0).tolist()):
         ax.text(right, row, agreement(among, count), va="center", size=9)
-    ax.set_xlim(0, right * 1.45)
-    ax.set_ylim(len(rows) - 0.4, -0.6)
-    ax.set_xlabel("distance of centroids (mm): mean, and each person a dot")
+    label = "distance of centroids (mm): mean, and one dot per person"
+    ax.set(xlim=(0, right * 1.45), ylim=(len(rows) - 0.4, -0.6), xlabel=label)
     words = f"people who have it among\ntheir {around.k} nearest [95 %];\nby chance {around.chance:.2f}"
     ax.text(right, -0.75, words, size=8, color="0.35", va="bottom")
     ax.spines[["top", "right"]].set_visible(False)
@@ -236,9 +221,8 @@ def _draw_offsets(ax: Axes, offsets: Float64s, ends: tuple[str, str], reach: flo
         ax.scatter(values, np.full(len(values), row), s=16, color="0.25", facecolors=inside, lw=0.8)
         ax.plot([values.mean()] * 2, [row - 0.33, row + 0.33], color=COLORS[0], lw=2)
     ax.axvline(0, color="0.4", lw=1)
-    ax.set_xlim(-reach, reach)
+    ax.set(xlim=(-reach, reach), xlabel="offset (mm)")
     ax.tick_params(axis="y", length=0)
-    ax.set_xlabel("offset (mm)")
     for x, word, side in zip((0, 1), ends, ("left", "right"), strict=True):
         ax.text(x, 1.01, word, transform=ax.transAxes, size=9, ha=side, va="bottom")
     ax.grid(axis="x", color="0.92")

@@ -33,24 +33,17 @@ from toposlearn.relations.frame import frame_of
 from toposlearn.relations.layout import layout
 
 _DPI = 80
-_HEIGHT = 420  # pixels
 _CHOSEN, _NEIGHBOR, _OTHER = 255, 24, 3  # opacity of a voxel, of 255
 
 
 class StructureExplorer:
-    """Menus for structure, side, K and person over `draw_structure`, the neighbors in words, and the head in 3-D.
-
-    Attributes:
-        controls: name, side, k, person and solid (in 3-D or not).
-        box: the widget to show.
-    """
+    """Menus for structure, side, K and person over `draw_structure`, the neighbors in words, and the head in 3-D."""
 
     def __init__(self, subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5) -> None:
         self.subjects = subjects
         self.layouts = {name: layout(subject) for name, subject in subjects.items()}
         self.known = [part for part in STRUCTURES if compared_structures(self.layouts, part)]
-        if chosen not in self.known:
-            raise ValueError(f"chosen must be a structure of at least one person: none has {chosen.full_name}")
+        surroundings(self.layouts, chosen, k)  # refuses what it cannot show
         names = {part.name.replace("-", " "): part.name for part in self.known}
         self.controls: dict[str, Any] = {
             "name": widgets.Dropdown(options=names, value=chosen.name, description="structure"),
@@ -71,7 +64,7 @@ class StructureExplorer:
         return structure(self.controls["name"].value, self.controls["side"].value)
 
     def _adjust(self, _changed: object) -> None:
-        """Sides, K and people follow the structure; what was chosen stays where it can."""
+        """Let sides, K and people follow the structure."""
         name = self.controls["name"].value
         _offer(self.controls["side"], [part.side for part in self.known if part.name == name])
         have = [name for name, subject in self.layouts.items() if self.chosen in subject.structures]
@@ -94,12 +87,11 @@ class StructureExplorer:
         """Show a head in 3-D; of the same head only the colors are sent again."""
         if self._viewer is None:
             self._viewer = NiiVue(
-                height=_HEIGHT,
+                height=420,  # pixels
                 slice_type=SliceType.RENDER,
                 back_color=(1, 1, 1, 1),
                 show_3d_crosshair=False,
                 is_orient_cube=True,
-                is_colorbar=False,
                 gradient_amount=0.6,
                 is_nearest_interpolation=True,
                 drag_and_drop_enabled=False,
@@ -122,6 +114,7 @@ def structure_explorer(subjects: Mapping[str, LabelMap], chosen: Structure, k: i
 
 
 def _offer(menu: widgets.Dropdown, options: list[str]) -> None:
+    """Offer other options; what was chosen stays where it can."""
     before = menu.value
     menu.options = options
     menu.value = before if before in options else options[0]
@@ -130,8 +123,7 @@ def _offer(menu: widgets.Dropdown, options: list[str]) -> None:
 def label_nifti(head: LabelMap) -> bytes:
     """A head held upright, as a compressed NIfTI file: ranks of its labels in a byte each, in its own frame (mm, RAS).
 
-    Background is 0, the smallest label 1, and so on: the viewer draws tables without gaps only. The nearest voxel is
-    taken, on a grid as fine as the head's.
+    Background is 0, the smallest label 1, and so on: the viewer draws tables without gaps only.
     """
     frame = frame_of(head)
     own = nib.affines.from_matvec(frame.axes, -frame.axes @ frame.origin) @ head.affine

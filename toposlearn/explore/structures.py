@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -36,9 +37,6 @@ def own_slice(
     """Labels on a plane of the head's own frame, `at` mm from its origin, as an image (rows from top to bottom).
 
     The image covers `extent` mm on each side of the origin; the nearest voxel is taken.
-
-    Raises:
-        ValueError: unknown plane.
     """
     ticks = np.arange(-extent, extent + step / 2, step)
     own = plane_points(plane, ticks, ticks[::-1], at)
@@ -63,12 +61,9 @@ def paint(image: Labels, colors: Mapping[int, str]) -> Float64s:
 
 def slice_colors(label_map: LabelMap, plane: Plane, at: float, extent: float, structures: Sequence[str]) -> Float64s:
     """RGB image (H, W, 3) of `own_slice`: named structures in their color, others faint, background white."""
-    return paint(own_slice(label_map, plane, at, extent), _colors_of(label_map, structures))
-
-
-def _colors_of(label_map: LabelMap, structures: Sequence[str]) -> dict[int, str]:
     named = {label: each.name for label, each in label_map.structures.items() if each.name in structures}
-    return {label: STRUCTURE_COLORS.get(name, _OTHER) for label, name in named.items()}
+    colors = {label: STRUCTURE_COLORS.get(name, _OTHER) for label, name in named.items()}
+    return paint(own_slice(label_map, plane, at, extent), colors)
 
 
 def draw_own_slice(
@@ -77,8 +72,7 @@ def draw_own_slice(
     """Draw `own_slice` with structures in `colors` (by label), all others faint, and letters at its ends."""
     image = paint(own_slice(label_map, plane, at, extent), colors)
     ax.imshow(image, extent=(-extent, extent, -extent, extent), interpolation="nearest")
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     for x, word, side in zip((0.01, 0.99), _ENDS[plane], ("left", "right"), strict=True):
         ax.text(x, 0.02, word, transform=ax.transAxes, color="0.4", size=8, ha=side)
@@ -86,8 +80,7 @@ def draw_own_slice(
 
 def show_around(ax: Axes, center: tuple[float, float], reach: float) -> None:
     """Zoom to `reach` mm around a point (across, up) in mm."""
-    ax.set_xlim(center[0] - reach, center[0] + reach)
-    ax.set_ylim(center[1] - reach, center[1] + reach)
+    ax.set(xlim=(center[0] - reach, center[0] + reach), ylim=(center[1] - reach, center[1] + reach))
 
 
 def plot_people(
@@ -101,15 +94,8 @@ def plot_people(
     The dashed line is the mid-sagittal plane. The person's left is on the left (not the radiological view).
     """
     rows = -(-len(subjects) // _COLUMNS)
-    figure, axes = plt.subplots(
-        rows,
-        _COLUMNS,
-        figsize=(3.1 * _COLUMNS, 3.2 * rows),
-        squeeze=False,
-        layout="constrained",
-        sharex=True,
-        sharey=True,
-    )
+    shared: dict[str, Any] = {"squeeze": False, "layout": "constrained", "sharex": True, "sharey": True}
+    figure, axes = plt.subplots(rows, _COLUMNS, figsize=(3.1 * _COLUMNS, 3.2 * rows), **shared)
     for ax in axes.flat[len(subjects) :]:
         ax.set_visible(False)
     for index, (ax, (name, label_map)) in enumerate(zip(axes.flat, subjects.items(), strict=False)):
@@ -117,15 +103,14 @@ def plot_people(
         ax.imshow(image, extent=(-_EXTENT, _EXTENT, -_EXTENT, _EXTENT), interpolation="nearest")
         if plane != "sagittal":
             ax.axvline(0, color="0.35", lw=0.8, ls="--")
-            ax.text(0.03, 0.04, "L", transform=ax.transAxes, color="0.35")
-            ax.text(0.97, 0.04, "R", transform=ax.transAxes, color="0.35", ha="right")
+            for x, word, side in ((0.03, "L", "left"), (0.97, "R", "right")):
+                ax.text(x, 0.04, word, transform=ax.transAxes, color="0.35", ha=side)
         ax.spines[:].set_visible(False)
         ax.set_title(name)
         below = plane if index + _COLUMNS < len(subjects) else None
         label_edges(ax, plane, below, plane if index % _COLUMNS else None)
-    handles = [
-        Line2D([], [], marker="s", ls="", color=STRUCTURE_COLORS.get(name, _OTHER), label=name) for name in structures
-    ]
+    colors = {name: STRUCTURE_COLORS.get(name, _OTHER) for name in structures}
+    handles = [Line2D([], [], marker="s", ls="", color=color, label=name) for name, color in colors.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=_COLUMNS + 1, frameon=False)
     return figure
 
@@ -136,7 +121,11 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figur
     Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
     `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
     """
-    centers = {name: _centers(subjects, name)[:, :2] for name in shared.index}  # each (people, 2)
+    names = [[part.full_name for part in subject.structures] for subject in subjects]
+    rows = list(zip(subjects, names, strict=True))
+    centers = {  # (P, 2), in each head's own frame
+        name: np.stack([subject.centers[known.index(name), :2] for subject, known in rows]) for name in shared.index
+    }
     figure, ax = plt.subplots(figsize=(7.8, 6.4), layout="compressed")
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
     for i, j in np.argwhere(np.triu(strength, k=1) > 0).tolist():
@@ -146,8 +135,7 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figur
     for name, points in centers.items():
         _draw_node(ax, name, points)
     ax.axvline(0, color="0.35", lw=0.8, ls="--")
-    ax.set_aspect("equal")
-    ax.set(xlabel=AXIS_NAMES[0], ylabel=AXIS_NAMES[1])
+    ax.set(aspect="equal", xlabel=AXIS_NAMES[0], ylabel=AXIS_NAMES[1])
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]
@@ -155,12 +143,6 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figur
     ax.margins(x=0.12)  # room for the names
     ax.legend(lines + dots, labels, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure
-
-
-def _centers(subjects: Sequence[Layout], name: str) -> Float64s:
-    """Centroid (people, 3) of a structure, in each head's own frame."""
-    rows = [[structure.full_name for structure in subject.structures].index(name) for subject in subjects]
-    return np.stack([subject.centers[row] for subject, row in zip(subjects, rows, strict=True)])
 
 
 def _draw_node(ax: Axes, name: str, points: Float64s) -> None:
