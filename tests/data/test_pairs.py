@@ -6,7 +6,8 @@ import pytest
 import torch
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment, step_generator
+from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment
+from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import compose
 
 QUIET = {"gamma": 0.0, "noise": 0.0}

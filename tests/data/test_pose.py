@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from toposlearn.config import AugmentConfig
-from toposlearn.data import apply_pose, draw_poses, relative_pose
-from toposlearn.data.pose import compose, draw_motion, voxel_coordinates
+from toposlearn.data import apply_pose, draw_poses
+from toposlearn.data.pose import compose, draw_motion, relative_pose, voxel_coordinates
 
 SPACING = 3.0
 SHAPE = (21, 25, 17)

@@ -1,17 +1,16 @@
 """From a folder of scans to batches: layouts, manifest, quality gate, transforms, cache, pairs, posed heads.
 
-Own data: ``manifest = read_manifest(DATA)``, ``config = config_for(config, manifest)`` takes modalities that all have;
-``load_posed(DATA, config, count)`` does both for held-out people, and `PosedSubjects.truth` states what is known.
+Own data: ``load_posed(DATA, config, count)``, or ``manifest = read_manifest(DATA); config_for(config, manifest)``.
 """
 
 from toposlearn.data.gate import BadImageError, assess_subjects, check_image
 from toposlearn.data.inspection import Inspection, inspect_folder
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_subjects
-from toposlearn.data.pairs import PairBatch, PairDataset, augment, step_generator
-from toposlearn.data.pose import apply_pose, draw_poses, relative_pose
+from toposlearn.data.pairs import PairBatch, PairDataset, augment
+from toposlearn.data.pose import apply_pose, draw_poses
 from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
-from toposlearn.data.prepared import Cache, Prepared, prepare
+from toposlearn.data.prepared import Cache, prepare
 
 __all__ = [
     "BadImageError",
@@ -21,7 +20,6 @@ __all__ = [
     "PairBatch",
     "PairDataset",
     "PosedSubjects",
-    "Prepared",
     "Record",
     "apply_pose",
     "assess_subjects",
@@ -36,7 +34,5 @@ __all__ = [
     "pose_subjects",
     "prepare",
     "read_manifest",
-    "relative_pose",
     "split_subjects",
-    "step_generator",
 ]

@@ -7,21 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from toposlearn.data.gate.assessment import (
-    FEWEST_FOR_NULL,
-    INTER_ONLY,
-    LEFT_OUT,
-    REGISTERED,
-    RESAMPLED,
-    PairAssessment,
-    SubjectAssessment,
-    assess_subjects,
-)
+from toposlearn.data.gate import assessment as gate
 from toposlearn.data.gate.quality import BadImageError, ImageFacts, damaged_truth
 from toposlearn.data.layouts import is_series, read_manifest
 from toposlearn.data.manifest import Manifest
 
-STATUSES = (REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT)
 MOST_KINDS = 4  # spacings of a modality that are listed one by one
 MOST_LINES = 20  # people or pairs that are listed one by one
 _TRUTH = {"labels": "labels", "lesion": "lesion mask", "to_template": "map to template"}
@@ -32,7 +22,7 @@ class Inspection:
     """A folder and the assessments of its people."""
 
     manifest: Manifest
-    subjects: tuple[SubjectAssessment, ...]
+    subjects: tuple[gate.SubjectAssessment, ...]
     broken: tuple[str, ...]  # one line per image that cannot be used
     damaged: tuple[str, ...] = ()  # one line per file of the ground truth that cannot be used
 
@@ -45,9 +35,9 @@ class Inspection:
     def counts(self) -> dict[str, int]:
         """Status -> number of pairs."""
         counts = Counter(pair.status for subject in self.subjects for pair in subject.pairs)
-        return {status: counts[status] for status in STATUSES}
+        return {status: counts[status] for status in gate.STATUSES}
 
-    def suspicious(self) -> Iterator[tuple[str, PairAssessment]]:
+    def suspicious(self) -> Iterator[tuple[str, gate.PairAssessment]]:
         """Person and assessment of each pair of good images that may not enter the intra term."""
         for subject in self.subjects:
             yield from ((subject.subject, pair) for pair in subject.pairs if not pair.aligned and pair.evidence)
@@ -58,17 +48,19 @@ class Inspection:
         if bad:
             more = f" (and {len(bad) - 1} more files with problems)" if len(bad) > 1 else ""
             raise BadImageError(bad[0] + more)
-        if self.counts[LEFT_OUT] == sum(self.counts.values()):
-            raise ValueError(
-                f"no person in {self.manifest.root} has two images that can be compared: add images of other modalities"
-            )
+        if self.counts[gate.LEFT_OUT] == sum(self.counts.values()):
+            reason = f"no person in {self.manifest.root} has two images that can be compared"
+            raise ValueError(f"{reason}: add images of other modalities")
 
     def page(self, most: int | None = MOST_LINES) -> str:
         """The page as text, with at most so many lines of a kind; None: all."""
         pairs = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
-        if len(self.manifest) < FEWEST_FOR_NULL:
-            pairs += f" (not compared with pairs of different people: that needs {FEWEST_FOR_NULL} people)"
-        missing = self._missing()
+        if len(self.manifest) < gate.FEWEST_FOR_NULL:
+            pairs += f" (not compared with pairs of different people: that needs {gate.FEWEST_FOR_NULL} people)"
+        counts = Counter(name for record in self.manifest.records for name in record.images)
+        common = {name for name, count in counts.items() if count >= len(self.subjects) / 2}
+        lacking = [(each.subject, [name for name in each.missing if name in common]) for each in self.subjects]
+        missing = [f"  {subject}  no {', '.join(names)}" for subject, names in lacking if names]
         usable = [name for name in self.modalities if len(self._facts(name)) == len(self.subjects)]
         lines = [
             f"{self.manifest.root}: {len(self.manifest)} people",
@@ -89,18 +81,11 @@ class Inspection:
     def _facts(self, modality: str) -> list[ImageFacts]:
         return [subject.facts[modality] for subject in self.subjects if modality in subject.facts]
 
-    def _missing(self) -> list[str]:
-        """One line per person without a modality that at least half of the people have."""
-        counts = Counter(name for record in self.manifest.records for name in record.images)
-        common = {name for name, count in counts.items() if count >= len(self.subjects) / 2}
-        lacking = {each.subject: [name for name in each.missing if name in common] for each in self.subjects}
-        return [f"  {subject}  no {', '.join(names)}" for subject, names in lacking.items() if names]
-
 
 def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
     """Read every image of a data folder and its ground truth, and assess every pair; errors as `read_manifest`."""
     manifest = read_manifest(root)
-    subjects = assess_subjects(manifest, progress=progress)
+    subjects = gate.assess_subjects(manifest, progress=progress)
     broken = [reason for subject in subjects for reason in subject.broken.values()]
     damaged = [reason for record in manifest.records for reason in damaged_truth(record)]
     return Inspection(manifest, tuple(subjects), tuple(broken), tuple(damaged))

@@ -31,8 +31,7 @@ class Record:
     @property
     def truth(self) -> dict[str, Path]:
         """The files of the ground truth that exist, by ``labels``, ``lesion``, ``to_template``."""
-        files = {"labels": self.labels, "lesion": self.lesion, "to_template": self.to_template}
-        return {name: path for name, path in files.items() if path is not None}
+        return {name: path for name in ("labels", "lesion", "to_template") if (path := getattr(self, name))}
 
 
 @dataclass(frozen=True)
@@ -55,12 +54,10 @@ class Manifest:
     def require(self, modalities: Sequence[str]) -> None:
         """Raise ValueError unless every person has each of these modalities."""
         for record in self.records:
-            missing = [name for name in modalities if name not in record.images]
-            if missing:
-                raise ValueError(
-                    f"{record.subject} in {self.root} has no {', '.join(missing)} image (it has "
-                    f"{', '.join(sorted(record.images)) or 'none'}): add it, or choose modalities that everyone has"
-                )
+            if missing := [name for name in modalities if name not in record.images]:
+                others = f"it has {', '.join(sorted(record.images)) or 'none'}"
+                lacking = f"{record.subject} in {self.root} has no {', '.join(missing)} image ({others})"
+                raise ValueError(f"{lacking}: add it, or choose modalities that everyone has")
 
     def select(self, subjects: Sequence[str]) -> Manifest:
         """The manifest of these people only, in this order."""
@@ -71,8 +68,7 @@ class Manifest:
 def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
     """The same settings with modalities that at least four in five people have, two or more.
 
-    The configuration's own modalities are kept if all are such; else all such modalities are taken, the
-    configuration's first, in its order.
+    The configuration's own modalities are kept if all are such; else all such are taken, the configuration's first.
     """
     counts = Counter(name for record in manifest.records for name in record.images)
     common = sorted(name for name, count in counts.items() if count >= NEARLY * len(manifest))
@@ -81,11 +77,10 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
         return config
     if len(common) < 2:
         poorest = min(manifest.records, key=lambda record: len(record.images))
-        raise ValueError(
-            f"at least two modalities that everyone has are needed, but the {len(manifest)} people of {manifest.root} "
-            f"share {' and '.join(common) or 'none'} ({poorest.subject} has {', '.join(sorted(poorest.images))}): "
-            "add images, or move people to another folder"
-        )
+        shared = f"the {len(manifest)} people of {manifest.root} share {' and '.join(common) or 'none'}"
+        reason = f"{shared} ({poorest.subject} has {', '.join(sorted(poorest.images))})"
+        remedy = "add images, or move people to another folder"
+        raise ValueError(f"at least two modalities that everyone has are needed, but {reason}: {remedy}")
     chosen = [name for name in wanted if name in common]
     return config.replace(volume={"modalities": (*chosen, *(name for name in common if name not in chosen))})
 
@@ -119,9 +114,7 @@ def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: 
     held_out = max(1, round(test_fraction * len(names)))
     if held_out < minimum:
         needed = next(n for n in count(len(names)) if round(test_fraction * n) >= minimum)
-        raise ValueError(
-            f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out, but {minimum} are "
-            f"needed: bring at least {needed} people"
-        )
+        few = f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out"
+        raise ValueError(f"{few}, but {minimum} are needed: bring at least {needed} people")
     test, train = sorted(order[:held_out]), sorted(order[held_out:])
     return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 from torch.utils.data import Dataset
 
-from toposlearn.config import AugmentConfig, TacoConfig
+from toposlearn.config import TacoConfig
 from toposlearn.data.pose import apply_pose, compose, draw_motion, draw_poses, relative_pose
 from toposlearn.data.prepared import INTER, INTRA, Cache, Prepared
 from toposlearn.reproducibility import step_seed
@@ -53,12 +54,10 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         inter = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
         self.term = INTER if inter or loss.weight_intra == 0 else INTRA
-        self.subjects = [subject for subject in subjects if _has_pair(subject, self.term)]
+        self.subjects = [each for each in subjects if each.pairs is None or (each.pairs.triu(1) >= self.term).any()]
         if len(self.subjects) < config.train.subjects_per_step:
-            raise ValueError(
-                f"{len(self.subjects)} people to train on, but train.subjects_per_step is "
-                f"{config.train.subjects_per_step}: add people, or lower it"
-            )
+            counts = f"{len(self.subjects)} people to train on, but train.subjects_per_step is"
+            raise ValueError(f"{counts} {config.train.subjects_per_step}: add people, or lower it")
         self.all_registered = all(subject.registered for subject in self.subjects)
         self.config, self.process = config, process
 
@@ -68,22 +67,23 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def __getitem__(self, step: int) -> dict[str, Tensor]:
         generator = step_generator(self.config.train.seed, step, self.process)
         chosen = torch.randperm(len(self.subjects), generator=generator)[: self.config.train.subjects_per_step]
-        rows = [(self.subjects[index], self._draw_pair(self.subjects[index], generator)) for index in chosen.tolist()]
+        people, settings = chosen.tolist(), self.config.augment
+        rows = [(self.subjects[index], self._draw_pair(self.subjects[index], generator)) for index in people]
+        first = draw_poses(len(rows), settings, generator)
+        masks = [subject.foreground_of(modality) for subject, pair in rows for modality in pair]
+        poses = [first, first if settings.shared_pose else draw_poses(len(rows), settings, generator)]
         batch = {
             "volumes": torch.stack([subject.volumes[list(pair)] for subject, pair in rows]),  # (B, 2, D, H, W)
-            "foreground": torch.stack([_foregrounds(subject, pair) for subject, pair in rows]),
+            "foreground": torch.stack(masks).view(len(rows), 2, *masks[0].shape),
             "subjects": chosen,
             "modalities": torch.tensor([pair for _, pair in rows]),  # (B, 2)
-            "poses": self._poses(len(rows), generator),  # (B, 2, 3, 4)
-            "motions": torch.stack(
-                [self._motions(index, pair) for index, (_, pair) in zip(chosen.tolist(), rows, strict=True)]
-            ),
+            "poses": torch.stack(poses, dim=1),  # (B, 2, 3, 4)
+            "motions": torch.stack([self._motions(index, pair) for index, (_, pair) in zip(people, rows, strict=True)]),
         }
         if not self.all_registered:
             batch["registered"] = torch.tensor([subject.allows(*pair, INTRA) for subject, pair in rows])
         if self.config.loss.matcher == "oracle":  # no other loss may see the truth
-            places = [subject.to_template for subject, _ in rows if subject.to_template is not None]
-            batch["to_template"] = torch.stack(places)
+            batch["to_template"] = torch.stack([cast(Tensor, subject.to_template) for subject, _ in rows])
         return batch
 
     def _draw_pair(self, subject: Prepared, generator: torch.Generator) -> tuple[int, int]:
@@ -104,29 +104,19 @@ class PairDataset(Dataset[dict[str, Tensor]]):
                 motions[place] = draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
         return motions
 
-    def _poses(self, count: int, generator: torch.Generator) -> Tensor:
-        augment = self.config.augment
-        first = draw_poses(count, augment, generator)
-        return torch.stack([first, first if augment.shared_pose else draw_poses(count, augment, generator)], dim=1)
-
-
-def _has_pair(subject: Prepared, term: int) -> bool:
-    return subject.pairs is None or bool((subject.pairs.triu(1) >= term).any())
-
-
-def _foregrounds(subject: Prepared, pair: tuple[int, int]) -> Tensor:
-    return torch.stack([subject.foreground_of(modality) for modality in pair])
-
 
 def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Generator | None = None) -> PairBatch:
-    """Pose the two modalities of each person and change the intensity of each by itself, on the batch's device."""
+    """Pose both modalities of each person and change the gamma and noise of each by itself, on the batch's device."""
     spacing = config.volume.spacing
     poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
     maps = compose(poses.flatten(0, 1), batch["motions"].transpose(0, 1).flatten(0, 1))  # (2B, 3, 4)
     volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], maps, spacing)  # (2B, 1, D, H, W)
     head = batch["foreground"].transpose(0, 1).flatten(0, 1)[:, None]
     foreground = apply_pose(head.float(), maps, spacing, nearest=True) > 0.5
-    volumes = _change_intensity(volumes, config.augment, generator) * foreground
+    draws = torch.rand(len(volumes), 1, 1, 1, 1, generator=generator, device=volumes.device)
+    gamma = 1 + config.augment.gamma * (2 * draws - 1)
+    noise = config.augment.noise * torch.randn(volumes.shape, generator=generator, device=volumes.device)
+    volumes = (volumes.clamp(min=1e-6) ** gamma + noise) * foreground
     truth = batch.get("to_template")
     if truth is not None:
         truth = apply_pose(truth, poses[0], spacing, border=True)
@@ -134,11 +124,3 @@ def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Gener
     if registered is not None:  # the map of the others is unknown: their tokens are read where they are
         a_to_b = torch.where(registered[:, None, None], a_to_b, torch.eye(3, 4, device=a_to_b.device))
     return PairBatch(volumes, foreground, batch["subjects"], a_to_b, truth, registered)
-
-
-def _change_intensity(volumes: Tensor, config: AugmentConfig, generator: torch.Generator | None) -> Tensor:
-    """Gamma and noise, drawn anew for each volume (2B, 1, D, H, W) in [0, 1]."""
-    draws = torch.rand(len(volumes), 1, 1, 1, 1, generator=generator, device=volumes.device)
-    gamma = 1 + config.gamma * (2 * draws - 1)
-    noise = torch.randn(volumes.shape, generator=generator, device=volumes.device)
-    return volumes.clamp(min=1e-6) ** gamma + config.noise * noise

@@ -1,7 +1,4 @@
-"""Random poses: heads rotated, shifted and scaled on the network's grid, images and truth alike.
-
-A pose is an affine map (3, 4) from posed mm to original mm, both measured from the volume's center.
-"""
+"""Random poses of heads: affine maps (3, 4) from posed mm to original mm, both measured from the volume's center."""
 
 from __future__ import annotations
 
@@ -17,11 +14,9 @@ from toposlearn.config import AugmentConfig
 
 def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) -> Tensor:
     """Random poses (count, 3, 4): angles, scale and shift of the head are uniform within the limits of `config`."""
-    angles = _uniform(generator, count, 3) * math.radians(config.rotation)
-    scale = 1 + _uniform(generator, count, 1) * config.scale
-    shift = _uniform(generator, count, 3) * config.shift
-    linear = _rotations(angles) / scale[..., None]
-    return torch.cat([linear, -(linear @ shift[..., None])], dim=-1)
+    angles, scale, shift = (2 * torch.rand(count, size, generator=generator) - 1 for size in (3, 1, 3))
+    linear = _rotations(angles * math.radians(config.rotation)) / (1 + scale * config.scale)[..., None]
+    return torch.cat([linear, -(linear @ (shift * config.shift)[..., None])], dim=-1)
 
 
 def draw_motion(shift: float, rotation: float, generator: torch.Generator) -> Tensor:
@@ -36,10 +31,6 @@ def compose(first: Tensor, second: Tensor) -> Tensor:
     """The map (B, 3, 4) that applies the first map, then the second."""
     linear = second[:, :, :3]
     return torch.cat([linear @ first[:, :, :3], linear @ first[:, :, 3:] + second[:, :, 3:]], dim=-1)
-
-
-def _uniform(generator: torch.Generator, *shape: int) -> Tensor:
-    return 2 * torch.rand(shape, generator=generator) - 1
 
 
 def _rotations(angles: Tensor) -> Tensor:

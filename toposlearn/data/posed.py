@@ -1,14 +1,11 @@
-"""Posed heads for measurement: held-out people, each in a random pose, with the ground truth moved along.
-
-On upright, centered heads grid position alone is a strong matcher, so every comparison is made on posed heads.
-"""
+"""Held-out people in random poses, with the ground truth: on upright heads, position alone is a strong matcher."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import torch
 from torch import Tensor
@@ -42,15 +39,14 @@ class PosedSubjects:
 
     @property
     def known(self) -> bool:
-        """True when each voxel's place in a template is known: only then can places in two people be compared."""
+        """True when places in a template are known: only then can places in two people be compared."""
         return self.to_template is not None
 
     @property
     def truth(self) -> str:
         """One line for a notebook: whether the true correspondence of these people is known."""
-        if self.known:
-            return "true correspondence: known, in template mm"
-        return "true correspondence: not known here; errors between two people are left out"
+        unknown = "not known here; errors between two people are left out"
+        return f"true correspondence: {'known, in template mm' if self.known else unknown}"
 
     @property
     def places(self) -> Tensor:
@@ -61,12 +57,9 @@ class PosedSubjects:
 
     def take(self, index: Sequence[int]) -> PosedSubjects:
         """Some of the people, in this order."""
-        chosen: dict[str, Any] = {"names": tuple(self.names[i] for i in index)}
-        chosen["info"] = tuple(self.info[i] for i in index) if self.info else ()
-        tensors: dict[str, Any] = {
-            name: value[list(index)] for name, value in vars(self).items() if isinstance(value, Tensor)
-        }
-        return replace(self, **chosen, **tensors)
+        tensors = {name: value[list(index)] for name, value in vars(self).items() if isinstance(value, Tensor)}
+        info = tuple(self.info[i] for i in index) if self.info else ()
+        return replace(self, names=tuple(self.names[i] for i in index), info=info, **cast(dict[str, Any], tensors))
 
     def token_mask(self, stride: int) -> Tensor:
         """(S, N) bool: tokens of which at least half the voxels are foreground."""
@@ -81,13 +74,13 @@ class PosedSubjects:
         return F.avg_pool3d(self.places, stride).flatten(2).mT
 
     def token_template(self, stride: int) -> Tensor:
-        """(S, N, 3) template mm of token centers; ValueError where the data set has no map to a template."""
+        """(S, N, 3) template mm of token centers; ValueError without a map to a template."""
         if self.to_template is None:
             raise ValueError("this data set has no ground-truth map to a template: correspondence error is unknown")
         return self.token_places(stride)
 
     def token_labels(self, stride: int) -> Tensor:
-        """(S, N) long: most frequent structure label of each token's voxels; ValueError where there are no labels."""
+        """(S, N) long: most frequent structure label of each token's voxels; ValueError without labels."""
         if self.labels is None:
             raise ValueError("this data set has no structure labels")
         blocks = self.labels[:, 0]
@@ -97,10 +90,7 @@ class PosedSubjects:
 
 
 def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedSubjects:
-    """Every person of a cache in a pose drawn from `seed`, or upright when `posed` is False.
-
-    People that lack a modality, or have one that lies elsewhere, are left out: their true places are unknown.
-    """
+    """Every person of a cache whose modalities are all registered, in a pose drawn from `seed`, or upright."""
     complete = cache.registered()
     if len(complete) < len(cache):
         odd = next(record for record in cache.manifest.records if record not in complete.manifest.records)
@@ -111,7 +101,8 @@ def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: boo
         left_out = f"{len(cache) - len(complete)} of {len(cache)} people"
         report_problems([f"{left_out} are left out of the measurements, for example {reason}"])
     subjects = [complete[index] for index in range(len(complete))]
-    moved = [_move(subject, _pose(i, config, seed) if posed else None, config) for i, subject in enumerate(subjects)]
+    poses = [_pose(index, config, seed) if posed else None for index in range(len(subjects))]
+    moved = [_move(*pair, config.volume.spacing) for pair in zip(subjects, poses, strict=True)]
     shared = set.intersection(*(set(tensors) for tensors in moved))
     stacked = {name: torch.stack([tensors[name] for tensors in moved]) for name in shared}
     names = tuple(subject.subject for subject in subjects)
@@ -127,9 +118,7 @@ def load_posed(root: str | Path, config: TacoConfig, count: int, *, seed: int = 
     names = [record.subject for record in held_out.records]
     cache = prepare(held_out.select(names[:count]), config.volume, progress=False)
     if len(cache.registered()) < min(count, len(held_out)):  # others replace them
-        cache = prepare(held_out, config.volume, progress=False, report=False)
-        whole = [record.subject for record in cache.registered().manifest.records]
-        cache = cache.of(held_out.select(whole[:count]))
+        cache = prepare(held_out, config.volume, progress=False, report=False).registered(count)
     return pose_subjects(cache, config, seed=seed)
 
 
@@ -137,19 +126,15 @@ def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:
     return draw_poses(1, config.augment, step_generator(seed, index, POSE_STREAM))
 
 
-def _move(subject: Prepared, pose: Tensor | None, config: TacoConfig) -> dict[str, Tensor]:
+def _move(subject: Prepared, pose: Tensor | None, spacing: float) -> dict[str, Tensor]:
     """The tensors of one person in a pose (1, 3, 4), by the field of `PosedSubjects`."""
-
-    def moved(tensor: Tensor, *, nearest: bool = False, border: bool = False) -> Tensor:
-        if pose is None:
-            return tensor
-        return apply_pose(tensor[None].float(), pose, config.volume.spacing, nearest=nearest, border=border)[0]
-
-    tensors = {"volumes": moved(subject.volumes), "foreground": moved(subject.foreground[None], nearest=True) > 0.5}
-    if subject.to_template is not None:
-        tensors["to_template"] = moved(subject.to_template, border=True)
-    if subject.labels is not None:
-        tensors["labels"] = moved(subject.labels[None], nearest=True).to(torch.int16)
-    if subject.lesion is not None:
-        tensors["lesion"] = moved(subject.lesion[None], nearest=True) > 0.5
+    tensors = {}
+    for name in ("volumes", "foreground", "to_template", "labels", "lesion"):
+        if (tensor := getattr(subject, name)) is not None:
+            tensor = tensor if tensor.ndim == 4 else tensor[None]  # (C, D, H, W)
+            if pose is not None:
+                nearest, border = not tensor.is_floating_point(), name == "to_template"
+                moved = apply_pose(tensor[None].float(), pose, spacing, nearest=nearest, border=border)
+                tensor = moved[0].to(tensor.dtype)
+            tensors[name] = tensor
     return tensors

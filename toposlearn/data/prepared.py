@@ -1,7 +1,6 @@
-"""People on the network's grid: preprocessed once, kept in one safetensors file per person.
+"""People on the network's grid, checked and preprocessed once: a safetensors file per person, remade on changes.
 
-A file is remade only when a setting or an input file changes. The quality gate runs on the way: an unusable image or
-subject is skipped and reported; the run continues.
+An unusable image or subject is skipped and reported; the run continues.
 """
 
 from __future__ import annotations
@@ -16,19 +15,14 @@ from typing import Any
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from tqdm import tqdm
 
 from toposlearn.cohort.recipes import TRUTH
 from toposlearn.config import VolumeConfig
-from toposlearn.data.gate.assessment import (
-    FEWEST_FOR_NULL,
-    INTER_ONLY,
-    SubjectAssessment,
-    iterate_assessments,
-    report_problems,
-)
-from toposlearn.data.gate.quality import BadImageError, damaged_truth, on_other_grids
+from toposlearn.data.gate import assessment as gate
+from toposlearn.data.gate.quality import BadImageError, damaged_truth, load_image, same_grid
 from toposlearn.data.manifest import Manifest, Record
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.reproducibility import atomic_path, write_json
@@ -88,9 +82,9 @@ class Cache:
         here = {record.subject for record in self.manifest.records}
         return self._keep([record for record in subjects.records if record.subject in here])
 
-    def registered(self) -> Cache:
-        """The people with every modality at the same place: places can be compared on them alone."""
-        return self._keep([record for record in self.manifest.records if self.assessment(record)["complete"]])
+    def registered(self, count: int | None = None) -> Cache:
+        """The first people with every modality at the same place: places can be compared on them alone."""
+        return self._keep([record for record in self.manifest.records if self.assessment(record)["complete"]][:count])
 
     def assessment(self, record: Record) -> dict[str, Any]:
         """The stored `SubjectAssessment.to_dict` of a person, with its ``summary``."""
@@ -112,10 +106,7 @@ def prepare(
 
     Images on other grids than a person's first modality are resampled to it. The cache is kept in `folder`, or below
     the data folder. The findings of the quality gate are kept there in ``verdicts.json``, and reported on stderr.
-
-    Raises:
-        ValueError: a modality that no person has, or no person with two images that can be used.
-        OSError: the cache cannot be written.
+    ValueError: a modality that no person has, or no person with two usable images. OSError: no cache can be written.
     """
     absent = [name for name in config.modalities if not any(name in record.images for record in manifest.records)]
     manifest.require(absent)
@@ -124,7 +115,7 @@ def prepare(
     place.mkdir(parents=True, exist_ok=True)
     records = {record.subject: record for record in manifest.records}
     todo = [name for name, record in records.items() if not _is_fresh(record, place, config, len(records))]
-    assessments = iterate_assessments(manifest, config.modalities, todo)
+    assessments = gate.iterate_assessments(manifest, config.modalities, todo)
     hidden = not (progress and todo)
     for assessment in tqdm(assessments, total=len(todo), desc="preparing", unit="person", disable=hidden):
         _prepare_one(records[assessment.subject], assessment, config, place, len(records))
@@ -133,7 +124,7 @@ def prepare(
         write_json(place / ASSESSMENTS, stored)
     problems = [f"{name}: {each['summary']}" for name, each in stored.items() if each["summary"]]
     if report:
-        report_problems(problems, place / ASSESSMENTS)
+        gate.report_problems(problems, place / ASSESSMENTS)
     usable = tuple(record for name, record in records.items() if stored[name]["usable"])
     if not usable:
         raise ValueError(problems[0])
@@ -155,20 +146,22 @@ def _stored(place: Path, record: Record) -> dict[str, Any]:
 
 def _is_fresh(record: Record, place: Path, config: VolumeConfig, subjects: int) -> bool:
     """True where the file was made of the inputs that are there now, with enough other people for a null."""
-    stored = _stored(place, record)
-    if not stored or stored["people"] < min(subjects, FEWEST_FOR_NULL):
-        return False
-    if stored["missing"] != [name for name in config.modalities if name not in record.images]:
+    stored, missing = _stored(place, record), [name for name in config.modalities if name not in record.images]
+    if not stored or stored["people"] < min(subjects, gate.FEWEST_FOR_NULL) or stored["missing"] != missing:
         return False
     made = _file(place, record).stat().st_mtime
     return all(path.stat().st_mtime <= made for path in (*record.images.values(), *record.truth.values()))
 
 
 def _prepare_one(
-    record: Record, assessment: SubjectAssessment, config: VolumeConfig, place: Path, subjects: int
+    record: Record, assessment: gate.SubjectAssessment, config: VolumeConfig, place: Path, subjects: int
 ) -> None:
     """Write a person's file: the assessment, and tensors unless the person is left out."""
-    pairs = _pair_table(assessment, config.modalities)
+    names = config.modalities
+    pairs = torch.diag(torch.tensor([INTRA * (name in assessment.facts) for name in names])).to(torch.uint8)
+    for pair in assessment.pairs:  # (M, M), as `Prepared.pairs`; a usable modality may enter both terms with itself
+        i, j = names.index(pair.first), names.index(pair.second)
+        pairs[i, j] = pairs[j, i] = INTRA if pair.aligned else INTER * (pair.status == gate.INTER_ONLY)
     usable = bool((pairs.triu(1) if len(pairs) > 1 else pairs).any())
     alone = "" if usable else "left out because no two images can be compared: "
     stored = assessment.to_dict() | {"summary": alone + assessment.summary, "usable": usable, "people": subjects}
@@ -177,20 +170,13 @@ def _prepare_one(
         save_file(tensors, partial, metadata={"verdict": json.dumps(stored)})
 
 
-def _pair_table(assessment: SubjectAssessment, modalities: Sequence[str]) -> Tensor:
-    """(M, M) uint8, as `Prepared.pairs`; a usable modality may enter both terms with itself."""
-    table = torch.diag(torch.tensor([INTRA * (name in assessment.facts) for name in modalities])).to(torch.uint8)
-    for pair in assessment.pairs:
-        i, j = modalities.index(pair.first), modalities.index(pair.second)
-        table[i, j] = table[j, i] = INTRA if pair.aligned else INTER * (pair.status == INTER_ONLY)
-    return table
-
-
 def _subject_tensors(
-    record: Record, assessment: SubjectAssessment, pairs: Tensor, config: VolumeConfig
+    record: Record, assessment: gate.SubjectAssessment, pairs: Tensor, config: VolumeConfig
 ) -> dict[str, Tensor]:
     """The tensors of `Prepared`: each group of registered modalities, and the truth with the first group."""
-    groups = _groups(pairs)
+    usable = pairs.diag().nonzero()[:, 0]
+    count, numbers = connected_components((pairs[usable][:, usable] == INTRA).numpy())
+    groups = [usable[torch.from_numpy(numbers == number)].tolist() for number in range(count)]
     parts = [_group_tensors(record, assessment, config, group, truth=group is groups[0]) for group in groups]
     volumes = torch.zeros(len(pairs), *config.shape, dtype=torch.half)
     foregrounds = torch.zeros(volumes.shape, dtype=torch.bool)
@@ -202,23 +188,14 @@ def _subject_tensors(
     return {name: tensor.contiguous() for name, tensor in tensors.items()}
 
 
-def _groups(pairs: Tensor) -> list[list[int]]:
-    """Usable modalities, in groups that are connected by being registered."""
-    groups: list[list[int]] = []
-    for modality in pairs.diag().nonzero().flatten().tolist():
-        joined = [group for group in groups if (pairs[modality, group] == INTRA).any()]
-        groups = [group for group in groups if group not in joined]
-        groups.append(sorted([modality, *(other for group in joined for other in group)]))
-    return sorted(groups)
-
-
 def _group_tensors(
-    record: Record, assessment: SubjectAssessment, config: VolumeConfig, group: list[int], *, truth: bool
+    record: Record, assessment: gate.SubjectAssessment, config: VolumeConfig, group: list[int], *, truth: bool
 ) -> dict[str, Tensor]:
     """Tensors of one group on the grid of its first modality, with the head in the middle."""
     names = [config.modalities[index] for index in group]
     files = {name: record.images[name] for name in names} | (record.truth if truth else {})
-    elsewhere = on_other_grids(assessment.facts[names[0]], files)
+    first = assessment.facts[names[0]]
+    elsewhere = [name for name, path in files.items() if not same_grid(load_image(path), first)]
     transforms = volume_transforms(replace(config, modalities=tuple(names)), truth=files, elsewhere=elsewhere)
     try:
         data = {name: value.as_tensor() for name, value in transforms(files).items()}
@@ -226,11 +203,10 @@ def _group_tensors(
         for reason in damaged_truth(record):
             raise BadImageError(reason) from None
         raise
-    tensors = {"volumes": torch.cat([data[name] for name in names]).half(), "foreground": data["foreground"][0] > 0.5}
+    tensors = {name: data[name][0] > 0.5 for name in ("foreground", "lesion") if name in data}
+    tensors["volumes"] = torch.cat([data[name] for name in names]).half()
     if "labels" in data:
         tensors["labels"] = data["labels"][0].to(torch.int16)
-    if "lesion" in data:
-        tensors["lesion"] = data["lesion"][0] > 0.5
     if "to_template" in data:
         tensors["to_template"] = data["to_template"].float()
     return tensors

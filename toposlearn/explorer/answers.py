@@ -1,32 +1,25 @@
-"""One token in two people and two modalities: its neighbors, its match, the true place, and position alone.
-
-Everything here is computed for a single token; `toposlearn.explorer.figure` draws it.
-"""
+"""One token in two people and two modalities: its neighbors, its match, the true place, and position alone."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
 from torch import Tensor
 
-from toposlearn.anatomy import structure_of
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.explore.neighborhoods import Match, find_match, token_at
 from toposlearn.explorer.scene import Scene
-from toposlearn.topology import centered_positions, pairwise_distance
+from toposlearn.topology import centered_positions, nearest_matches, pairwise_distance
 
 LESION_SHARE = 0.5  # of a token's voxels, for a token to count as in a lesion
 
 
 @dataclass(frozen=True)
 class View:
-    """A comparison: a network's tokens of person a in modality a with those of person b in modality b.
-
-    Position alone is the same place of the grid, or the same place after both heads' foregrounds are ``centered``
-    (mean 0, spread 1).
-    """
+    """A comparison: a network's tokens of person a in modality a with those of person b in modality b."""
 
     network: str
     subject_a: int
@@ -34,7 +27,7 @@ class View:
     modality_a: str
     modality_b: str
     k: int = 5  # neighbors
-    position: Literal["grid", "centered"] = "grid"
+    position: Literal["grid", "centered"] = "grid"  # alone: on the grid, or after both heads have mean 0 and spread 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -53,10 +46,14 @@ class Answer:
         """Neighbors in both modalities."""
         return frozenset(self.neighbors_a) & frozenset(self.neighbors_b)
 
-    @property
-    def center_b(self) -> int:
-        """The token through which person b is cut: the true place, or the match where the truth is unknown."""
-        return self.match.found if self.match.truth is None else self.match.truth
+
+@dataclass(frozen=True)
+class Choice:
+    """A token of person a of a view, and why it was chosen."""
+
+    view: View
+    token: int
+    why: str
 
 
 def first_view(scene: Scene) -> View:
@@ -72,51 +69,40 @@ def answer(scene: Scene, view: View, token: int) -> Answer:
     away = (scene.positions - scene.positions[token]).norm(dim=1)
     token = int(away.masked_fill(~scene.mask[a], torch.inf).argmin())
     first, second = (scene.tokens[view.network][modality] for modality in (view.modality_a, view.modality_b))
-    match = find_match(token, (first[a], second[b]), _positions(scene, view), scene.mask[b], true_places(scene, a, b))
-    return Answer(
-        token=token,
-        moved=token != asked,
-        neighbors_a=_neighbors(first[a], token, view.k, scene.mask[a]),
-        neighbors_b=_neighbors(second[a], token, view.k, scene.mask[a]),
-        match=match,
-        wrong_side=_wrong_side(scene, view, match),
-    )
+    positions = scene.positions.expand(2, -1, -1)
+    if view.position == "centered":
+        positions = centered_positions(positions, scene.mask[[a, b]])
+    places, pair = true_places(scene, a, b), (first[a], second[b])
+    match = find_match(token, pair, (positions[0], positions[1]), scene.mask[b], places)
+    wrong = None
+    if scene.template is not None:
+        here, there = scene.template[a, [token]], scene.template[b, [match.found]]
+        side = wrong_sides(here, there, scene.token_size / 2)
+        wrong = None if side.isnan() else bool(side)
+    neighbors_a, neighbors_b = (_neighbors(tokens[a], token, view.k, scene.mask[a]) for tokens in (first, second))
+    return Answer(token, token != asked, neighbors_a, neighbors_b, match, wrong)
 
 
 def _check(scene: Scene, view: View, token: int) -> None:
-    if view.network not in scene.networks:
-        raise ValueError(f"network must be one of {', '.join(scene.networks)}, got {view.network!r}")
-    last = len(scene.subjects.names) - 1
-    for name, subject in (("subject_a", view.subject_a), ("subject_b", view.subject_b)):
-        if not 0 <= subject <= last:
-            raise ValueError(f"{name} must be between 0 and {last}, got {subject}")
-    for name, modality in (("modality_a", view.modality_a), ("modality_b", view.modality_b)):
-        if modality not in scene.subjects.modalities:
-            raise ValueError(f"{name} must be one of {', '.join(scene.subjects.modalities)}, got {modality!r}")
+    choices = {"network": scene.networks} | dict.fromkeys(("modality_a", "modality_b"), scene.subjects.modalities)
+    for name, known in choices.items():
+        if (value := getattr(view, name)) not in known:
+            raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
+    people, tokens = len(scene.subjects.names), len(scene.positions)
+    numbers = {"subject_a": (view.subject_a, people), "subject_b": (view.subject_b, people), "token": (token, tokens)}
+    for name, (number, count) in numbers.items():
+        if not 0 <= number < count:
+            raise ValueError(f"{name} must be between 0 and {count - 1}, got {number}")
     others = int(scene.mask[view.subject_a].sum()) - 1
     if not 1 <= view.k <= others:
         raise ValueError(f"k must be between 1 and {others}, the other tokens of the head, got {view.k}")
-    if not 0 <= token < len(scene.positions):
-        raise ValueError(f"token must be between 0 and {len(scene.positions) - 1}, got {token}")
 
 
 def true_places(scene: Scene, a: int, b: int) -> tuple[Tensor, Tensor] | None:
-    """Coordinates (N, 3) in mm of the tokens of two people in which the same anatomy has the same value, or None.
-
-    Without a map to the template they are known within one person only, whose modalities are registered.
-    """
+    """Coordinates (N, 3) in mm of the tokens of two people, equal for the same anatomy; None where they are unknown."""
     if scene.template is not None:
         return scene.template[a], scene.template[b]
-    return (scene.positions, scene.positions) if a == b else None
-
-
-def _positions(scene: Scene, view: View) -> tuple[Tensor, Tensor]:
-    """Positions (N, 3) of the tokens of both people, as `View.position` defines them."""
-    if view.position == "grid":
-        return scene.positions, scene.positions
-    mask = scene.mask[[view.subject_a, view.subject_b]]
-    first, second = centered_positions(scene.positions.expand(2, -1, -1), mask)
-    return first, second
+    return (scene.positions, scene.positions) if a == b else None  # a person's modalities are registered
 
 
 def _neighbors(tokens: Tensor, token: int, k: int, mask: Tensor) -> tuple[int, ...]:
@@ -126,21 +112,45 @@ def _neighbors(tokens: Tensor, token: int, k: int, mask: Tensor) -> tuple[int, .
     return tuple(away.argsort(stable=True)[:k].tolist())
 
 
-def _wrong_side(scene: Scene, view: View, match: Match) -> bool | None:
-    if scene.template is None:
-        return None
-    here, there = scene.template[view.subject_a, match.anchor], scene.template[view.subject_b, match.found]
-    wrong = float(wrong_sides(here[None], there[None], scene.token_size / 2))
-    return None if wrong != wrong else bool(wrong)
-
-
 def wrong_sides(here: Tensor, there: Tensor, margin: float) -> Tensor:
-    """1.0 where template points (N, 3) lie in different halves of the brain, else 0.0; NaN within `margin` mm of x = 0.
-
-    A match in the other half is nearer to the mirror image of the true place than to the true place.
-    """
+    """1.0 where template points (N, 3) lie in different halves of the brain, else 0.0; NaN within `margin` of x = 0."""
     wrong = (here[:, 0] * there[:, 0] < 0).float()
     return wrong.masked_fill(torch.minimum(here[:, 0].abs(), there[:, 0].abs()) < margin, torch.nan)
+
+
+def choose_token(scene: Scene, view: View, which: Literal["best", "worst", "lesion"]) -> Choice:
+    """The token of person a with the smallest or largest error, or one in a lesion of any person in the scene.
+
+    Unknown errors are replaced by dissimilarities of the match, and an unknown lesion by the worst token.
+    """
+    if which == "lesion":
+        return _in_a_lesion(scene, view)
+    tokens, a, b = scene.tokens[view.network], view.subject_a, view.subject_b
+    first, second = tokens[view.modality_a][[a]], tokens[view.modality_b][[b]]
+    matches = nearest_matches(first, second, mask_b=scene.mask[[b]])[0]
+    if (places := true_places(scene, a, b)) is not None:
+        cost, unit = (places[1][matches] - places[0]).norm(dim=1), "error (mm)"
+    else:
+        cost = pairwise_distance(first, second)[0].gather(1, matches[:, None])[:, 0]
+        unit = "cosine distance to the match"
+    sign, edge = (1, "smallest") if which == "best" else (-1, "largest")
+    token = int((sign * cost).masked_fill(~scene.mask[a], torch.inf).argmin())
+    return Choice(view, token, f"the {edge} {unit} of {int(scene.mask[a].sum())} tokens: {cost[token]:.3g}")
+
+
+def _in_a_lesion(scene: Scene, view: View) -> Choice:
+    share = None if scene.lesion is None else scene.lesion.masked_fill(~scene.mask, 0)
+    if share is None or float(share.max()) < LESION_SHARE:
+        worst = choose_token(scene, view, "worst")
+        return replace(worst, why=f"no lesion is known in these people, so {worst.why}")
+    counts = (share >= LESION_SHARE).sum(dim=1)
+    subject = int(counts.argmax())
+    other = view.subject_b if view.subject_b != subject else view.subject_a
+    full = (share[subject] >= share[subject].max() - 1e-6).nonzero()[:, 0]
+    middle = scene.positions[full].mean(dim=0)  # the token in the middle of those that lie wholly inside
+    token = int(full[(scene.positions[full] - middle).norm(dim=1).argmin()])
+    why = f"{scene.subjects.names[subject]} has the largest lesion here: {int(counts[subject])} tokens"
+    return Choice(replace(view, subject_a=subject, subject_b=other), token, why)
 
 
 def token_near(scene: Scene, point: Sequence[float]) -> int:
@@ -159,10 +169,7 @@ def at_border(scene: Scene, subject: int) -> Tensor:
 
 def name_of(label: int) -> str:
     """A structure's name with its side; the number where the label is not one of ours."""
-    try:
-        return structure_of(label).full_name.replace("-", " ")
-    except ValueError:
-        return f"structure {label}"
+    return BY_LABEL[label].full_name.replace("-", " ") if label in BY_LABEL else f"structure {label}"
 
 
 def structure_name(scene: Scene, subject: int, token: int) -> str:
@@ -187,21 +194,16 @@ def describe(scene: Scene, view: View, reply: Answer) -> list[str]:
     neighbors = f"{view.k} neighbors"
     if view.modality_a != view.modality_b:
         neighbors = f"{len(reply.shared)} of {neighbors} are the same in {view.modality_a} and {view.modality_b}"
+    places = []
+    for end, subject, token in (("token", view.subject_a, reply.token), ("match", view.subject_b, match.found)):
+        border = "at the border of the head" if at_border(scene, subject)[token] else ""
+        if words := [word for word in (structure_name(scene, subject, token), border) if word]:
+            places.append(f"{end}: {', '.join(words)}")
+    if reply.wrong_side is not None:
+        places.append(f"{'wrong' if reply.wrong_side else 'same'} side of the brain")
     lines = [f"{people}, {view.network} network", accuracy, neighbors]
-    if places := _places_in_words(scene, view, reply):
-        lines.append(places)
+    if places:
+        lines.append("; ".join(places))
     if reply.moved:
         lines.append("no tissue at that point, so the nearest token is shown")
     return lines
-
-
-def _places_in_words(scene: Scene, view: View, reply: Answer) -> str:
-    parts = []
-    ends = (("token", view.subject_a, reply.token), ("match", view.subject_b, reply.match.found))
-    for end, subject, token in ends:
-        border = "at the border of the head" if at_border(scene, subject)[token] else ""
-        if words := [word for word in (structure_name(scene, subject, token), border) if word]:
-            parts.append(f"{end}: {', '.join(words)}")
-    if reply.wrong_side is not None:
-        parts.append(f"{'wrong' if reply.wrong_side else 'same'} side of the brain")
-    return "; ".join(parts)

@@ -1,12 +1,9 @@
-"""The explorer's picture: three heads, one per row, on linked planes; images on the left, token colors on the right.
-
-The slices always lie at the same place in the picture, so that a click can be traced back to a place in the head.
-"""
+"""The explorer's picture: three heads, one per row, on linked planes; images on the left, token colors on the right."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import cast
 
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
@@ -14,16 +11,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
-from toposlearn.explore.neighborhoods import (
-    ANCHOR,
-    MATCH,
-    POSITION,
-    SHARED,
-    SINGLE,
-    TRUTH,
-    draw_block,
-    similarity_overlay,
-)
+from toposlearn.explore import neighborhoods as blocks
 from toposlearn.explore.slices import PLANE_AXES, PLANES, Panel, Plane, cut, draw_panel, extent_of
 from toposlearn.explore.tokens_rgb import color_overlay, share_in_words
 from toposlearn.explorer.answers import Answer, View, answer, describe
@@ -49,12 +37,13 @@ def draw_answer(scene: Scene, view: View, reply: Answer) -> Figure:
     """Draw an answer, as in `plot_explorer`."""
     figure = plt.figure(figsize=SIZE)
     match = reply.match
-    places = [(match.position, POSITION), (match.found, MATCH)]
-    places += [] if match.truth is None else [(match.truth, TRUTH)]
+    places = [(match.position, blocks.POSITION), (match.found, blocks.MATCH)]
+    if match.truth is not None:
+        places.append((match.truth, blocks.TRUTH))
     rows: list[tuple[str, int, str, int, Marks]] = [
         ("person a", view.subject_a, view.modality_a, reply.token, _neighbors(reply, reply.neighbors_a)),
         ("person a", view.subject_a, view.modality_b, reply.token, _neighbors(reply, reply.neighbors_b)),
-        ("person b", view.subject_b, view.modality_b, reply.center_b, places),
+        ("person b", view.subject_b, view.modality_b, match.found if match.truth is None else match.truth, places),
     ]
     for row, (who, subject, modality, center, marks) in enumerate(rows):
         _draw_head(figure, scene, view, reply, (row, subject, modality, center), marks)
@@ -67,8 +56,8 @@ def draw_answer(scene: Scene, view: View, reply: Answer) -> Figure:
 
 
 def _neighbors(reply: Answer, neighbors: Sequence[int]) -> Marks:
-    marks = [(index, SHARED if index in reply.shared else SINGLE) for index in neighbors]
-    return [*marks, (reply.token, ANCHOR)]
+    marks = [(index, blocks.SHARED if index in reply.shared else blocks.SINGLE) for index in neighbors]
+    return [*marks, (reply.token, blocks.ANCHOR)]
 
 
 def _draw_head(
@@ -76,18 +65,18 @@ def _draw_head(
 ) -> None:
     """Draw one row: three planes of a head as images, and the same planes as colors of tokens."""
     row, subject, modality, center = head
+    volume = scene.subjects.volumes[subject, scene.subjects.modalities.index(modality)]
     point, shape, mask = scene.positions[center].tolist(), scene.shape, scene.mask[subject]
     colors = color_overlay(scene.colors[view.network][modality][subject], scene.stride, shape, mask)
-    heat = similarity_overlay(reply.match.similarity, scene.stride, shape, mask) if row == 2 else None
+    heat = blocks.similarity_overlay(reply.match.similarity, scene.stride, shape, mask) if row == 2 else None
     for column, (plane, at) in enumerate(zip(PLANES, point, strict=True)):
-        panel = Panel(scene.volume(subject, modality), plane, at, scene.subjects.spacing, heat)
+        panel = Panel(volume, plane, at, scene.subjects.spacing, heat)
         image, beside = (_add_slice(figure, row, place, panel) for place in (column, column + 3))
         draw_panel(image, panel)
         low, high = _WAYS[3 - sum(PLANE_AXES[plane])]
         image.set_title(f"{plane}, {abs(at):.0f} mm {high if at >= 0 else low}", size=8.5, pad=2.5)
         extent = extent_of(shape, plane, panel.spacing)
-        picture = cut(colors, plane, at, panel.spacing)
-        beside.imshow(picture, extent=extent, origin="lower", interpolation="nearest")
+        beside.imshow(cut(colors, plane, at, panel.spacing), extent=extent, origin="lower", interpolation="nearest")
         for ax in (image, beside):
             _draw_marks(ax, scene, marks, panel, point)
         if row == 2:
@@ -107,10 +96,7 @@ def _add_slice(figure: Figure, row: int, column: int, panel: Panel) -> Axes:
 
 
 def point_of_click(figure: Figure, x: float, y: float) -> tuple[float, float, float] | None:
-    """The place (right, front, up) in mm under a click on a drawn picture; None where no slice of person a is.
-
-    The click is at fractions of the picture's width and height, from its lower left corner.
-    """
+    """The place (right, front, up) in mm under fractions (x, y) of the picture; None outside person a's slices."""
     pixel = cast("tuple[float, float]", tuple(figure.transFigure.transform((x, y))))
     for ax in figure.axes:
         row, plane, at = str(ax.get_label()).split("|")
@@ -132,7 +118,7 @@ def _draw_marks(ax: Axes, scene: Scene, marks: Marks, panel: Panel, point: Seque
     for index, color in marks:
         half = scene.token_size / 2 - 2.2 * seen.get(index, 0)
         seen[index] = seen.get(index, 0) + 1
-        draw_block(ax, panel, scene.positions[index].numpy(), half, color, lw=1.7, zorder=4, path_effects=halo)
+        blocks.draw_block(ax, panel, scene.positions[index].numpy(), half, color, lw=1.7, zorder=4, path_effects=halo)
 
 
 def _draw_letters(ax: Axes, scene: Scene, reply: Answer, plane: Plane) -> None:
@@ -141,11 +127,10 @@ def _draw_letters(ax: Axes, scene: Scene, reply: Answer, plane: Plane) -> None:
     for letter, index in (("T", reply.match.truth), ("M", reply.match.found), ("P", reply.match.position)):
         if index is not None:
             letters[index] = letters.get(index, "") + letter
-    style: dict[str, Any] = {"size": 8, "weight": "bold", "ha": "left", "va": "center", "color": "white"}
     halo = [withStroke(linewidth=2, foreground="black")]
     for index, text in letters.items():
         x, y = (float(scene.positions[index, axis]) + scene.token_size / 2 + 1.5 for axis in PLANE_AXES[plane])
-        ax.text(x, y, text, zorder=5, clip_on=True, path_effects=halo, **style)
+        ax.text(x, y, text, size=8, weight="bold", c="white", va="center", zorder=5, clip_on=True, path_effects=halo)
 
 
 def _write_heads(figure: Figure, scene: Scene, view: View, reply: Answer) -> None:
@@ -160,12 +145,7 @@ def _write_heads(figure: Figure, scene: Scene, view: View, reply: Answer) -> Non
     right = f"tokens as colors, one basis for all heads: {explained} of the features"
     for x, text in ((LEFT + quarter, left), (LEFT + 3 * quarter, right)):
         figure.text(x, TOP + 0.033, text, ha="center", va="bottom", size=9, color="0.3")
-    _draw_scale(figure)
-
-
-def _draw_scale(figure: Figure) -> None:
-    """Draw a bar of 50 mm below the first column."""
-    ax = next(ax for ax in figure.axes if str(ax.get_label()).startswith("2|"))
+    ax = figure.axes[12]  # the first image of person b: below it a bar of 50 mm
     ax.apply_aspect()
     box = ax.get_position()
     end = box.x0 + 50 * box.width / (ax.get_xlim()[1] - ax.get_xlim()[0])
@@ -176,13 +156,10 @@ def _draw_scale(figure: Figure) -> None:
 def _add_legend(figure: Figure, view: View, reply: Answer) -> None:
     same = view.modality_a == view.modality_b
     colors = {
-        "the token" + (", and T: its true place" if reply.match.truth is not None else ""): ANCHOR,
-        "neighbor" if same else "neighbor in both modalities": SHARED,
-        **({} if same else {"neighbor in this modality only": SINGLE}),
-        "M: match, the most similar": MATCH,
-        f"P: {'same grid position' if view.position == 'grid' else 'centered position'}": POSITION,
+        "the token" if reply.match.truth is None else "the token, and T: its true place": blocks.ANCHOR,
+        "neighbor" if same else "neighbor in both modalities": blocks.SHARED,
+        **({} if same else {"neighbor in this modality only": blocks.SINGLE}),
+        "M: match, the most similar": blocks.MATCH,
+        f"P: {'same grid position' if view.position == 'grid' else 'centered position'}": blocks.POSITION,
     }
-    box: dict[str, Any] = {"marker": "s", "ls": "", "ms": 9, "mfc": "0.25", "mew": 1.8}
-    handles = [Line2D([], [], mec=color, label=label, **box) for label, color in colors.items()]
-    handles.append(Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.4, label="before or behind the slice"))
-    figure.legend(handles=handles, loc="lower center", ncols=len(handles), frameon=False, fontsize=8.5)
+    blocks.name_blocks(figure, colors)

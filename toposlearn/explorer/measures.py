@@ -1,7 +1,4 @@
-"""All tokens of all pairs of people: errors of matches, wrong sides, structures, with intervals over people.
-
-Without a map to the template nothing here can be measured: tables have no errors, results are empty, the chart None.
-"""
+"""All tokens of all pairs of people: errors of matches, wrong sides, structures; empty without the true places."""
 
 from __future__ import annotations
 
@@ -16,7 +13,7 @@ from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from torch import Tensor
 
-from toposlearn.anatomy import STRUCTURES, TISSUES
+from toposlearn.anatomy import STRUCTURES
 from toposlearn.arrays import Float64s
 from toposlearn.explore.curves import color_of
 from toposlearn.explore.interval_plot import draw_intervals
@@ -82,14 +79,13 @@ def _coordinates(scene: Scene, method: str, modalities: tuple[str, str], p: int,
 def _structures(here: np.ndarray, there: np.ndarray) -> dict[str, Any]:
     """Columns on the labels (T,) of tokens and their matches; NaN where either is background or unknown."""
     known = (here != 0) & (there != 0)
-    tissues = {each.label: TISSUES.index(each.tissue) for each in STRUCTURES}
-    kinds = [np.array([tissues.get(label, -1) for label in labels.tolist()]) for labels in (here, there)]
-    same_tissue = np.where(known & (kinds[0] >= 0) & (kinds[1] >= 0), kinds[0] == kinds[1], np.nan)
+    tissues = {each.label: each.tissue for each in STRUCTURES}
+    first, second = (pd.Series(labels).map(tissues) for labels in (here, there))
     names = {label: name_of(label).removeprefix("left ").removeprefix("right ") for label in set(here.tolist()) - {0}}
     return {
         "structure": [names.get(label, "") for label in here.tolist()],
         "same_structure": np.where(known, here == there, np.nan),
-        "same_tissue": same_tissue,
+        "same_tissue": np.where(known & first.notna() & second.notna(), first == second, np.nan),
     }
 
 
@@ -98,8 +94,7 @@ def share_metrics(tables: Mapping[str, pd.DataFrame], column: str, subjects: int
 
     Tables are method -> `match_table`; that of ``chance`` gives the null, that of ``grid position`` the baseline.
     """
-    values = {name: _matrix(table, column, subjects) for name, table in tables.items()}
-    values = {name: matrix for name, matrix in values.items() if _is_complete(matrix)}
+    values = _matrices(tables, column, subjects)
     known = {
         key: across_subjects(values[name]) for key, name in (("null", CHANCE), ("baseline", GRID)) if name in values
     }
@@ -115,23 +110,23 @@ def structure_metrics(tables: Mapping[str, pd.DataFrame], subjects: int) -> dict
     metrics: dict[str, dict[str, dict[str, Any]]] = {}
     for name in names:
         parts = {method: table[table["structure"] == name] for method, table in tables.items()}
-        values = {method: _matrix(part, "error", subjects) for method, part in parts.items()}
-        if all(map(_is_complete, values.values())):
+        values = _matrices(parts, "error", subjects)
+        if len(values) == len(tables):
             null = {"null": across_subjects(values[CHANCE])} if CHANCE in values else {}
             metrics[name] = {method: mean_metric(matrix[None], unit="mm", **null) for method, matrix in values.items()}
     return metrics
 
 
-def _matrix(table: pd.DataFrame, column: str, subjects: int) -> Float64s:
-    """Means (S, S) of a column for each pair of people; NaN on the diagonal and where nothing is known."""
-    means = table.pivot_table(column, "subject", "other") if column in table else pd.DataFrame()
-    everyone = range(subjects)
-    return np.asarray(means.reindex(index=everyone, columns=everyone), dtype=float)
-
-
-def _is_complete(matrix: Float64s) -> bool:
-    different = ~np.eye(len(matrix), dtype=bool)
-    return bool(different.any() and np.isfinite(matrix[different]).all())
+def _matrices(tables: Mapping[str, pd.DataFrame], column: str, subjects: int) -> dict[str, Float64s]:
+    """Method -> means (S, S) of a column per pair of people; methods that lack the value of a pair are left out."""
+    everyone, different = range(subjects), ~np.eye(subjects, dtype=bool)
+    matrices = {}
+    for method, table in tables.items():
+        means = table.pivot_table(column, "subject", "other") if column in table else pd.DataFrame()
+        matrix = np.asarray(means.reindex(index=everyone, columns=everyone), dtype=float)
+        if different.any() and np.isfinite(matrix[different]).all():
+            matrices[method] = matrix
+    return matrices
 
 
 def shared_neighbors(scene: Scene, view: View) -> float:
@@ -147,11 +142,8 @@ def worst_and_all(table: pd.DataFrame) -> pd.DataFrame | None:
     if known.empty:
         return None
     worst = known[known["error"] >= known["error"].quantile(1 - WORST)]
-    rows = {
-        "wrong_side": "match on the wrong side",
-        "edge": "token at the border of the head",
-        "lesion": "token in a lesion",
-    }
+    rows = {"wrong_side": "match on the wrong side", "edge": "token at the border of the head"}
+    rows["lesion"] = "token in a lesion"
     parts = {f"worst {WORST:.0%} of the tokens": worst, "all tokens": known}
     return pd.DataFrame({name: part[list(rows)].mean().rename(rows) for name, part in parts.items()})
 

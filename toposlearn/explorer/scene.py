@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -43,27 +44,19 @@ class Scene:
     @property
     def shape(self) -> tuple[int, int, int]:
         """Voxels of a volume (D, H, W)."""
-        first, second, third = self.subjects.foreground.shape[2:]
-        return first, second, third
+        return cast("tuple[int, int, int]", tuple(self.subjects.foreground.shape[2:]))
 
     @property
     def token_size(self) -> float:
         """Edge of a token in mm."""
         return self.stride * self.subjects.spacing
 
-    def volume(self, subject: int, modality: str) -> Tensor:
-        """(D, H, W)."""
-        return self.subjects.volumes[subject, self.subjects.modalities.index(modality)]
-
 
 def open_scene(weights: str | Path, data: str | Path, *, subjects: int = 6, seed: int = 0) -> Scene:
     """Load a folder of weights (or one file) and a folder of scans, pose held-out people, and encode everything.
 
-    An untrained network is always added; `seed` is that of its weights and of the poses.
-
-    Raises:
-        FileNotFoundError: no weights, or no data.
-        ValueError: networks that do not share a grid or a token level, or people that lack a modality.
+    An untrained network is always added; `seed` is that of its weights and of the poses. Missing weights or data raise
+    FileNotFoundError; networks that do not share a grid or a token level, or people without a modality, ValueError.
     """
     models, config = load_networks(weights, seed)
     manifest, config = choose_subjects(data, config, subjects)
@@ -75,9 +68,8 @@ def load_networks(weights: str | Path, seed: int = 0) -> tuple[dict[str, Taco], 
     place = Path(weights)
     files = sorted(place.glob("*.safetensors")) if place.is_dir() else [place] if place.suffix else []
     if not files:
-        raise FileNotFoundError(
-            f"no weights (*.safetensors) in {place}: pre-train first, or use the folder checkpoints/lab"
-        )
+        hint = "pre-train first, or use the folder checkpoints/lab"
+        raise FileNotFoundError(f"no weights (*.safetensors) in {place}: {hint}")
     loaded = {file.stem: load_weights(file) for file in files}
     names = sorted(loaded, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
     config = loaded[names[-1]][1]
@@ -107,24 +99,16 @@ def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:
         raise ValueError("the networks share no token level (model.token_strides): choose among them")
     stride = min(levels)
     mask = subjects.token_mask(stride)
-    tokens = {
-        name: {modality: encode(model, subjects, modality)[stride] for modality in subjects.modalities}
-        for name, model in models.items()
-    }
-    bases = {name: fit_basis(*parts.values(), masks=[mask] * len(parts)) for name, parts in tokens.items()}
-    colors = {
-        name: {modality: torch.as_tensor(bases[name].colors(part)) for modality, part in parts.items()}
-        for name, parts in tokens.items()
-    }
-    return Scene(
-        subjects=subjects,
-        stride=stride,
-        tokens=tokens,
-        colors=colors,
-        explained={name: basis.explained for name, basis in bases.items()},
-        mask=mask,
-        positions=subjects.token_positions(stride),
-        template=None if subjects.to_template is None else subjects.token_template(stride),
-        labels=None if subjects.labels is None else subjects.token_labels(stride),
-        lesion=None if subjects.lesion is None else F.avg_pool3d(subjects.lesion.float(), stride).flatten(1),
-    )
+    tokens: dict[str, dict[str, Tensor]] = {}
+    colors: dict[str, dict[str, Tensor]] = {}
+    explained: dict[str, float] = {}
+    for name, model in models.items():
+        parts = {modality: encode(model, subjects, modality)[stride] for modality in subjects.modalities}
+        basis = fit_basis(*parts.values(), masks=[mask] * len(parts))
+        tokens[name], explained[name] = parts, basis.explained
+        colors[name] = {modality: torch.as_tensor(basis.colors(part)) for modality, part in parts.items()}
+    positions = subjects.token_positions(stride)
+    template = None if subjects.to_template is None else subjects.token_template(stride)
+    labels = None if subjects.labels is None else subjects.token_labels(stride)
+    lesion = None if subjects.lesion is None else F.avg_pool3d(subjects.lesion.float(), stride).flatten(1)
+    return Scene(subjects, stride, tokens, colors, explained, mask, positions, template, labels, lesion)

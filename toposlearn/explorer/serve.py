@@ -39,12 +39,7 @@ class ThisPython(KernelSpecManager):
 def serve_explorer(
     data: str | Path, weights: str | Path, *, port: int | None, browser: bool, report: Callable[[str], object]
 ) -> None:
-    """Serve the explorer until it is interrupted (Ctrl-C, or SIGTERM); `report` receives the address with its token.
-
-    Raises:
-        FileNotFoundError: no data, or no weights.
-        ValueError: data and weights that do not fit, or a port in use. All before a server starts.
-    """
+    """Serve the explorer until it is interrupted; `report` receives its address. Errors are raised before it starts."""
     _, config = load_networks(weights)
     manifest, config = choose_subjects(data, config)
     prepare(manifest, config.volume)  # with a progress bar here, rather than behind an empty page
@@ -79,17 +74,15 @@ def free_port(port: int | None) -> int:
             probe.bind((HOST, port or 0))
             return int(probe.getsockname()[1])
     except (OSError, OverflowError) as error:
-        raise ValueError(
-            f"port {port} cannot be used on {HOST} ({error}): choose another, or leave out --port"
-        ) from None
+        reason = f"port {port} cannot be used on {HOST} ({error})"
+        raise ValueError(f"{reason}: choose another, or leave out --port") from None
 
 
 def write_page(folder: Path, data: str | Path, weights: str | Path) -> Path:
     """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain."""
     cell = CELL.format(weights=str(Path(weights).resolve()), data=str(Path(data).resolve()))
-    heading = "# Who is next to whom, in two people?"
-    cells = [nbformat.v4.new_markdown_cell(heading), nbformat.v4.new_code_cell(cell)]
+    heading = nbformat.v4.new_markdown_cell("# Who is next to whom, in two people?")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
-    path = folder / "explorer.ipynb"
-    nbformat.write(nbformat.v4.new_notebook(cells=cells, metadata=kernel), path)
-    return path
+    notebook = nbformat.v4.new_notebook(cells=[heading, nbformat.v4.new_code_cell(cell)], metadata=kernel)
+    nbformat.write(notebook, folder / "explorer.ipynb")
+    return folder / "explorer.ipynb"

@@ -20,26 +20,16 @@ DPI = 90
 
 
 class ClickablePicture(anywidget.AnyWidget):
-    """A PNG that reports clicks.
-
-    Attributes:
-        png: the picture.
-        words: its alternative text, also shown below it.
-        clicked: fractions (x, y) of the picture from its lower left corner, and the number of clicks so far.
-    """
+    """A PNG that reports clicks: fractions (x, y) of the picture from its lower left corner, and their count so far."""
 
     _esm = Path(__file__).parent / "clickable_picture.js"
     png = traitlets.Bytes().tag(sync=True)
-    words = traitlets.Unicode().tag(sync=True)
+    words = traitlets.Unicode().tag(sync=True)  # alternative text, also shown below the picture
     clicked = traitlets.List(traitlets.Float(), [0.0, 0.0, 0.0], minlen=3, maxlen=3).tag(sync=True)
 
 
 class Explorer:
-    """Controls and picture of one scene. The first picture is drawn here, so its errors are the caller's.
-
-    Attributes:
-        box: the widget to show.
-    """
+    """Controls and picture of one scene, in the widget `box`. Errors of the first picture are raised here."""
 
     def __init__(self, scene: Scene) -> None:
         self.scene = scene
@@ -51,8 +41,8 @@ class Explorer:
         self.picture.observe(self._click, names="clicked")
         self.move_to(scene.positions[scene.mask[0]].mean(dim=0).tolist())
         menus = [control for name, control in self.controls.items() if name != "k"]
-        rows = (menus, [*self.sliders, self.controls["k"]])
         hint = widgets.Label("Click on a slice of person a, or move the sliders (arrow keys work): all planes follow.")
+        rows = (menus, [*self.sliders, self.controls["k"]])
         boxes = [widgets.HBox(row, layout={"flex_flow": "row wrap"}) for row in rows]
         self.box = widgets.VBox([*boxes, hint, self.picture])
 
@@ -119,9 +109,8 @@ def _controls(scene: Scene) -> dict[str, widgets.ValueWidget]:
 def _sliders(scene: Scene) -> list[widgets.FloatSlider]:
     """One slider per axis, in steps of a token."""
     settings = {"step": scene.token_size, "readout_format": "+.0f", "continuous_update": False}
-    ends = [(float(places.min()), float(places.max())) for places in scene.positions.T]
-    names = ("right, mm", "front, mm", "up, mm")
-    return [
-        widgets.FloatSlider(low, min=low, max=high, description=name, **settings)
-        for name, (low, high) in zip(names, ends, strict=True)
-    ]
+    sliders = []
+    for name, places in zip(("right, mm", "front, mm", "up, mm"), scene.positions.T, strict=True):
+        low, high = float(places.min()), float(places.max())
+        sliders.append(widgets.FloatSlider(low, min=low, max=high, description=name, **settings))
+    return sliders

@@ -1,13 +1,6 @@
 """The quality gate: what each image and each pair of images of a person may be used for."""
 
-from toposlearn.data.gate.assessment import PairAssessment, SubjectAssessment, assess_subjects, read_subject
+from toposlearn.data.gate.assessment import assess_subjects, read_subject
 from toposlearn.data.gate.quality import BadImageError, check_image
 
-__all__ = [
-    "BadImageError",
-    "PairAssessment",
-    "SubjectAssessment",
-    "assess_subjects",
-    "check_image",
-    "read_subject",
-]
+__all__ = ["BadImageError", "assess_subjects", "check_image", "read_subject"]

@@ -1,14 +1,11 @@
-"""Where two images of one head lie: both on a coarse grid, and how their mutual information falls when one is moved.
-
-Registered images share most information where their headers put them. Images a few millimeters apart share most
-when one of them is moved back; that motion is the estimated offset.
-"""
+"""Where two images of one head lie: the motion of one at which their mutual information on a coarse grid is largest."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from itertools import combinations
+from functools import cached_property
+from itertools import combinations, product
 from typing import NamedTuple
 
 import nibabel as nib
@@ -38,6 +35,12 @@ Bools = NDArray[np.bool_]
 Levels = NDArray[np.int64]  # bins of intensity
 
 
+class _Places(NamedTuple):
+    points: Float64s  # (P, 3) mm from the head's center
+    inside: Bools  # (M, P): so deep in the field of view that the first look stays there
+    foreground: Bools  # (M, P)
+
+
 @dataclass(frozen=True, eq=False)
 class CoarseHead:
     """M images of one person on a grid of 48³ voxels of 5 mm in world axes, the first image's head in its middle."""
@@ -46,6 +49,18 @@ class CoarseHead:
     volumes: NDArray[np.uint8]  # (M, 48, 48, 48), 0 to 255 from air to bright
     inside: Bools  # (M, 48, 48, 48), the field of view
     foreground: Bools  # (M, 48, 48, 48), brighter than air
+
+    @cached_property
+    def places(self) -> _Places:
+        """Places on and around the head, off the grid: every motion interpolates alike there, and none is favored."""
+        voxels = np.argwhere(ndimage.binary_dilation(np.any(self.foreground, axis=0), iterations=2))
+        random = np.random.default_rng(0)
+        voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
+        points = (voxels + random.uniform(-0.5, 0.5, voxels.shape) - (SIDE - 1) / 2) * SPACING
+        margin = int(np.ceil(STEP / SPACING))
+        deep = [ndimage.binary_erosion(one, iterations=margin, border_value=1) for one in self.inside]
+        index = (slice(None), *voxels.T)
+        return _Places(points, np.stack(deep)[index], self.foreground[index])
 
 
 @dataclass(frozen=True)
@@ -65,9 +80,8 @@ def shrink(data: NDArray[np.generic], affine: Float64s) -> Image:
     """Means over blocks of voxels, about 3 mm wide, and their affine: cheap smoothing before the coarse grid."""
     sizes = nib.affines.voxel_sizes(affine)
     block = [min(max(1, round(SPACING / (BLOCK * size))), side) for size, side in zip(sizes, data.shape, strict=True)]
-    counts = [side // width for side, width in zip(data.shape, block, strict=True)]
-    whole = data[tuple(slice(count * width) for count, width in zip(counts, block, strict=True))]
-    split = [part for pair in zip(counts, block, strict=True) for part in pair]
+    whole = data[tuple(slice(side // width * width) for side, width in zip(data.shape, block, strict=True))]
+    split = [part for side, width in zip(whole.shape, block, strict=True) for part in (side // width, width)]
     small = whole.reshape(split).mean(axis=(1, 3, 5), dtype=np.float32)
     inner = nib.affines.from_matvec(np.diag(block).astype(float), [(width - 1) / 2 for width in block])
     return small, affine @ inner
@@ -104,10 +118,7 @@ def _place(data: Float32s, affine: Float64s, center: Float64s) -> tuple[NDArray[
 
 
 def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, bins: int = BINS) -> Float64s:
-    """Share of places with intensity i in one image and j in the other: (bins, bins), sums to 1.
-
-    Bins are of equal width between an image's minimum and maximum in the mask, which must not be empty.
-    """
+    """Share of the mask's places with intensity i in one image, j in the other: (bins, bins), each of equal width."""
     one, other = (np.asarray(image)[... if mask is None else np.asarray(mask, dtype=bool)].ravel() for image in (a, b))
     if one.shape != other.shape or not len(one):
         raise ValueError(f"a and b must have one shape, and a place in the mask; got {one.shape} and {other.shape}")
@@ -118,16 +129,10 @@ def joint_histogram(a: ArrayLike, b: ArrayLike, mask: ArrayLike | None = None, b
 def normalized_mutual_information(joint: Float64s) -> float:
     """(H(a) + H(b)) / H(a, b) of a joint histogram: 1 for independent images, 2 where each determines the other.
 
-    Studholme, Hill and Hawkes 1999, doi:10.1016/S0031-3203(98)00091-0. It serves between modalities, because any
-    relation of intensities will do, and it depends little on the size of the overlap.
+    Studholme, Hill and Hawkes 1999, doi:10.1016/S0031-3203(98)00091-0. Any relation of the intensities will do.
     """
-
-    def entropy(shares: Float64s) -> float:
-        shares = shares[shares > 0]
-        return float(-(shares * np.log(shares)).sum())
-
-    total = entropy(joint)
-    return (entropy(joint.sum(0)) + entropy(joint.sum(1))) / total if total > 0 else 1.0
+    h_a, h_b, h_ab = (-(p[p > 0] * np.log(p[p > 0])).sum() for p in (joint.sum(0), joint.sum(1), joint))
+    return float((h_a + h_b) / h_ab) if h_ab > 0 else 1.0
 
 
 def _nmi(a: Levels, b: Levels) -> float:
@@ -135,64 +140,44 @@ def _nmi(a: Levels, b: Levels) -> float:
     return normalized_mutual_information(counts / max(counts.sum(), 1))
 
 
-class _Places(NamedTuple):
-    points: Float64s  # (P, 3) mm from the head's center
-    inside: Bools  # (M, P): so deep in the field of view that the first look stays there
-    foreground: Bools  # (M, P)
-
-
-def _places(head: CoarseHead) -> _Places:
-    """Places on and around the head, off the grid: every motion interpolates alike there, and none is favored."""
-    voxels = np.argwhere(ndimage.binary_dilation(np.any(head.foreground, axis=0), iterations=2))
-    random = np.random.default_rng(0)
-    voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
-    points = (voxels + random.uniform(-0.5, 0.5, voxels.shape) - (SIDE - 1) / 2) * SPACING
-    margin = int(np.ceil(STEP / SPACING))
-    deep = [ndimage.binary_erosion(one, iterations=margin, border_value=1) for one in head.inside]
-    index = (slice(None), *voxels.T)
-    return _Places(points, np.stack(deep)[index], head.foreground[index])
-
-
 def pair_evidence(head: CoarseHead, others: Sequence[CoarseHead] = ()) -> dict[tuple[str, str], PairEvidence]:
     """Evidence on each pair of a person's modalities; images of the second modality of others make the null."""
-    places = _places(head)
-    levels = _levels(head.volumes, _moved(places.points, _around(np.zeros(6), STEP)))
-    null = [_nmi_between(head, places, levels[:, 0], other) for other in others]
+    levels = _levels(head.volumes, _moved(head.places.points, _around(np.zeros(6), STEP)))
+    null = [_nmi_between(head, levels[:, 0], other) for other in others]
     evidence = {}
-    for (i, first), (j, second) in combinations(enumerate(head.modalities), 2):
-        values = [each[first, second] for each in null if (first, second) in each]
-        evidence[first, second] = replace(_evidence(head, places, levels, i, j), null=max(values, default=None))
+    for pair in combinations(head.modalities, 2):
+        values = [each[pair] for each in null if pair in each]
+        evidence[pair] = replace(_evidence(head, levels, *pair), null=max(values, default=None))
     return evidence
 
 
-def _nmi_between(head: CoarseHead, places: _Places, levels: Levels, other: CoarseHead) -> dict[tuple[str, str], float]:
+def _nmi_between(head: CoarseHead, levels: Levels, other: CoarseHead) -> dict[tuple[str, str], float]:
     """NMI of each modality of one person and each of another, head on head, where they share enough space."""
-    theirs = _levels(other.volumes, places.points[None])[:, 0]
-    seen = _seen(other.inside, places.points[None])[:, 0]
+    points, inside, _ = head.places
+    theirs, seen = _levels(other.volumes, points[None])[:, 0], _seen(other.inside, points[None])[:, 0]
     values = {}
-    for i, first in enumerate(head.modalities):
-        for j, second in enumerate(other.modalities):
-            both = places.inside[i] & seen[j]
-            if both.sum() >= FEW_POINTS:
-                values[first, second] = _nmi(levels[i, both], theirs[j, both])
+    for (i, first), (j, second) in product(enumerate(head.modalities), enumerate(other.modalities)):
+        both = inside[i] & seen[j]
+        if both.sum() >= FEW_POINTS:
+            values[first, second] = _nmi(levels[i, both], theirs[j, both])
     return values
 
 
-def _evidence(head: CoarseHead, places: _Places, levels: Levels, i: int, j: int) -> PairEvidence:
-    both = places.inside[i] & places.inside[j]
-    either = places.foreground[i] | places.foreground[j]
-    common = both & places.foreground[i] & places.foreground[j]
-    sizes = [(both & places.foreground[one]).sum() for one in (i, j)]
+def _evidence(head: CoarseHead, levels: Levels, first: str, second: str) -> PairEvidence:
+    (points, inside, foreground), i, j = head.places, head.modalities.index(first), head.modalities.index(second)
+    both, either = inside[i] & inside[j], foreground[i] | foreground[j]
+    common = both & foreground[i] & foreground[j]
+    sizes = [(both & foreground[one]).sum() for one in (i, j)]
     coverage = float((both & either).sum() / max(either.sum(), 1))
     overlap = float(2 * common.sum() / max(sum(sizes), 1))
     if both.sum() < FEW_POINTS:
         return PairEvidence(coverage, overlap, 1.0, np.inf, np.inf, np.inf)
     values = np.array([_nmi(levels[i, 0, both], moved[both]) for moved in levels[j]])
     motion = peak(values, STEP)
-    if _displacement(places.points[both], motion) > SUSPICIOUS_MM:
-        motion = _search(head, places, i, j)
+    if _displacement(points[both], motion) > SUSPICIOUS_MM:
+        motion = _search(head, first, second)
     shift, turn = (float(np.linalg.norm(part)) for part in np.split(motion, 2))
-    return PairEvidence(coverage, overlap, float(values[0]), shift, turn, _displacement(places.points[both], motion))
+    return PairEvidence(coverage, overlap, float(values[0]), shift, turn, _displacement(points[both], motion))
 
 
 def _around(motion: Float64s, step: float) -> Float64s:
@@ -210,30 +195,23 @@ def peak(values: Float64s, step: float) -> Float64s:
     return step * np.clip(way, -1, 1)
 
 
-def _search(head: CoarseHead, places: _Places, i: int, j: int) -> Float64s:
-    """The motion (6,) at which image j shares most with image i, sought from the headers and from equal centers."""
-    centers = [places.points[places.foreground[one]].mean(0) for one in (i, j)]
+def _search(head: CoarseHead, first: str, second: str) -> Float64s:
+    """The motion (6,) of the second image with most mutual information, from the headers or from equal centers."""
+    shown = (head.places.foreground[head.modalities.index(name)] for name in (first, second))
+    first_center, second_center = (head.places.points[foreground].mean(0) for foreground in shown)
     ends = []
-    for motion in (np.zeros(6), np.concatenate([centers[1] - centers[0], np.zeros(3)])):
+    for motion in (np.zeros(6), np.concatenate([second_center - first_center, np.zeros(3)])):
         for step in SEARCH:
-            motion = motion + peak(_nmi_at(head, places, i, j, _around(motion, step)), step)
+            motion = motion + peak(nmi_at(head, first, second, _around(motion, step)), step)
         ends.append(motion)
-    return ends[int(np.argmax(_nmi_at(head, places, i, j, np.stack(ends))))]
+    return ends[int(np.argmax(nmi_at(head, first, second, ends)))]
 
 
 def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Float64s:
-    """NMI (T,) of two modalities with the second moved by each of `motions` (T, 6).
-
-    A motion is mm to the right, front and top, then degrees about these axes, at the head's center.
-    """
+    """NMI (T,) of two modalities, the second moved by `motions` (T, 6): mm right, front, up; degrees about each."""
     i, j = head.modalities.index(first), head.modalities.index(second)
-    return _nmi_at(head, _places(head), i, j, np.atleast_2d(np.asarray(motions, dtype=float)))
-
-
-def _nmi_at(head: CoarseHead, places: _Places, i: int, j: int, motions: Float64s) -> Float64s:
-    """`nmi_at` of images i and j; places that leave the second field of view are not counted."""
-    points = places.points[places.inside[i]]
-    moved = _moved(points, motions)
+    points = head.places.points[head.places.inside[i]]
+    moved = _moved(points, np.asarray(motions, dtype=float))
     still = _levels(head.volumes[i : i + 1], points[None])[0, 0]
     levels = _levels(head.volumes[j : j + 1], moved)[0]
     seen = _seen(head.inside[j : j + 1], moved)[0]
@@ -255,8 +233,7 @@ def _levels(volumes: NDArray[np.uint8], points: Float64s) -> Levels:
     grid = torch.as_tensor(points / (SIDE * SPACING / 2), dtype=torch.float32).flip(-1)[None, :, :, None]
     bytes_ = torch.as_tensor(volumes).float()[None]
     values = F.grid_sample(bytes_, grid, padding_mode="border", align_corners=False)  # (1, M, T, P, 1)
-    levels: Levels = values[0, ..., 0].numpy().astype(np.int64) * BINS // 256
-    return levels
+    return np.asarray(values[0, ..., 0].numpy().astype(np.int64) * BINS // 256)
 
 
 def _seen(inside: Bools, points: Float64s) -> Bools:

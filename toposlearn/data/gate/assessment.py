@@ -1,11 +1,7 @@
-"""The quality gate: which two images of a person may be compared place by place, and why the others may not.
-
-A header can be wrong about the position of its image, so the images themselves are compared (`alignment`).
-"""
+"""The quality gate: which two images of a person may be compared place by place, by their headers and their voxels."""
 
 from __future__ import annotations
 
-import math
 import sys
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -22,7 +18,11 @@ from toposlearn.data.gate.alignment import CoarseHead, PairEvidence, coarse_head
 from toposlearn.data.gate.quality import BadImageError, ImageFacts, read_image, same_grid
 from toposlearn.data.manifest import Manifest, Record
 
-REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT = "registered", "resampled", "inter only", "left out"
+REGISTERED = "registered"  # one grid: may enter the intra-instance and the inter-instance loss
+RESAMPLED = "resampled"  # different grids, placed by their headers: may enter both losses
+INTER_ONLY = "inter only"  # may enter the inter-instance loss
+LEFT_OUT = "left out"
+STATUSES = (REGISTERED, RESAMPLED, INTER_ONLY, LEFT_OUT)
 MAX_DISPLACEMENT = 2.0  # mm, mean over the head: benchmarks/gate.py
 MIN_COVERAGE = 0.3  # of the head, shown by both
 MIN_OVERLAP = 0.3  # Dice of the foregrounds: brain-extracted against whole head is about 0.6
@@ -33,15 +33,11 @@ REPORTED = 5  # people who are named when some have problems
 
 @dataclass(frozen=True)
 class PairAssessment:
-    """What two images of one person may be used for.
-
-    ``registered`` (one grid) and ``resampled`` (different grids, placed by their headers) pairs may enter the
-    intra-instance loss, ``inter only`` pairs the inter-instance loss, ``left out`` pairs neither.
-    """
+    """What two images of one person may be used for."""
 
     first: str  # modality
     second: str
-    status: str
+    status: str  # of `STATUSES`
     reason: str  # one line
     evidence: PairEvidence | None = None  # None where nothing could be measured
 
@@ -90,18 +86,14 @@ class SubjectAssessment:
         return "; ".join(problems)
 
     def to_dict(self) -> dict[str, Any]:
-        """Ready for JSON: everything except what was read."""
+        """Ready for JSON: everything except the facts."""
         pairs = [asdict(pair) for pair in self.pairs]
         for pair in pairs:
             pair["verdict"] = pair.pop("status")
-            if pair["evidence"]:
-                pair["evidence"] = {name: _rounded(value) for name, value in pair["evidence"].items()}
+            for name, value in (pair["evidence"] or {}).items():
+                pair["evidence"][name] = round(value, 4) if value is not None and np.isfinite(value) else None
         common = {"subject": self.subject, "complete": self.complete, "missing": list(self.missing)}
         return common | {"broken": dict(self.broken), "pairs": pairs}
-
-
-def _rounded(value: float | None) -> float | None:
-    return round(value, 4) if value is not None and math.isfinite(value) else None
 
 
 def report_problems(lines: Sequence[str], file: Path | None = None) -> None:
@@ -114,11 +106,11 @@ def report_problems(lines: Sequence[str], file: Path | None = None) -> None:
 
 @dataclass(frozen=True, eq=False)
 class SubjectImages:
-    """The images of one person, read once: facts, the reason for each broken one, and all on one coarse grid."""
+    """The images of one person, read once."""
 
     facts: Mapping[str, ImageFacts]
-    broken: Mapping[str, str]
-    head: CoarseHead | None
+    broken: Mapping[str, str]  # modality -> why it cannot be used
+    head: CoarseHead | None  # all of them on one coarse grid
 
 
 def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
@@ -126,23 +118,19 @@ def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
     facts: dict[str, ImageFacts] = {}
     broken: dict[str, str] = {}
     images = {}
-    for name in modalities:
-        if name in record.images:
-            try:
-                facts[name], data = read_image(record.images[name])
-                images[name] = shrink(data, facts[name].affine)
-            except BadImageError as error:
-                broken[name] = str(error)
+    for name in [name for name in modalities if name in record.images]:
+        try:
+            facts[name], data = read_image(record.images[name])
+            images[name] = shrink(data, facts[name].affine)
+        except BadImageError as error:
+            broken[name] = str(error)
     return SubjectImages(facts, broken, coarse_head(images) if images else None)
 
 
 def assess_subjects(
     manifest: Manifest, modalities: Sequence[str] | None = None, *, progress: bool = False
 ) -> list[SubjectAssessment]:
-    """Assess every pair of images of each person, in all modalities unless some are given.
-
-    The null of each person is made of the next people in the manifest.
-    """
+    """Assess every pair of images of each person, in all modalities unless some are given."""
     if modalities is None:
         modalities = sorted({name for record in manifest.records for name in record.images})
     subjects = [record.subject for record in manifest.records]
@@ -154,7 +142,7 @@ def assess_subjects(
 def iterate_assessments(
     manifest: Manifest, modalities: Sequence[str], subjects: Collection[str]
 ) -> Iterator[SubjectAssessment]:
-    """Assess some of the people one by one, in the manifest's order, as they are assessed among all."""
+    """Assess some of the people one by one, in the manifest's order; the next people in the manifest make the null."""
     records = manifest.records
     read = lru_cache(maxsize=2 * OTHERS)(lambda place: read_subject(records[place], modalities))
     count = min(OTHERS, len(records) - 1) if len(records) >= FEWEST_FOR_NULL else 0
@@ -200,15 +188,11 @@ def _doubt(one: ImageFacts, other: ImageFacts, evidence: PairEvidence) -> str | 
     if evidence.coverage < MIN_COVERAGE or not np.isfinite(evidence.displacement):
         return f"only {100 * evidence.coverage:.0f} % of the head is in both images"
     if evidence.displacement > MAX_DISPLACEMENT:
-        return (
-            f"the images lie about {evidence.displacement:.0f} mm apart ({evidence.shift:.0f} mm and "
-            f"{evidence.turn:.0f} degrees), whatever their headers say: register them"
-        )
+        motion = f"{evidence.displacement:.0f} mm apart ({evidence.shift:.0f} mm and {evidence.turn:.0f} degrees)"
+        return f"the images lie about {motion}, whatever their headers say: register them"
     if evidence.overlap < MIN_OVERLAP:
         return f"the two heads overlap by {evidence.overlap:.2f} only (Dice): check that both are of one person"
     if evidence.null is not None and evidence.nmi <= evidence.null:
-        return (
-            f"the images are no more alike (mutual information {evidence.nmi:.3f}) than those of different people "
-            f"({evidence.null:.3f}): check that both are of one person"
-        )
+        alike = f"alike (mutual information {evidence.nmi:.3f}) than those of different people ({evidence.null:.3f})"
+        return f"the images are no more {alike}: check that both are of one person"
     return None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,7 +17,6 @@ from numpy.typing import NDArray
 from toposlearn.arrays import Float64s
 from toposlearn.data.manifest import Record
 
-NO_NIFTI = (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError)
 SAME_AFFINE_MM = 1e-2
 SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
 SANE_RATIO = 30.0  # of its longest to its shortest spacing
@@ -33,13 +32,13 @@ class BadImageError(ValueError):
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What the gate read of one image; `low` and `high` are its smallest and largest value."""
+    """What the gate read of one image."""
 
     path: Path
     shape: tuple[int, ...]
     spacing: tuple[float, ...]  # mm
     axes: str  # e.g. RAS
-    low: float
+    low: float  # smallest value
     high: float
     affine: Float64s = field(repr=False, default_factory=lambda: np.eye(4))
     placed: bool = True  # the header defines the position: it has a qform or sform code
@@ -52,7 +51,7 @@ def _naming(path: Path) -> Iterator[None]:
         yield
     except FileNotFoundError:
         raise BadImageError(f"{path} does not exist") from None
-    except NO_NIFTI:
+    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError):
         raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
     except Exception as error:  # damaged bytes fail in many ways
         brief = (str(error).splitlines() or [type(error).__name__])[0][:80]
@@ -66,11 +65,7 @@ def load_image(path: Path) -> SpatialImage:
 
 
 def read_ras(path: Path) -> tuple[NDArray[Any], Float64s]:
-    """Voxels of an image, mask or map with axes turned to RAS, and the affine.
-
-    Raises:
-        BadImageError: a file that cannot be read to its end.
-    """
+    """Voxels of an image, mask or map with axes turned to RAS, and the affine; BadImageError if it is damaged."""
     with _naming(path):
         image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type, no-untyped-call]
         return np.asanyarray(image.dataobj), np.asarray(image.affine)
@@ -123,11 +118,6 @@ def _check_affine(path: Path, affine: Float64s) -> tuple[float, ...]:
 def same_grid(one: ImageFacts | SpatialImage, other: ImageFacts | SpatialImage) -> bool:
     """True where equal indices are the same place by the headers of two images (or maps of vectors)."""
     return one.shape[:3] == other.shape[:3] and np.allclose(one.affine, other.affine, atol=SAME_AFFINE_MM)
-
-
-def on_other_grids(reference: ImageFacts, files: Mapping[str, Path]) -> list[str]:
-    """Names of the files that lie on another grid than the reference, by the headers alone."""
-    return [name for name, path in files.items() if not same_grid(load_image(path), reference)]
 
 
 def damaged_truth(record: Record) -> list[str]:
