@@ -33,20 +33,14 @@ def across_subjects(errors: Float64s) -> float:
 
 
 def mean_metric(values: Float64s, **facts: Any) -> dict[str, Any]:
-    """Metric object of the mean of (R, S) over people, or of (R, S, S) over pairs of different people, with interval.
-
-    One subject has a mean without an interval. `facts` are `unit`, `null`, `baseline` of `reproducibility.metric`.
-    """
+    """Metric object of the mean of (R, S) over people, or of (R, S, S) over pairs; one subject has no interval."""
     mean = across_subjects(values) if values.ndim == 3 else float(values.mean())
     low, high = bootstrap_subjects(values) if values.shape[1] > 1 else (None, None)
     return metric(mean, low=low, high=high, n=values.shape[1], **facts)
 
 
 def bootstrap_subjects(errors: Float64s, *, draws: int = DRAWS, seed: int = 0) -> tuple[float, float]:
-    """Expanded percentile interval of the mean over people, or over pairs of different people, crossed with seeds.
-
-    `errors` are (R, S) or (R, S, S); another shape, or fewer than two people, raises ValueError.
-    """
+    """Expanded percentile interval of the mean of (R, S) over people, or of (R, S, S) over pairs of two people."""
     if errors.ndim not in (2, 3) or errors.shape[1] < 2 or (errors.ndim == 3 and errors.shape[1] != errors.shape[2]):
         raise ValueError(f"errors must be (R, S) or (R, S, S) with at least two people S, got {errors.shape}")
     means = _means if errors.ndim == 2 else _means_of_pairs

@@ -145,10 +145,7 @@ def write_result(
     seeds: Sequence[int] | None = None,
     seconds: float | None = None,
 ) -> Path:
-    """Write a result file (schema ``toposlearn/result/1``). Unknown parts are left out, never guessed.
-
-    `source` is the notebook or command that measured; `seconds` is the wall time of the measurement.
-    """
+    """Write a result file (schema ``toposlearn/result/1``); `source` is the notebook or command that measured."""
     optional = {"config": config, "seeds": seeds, "commit": commit_hash(), "seconds": seconds}
     result = {
         "schema": RESULT_SCHEMA,

@@ -1,7 +1,6 @@
 """Every setting of a run, frozen and validated.
 
-A configuration is saved as JSON beside every run; nothing in the package reads settings from anywhere else. A given
-value is used or refused, never overwritten; the settings of a loss term are read unless its weight is 0.
+A given value is used or refused, never overwritten; the settings of a loss term are read unless its weight is 0.
 """
 
 from __future__ import annotations
@@ -119,10 +118,7 @@ class ModelConfig:
 
 @dataclass(frozen=True)
 class LossConfig:
-    """Every variant of the total loss.
-
-    For studies, ``config.replace(loss={"released": True})`` sets all of `RELEASED`; other values are then refused.
-    """
+    """Every variant of the total loss; ``config.replace(loss={"released": True})`` sets all of `RELEASED`."""
 
     weight_reconstruction: float = 1.0
     weight_intra: float = 1.0

@@ -15,10 +15,7 @@ INSIDE = 0.5  # share of a moved token that must be foreground
 
 
 def read_at_same_places(output: TacoOutput, a_to_b: Tensor, volume: VolumeConfig) -> TacoOutput:
-    """Tokens and masks of b at the places of a's tokens: token i of both is the same anatomy again.
-
-    `output` is that of b; `a_to_b` (B, 3, 4) maps a's posed mm to b's (`toposlearn.data.relative_pose`).
-    """
+    """Output of b (token i: the same anatomy as in a), through `a_to_b` (B, 3, 4), posed mm of a -> posed mm of b."""
 
     def moved(tokens: Tensor, stride: int) -> Tensor:
         grid = [side // stride for side in volume.shape]

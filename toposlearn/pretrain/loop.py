@@ -1,7 +1,6 @@
 """The pre-training loop: explicit, on Accelerate, the same from a laptop to many GPUs.
 
-It is not a trainer framework: read it from top to bottom. Every draw of step s follows from (seed, s), so a resumed
-run takes the same steps as one that was never interrupted.
+Every draw of step s follows from (seed, s), so a resumed run takes the same steps as an uninterrupted one.
 """
 
 from __future__ import annotations
@@ -48,21 +47,21 @@ def pretrain(
     Writes below `out`: ``config.json``, ``history.jsonl`` (one line per step), ``scorecard.jsonl`` (metrics on held-out
     people, where the data set has the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
     `resume` continues from the checkpoint; `cache` is the folder of the preprocessed people (default: below `data`).
-
-    Raises:
-        ValueError: bad data or settings, or `out` holds a run and `resume` is False.
-        FileNotFoundError: no people to train on, or no checkpoint to resume.
-        FloatingPointError: the loss is not finite.
+    Raises ValueError for bad data or settings, or a run in `out` without `resume`, FileNotFoundError without people or
+    checkpoint, and FloatingPointError when the loss is not finite.
     """
     accelerator, out = _accelerator(config.train.precision), Path(out)
     run_folder.check_run(config, out, resume)  # before anything is computed
-    train_subjects, test_subjects = _open_data(config, data, cache, accelerator, progress)
+    manifest, first = read_manifest(data), accelerator.is_main_process
+    with accelerator.main_process_first():
+        prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
+    train_subjects, test_subjects = map(prepared.of, split_subjects(manifest, test_fraction=config.train.test_fraction))
     dataset = PairDataset(train_subjects, config, accelerator.process_index)
     accelerator.wait_for_everyone()  # every process has checked: now the folder may change
     trainer = Trainer(config, accelerator, out)
     trainer.start(resume)
     score = _scorer(config, test_subjects) if accelerator.is_main_process else None
-    began, first = time.perf_counter(), trainer.step
+    began, started_at = time.perf_counter(), trainer.step
     bar = _batches(dataset, trainer, progress)
     for batch in bar:
         trainer.train_step(batch)
@@ -76,7 +75,7 @@ def pretrain(
             trainer.written = time.perf_counter()
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
-        seconds = (time.perf_counter() - began) / max(trainer.step - first, 1)
+        seconds = (time.perf_counter() - began) / max(trainer.step - started_at, 1)
         run_folder.write_weights(out, trainer.network, config, train_subjects.manifest, trainer.untrained, seconds)
     return out / run_folder.WEIGHTS
 
@@ -191,17 +190,6 @@ def _accelerator(precision: str) -> Accelerator:
     if possible != precision:
         accelerator.print(f"no GPU: training in full precision instead of {precision}")
     return accelerator
-
-
-def _open_data(
-    config: TacoConfig, data: str | Path, cache: str | Path | None, accelerator: Accelerator, progress: bool
-) -> tuple[Cache, Cache]:
-    """Preprocess once (on the first process), and split into training and held-out people."""
-    manifest, first = read_manifest(data), accelerator.is_main_process
-    with accelerator.main_process_first():
-        prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
-    train, test = split_subjects(manifest, test_fraction=config.train.test_fraction)
-    return prepared.of(train), prepared.of(test)
 
 
 def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dict[str, Tensor]]:

@@ -1,8 +1,7 @@
 """The topology profile of a representation: every measure of topology beside its null, one number per subject.
 
-A measure means something only as far as it is away from its null, on the same people and tokens. Names are
-``MEASURE/OF``: between the two modalities of ``same_person``, between a subject and the ``next_person``, or of the
-``first_modality`` or ``second_modality`` alone. S people, N tokens, F features, K neighbors.
+Names are ``MEASURE/OF``: between two modalities of the ``same_person``, between a subject and the ``next_person``, or
+of the ``first_modality`` or ``second_modality`` alone. S people, N tokens, F features, K neighbors.
 """
 
 from __future__ import annotations
@@ -62,10 +61,9 @@ Profile = Mapping[str, Measure]
 def network_profiles(
     model: Taco, subjects: PosedSubjects, *, strides: Sequence[int] | None = None
 ) -> dict[int, Profile]:
-    """`topology_profile` of a network for some or all of its token levels (the finest is the slowest): by stride.
+    """Stride -> `topology_profile` of some or all token levels; the finest is the slowest.
 
-    Posed held-out people are read in their first two modalities. Without a map to the template two people are not
-    compared. A stride that the network lacks raises ValueError.
+    Subjects are read in their first two modalities. A stride that the network lacks raises ValueError.
     """
     levels = model.config.token_strides if strides is None else tuple(strides)
     if not set(levels) <= set(model.config.token_strides):
@@ -92,12 +90,9 @@ def topology_profile(
     Tokens of two people are paired where each is the other's nearest in template space. Matches are mutual nearest
     neighbors. The nulls: of what is kept between two sets of tokens, the second set in random order; of the matched
     fraction, independent random features; of precision and error, random matches; of rank and collapse, random
-    features; of R², positions in random order.
-
-    Tokens of the two modalities are (S, N, F), their positions (S, N, 3) or (N, 3) in mm in the volume, their true
-    places (S, N, 3) in mm (`PosedSubjects.token_places`), and the foreground `mask` (S, N). With `across=False` places
-    of two people cannot be compared, and the next subject is left out. Fewer than two people, or none with more than
-    2 K foreground tokens, raise ValueError.
+    features; of R², positions in random order. Tokens are (S, N, F), their `positions` (S, N, 3) or (N, 3) in mm in the
+    volume, their true `places` (S, N, 3) in mm, and the foreground `mask` (S, N). With `across=False` places of two
+    people cannot be compared, and the next subject is left out. Fewer than two people raise ValueError.
     """
     if len(mask) < 2:
         raise ValueError("tokens of one person only: a profile needs at least two people")
@@ -177,10 +172,7 @@ def _noise(tokens: Tensor, seed: int = SEED) -> Tensor:
 
 
 def profile_metrics(profile: Profile) -> dict[str, dict[str, Any]]:
-    """Metric objects of one profile: mean over the people for whom a measure is defined, 95 % interval, null, unit.
-
-    A measure undefined for all subjects is absent, as is the interval of one subject.
-    """
+    """Mean over the people for whom a measure is defined, 95 % interval, null, unit; undefined for all: absent."""
     metrics = {}
     for name, measure in profile.items():
         values, null = (each[np.isfinite(each)] for each in (measure.values, measure.null))

@@ -31,10 +31,7 @@ def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
 
 
 def save_checkpoint(out: Path, *, step: int, **states: dict[str, Any]) -> None:
-    """Write the state dictionaries after `step` steps; the old file is replaced only when the new one is complete.
-
-    Random generators need no saving: every draw of a step follows from the seed and the step's number.
-    """
+    """Replace the checkpoint once the new one is complete; draws follow from the step, so no generator is saved."""
     with atomic_path(out / CHECKPOINT) as partial:
         torch.save({"step": step, **states}, partial)
 

@@ -1,7 +1,7 @@
-"""Correspondence of tokens on held-out people, in millimeters: errors, their controls, and metrics.
+"""Errors of correspondence on held-out people, their controls, and metrics.
 
-Entry (p, q) of an error matrix is the mean distance, in template mm, between the true place in q of p's tokens and the
-place of q's most similar token. The diagonal compares one subject in two modalities, the rest compares two people.
+Entry (p, q) of an error matrix is the mean distance (mm) between the true place in q of p's tokens and the place of q's
+most similar token: one subject in two modalities on the diagonal, two people elsewhere.
 """
 
 from __future__ import annotations
@@ -38,18 +38,11 @@ def encode(model: Taco, subjects: PosedSubjects, modality: str) -> dict[int, Ten
 
 
 def error_matrix(
-    tokens_a: Tensor,
-    tokens_b: Tensor,
-    template: Tensor,
-    mask: Tensor,
-    kind: Metric = "cosine",
-    *,
-    across: bool = True,
+    tokens_a: Tensor, tokens_b: Tensor, template: Tensor, mask: Tensor, kind: Metric = "cosine", *, across: bool = True
 ) -> Float64s:
     """Mean error (S, S) in template mm of the best match of each foreground token of p (row) in q (column).
 
-    Tokens of the two modalities are (S, N, F), their places in template mm (S, N, 3), the foreground `mask` (S, N).
-    With `across=False` places of two people cannot be compared: NaN off the diagonal.
+    Tokens are (S, N, F), places `template` (S, N, 3), `mask` (S, N). Unless `across`, NaN is off the diagonal.
     """
     tokens_a, tokens_b, template, mask = foreground_only(mask, tokens_a, tokens_b, template)
     if not across:
@@ -65,10 +58,7 @@ def error_matrix(
 
 
 def foreground_only(mask: Tensor, *values: Tensor) -> tuple[Tensor, ...]:
-    """Values (S, M, F) of the foreground tokens, padded to the largest head, and the mask (S, M) without the padding.
-
-    Two thirds of the tokens are air: distances between all tokens would cost ten times as much.
-    """
+    """Foreground tokens (S, M, F), padded to the largest head, and their mask (S, M): two thirds of all are air."""
     largest = int(mask.sum(dim=1).max())
     index = mask.to(torch.uint8).argsort(dim=1, descending=True, stable=True)[:, :largest]
     picked = [part.gather(1, index[..., None].expand(-1, -1, part.shape[-1])) for part in values]
@@ -130,8 +120,7 @@ def mean_errors(errors: Float64s, *, interval: bool = False) -> dict[str, float]
 def error_metrics(errors: Float64s, prefix: str, reference: Controls | None = None) -> dict[str, dict[str, Any]]:
     """Metric objects of error matrices (R, S, S) over R seeds, by name ``PREFIX/same_person_error``.
 
-    Where it is known also ``across_people_error`` and, with a reference, ``across_people_relative``. The reference
-    gives the null and the baseline.
+    Where it is known also ``across_people_error``. The reference gives null, baseline and ``across_people_relative``.
     """
     kinds = {"null": reference.random, "baseline": reference.position} if reference else {}
     own = {kind: float(same_person(matrix).mean()) for kind, matrix in kinds.items()}
@@ -147,11 +136,9 @@ def error_metrics(errors: Float64s, prefix: str, reference: Controls | None = No
 
 
 def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor) -> dict[str, Float64s]:
-    """One number per subject (S,): neighbor overlap of two modalities, its null, and matches with the next subject.
+    """Per subject (S,): ``overlap`` of tokens' `K` neighbors in two modalities, and its null (tokens in random order).
 
-    ``overlap``: share of a token's `K` neighbors in one modality that are its neighbors in the other;
-    ``overlap_null``: the same with the second modality's tokens in random order; ``matched``: share of tokens with a
-    mutual match in the next subject, about 0.5 for unrelated features.
+    ``matched``: share of tokens with a mutual match in the next subject, about 0.5 for unrelated features.
     """
     matches = topology.mutual_matches(tokens_a, tokens_b.roll(1, 0), mask, mask.roll(1, 0))
     values = {
@@ -165,10 +152,9 @@ def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor) -> dic
 def scorecard(
     model: Taco, subjects: PosedSubjects, *, reference: Mapping[int, Controls] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """All correspondence and neighborhood metrics of a model, for each of its token levels.
+    """All metrics of each token level; subjects are read in their first two modalities.
 
-    Posed held-out people are read in their first two modalities. Without a map to the template there is no metric
-    across people. `reference` are the `controls` by stride, when already computed.
+    Without a map to the template none is across people; `reference` are `controls` by stride, when already computed.
     """
     tokens_a, tokens_b = (encode(model, subjects, modality) for modality in subjects.modalities[:2])
     result: dict[str, dict[str, Any]] = {}
