@@ -156,7 +156,7 @@ def _integrate(velocity: Float64s) -> Tensor:
 
 def jacobian_determinant(displacement: NDArray[np.float32]) -> Float64s:
     """Determinant (X, Y, Z) of the map ``y + displacement(y)``, displacement (3, X, Y, Z) in mm."""
-    slopes = np.stack(np.gradient(displacement, CONTROL_MM, axis=(1, 2, 3)), axis=1)  # (3, 3, X, Y, Z)
+    slopes = np.stack(list(np.gradient(displacement, CONTROL_MM, axis=(1, 2, 3))), axis=1)  # (3, 3, X, Y, Z)
     return np.asarray(np.linalg.det(np.moveaxis(slopes, (0, 1), (-2, -1)) + np.eye(3, dtype=np.float32)))
 
 

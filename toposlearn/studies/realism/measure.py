@@ -98,7 +98,7 @@ def _measure_map(record: Record, truth: _Truth) -> dict[str, float]:
     determinant = shapes.jacobian(to_template, truth.labels.affine)
     brain = (truth.tissue > 0) & (truth.tissue != images.CLASSES["csf"])
     size = 1 / np.maximum(determinant, 1e-6)
-    sizes = np.quantile(size[brain], np.array(PERCENTILES) / 100)
+    sizes = [np.quantile(size[brain], q / 100) for q in PERCENTILES]
     values = ((determinant[truth.tissue > 0] <= 0).mean(), *sizes, np.log(size[brain]).std())
     row = {f"map/{name}": float(value) for name, value in zip(MAP_NAMES, values, strict=True)}
     if (truth.lesion > 0).any():
