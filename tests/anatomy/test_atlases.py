@@ -4,6 +4,7 @@ from nibabel.orientations import aff2axcodes
 
 from toposlearn import anatomy
 from toposlearn.anatomy import DONOR_IDS, FAMILIES, STRUCTURES, LabelMap, load_donor_map, load_label_map, load_parcels
+from toposlearn.anatomy.atlases import load_raw_labels
 from toposlearn.relations.frame import centroids
 
 SUBJECTS = (*FAMILIES, *DONOR_IDS)
@@ -106,7 +107,7 @@ def test_families_agree_where_their_definitions_do(
 
 
 def test_raw_labels_keep_the_fine_parcels() -> None:
-    raw, affine = anatomy.load_raw_labels("A")
+    raw, affine = load_raw_labels("A")
     assert raw.shape == load_label_map("A").labels.shape
     assert len(np.unique(raw)) == 113
     assert aff2axcodes(affine) == ("R", "A", "S")
@@ -153,7 +154,7 @@ def test_unknown_names_list_the_choices() -> None:
     with pytest.raises(ValueError, match="choose one of A, B"):
         load_label_map("C")
     with pytest.raises(ValueError, match="choose one of A, B"):
-        anatomy.load_raw_labels("C")
+        load_raw_labels("C")
     with pytest.raises(ValueError, match="choose one of 9861, 10021"):
         load_donor_map("1")
     with pytest.raises(ValueError, match="choose one of ICBM152-2009a"):

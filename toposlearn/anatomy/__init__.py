@@ -8,13 +8,12 @@ from toposlearn.anatomy.atlases import (
     load_donors,
     load_label_map,
     load_parcels,
-    load_raw_labels,
     load_template,
 )
 from toposlearn.anatomy.label_names import structure_names
 from toposlearn.anatomy.segmentations import LabelMap, load_segmentation
 from toposlearn.anatomy.sources import SOURCES
-from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure, structure_of
+from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure
 
 __all__ = [
     "BACKGROUND",
@@ -30,10 +29,8 @@ __all__ = [
     "load_donors",
     "load_label_map",
     "load_parcels",
-    "load_raw_labels",
     "load_segmentation",
     "load_template",
     "structure",
     "structure_names",
-    "structure_of",
 ]

@@ -1,7 +1,7 @@
 """Shipped anatomy in RAS axes: two label maps and average images in MNI space, and six donors in their own space.
 
 The cohort is made from family A (Desikan-Killiany aparc+aseg); family B (Neuromorphometrics) is held out.
-The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side, and no T1 image.
+The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side.
 """
 
 from __future__ import annotations
@@ -127,6 +127,7 @@ def _fill_from_nearest(labels: npt.NDArray[np.int16], affine: Float64s) -> npt.N
     bounds = ndimage.find_objects(unresolved.astype(np.int8))[0]
     box = tuple(slice(max(part.start - 8, 0), part.stop + 8) for part in bounds)
     spacing = np.abs(np.diagonal(affine)[:3])
-    nearest = ndimage.distance_transform_edt(labels[box] <= BACKGROUND, spacing, False, True)  # indices (3, …)
+    missing = labels[box] <= BACKGROUND
+    nearest = ndimage.distance_transform_edt(missing, spacing, return_distances=False, return_indices=True)
     labels[unresolved] = labels[box][tuple(nearest)][unresolved[box]]
     return labels

@@ -13,27 +13,16 @@ from pathlib import Path
 from toposlearn.anatomy.sources import locate, read_rows, shipped_table
 from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, Side, Structure
 
-TABLES = ("freesurfer", "desikan", "neuromorphometrics", "toposlearn")
 LABEL_COLUMNS, NAME_COLUMNS, SIDE_COLUMNS = ("label", "index", "id"), ("name", "structure"), ("side", "hemisphere")
 UNKNOWN_TISSUE = "unknown"
 NEAREST = "nearest"  # not a structure (vessel, "unknown"): the voxel takes the label of the nearest structure
 
 _SHIPPED = {"freesurfer": "A-names", "desikan": "donor-names", "neuromorphometrics": "B-names"}
+TABLES = (*_SHIPPED, "toposlearn")
 # Labels of FreeSurfer and SynthSeg that the atlas of family A does not hold.
 _MORE_FREESURFER = {3: "Left-Cerebral-Cortex", 42: "Right-Cerebral-Cortex", 72: "5th-Ventricle"}
 _NO_STRUCTURE = {"unknown", "vessel", "wm-hypointensities", "non-wm-hypointensities"}  # have no place of their own
-_SAME = {
-    "thalamus-proper": "thalamus",
-    "accumbens-area": "accumbens",
-    "accumbensarea": "accumbens",
-    "thalamusproper": "thalamus",
-    "ventraldc": "ventral-dc",
-    "brain-stem": "brainstem",
-    "cerebellum-exterior": "cerebellum-cortex",
-    "3rd-ventricle": "third-ventricle",
-    "4th-ventricle": "fourth-ventricle",
-    "5th-ventricle": "fifth-ventricle",
-}
+_SAME = {row["written"]: row["name"] for row in shipped_table("synonyms.csv")}
 _SIDES: dict[str, Side] = {
     "l": "left", "lh": "left", "left": "left", "r": "right", "rh": "right", "right": "right",
     "": "midline", "b": "midline", "midline": "midline", "n/a": "midline",
@@ -41,6 +30,7 @@ _SIDES: dict[str, Side] = {
 _BEFORE = re.compile(r"(?:ctx[-_ ])?(?P<side>left|lh|l|right|rh|r)[-_ .](?P<name>.+)", re.IGNORECASE)
 _BEHIND = re.compile(r"(?P<name>.+)[-_ .](?P<side>left|lh|l|right|rh|r)", re.IGNORECASE)
 _ATLAS_NAMES = shipped_table("atlas_names.csv")  # names in lower case without separators
+_ABBREVIATIONS = {row["name"] for row in _ATLAS_NAMES if row["atlas"] == "neuromorphometrics"}
 
 
 def structure_names(table: str | Path) -> dict[int, Structure]:
@@ -96,8 +86,7 @@ def split_side(name: str) -> tuple[str, Side]:
 def _without_abbreviation(name: str) -> str:
     """``Cun_cuneus`` -> ``cuneus``."""
     short, _, rest = name.partition("_")
-    parcels = {row["name"] for row in _ATLAS_NAMES if row["atlas"] == "neuromorphometrics"}
-    return rest if rest and short.lower() in parcels else name
+    return rest if rest and short.lower() in _ABBREVIATIONS else name
 
 
 def _read_table(file: Path) -> dict[int, Structure]:

@@ -43,13 +43,6 @@ BY_LABEL: Mapping[int, Structure] = {structure.label: structure for structure in
 _BY_NAME = {(structure.name, structure.side): structure for structure in STRUCTURES}
 
 
-def structure_of(label: int) -> Structure:
-    """Return the structure with this label."""
-    if int(label) not in BY_LABEL:
-        raise ValueError(f"no structure has label {label}: labels are 1-18 (left), 101-118 (right), 201-204 (midline)")
-    return BY_LABEL[int(label)]
-
-
 def structure(name: str, side: Side = "midline") -> Structure:
     """Return the structure with this name and side, e.g. ``structure("thalamus", "left")``."""
     if (name, side) in _BY_NAME:

@@ -28,8 +28,8 @@ def draw_intervals(
     for row, (name, metric) in enumerate(metrics.items()):
         value = metric["value"]
         ends = np.abs([[metric.get("low", value) - value], [metric.get("high", value) - value]])
-        look: dict[str, Any] = {"fmt": "o", "ms": 6, "capsize": 3, "label": None if row else label} | style
-        ax.errorbar(value, row + shift, xerr=ends, color=(colors or {}).get(name, BLUE), **look)
+        look: dict[str, Any] = {"fmt": "o", "ms": 6, "capsize": 3, "color": (colors or {}).get(name, BLUE)} | style
+        ax.errorbar(value, row + shift, xerr=ends, label=None if row else label, **look)
     ax.set_yticks(range(len(metrics)), list(metrics))
     ax.set_ylim(len(metrics) - 0.4, -0.6)
     ax.grid(axis="x", color="0.92")

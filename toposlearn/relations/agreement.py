@@ -15,9 +15,9 @@ from toposlearn.arrays import Float64s
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.graphs import nearest_structures
 from toposlearn.relations.layout import Layout, shared_structures
-from toposlearn.relations.relations import DECISIONS, UNDECIDED, structure_distances, topology_table
+from toposlearn.relations.relations import DECISIONS, PAIR_COLUMNS, UNDECIDED, structure_distances, topology_table
 
-PAIR = ["structure_a", "side_a", "structure_b", "side_b", "relation"]
+PAIR = [*PAIR_COLUMNS[1:], "relation"]
 BASAL_GANGLIA = ("putamen", "pallidum", "caudate", "accumbens")  # the paper says that the thalamus is medial to these
 AXES = ("medial", "anterior", "superior")
 DRAWS = 20_000  # of people: among six, the ends of the interval are values that 1 draw in 400 goes beyond
@@ -43,9 +43,8 @@ def relation_consistency(table: pd.DataFrame) -> pd.DataFrame:
     groups = counted.groupby(PAIR, sort=False)
     result = groups[["people", "holds", *reversed(columns)]].sum().reset_index()
     result["fraction"] = result["holds"] / result["people"]
-    counts = zip(result["holds"], result["people"], strict=True)
-    intervals = np.array([fraction_interval(holds, people) for holds, people in counts], dtype=float)
-    result["low"], result["high"] = intervals.reshape(-1, 2).T
+    intervals = [fraction_interval(*counts) for counts in zip(result["holds"], result["people"], strict=True)]
+    result[["low", "high"]] = np.array(intervals, dtype=float).reshape(-1, 2)
     margins = groups["margin"].agg(margin_min="min", margin_mean="mean", margin_max="max").reset_index(drop=True)
     return pd.concat([result, margins], axis=1)
 
@@ -63,7 +62,7 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     # A direction is listed from the side that more people take; touching is the same from both.
     listed = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
     chosen = listed & (minority > 0)
-    result = named[list(DECISIONS)].agg(lambda names: ", ".join(names.dropna()))
+    result = named[list(DECISIONS)].agg(_joined)
     result = result.assign(spread=named["margin"].max() - named["margin"].min(), minority=minority)[chosen]
     result = result.sort_values(["minority", "spread"], ascending=False, kind="stable").reset_index()
     pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
@@ -71,13 +70,16 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     return result[once].drop(columns="minority").reset_index(drop=True)
 
 
+def _joined(names: pd.Series[str]) -> str:
+    return ", ".join(names.dropna())
+
+
 def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
     """Rows of the topology table that say whether the thalamus is medial to each of `BASAL_GANGLIA`."""
     table = topology_table(subjects)
     wanted = (table["relation"] == "medial") & (table["structure_a"] == "thalamus")
     rows = table[wanted & table["structure_b"].isin(BASAL_GANGLIA)]
-    order = rows["structure_b"].map(BASAL_GANGLIA.index)
-    return rows.loc[order.sort_values(kind="stable").index].reset_index(drop=True)
+    return rows.sort_values("structure_b", key=lambda b: b.map(BASAL_GANGLIA.index), kind="stable", ignore_index=True)
 
 
 def neighborhood_agreement(

@@ -1,8 +1,6 @@
 """A person's own axes (right, anterior, superior), read off the anatomy rather than the scanner.
 
-A tilted head must not change which structure is medial to which, and neither may a wrong affine. So the mid-sagittal
-plane is the mirror between a person's own left and right structures, and the turn within that plane is the one that
-best lays the structures on those of MNI space (Procrustes).
+A tilted head or a wrong affine must not change which structure is medial to which.
 """
 
 from __future__ import annotations
@@ -63,8 +61,7 @@ def body_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
     """The frame of a person whose structures (S) have centroids `centers` (S, 3) in world mm.
 
     The mid-sagittal plane is the mirror that best maps left centroids onto right ones (least squares). Within it, the
-    centroids are laid on those of `template_centers`, turned and, should the affine have mirrored the head, mirrored.
-    ValueError if no structure is present on both sides.
+    centroids are laid on `template_centers` (Procrustes), turned and, if the affine mirrored the head, mirrored.
     """
     at = {(each.name, each.side): center for each, center in zip(structures, centers, strict=True)}
     names = [each.name for each in structures if each.side == "left" and (each.name, "right") in at]

@@ -1,8 +1,7 @@
-"""Spatial relations between the structures of one person, with margins.
+"""Spatial relations between the structures of one person: "the thalamus is medial to the putamen by 14 mm".
 
-A relation holds when its margin is positive: "the thalamus is medial to the putamen by 14 mm" says more than a yes. A
-margin that is small beside the brain leaves the relation undecided. All margins are read in the person's own frame, so
-a tilted head changes none.
+A relation holds when its margin is positive, and is undecided when the margin is small beside the brain. Margins are
+read in the person's own frame, so a tilted head changes none.
 """
 
 from __future__ import annotations
@@ -51,8 +50,7 @@ def relation_margins(subject: Layout, relation: str) -> Float64s:
 def decisions(subject: Layout, relation: str) -> npt.NDArray[np.int8]:
     """Whether a relation holds (1), does not (-1), or is undecided (0), between every two structures (S, S).
 
-    Undecided is a margin smaller than `UNDECIDED` of the brain's size, either way. Structures that touch are undecided
-    as long as the boundary they share is smaller than the square of that length.
+    Undecided is a margin below `UNDECIDED` of the brain's size, either way, or a shared boundary below its square.
     """
     margins, minimum = relation_margins(subject, relation), UNDECIDED * subject.size
     if relation == "adjacent":
@@ -68,38 +66,36 @@ def relation_margin(subject: Layout, a: Structure, relation: str, b: Structure) 
 def topology_table(subjects: Mapping[str, Layout], sides: Sides = "same") -> pd.DataFrame:
     """Every relation between every two structures, for every subject.
 
-    Columns are `COLUMNS`; `margin` is in mm (mm² for ``adjacent``), a relation holds when it is positive, and `verdict`
-    (`DECISIONS`) says whether it is large enough to count. ``"same"`` pairs structures of one side, those of the
-    midline with both; ``"all"`` pairs left with right as well.
+    Columns are `COLUMNS`: `holds` where the `margin` in mm (mm² for ``adjacent``) is positive, `verdict` one of
+    `DECISIONS`. ``"same"`` pairs structures of one side, the midline with both; ``"all"`` also left with right.
     """
     if sides not in ("same", "all"):
         raise ValueError(f"sides must be 'same' or 'all', got {sides!r}")
     tables = []
     for name, subject in subjects.items():
-        pairs = _pairs(subject, sides)
+        pairs, table = _pairs(subject, name, sides)
         for relation in TABLE_RELATIONS:
             margin, decision = (each(subject, relation)[pairs] for each in (relation_margins, decisions))
             columns = {"holds": margin > 0, "margin": margin, "verdict": np.array(DECISIONS)[decision + 1]}
-            tables.append(_pair_columns(subject, name, pairs).assign(relation=relation, **columns))
+            tables.append(table.assign(relation=relation, **columns))
     return pd.concat(tables, ignore_index=True)
 
 
 def distance_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
     """How far every structure is from every other, for every subject, nearest first.
 
-    Columns are `PAIR_COLUMNS` and `center`, distance of the centroids in mm; `gap` between the boundaries in mm (NaN
-    beyond the measured range); `shared`, the boundary in mm²; `rank` of b among the structures nearest to a, from 1.
+    `PAIR_COLUMNS`, distance of the centroids (`center`, mm), `gap` between the boundaries (mm, NaN beyond the measured
+    range), `shared` boundary (mm²), and `rank` of b among the structures nearest to a, from 1.
     """
     tables = []
     for name, subject in subjects.items():
-        pairs = _pairs(subject, "all")
+        pairs, table = _pairs(subject, name, "all")
         center = structure_distances(subject)
         gaps = np.full_like(center, np.nan) if subject.gaps is None else subject.gaps
         rank = center.argsort(axis=1, kind="stable").argsort(axis=1)
         gaps = np.where(np.isinf(gaps), np.nan, gaps)
         measured = {"center": center, "gap": gaps, "shared": subject.shared, "rank": rank}
-        columns = {column: value[pairs] for column, value in measured.items()}
-        table = _pair_columns(subject, name, pairs).assign(**columns)
+        table = table.assign(**{column: value[pairs] for column, value in measured.items()})
         tables.append(table.sort_values(["structure_a", "side_a", "rank"], kind="stable"))
     return pd.concat(tables, ignore_index=True)
 
@@ -109,17 +105,12 @@ def structure_distances(subject: Layout) -> Float64s:
     return np.asarray(np.linalg.norm(subject.centers[:, None] - subject.centers[None], axis=-1), dtype=np.float64)
 
 
-def _pairs(subject: Layout, sides: Sides) -> Pairs:
-    """The pairs i != j, without those of left and right unless `sides` is "all"."""
-    side = np.array([each.side for each in subject.structures])
+def _pairs(subject: Layout, name: str, sides: Sides) -> tuple[Pairs, pd.DataFrame]:
+    """The pairs i != j, without those of left and right unless `sides` is "all", and their `PAIR_COLUMNS`."""
+    names, side = (np.array([getattr(each, what) for each in subject.structures]) for what in ("name", "side"))
     counts = ~np.eye(len(side), dtype=bool)
     if sides == "same":
         counts &= (side[:, None] == side) | (side == "midline") | (side[:, None] == "midline")
-    return np.nonzero(counts)
-
-
-def _pair_columns(subject: Layout, name: str, pairs: Pairs) -> pd.DataFrame:
-    names, sides = (np.array([getattr(each, what) for each in subject.structures]) for what in ("name", "side"))
-    first, second = pairs
-    values = (name, names[first], sides[first], names[second], sides[second])
-    return pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))
+    first, second = np.nonzero(counts)
+    values = (name, names[first], side[first], names[second], side[second])
+    return (first, second), pd.DataFrame(dict(zip(PAIR_COLUMNS, values, strict=True)))

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from toposlearn import cli
-from toposlearn.anatomy import DONOR_IDS, load_label_map, load_raw_labels
+from toposlearn.anatomy import DONOR_IDS, load_label_map
+from toposlearn.anatomy.atlases import load_raw_labels
 
 
 def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys, monkeypatch):

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.anatomy import LabelMap, load_donor_map, structure, structure_of
+from toposlearn.anatomy import LabelMap, load_donor_map, structure
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.relations.frame import centroids
 from toposlearn.studies.resolution.tokens import TokenStructures, head_points, tokens_of_blocks, tokens_on_box
 
@@ -36,7 +37,7 @@ def naive_shares(labels: torch.Tensor, stride: int, wanted: list[int]) -> np.nda
 def test_shares_of_blocks_equal_a_loop() -> None:
     wanted = [2, 3, 105]
     labels = torch.tensor([0, *wanted])[torch.randint(4, (4, 6, 8), generator=torch.Generator().manual_seed(0))]
-    tokens = tokens_of_blocks(labels, 2, 3.0, [structure_of(label) for label in wanted])
+    tokens = tokens_of_blocks(labels, 2, 3.0, [BY_LABEL[label] for label in wanted])
     assert [each.label for each in tokens.structures] == wanted
     np.testing.assert_allclose(tokens.shares, naive_shares(labels, 2, wanted))
     assert tokens.positions[0].tolist() == [-3.0, -6.0, -9.0]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from toposlearn.anatomy import structure_of
+from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.explore import slices
 from toposlearn.studies.tasks import figures
 
@@ -22,7 +22,7 @@ def test_a_segmentation_names_its_largest_structures_in_their_colors():
     labels[:2], labels[2:], labels[7:] = 102, 2, 1
     figure = figures.plot_segmentations(torch.rand(8, 8, 8), {"truth": labels, "mask": labels > 0})
     (legend,) = figure.legends
-    names = [structure_of(label).name.replace("-", " ") for label in (2, 1)]
+    names = [BY_LABEL[label].name.replace("-", " ") for label in (2, 1)]
     assert [text.get_text() for text in legend.get_texts()] == names  # both sides are one entry
     color = slices.label_overlay(np.array([2]), alpha=1)[0]
     assert legend.get_patches()[0].get_facecolor()[:3] == pytest.approx(tuple(color[:3]))

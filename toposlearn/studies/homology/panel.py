@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -23,14 +23,9 @@ _REACH = 45.0  # mm around the structure in the slices
 def plot_homology_panel(
     before: Shapes, example: Structure, changes: Mapping[str, Shapes], a: Structure, b: Structure
 ) -> Figure:
-    """How to read a diagram, on one structure; then a column for each changed head.
+    """How to read a diagram, on the structure `example`; then a column for each changed head, by title.
 
-    Args:
-        before: the head as it is, with the diagrams of `example`, `a` and `b`.
-        example: the structure whose diagram is explained.
-        changes: title -> the changed head, with the diagrams of `a`, `b` or both.
-        a: the structure in the middle of the slices.
-        b: the structure whose relation to `a` is described.
+    The slices show `a` in the middle, and `b`, whose relation to `a` is described.
     """
     figure = plt.figure(figsize=(5.0 * (1 + len(changes)), 7.4), layout="constrained")
     first, *others = figure.subfigures(1, 1 + len(changes), squeeze=False, wspace=0.03)[0]
@@ -65,16 +60,12 @@ def _draw_change(figure: SubFigure, before: Shapes, after: Shapes, a: Structure,
     for part in parts:
         oldest = (float(before.diagrams[part][0][0, 0]), axes["lower"].get_ylim()[1])
         axes["lower"].annotate(part.name, oldest, (0, -10), textcoords="offset points", size=8, ha="center", va="top")
-    words = describe_change(before, after, a, b)
-    axes["lower"].set_title("\n".join(f"{key}: {value}" for key, value in words.items()), size=9, loc="left", pad=12)
+    words = [f"{key}: {value}" for key, value in describe_change(before, after, a, b).items()]
+    axes["lower"].set_title("\n".join(words), size=9, loc="left", pad=12)
 
 
-def _draw_diagrams(ax: Axes, diagrams: Iterable[tuple[Diagram, bool]]) -> None:
-    """Birth and death in mm of each hole, filled or as rings; holes that never die lie on the upper edge.
-
-    Marks in the shaded corner are alive at level 0: the Betti numbers count them, whether they live long or not.
-    """
-    diagrams = list(diagrams)
+def _draw_diagrams(ax: Axes, diagrams: Sequence[tuple[Diagram, bool]]) -> None:
+    """Birth and death in mm of each hole, filled or as rings; holes that never die lie on the upper edge."""
     bars = np.concatenate([bars for diagram, _ in diagrams for bars in diagram])
     low = float(bars[:, 0].min()) - 1
     long = np.isfinite(bars[:, 1]) & (bars[:, 1] - bars[:, 0] > LONG)  # short bars beyond the last long one are cut

@@ -1,8 +1,4 @@
-"""Homology of a structure (its pieces, tunnels and cavities), for contrast with the relations between structures.
-
-`exchange_places` changes which structures are neighbors and no shape; `drill` changes a shape and, by less than a
-voxel, where it lies.
-"""
+"""Homology of a structure (its pieces, tunnels and cavities), for contrast with the relations between structures."""
 
 from __future__ import annotations
 
@@ -23,10 +19,9 @@ Diagram = tuple[Float64s, ...]  # birth and death (B, 2) in mm of pieces, tunnel
 
 
 def betti_numbers(mask: Mask) -> tuple[int, int, int]:
-    """Number of pieces, tunnels and cavities of a mask (X, Y, Z), its voxels taken as closed cubes.
+    """Number of pieces, tunnels and cavities of a mask (X, Y, Z): pieces connect through corners, background by faces.
 
-    Pieces connect through corners (26 neighbors), so the background connects through faces (6 neighbors). The number of
-    tunnels follows from the Euler characteristic: pieces - tunnels + cavities = vertices - edges + faces - cubes.
+    Euler characteristic of voxels as closed cubes: pieces - tunnels + cavities = vertices - edges + faces - cubes.
     """
     padded = np.pad(mask.astype(bool), 1)
     pieces = int(ndimage.label(padded, np.ones((3, 3, 3)))[1])
@@ -42,14 +37,10 @@ def betti_numbers(mask: Mask) -> tuple[int, int, int]:
 
 
 def persistence_diagram(mask: Mask, spacing: npt.ArrayLike = 1.0) -> Diagram:
-    """Levels at which the pieces, tunnels and cavities of a growing structure are born and die. Needs gudhi.
+    """Levels (mm) at which pieces, tunnels and cavities of a growing structure (X, Y, Z) are born and die. Needs gudhi.
 
-    The set of points below a level of the signed distance to the boundary (mm, negative inside) grows from the core of
-    the structure to its whole box. At level 0 it is the structure itself; the oldest piece never dies (infinity).
-
-    Args:
-        mask: (X, Y, Z) of the structure.
-        spacing: voxel size in mm, one number or three.
+    The set of points below a level of the signed distance to the boundary (negative inside) grows from the core of the
+    structure to its whole box. At level 0 it is the structure itself; the oldest piece never dies (infinity).
     """
     steps = np.broadcast_to(np.asarray(spacing, dtype=np.float64), 3)
     inside = np.pad(mask[ndimage.find_objects(mask.astype(np.int8))[0]], 1)  # all changes lie within the convex hull
@@ -64,13 +55,9 @@ def persistence_diagram(mask: Mask, spacing: npt.ArrayLike = 1.0) -> Diagram:
 
 
 def count_alive(diagram: Diagram, longer_than: float = 0.0) -> tuple[int, ...]:
-    """Number of pieces, tunnels and cavities alive at level 0 that live for more than `longer_than` mm.
-
-    Short lives included, these are the Betti numbers of the mask.
-    """
-    return tuple(
-        int(((bars[:, 0] <= 0) & (bars[:, 1] > 0) & (np.diff(bars)[:, 0] > longer_than)).sum()) for bars in diagram
-    )
+    """Pieces, tunnels and cavities alive at level 0 (the Betti numbers of the mask) that live for `longer_than` mm."""
+    alive = [(bars[:, 0] <= 0) & (bars[:, 1] > 0) & (bars[:, 1] - bars[:, 0] > longer_than) for bars in diagram]
+    return tuple(int(each.sum()) for each in alive)
 
 
 def diagram_distance(a: Diagram, b: Diagram) -> float:
@@ -81,12 +68,9 @@ def diagram_distance(a: Diagram, b: Diagram) -> float:
 
 
 def exchange_places(label_map: LabelMap, a: Structure, b: Structure) -> LabelMap:
-    """Move each of two structures to the other's place, by whole voxels, centroid to centroid.
+    """Exchange two structures by whole voxels, centroid to centroid; what they leave becomes background.
 
-    They overwrite what lay there and leave background behind.
-
-    Raises:
-        ValueError: the two would overlap, or leave the image.
+    This changes which structures are neighbors, and no shape. ValueError if they would overlap or leave the image.
     """
     first, second = (np.argwhere(label_map.labels == part.label) for part in (a, b))
     step = np.rint(second.mean(axis=0) - first.mean(axis=0)).astype(int)
@@ -110,7 +94,7 @@ def drill(label_map: LabelMap, part: Structure, radius: float = 2.5) -> LabelMap
 
 @dataclass(frozen=True, eq=False)
 class Shapes:
-    """One head: where its structures lie, and the persistence diagrams of some of them."""
+    """A head, where its structures lie, and the persistence diagrams of some of them."""
 
     head: LabelMap
     layout: Layout
@@ -124,17 +108,15 @@ def measure_shapes(head: LabelMap, parts: Sequence[Structure]) -> Shapes:
 
 
 def changed_relations(before: Layout, after: Layout) -> tuple[int, int, float]:
-    """Number of directed relations that turn over between two layouts, number of all, and largest change in mm.
+    """Numbers of directed relations that turn over, and of all, between two layouts, and the largest change in mm.
 
     Medial, anterior and superior between all structures that both have, each pair once.
     """
     shared = [part for part in before.structures if part in after.structures]
     upper = np.triu_indices(len(shared), k=1)
-    old, new = (
-        np.stack([relation_margins(each.only(shared), relation)[upper] for relation in DIRECTIONS[::2]])
-        for each in (before, after)
-    )
-    return int((np.sign(old) != np.sign(new)).sum()), old.size, float(np.abs(old - new).max())
+    layouts = [each.only(shared) for each in (before, after)]
+    old, new = ([relation_margins(each, name)[upper] for name in DIRECTIONS[::2]] for each in layouts)
+    return int((np.sign(old) != np.sign(new)).sum()), np.size(old), float(np.abs(np.subtract(old, new)).max())
 
 
 def describe_change(before: Shapes, after: Shapes, a: Structure, b: Structure) -> dict[str, str]:

@@ -44,12 +44,13 @@ _TICKS = np.arange(-BOX / 2, BOX / 2) + 0.5  # mm, centers of the pixels of a sl
 
 
 def plot_token_grids(label_map: LabelMap) -> Figure:
-    """A coronal slice, and the same slice on each grid: cells in the color of the structure that fills most.
+    """A coronal slice with outlines of the nuclei, and on each grid: the structure that fills most of a cell.
 
-    A cell is a cube: what fills most of it may lie in front of the slice or behind it. Lines: outlines of the nuclei.
+    A cell is a cube: what fills most of it may lie in front of the slice or behind it.
     """
     head = head_points(label_map)
-    at = float(np.mean([_center(head, name)[1] for name in ("thalamus", "putamen")]))
+    nuclei = [row for row, each in enumerate(head.structures) if each.name in ("thalamus", "putamen")]
+    at = float(head.centers[nuclei, 1].mean())
     true = _box_slice(label_map, head, at)
     figure, axes = plt.subplots(2, 3, figsize=(10.2, 7.6), layout="constrained", sharex=True, sharey=True)
     _draw_labels(axes.flat[0], true, "the labels, 1 mm")
@@ -83,11 +84,6 @@ def _labels_of(name: str) -> list[int]:
     return [structure(name, side).label for side in SIDES]
 
 
-def _center(head: HeadPoints, name: str) -> NDArray[np.float64]:
-    rows = [row for row, each in enumerate(head.structures) if each.name == name]
-    return np.asarray(head.centers[rows].mean(axis=0))
-
-
 def _box_slice(label_map: LabelMap, head: HeadPoints, at: float) -> NDArray[np.int16]:
     """Labels (rows upwards, columns across) of the coronal plane `at` mm in front of the middle, 1 mm per pixel."""
     points = np.stack(np.broadcast_arrays(_TICKS[None], at, _TICKS[:, None]), axis=-1) + head.middle
@@ -111,11 +107,9 @@ def _draw_outlines(ax: Axes, labels: NDArray[np.int16]) -> None:
 
 
 def plot_resolution(summary: pd.DataFrame, others: pd.DataFrame) -> Figure:
-    """Agreement of tokens with the anatomy against the size of a token, with intervals over people and the null.
+    """Agreement of tokens with the anatomy against their size: a `resolution_summary` with intervals and the null.
 
-    Args:
-        summary: of `toposlearn.studies.resolution.measure.resolution_summary`.
-        others: a `resolution_table` of atlases: open marks.
+    `others`, a `resolution_table` of atlases, is drawn as open marks.
     """
     figure, axes = plt.subplots(1, len(_MEASURES), figsize=(12.0, 4.0), layout=ConstrainedLayoutEngine(w_pad=0.12))
     for ax, (measure, label) in zip(axes, _MEASURES.items(), strict=True):
@@ -139,8 +133,7 @@ def plot_resolution(summary: pd.DataFrame, others: pd.DataFrame) -> Figure:
 def plot_parting(table: pd.DataFrame) -> Figure:
     """Share of poses in which two nuclei have homes of their own (`parting_table`), against the size of a token.
 
-    Line: mean over people, with all of them as a band. Dashed: two mere points as far apart, on a grid that lies
-    anywhere.
+    Line: mean over people, with all of them as a band. Dashed: two mere points as far apart.
     """
     figure, ax = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
     for (pair, rows), color in zip(table.groupby("pair", sort=False), _PAIR_COLORS, strict=True):

@@ -1,7 +1,7 @@
 """How far a claim about structures reaches the tokens: their neighbor order compared with the anatomy's.
 
 Two structures in one token are at distance 0 of each other and equally far from all others. A tie is no order: it earns
-nothing here, where Kendall's tau over the pairs ordered in both would leave it out. S structures, K neighbors, P poses.
+nothing here, where Kendall's tau would leave it out. S structures, K neighbors, P poses.
 """
 
 from __future__ import annotations
@@ -11,20 +11,14 @@ from collections.abc import Iterator, Mapping, Sequence
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
+from scipy.stats import rankdata
 
 from toposlearn.anatomy import LabelMap, Structure, structure
 from toposlearn.arrays import Float64s
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.agreement import permuted_within_sides
 from toposlearn.relations.frame import SIDES, Frame, frame_of
-from toposlearn.studies.resolution.tokens import (
-    BOX,
-    READINGS,
-    HeadPoints,
-    TokenStructures,
-    head_points,
-    tokens_on_box,
-)
+from toposlearn.studies.resolution.tokens import BOX, READINGS, HeadPoints, TokenStructures, head_points, tokens_on_box
 
 CELLS = (3, 6, 8, 12, 16)  # per axis
 NUCLEI = ("thalamus", "pallidum", "putamen")  # from the middle outward
@@ -32,8 +26,6 @@ PAIRS = (("thalamus", "putamen"), ("thalamus", "pallidum"), ("pallidum", "putame
 UPRIGHT: Float64s = np.eye(3, 4)[None]  # the one pose of a head as scanned
 MEASURES = ("order", "neighbors", "medial")
 SHARE = 0.95  # of poses in which a pair must be parted
-
-_SAME = 9  # digits, of the largest distance, to which two distances are equal
 
 
 def distances_between(places: Float64s) -> Float64s:
@@ -44,33 +36,22 @@ def distances_between(places: Float64s) -> Float64s:
 def order_agreement(true: Float64s, seen: Float64s) -> float:
     """Somers' D of neighbor order: right minus wrong orders, over all that are ordered in truth.
 
-    From every structure, each two others are compared: which of them is nearer, in truth and among tokens? 1 is the
-    same order, 0 what ties or a coin give, -1 the opposite. `scipy.stats.somersd` does the same for one structure.
-
-    Args:
-        true: (S, S) distances between structures.
-        seen: (S, S) distances between their values read from tokens; a row of NaN is a structure outside the grid, and
-            earns nothing.
+    From every structure, each two others are compared: which of them is nearer by the `true` distances (S, S) and by
+    those `seen` among tokens (S, S; NaN for a structure outside the grid)? 1 is the same order, 0 what ties or a coin
+    give, -1 the opposite. `scipy.stats.somersd` does the same for one structure.
     """
     ordered, observed = (_order_signs(distances) for distances in (true, seen))
     return float((ordered * observed).sum(dtype=np.int64) / np.count_nonzero(ordered))
 
 
 def neighbor_agreement(true: Float64s, seen: Float64s, k: int = 5) -> float:
-    """Weighted Jaccard index of the K nearest structures, mean over structures; ties for the last places share them.
-
-    Raises:
-        ValueError: K is not between 1 and S - 1.
-    """
+    """Weighted Jaccard index of the K nearest structures, mean over structures; ties for the last places share them."""
     a, b = _membership(true, k), _membership(seen, k)
     return float(np.mean(np.minimum(a, b).sum(axis=1) / np.maximum(a, b).sum(axis=1)))
 
 
 def depth_ordered(depth: Float64s, structures: Sequence[Structure], names: Sequence[str] = NUCLEI) -> float:
-    """Share of the two sides on which these structures lie ever further from the middle plane, by `depth` (S,) mm.
-
-    A tie, or a structure that is NaN, breaks the order.
-    """
+    """Share of sides on which these structures lie ever further from the middle plane, by `depth` (S,) mm, no NaN."""
     at = {(each.name, each.side): value for each, value in zip(structures, depth, strict=True)}
     gaps = [np.diff([at[name, side] for name in names]) for side in SIDES]
     return float(np.mean([bool((gap > 10.0**-6).all()) for gap in gaps]))
@@ -78,8 +59,8 @@ def depth_ordered(depth: Float64s, structures: Sequence[Structure], names: Seque
 
 def _rounded(distances: Float64s) -> Float64s:
     """Distances as shares of the largest, without differences that are due to rounding."""
-    largest = np.nanmax(distances) if np.isfinite(distances).any() else 1.0
-    return np.asarray(np.round(distances / max(largest, 1e-300), _SAME))
+    largest = np.max(distances, initial=1e-300, where=np.isfinite(distances))
+    return np.asarray(np.round(distances / largest, 9))
 
 
 def _order_signs(distances: Float64s) -> npt.NDArray[np.int8]:
@@ -96,13 +77,10 @@ def _membership(distances: Float64s, k: int) -> Float64s:
     count = len(distances)
     if not 1 <= k < count:
         raise ValueError(f"k must be between 1 and {count - 1} for {count} structures, got {k}")
-    rounded = np.nan_to_num(_rounded(distances), nan=np.inf)
-    np.fill_diagonal(rounded, np.inf)
-    last = np.sort(rounded, axis=1)[:, k - 1 : k]
-    nearer = rounded < last
-    tied = (rounded == last) & ~np.eye(count, dtype=bool)
-    left = k - nearer.sum(axis=1, keepdims=True)
-    return np.asarray(nearer + tied * left / tied.sum(axis=1, keepdims=True), dtype=np.float64)
+    rounded = np.nan_to_num(_rounded(distances), nan=2.0)  # farther than all others, which are at most 1
+    np.fill_diagonal(rounded, 3.0)
+    first, last = (rankdata(rounded, method, axis=1) for method in ("min", "max"))
+    return np.asarray(np.clip((k + 1 - first) / (last - first + 1), 0, 1))
 
 
 def resolution_table(
@@ -116,41 +94,31 @@ def resolution_table(
 ) -> pd.DataFrame:
     """Agreement of the order among tokens with the order among structures, one row per person, pose, grid and reading.
 
-    Args:
-        subjects: name -> label map.
-        poses: name -> poses (P, 3, 4), posed mm -> original mm. With poses of their own, an interval over people also
-            covers the luck of where the grid falls.
-        structures: those that count, which all people must have.
-        cells: cells per axis of each grid.
-        k: neighbors K.
-        seed: of the null, which gives each person other names within a side, anew for each pose.
-
-    Returns:
-        Columns `person, pose, cells, mm, how` (`READINGS`); `order`, `neighbors`, `medial` (share of sides on which
-        `NUCLEI` keep their order from the middle) and the same with ``_null``; `merged`, the share of pairs that have
-        one home; `dominant`, how many structures fill most of any token; `lost`, how many the grid does not reach;
-        `mixing`, the mean over tokens that hold any structure.
+    Each subject has poses (P, 3, 4), posed mm -> original mm, and all have the `structures`. Columns: `person, pose,
+    cells` (per axis), `mm, how` (`READINGS`); `order`, `neighbors` (K), `medial` (`depth_ordered`) and the same with
+    ``_null``, for names permuted within a side, anew for each pose; `merged`, the share of pairs that have one home;
+    `dominant`, how many structures fill most of any token; `lost`, how many the grid does not reach; `mixing`, the mean
+    over tokens that hold any structure.
     """
-    rng, rows = np.random.default_rng(seed), []
+    rng, rows, pairs = np.random.default_rng(seed), [], np.triu_indices(len(structures), k=1)
     for name, subject in subjects.items():
         head, frame = head_points(subject).of(structures), frame_of(subject)
         for number, pose in enumerate(poses[name]):
             turned = head.posed(pose)
             for count in cells:
                 tokens = tokens_on_box(turned, count)
-                known = {"person": name, "pose": number, "cells": count, "mm": BOX / count, **_contents(tokens)}
+                known = {
+                    "person": name,
+                    "pose": number,
+                    "cells": count,
+                    "mm": BOX / count,
+                    "merged": float(tokens.same_home()[pairs].mean()),
+                    "dominant": len(np.unique(tokens.dominant[tokens.dominant >= 0])),
+                    "lost": int((tokens.homes < 0).sum()),
+                    "mixing": float(np.nanmean(tokens.mixing)),
+                }
                 rows += [known | agreements for agreements in _agreements(tokens, head, frame, pose, k, rng)]
     return pd.DataFrame(rows)
-
-
-def _contents(tokens: TokenStructures) -> dict[str, float]:
-    pairs = np.triu_indices(len(tokens.structures), k=1)
-    return {
-        "merged": float(tokens.same_home()[pairs].mean()),
-        "dominant": len(np.unique(tokens.dominant[tokens.dominant >= 0])),
-        "lost": int((tokens.homes < 0).sum()),
-        "mixing": float(np.nanmean(tokens.mixing)),
-    }
 
 
 def _agreements(
@@ -173,8 +141,7 @@ def _agreements(
 def resolution_summary(table: pd.DataFrame, subjects: Sequence[str]) -> pd.DataFrame:
     """Mean over poses and people of each measure, one row per grid and reading.
 
-    Columns: `cells, mm, how, measure, value, low, high` (95 %, people drawn again), `null`, `null_high` (95th
-    percentile over draws of names of the mean over people), `people`.
+    `low, high`: 95 %, people drawn again; `null_high`: 95th percentile over draws of names of the mean over people.
     """
     rows = []
     for (cells, mm, how), part in table[table["person"].isin(subjects)].groupby(["cells", "mm", "how"]):
@@ -192,10 +159,8 @@ def parting_table(
 ) -> pd.DataFrame:
     """In what share of poses two nuclei have homes of their own, one row per person, pair of `PAIRS`, and grid.
 
-    Arguments as in `resolution_table`.
-
-    Columns: `person, pair, cells, mm, parted` (mean over poses and the two sides), and `points`: the same for two mere
-    points at the centroids, on a grid that may lie anywhere, `parted_points`.
+    Arguments as in `resolution_table`. `parted` is the mean over poses and sides; `points` the same for two mere points
+    at the centroids, on a grid that may lie anywhere (`parted_points`).
     """
     chosen = [structure(name, side) for side in SIDES for name in NUCLEI]
     rows = []
@@ -217,7 +182,7 @@ def parting_table(
 def parted_points(apart: Float64s, side: float) -> Float64s:
     """Probability (…) that two points `apart` (…, 3) mm fall into different cells of `side` mm, wherever the grid lies.
 
-    1 - product over axes of max(0, 1 - |d| / side): along each axis a border lies between them with |d| / side.
+    Along each axis, a border lies between them with probability |d| / side.
     """
     return np.asarray(1 - np.clip(1 - np.abs(apart) / side, 0, None).prod(axis=-1))
 

@@ -1,13 +1,12 @@
 """Structures read from the tokens of a network: is their neighbor order that of the anatomy?
 
-Each structure becomes one feature, read from the tokens that hold it, and the order of distances between features is
-compared with that of true centroids. This uses the true shares: it evaluates what tokens contain, not whether a probe
-could find the structures there.
+Each structure becomes one feature, read from the tokens that hold it by the true shares: this evaluates what tokens
+contain, not whether a probe could find the structures there.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 import torch
@@ -28,11 +27,7 @@ NOISE_FEATURES = 48  # as many as the tokens of the preset lab have
 
 
 def token_structures(subjects: PosedSubjects, stride: int, structures: Sequence[Structure]) -> list[TokenStructures]:
-    """The structures in the tokens of each person.
-
-    Raises:
-        ValueError: the data set has no structure labels.
-    """
+    """The structures in the tokens of each person."""
     return [tokens_of_blocks(one[0], stride, subjects.spacing, structures) for one in _labels(subjects)]
 
 
@@ -44,29 +39,23 @@ def structure_agreement(
     metric: Metric = "cosine",
     how: Reading = "mean",
 ) -> dict[str, Float64s]:
-    """Agreement (S,) of the neighbor order of features with the true one, and with names permuted within a side.
+    """Agreement (P,) of the neighbor order of features with the true one, and with names permuted within a side.
 
-    Args:
-        tokens: (S, N, F), features or places of the tokens of S people.
-        held: the structures in these tokens, one per person.
-        true: true distances between their structures in mm, one per person.
-        metric: distance between features.
-        how: how a structure is read from its tokens.
-
-    Returns:
-        ``order`` (`order_agreement`), ``neighbors`` (`neighbor_agreement`), ``order_null``, ``neighbors_null``.
+    `tokens` (P, N, F) are features or places of the tokens of P people, `held` the structures in them, `true` the
+    distances (S, S) in mm between these. Keys: ``order``, ``neighbors`` (`order_agreement`, `neighbor_agreement`),
+    ``order_null``, ``neighbors_null``.
     """
-    measures: dict[str, Callable[[Float64s, Float64s], float]]
-    measures = {"order": order_agreement, "neighbors": neighbor_agreement}
     rng, rows = np.random.default_rng(0), []
     for part, tokens_held, distances in zip(tokens, held, true, strict=True):
         features = torch.from_numpy(tokens_held.read(part.double().numpy(), how))
         seen = pairwise_distance(features[None], metric=metric)[0].numpy()
         orders = [permuted_within_sides(tokens_held.structures, rng) for _ in range(DRAWS)]
         renamed = [seen[np.ix_(order, order)] for order in orders]
-        row = {name: measure(distances, seen) for name, measure in measures.items()}
-        nulls = {name: np.mean([measure(distances, one) for one in renamed]) for name, measure in measures.items()}
-        rows.append(row | {f"{name}_null": float(null) for name, null in nulls.items()})
+        row: dict[str, float] = {}
+        for name, measure in (("order", order_agreement), ("neighbors", neighbor_agreement)):
+            row[name] = measure(distances, seen)
+            row[f"{name}_null"] = float(np.mean([measure(distances, one) for one in renamed]))
+        rows.append(row)
     return {name: np.array([row[name] for row in rows]) for name in rows[0]}
 
 
@@ -107,7 +96,6 @@ def networks_agreement(
 
 
 def _labels(subjects: PosedSubjects) -> Tensor:
-    """Structure labels (S, 1, D, H, W)."""
     if subjects.labels is None:
         raise ValueError("people have no structure labels (_dseg.nii.gz): take simulated people, `toposlearn cohort`")
     return subjects.labels

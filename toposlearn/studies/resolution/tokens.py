@@ -28,21 +28,13 @@ Index = npt.NDArray[np.int64]
 
 @dataclass(frozen=True, eq=False)
 class HeadPoints:
-    """Labeled points of one head.
+    """Labeled points of one head."""
 
-    Attributes:
-        structures: S structures, in order of their labels.
-        points: (V, 3) mm, measured from the middle of the head's bounding box, along the axes of the scan.
-        index: (V,) row of each point's structure.
-        middle: (3,) world mm of that middle.
-        volume: mm^3 per point.
-    """
-
-    structures: tuple[Structure, ...]
-    points: Float64s
-    index: Index
-    middle: Float64s
-    volume: float
+    structures: tuple[Structure, ...]  # S, in order of their labels
+    points: Float64s  # (V, 3) mm from the middle of the head's bounding box, along the axes of the scan
+    index: Index  # (V,) row of each point's structure
+    middle: Float64s  # (3,) world mm
+    volume: float  # mm³ per point
 
     @property
     def centers(self) -> Float64s:
@@ -80,19 +72,12 @@ def head_points(label_map: LabelMap, step: float = 2.0) -> HeadPoints:
 
 @dataclass(frozen=True, eq=False)
 class TokenStructures:
-    """The structures in the tokens of one head.
-
-    Attributes:
-        structures: S structures.
-        shares: (N, S), the part of a token's volume that is each structure; the rest of it is no structure.
-        grid: number of tokens along each axis.
-        side: mm of a token.
-    """
+    """The S structures in the N tokens of one head."""
 
     structures: tuple[Structure, ...]
-    shares: Float64s
-    grid: tuple[int, ...]
-    side: float
+    shares: Float64s  # (N, S), the part of a token's volume that is each structure; the rest of it is no structure
+    grid: tuple[int, ...]  # number of tokens along each axis
+    side: float  # mm of a token
 
     @property
     def positions(self) -> Float64s:
@@ -119,10 +104,8 @@ class TokenStructures:
     def read(self, values: Float64s, how: Reading = "home") -> Float64s:
         """Values of structures from values of tokens: (N, F) -> (S, F), NaN for a structure outside the grid.
 
-        Args:
-            values: (N, F), such as positions in mm or the features of a network.
-            how: ``"home"`` reads the token that holds most of the structure; ``"mean"`` the mean over all tokens,
-                weighted by how much of the structure each holds, which needs the true shares.
+        ``"home"`` reads the token that holds most of the structure; ``"mean"`` the mean over all tokens, weighted by
+        how much of the structure each holds, which needs the true shares.
         """
         if how == "home":
             return np.where((self.homes != OUTSIDE)[:, None], values[self.homes], np.nan)
@@ -130,7 +113,7 @@ class TokenStructures:
             return np.asarray(self.shares.T @ values / self.shares.sum(axis=0)[:, None])
 
     def same_home(self) -> npt.NDArray[np.bool_]:
-        """(S, S) True where two structures have one home: a comparison of single tokens takes them for one."""
+        """(S, S) True where two structures have one home."""
         return np.asarray(self.homes[:, None] == self.homes[None])
 
 
@@ -145,14 +128,7 @@ def tokens_on_box(head: HeadPoints, cells: int, box: float = BOX) -> TokenStruct
 
 
 def tokens_of_blocks(labels: Tensor, stride: int, spacing: float, structures: Sequence[Structure]) -> TokenStructures:
-    """The structures in the blocks of stride³ voxels of a label volume, as a network cuts it into tokens.
-
-    Args:
-        labels: (D, H, W), labels of `toposlearn.anatomy`, each size a multiple of the stride.
-        stride: voxels per token.
-        spacing: mm per voxel.
-        structures: those to look for.
-    """
+    """The structures in the blocks of stride³ voxels (`spacing` mm) of labels (D, H, W), as a network cuts tokens."""
     shape = tuple(labels.shape)
     values = labels.long().numpy().ravel()
     wanted = [each.label for each in structures]

@@ -4,8 +4,8 @@ from phantom import phantom
 from scipy.spatial.transform import Rotation
 
 from toposlearn.anatomy import LabelMap, load_donor_map
-from toposlearn.relations.boundaries import boundary_gaps, shared_boundaries
 from toposlearn.relations.frame import centroids
+from toposlearn.relations.layout import boundary_gaps, shared_boundaries
 
 
 @pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 5.0)])
