@@ -1,7 +1,4 @@
-"""Seeds, environment report, peak memory, whole files, and the JSON file of a result.
-
-GPU kernels are not made deterministic: trained numbers are compared within tolerances.
-"""
+"""Seeds, environment report, peak memory, whole files, and the JSON file of a result."""
 
 from __future__ import annotations
 

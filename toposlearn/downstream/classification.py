@@ -1,7 +1,6 @@
 """Classification and regression of subjects from one vector each: pooled tokens, and confounders in their place.
 
-A diagnosis that age, sex, site, brain size or brightness predict as well shows nothing about a representation. So each
-of these confounders has a classifier of its own, fitted and scored in the same way as the tokens.
+A diagnosis that age, sex, site, brain size or brightness predict as well shows nothing about a representation.
 """
 
 from __future__ import annotations
@@ -37,11 +36,7 @@ Labels = NDArray[np.int64]  # (S,) of 0 and 1
 
 
 def diagnoses(subjects: PosedSubjects) -> Labels:
-    """1 for subjects with the diagnosis, else 0 (S,).
-
-    Raises:
-        ValueError: the data set has no diagnoses, or all subjects have the same.
-    """
+    """1 for subjects with the diagnosis, else 0 (S,); no diagnoses, or all the same, raise ValueError."""
     if not subjects.info or any("diagnosis" not in row for row in subjects.info):
         raise ValueError("participants.tsv has no column diagnosis: classification cannot be evaluated")
     labels = np.array([int(row["diagnosis"] == DIAGNOSIS) for row in subjects.info])
@@ -79,14 +74,7 @@ def cross_validated(features: Features, labels: Labels, *, seed: int = 0) -> Flo
 
 
 def cross_validated_r2(features: Features, values: Float64s, *, seed: int = 0) -> float:
-    """R² of numbers (S,) that a ridge regression reads from the features (S, F) of subjects it was not fitted to.
-
-    Returns:
-        1 for a perfect reading; 0 or less when the mean of the other subjects is as good.
-
-    Raises:
-        ValueError: features and values of different subjects, or fewer subjects than folds.
-    """
+    """R² of numbers (S,) that a ridge regression reads from features (S, F) of people it was not fitted to."""
     if features.ndim != 2 or values.shape != features.shape[:1] or len(values) < FOLDS:
         seen = f"got {features.shape}, {values.shape}"
         raise ValueError(f"features must be (S, F) and values (S,) with S at least {FOLDS}, {seen}")
@@ -96,11 +84,7 @@ def cross_validated_r2(features: Features, values: Float64s, *, seed: int = 0) -
 
 
 def mean_auc(scores: Float64s, labels: Labels) -> float:
-    """Area under the receiver operating characteristic of scores (..., S), mean over the leading axes.
-
-    Raises:
-        ValueError: fewer than `FEWEST_FOR_AUC` people in a class: the interval would cover nearly all values.
-    """
+    """Area under the ROC curve of scores (..., S), mean over the leading axes; few people raise ValueError."""
     fewest = int(np.bincount(labels, minlength=2).min())
     if fewest < FEWEST_FOR_AUC:
         raise ValueError(f"AUC needs at least {FEWEST_FOR_AUC} people in each class, got {fewest}")
@@ -108,21 +92,12 @@ def mean_auc(scores: Float64s, labels: Labels) -> float:
 
 
 def bootstrap_auc(scores: Float64s, labels: Labels, *, minus: Float64s | None = None) -> tuple[float, float]:
-    """Expanded percentile interval of the mean AUC over people, resampled within each class, crossed with seeds.
-
-    Args:
-        scores: (R, S), or (R, K, S) for the mean over K subsets of modalities.
-        labels: (S,) of 0 and 1.
-        minus: scores of the same people, and seeds where R is the same: the interval is that of the difference.
-    """
+    """Interval of the mean AUC of (R, S) or (R, K, S), people resampled within each class; or of the difference."""
     return bootstrap_groups(_won(scores, labels), minus=None if minus is None else _won(minus, labels))
 
 
 def _won(scores: Float64s, labels: Labels) -> Float64s:
-    """Whether the positive of a pair scores higher (a tie is half): (R, negatives, positives), mean over subsets K.
-
-    The mean over the pairs is the AUC (Mann & Whitney).
-    """
+    """Whether the positive of a pair scores higher, a tie is half: (R, negatives, positives); the mean is the AUC."""
     gap = scores[..., None, labels == 1] - scores[..., labels == 0, None]
     won = (gap > 0) + 0.5 * (gap == 0)
     return np.asarray(won.mean(axis=1) if won.ndim == 4 else won)

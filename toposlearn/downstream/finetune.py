@@ -1,7 +1,6 @@
-"""Fine-tuning for segmentation: a linear head and the encoder beneath it learn together, from few labeled people.
+"""Fine-tuning for segmentation: a linear head on the fused tokens, and the encoder, learn from few labeled people.
 
-The head is one linear layer on the fused tokens, read at voxels as the frozen readers are. In each step a random
-subset of the modalities is present, so that any subset can be read afterwards.
+In each step a random subset of the modalities is present, so that any subset can be read afterwards.
 """
 
 from __future__ import annotations
@@ -52,14 +51,7 @@ class Finetuned:
 
 
 def finetune(model: Taco, poses: Sequence[PosedSubjects], classes: Tensor, config: FinetuneConfig) -> Finetuned:
-    """Train a copy of the network, and a head, to segment structures.
-
-    Args:
-        model: where the encoder starts from; it is not changed.
-        poses: the same labeled people in one or more poses.
-        classes: labels (C,), 0 first.
-        config: settings.
-    """
+    """Train a copy of the network, and a head, to segment `classes` (C,), 0 first, on the same people in `poses`."""
     set_seed(config.seed)
     model = copy.deepcopy(model).train()
     stride = min(model.config.token_strides)
@@ -67,14 +59,20 @@ def finetune(model: Taco, poses: Sequence[PosedSubjects], classes: Tensor, confi
     weights = [*model.parameters(), *head.parameters()]
     optimizer = AdamW(weights, lr=config.learning_rate, weight_decay=0.05)
     schedule = OneCycleLR(optimizer, config.learning_rate, total_steps=config.steps, pct_start=0.1)
+    dice_and_entropy = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)
     losses = []
     for step in range(config.steps):
         generator = step_generator(config.seed, step, 0)
         subjects = poses[int(torch.randint(len(poses), (1,), generator=generator))]
         chosen = torch.randperm(len(subjects.volumes), generator=generator)[: config.subjects_per_step]
-        loss = _loss(model, head, subjects.take(chosen.tolist()), classes, config.voxels, generator)
+        subjects = subjects.take(chosen.tolist())
+        voxels = draw_voxels(subjects, config.voxels, generator)
+        assert voxels.labels is not None
+        scores = head(_tokens_of_a_subset(model, subjects, stride, generator))
+        scores = read_at(scores, voxels.points, grid_of(subjects, stride))
+        loss = dice_and_entropy(scores.mT, class_index(voxels.labels, classes)[:, None])
         optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(loss)
+        loss.backward()
         nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         schedule.step()
@@ -82,25 +80,8 @@ def finetune(model: Taco, poses: Sequence[PosedSubjects], classes: Tensor, confi
     return Finetuned(model.eval(), head.eval(), tuple(torch.stack(losses).tolist()))
 
 
-def _loss(
-    model: Taco, head: nn.Linear, subjects: PosedSubjects, classes: Tensor, count: int, generator: torch.Generator
-) -> Tensor:
-    """Dice and cross entropy at `count` voxels per subject."""
-    stride = min(model.config.token_strides)
-    voxels = draw_voxels(subjects, count, generator)
-    assert voxels.labels is not None
-    scores = head(_tokens_of_a_subset(model, subjects, stride, generator))
-    at_voxels = read_at(scores, voxels.points, grid_of(subjects, stride))
-    dice = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)
-    loss: Tensor = dice(at_voxels.mT, class_index(voxels.labels, classes)[:, None])
-    return loss
-
-
 def _tokens_of_a_subset(model: Taco, subjects: PosedSubjects, stride: int, generator: torch.Generator) -> Tensor:
-    """Tokens (B, N, F) averaged over one or two modalities drawn for the whole batch.
-
-    Two represent every larger subset: a mean of more modalities costs more and adds nothing for the head to learn.
-    """
+    """Tokens (B, N, F), mean of one or two drawn modalities: more would cost more and add nothing to learn."""
     count = min(int(torch.randint(1, 3, (1,), generator=generator)), len(subjects.modalities))
     present = torch.randperm(len(subjects.modalities), generator=generator)[:count]
     volumes = subjects.volumes[:, present]  # (B, m, D, H, W)

@@ -1,8 +1,6 @@
-"""Frozen readers: what a linear layer, or the nearest neighbors, can read from tokens that no longer change.
+"""Frozen readers (tokens (N, F) -> scores (N, C)) by scikit-learn, and probes, which classify tokens.
 
-scikit-learn does the fitting. A reader maps tokens (N, F) to one score per class (N, C);
-`toposlearn.downstream.segmentation` brings the scores to voxels. A probe classifies tokens; its Dice per structure is
-the F1 score of that class.
+The Dice per structure of a probe is the F1 score of that class.
 """
 
 from __future__ import annotations
@@ -34,10 +32,7 @@ FEWEST = 30  # training tokens that a structure needs to be probed
 
 
 def fit_linear(features: Tensor, labels: Tensor, classes: int, *, balanced: bool = False) -> Reader:
-    """Logistic regression of features (T, F) of training people and their class indices (T,).
-
-    A class that is not among the labels has the lowest score; `balanced` weighs classes inversely to their frequency.
-    """
+    """Logistic regression of features (T, F) on class indices (T,); a class without examples has the lowest score."""
     weight = "balanced" if balanced else None
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=STEPS, class_weight=weight))
     with warnings.catch_warnings():
@@ -65,11 +60,7 @@ def fit_knn(features: Tensor, labels: Tensor, classes: int, *, cosine: bool = Tr
 
 
 def fit_probe(tokens: Tensor, labels: Tensor, mask: Tensor) -> Pipeline:
-    """Fit a linear classifier on the foreground tokens of training people.
-
-    Tokens are (S, N, F), structure labels (S, N) with 0 for none (left out), the foreground mask (S, N). Fewer than two
-    frequent structures raise ValueError.
-    """
+    """Fit a linear classifier on foreground tokens (S, N, F), labels (S, N), 0 for none; it needs two structures."""
     features, targets = _labeled(tokens, labels, mask)
     structures, counts = np.unique(targets, return_counts=True)
     frequent = structures[counts >= FEWEST]

@@ -1,8 +1,7 @@
 """Segmentation read from tokens: scores of tokens become scores of voxels, and voxels are evaluated by Dice.
 
-Scores are interpolated linearly between token centers; for a linear reader that is the same as interpolating the
-features. Readers are fitted, and evaluated, at voxels drawn at random from the foreground of each head: the Dice of a
-sample estimates that of the head, and costs a fraction.
+Scores are interpolated linearly between token centers. Readers are fitted, and evaluated, at voxels drawn at random
+from the foreground of each head: the Dice of a sample estimates that of the head, and costs a fraction.
 """
 
 from __future__ import annotations
@@ -34,15 +33,15 @@ class Voxels:
 
 def draw_voxels(subjects: PosedSubjects, count: int, generator: torch.Generator) -> Voxels:
     """`count` foreground voxels of each subject, with replacement."""
-    size = torch.tensor(subjects.foreground.shape[2:])
+    shape = subjects.foreground.shape[2:]
     inside = [one.flatten().nonzero()[:, 0] for one in subjects.foreground[:, 0]]
     flat = torch.stack([part[torch.randint(len(part), (count,), generator=generator)] for part in inside])
-    index = torch.stack(torch.unravel_index(flat, tuple(size.tolist())), dim=-1)
+    index = torch.stack(torch.unravel_index(flat, shape), dim=-1)
 
     def at(volumes: Tensor | None) -> Tensor | None:
         return None if volumes is None else volumes.flatten(1).gather(1, flat).long()
 
-    return Voxels((2 * index + 1) / size - 1, at(subjects.labels), at(subjects.lesion))
+    return Voxels((2 * index + 1) / torch.tensor(shape) - 1, at(subjects.labels), at(subjects.lesion))
 
 
 def evaluation_voxels(subjects: PosedSubjects) -> Voxels:
@@ -51,11 +50,7 @@ def evaluation_voxels(subjects: PosedSubjects) -> Voxels:
 
 
 def structure_classes(subjects: PosedSubjects) -> Tensor:
-    """The labels (C,) that occur in these people, 0 (no structure) first.
-
-    Raises:
-        ValueError: the data set has no labels.
-    """
+    """The labels (C,) that occur in these people, 0 (no structure) first; without labels ValueError is raised."""
     if subjects.labels is None:
         raise ValueError("this data set has no structure labels (_dseg.nii.gz): structures cannot be evaluated")
     labels = torch.unique(subjects.labels).long()
@@ -83,11 +78,8 @@ def grid_of(subjects: PosedSubjects, stride: int) -> tuple[int, int, int]:
 
 def token_shares(index: Tensor, classes: int, stride: int) -> Tensor:
     """Share (S, N, C) of each class among the voxels of each token, from class indices (S, D, H, W)."""
-    parts = []
-    for one in index:
-        maps = F.one_hot(one, classes).movedim(-1, 0).float()  # (C, D, H, W)
-        parts.append(F.avg_pool3d(maps[None], stride).flatten(2)[0].T)
-    return torch.stack(parts)
+    maps = (F.one_hot(one, classes).movedim(-1, 0).float() for one in index)  # (C, D, H, W), one subject at a time
+    return torch.stack([F.avg_pool3d(one, stride).flatten(1).T for one in maps])
 
 
 def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels: Voxels, stride: int) -> list[Tensor]:
@@ -106,10 +98,7 @@ def voxel_scores(reader: Reader, tokens: Tensor, subjects: PosedSubjects, voxels
 def label_volume(
     reader: Reader, tokens: Tensor, subjects: PosedSubjects, subject: int, classes: Tensor, stride: int
 ) -> Tensor:
-    """The labels (D, H, W) that a reader gives every foreground voxel of one of S subjects, to look at.
-
-    Tokens are (S, N, F), `subject` is an index, and `classes` (C,) are the labels that the reader was fitted to.
-    """
+    """The labels (D, H, W), of those fitted (C,), that a reader of tokens (S, N, F) gives every voxel of a subject."""
     foreground = subjects.foreground[subject, 0]
     points = (2 * foreground.nonzero() + 1) / torch.tensor(foreground.shape) - 1
     scores = read_at(reader(tokens[subject])[None], points[None], grid_of(subjects, stride))[0]

@@ -1,14 +1,14 @@
 """The downstream tasks on one set of features: structures, lesions, diagnosis; raw numbers, one per subject.
 
-A set of features is tokens of training and of test people, from a network, from grid position or from the truth. So
-every baseline goes through the same readers. Each modality goes through the same one-channel encoder, and those present
-are averaged: readers are fitted with all modalities, and can read any subset.
+Features come from a network, from grid position or from the truth, and all go through the same readers. Each modality
+goes through the same one-channel encoder; those present are averaged, so a reader can read any subset.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import combinations
 
 import numpy as np
@@ -25,7 +25,6 @@ from toposlearn.pretrain import encode
 from toposlearn.topology import centered_positions
 
 TASKS = STRUCTURES, LESION, DIAGNOSIS = "structures", "lesion", "diagnosis"
-MEASURES = {STRUCTURES: "dice", LESION: "dice", DIAGNOSIS: "score"}
 Subset = tuple[str, ...]
 
 
@@ -36,11 +35,7 @@ def subsets(modalities: Sequence[str]) -> tuple[Subset, ...]:
 
 
 def fuse(tokens: Tensor, modalities: Sequence[str], present: Sequence[str]) -> Tensor:
-    """The mean (S, N, F) of the tokens (S, M, N, F) over the modalities that are present.
-
-    Raises:
-        ValueError: none is present, or one is unknown.
-    """
+    """Mean (S, N, F) of tokens (S, M, N, F) over the modalities present; none, or an unknown one, raises ValueError."""
     if not present or not set(present) <= set(modalities):
         known, seen = ", ".join(modalities), ", ".join(present) or "none"
         raise ValueError(f"present must name at least one of {known}, got {seen}")
@@ -97,13 +92,9 @@ def tasks_of(subjects: PosedSubjects) -> tuple[str, ...]:
 def fit_readers(
     train: Features, kind: str = "linear", *, shuffle: int | None = None, only: Sequence[str] = TASKS
 ) -> TaskReaders:
-    """Fit one reader per task on the training people.
+    """Fit one reader per task with a truth, among `only`, on the training people; `kind` is ``linear`` or ``knn``.
 
-    Args:
-        train: features of training people.
-        kind: ``linear`` or ``knn``.
-        shuffle: seed by which the truth is put in random order, for the null; None: in its own order.
-        only: tasks to fit, among those with a truth.
+    `shuffle` is the seed by which the truth is put in random order, for the null; None leaves it in its own order.
     """
     subjects = train.subjects
     tasks = set(tasks_of(subjects)) & set(only)
@@ -115,10 +106,8 @@ def fit_readers(
     if STRUCTURES in tasks and voxels.labels is not None:
         classes = segmentation.structure_classes(subjects)
         index = _shuffled(segmentation.class_index(voxels.labels, classes).flatten(), shuffle)
-        if kind == "linear":
-            structures = fit_linear(features, index, len(classes))
-        else:
-            structures = fit_knn(features, index, len(classes), cosine=train.cosine)
+        fit = fit_linear if kind == "linear" else partial(fit_knn, cosine=train.cosine)
+        structures = fit(features, index, len(classes))
     if LESION in tasks and voxels.lesion is not None and kind == "linear":  # shares of few neighbors are no log odds
         lesion = fit_linear(features, _shuffled(voxels.lesion.flatten(), shuffle), 2, balanced=True)
         scores = segmentation.voxel_scores(lesion, tokens, subjects, voxels, train.stride)
@@ -139,32 +128,25 @@ def _shuffled(labels: Tensor, seed: int | None) -> Tensor:
 def measure_tasks(readers: TaskReaders, test: Features, *, each_subset: bool = True) -> dict[str, Float64s]:
     """Raw numbers (S,) by name: ``structures/dice``, ``lesion/dice``, ``diagnosis/score``; ``.../T1w+T2w`` of subsets.
 
-    A number without a subset in its name is that of all modalities. Dice of structures is the mean over structures;
-    subjects without a lesion have NaN there; the score is the probability of the diagnosis.
+    Dice is the mean over structures, or NaN for subjects without a lesion; the score is a probability.
     """
     raw: dict[str, Float64s] = {}
-    voxels = segmentation.evaluation_voxels(test.subjects)
+    subjects, known = test.subjects, tasks_of(test.subjects)
+    voxels = segmentation.evaluation_voxels(subjects)
     for present in subsets(test.modalities) if each_subset else (test.modalities,):
         ending = "" if present == test.modalities else f"/{'+'.join(present)}"
-        for task, values in _measure_subset(readers, test, present, voxels).items():
-            raw[f"{task}/{MEASURES[task]}{ending}"] = values
+        tokens = test.fused(present)
+        if readers.structures is not None and readers.classes is not None and STRUCTURES in known:
+            scores = segmentation.voxel_scores(readers.structures, tokens, subjects, voxels, test.stride)
+            dice = segmentation.structure_dice(scores, voxels, readers.classes)
+            raw[f"{STRUCTURES}/dice{ending}"] = np.nanmean(dice, axis=1)
+        if readers.lesion is not None and LESION in known:
+            scores = segmentation.voxel_scores(readers.lesion, tokens, subjects, voxels, test.stride)
+            odds = segmentation.lesion_odds(scores)
+            raw[f"{LESION}/dice{ending}"] = segmentation.lesion_dice(odds, voxels, readers.threshold)
+        if readers.diagnosis is not None and DIAGNOSIS in known:
+            raw[f"{DIAGNOSIS}/score{ending}"] = classification.scores_of(readers.diagnosis, test.pooled(present))
     return raw
-
-
-def _measure_subset(
-    readers: TaskReaders, test: Features, present: Subset, voxels: segmentation.Voxels
-) -> dict[str, Float64s]:
-    tokens, subjects, tasks = test.fused(present), test.subjects, tasks_of(test.subjects)
-    measured: dict[str, Float64s] = {}
-    if readers.structures is not None and readers.classes is not None and STRUCTURES in tasks:
-        scores = segmentation.voxel_scores(readers.structures, tokens, subjects, voxels, test.stride)
-        measured[STRUCTURES] = np.nanmean(segmentation.structure_dice(scores, voxels, readers.classes), axis=1)
-    if readers.lesion is not None and LESION in tasks:
-        scores = segmentation.voxel_scores(readers.lesion, tokens, subjects, voxels, test.stride)
-        measured[LESION] = segmentation.lesion_dice(segmentation.lesion_odds(scores), voxels, readers.threshold)
-    if readers.diagnosis is not None and DIAGNOSIS in tasks:
-        measured[DIAGNOSIS] = classification.scores_of(readers.diagnosis, test.pooled(present))
-    return measured
 
 
 def transfer_table(train: Features, test: Features) -> Float64s:

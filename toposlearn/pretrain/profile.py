@@ -61,10 +61,7 @@ Profile = Mapping[str, Measure]
 def network_profiles(
     model: Taco, subjects: PosedSubjects, *, strides: Sequence[int] | None = None
 ) -> dict[int, Profile]:
-    """Stride -> `topology_profile` of some or all token levels; the finest is the slowest.
-
-    Subjects are read in their first two modalities. A stride that the network lacks raises ValueError.
-    """
+    """Stride -> `topology_profile`, first two modalities; `strides` (default: all) must be levels of the network."""
     levels = model.config.token_strides if strides is None else tuple(strides)
     if not set(levels) <= set(model.config.token_strides):
         raise ValueError(f"strides must be among the network's {model.config.token_strides}, got {levels}")

@@ -1,10 +1,8 @@
 """From a cohort to results: train variants of the loss with several seeds, measure and compare them, ship weights.
 
-`run_ablation` compares the terms of the loss. `run_matchers` tests the word "partial": all nearest matches between
-people, those where both agree (mutual), those that pass gates, those of transport (sinkhorn), the truth (oracle), or
-random ones. With reconstruction and the inter-instance term alone, only the matcher can teach correspondence; with all
-terms it can only add to the intra term. Complete runs are kept and interrupted ones continued, also from one command to
-the other, so a command may be stopped and given again.
+`run_ablation` compares the terms of the loss, `run_matchers` the ways to match tokens of two people. With
+reconstruction and the inter-instance term alone, only the matcher can teach correspondence; with all terms it can only
+add to the intra term. Complete runs are kept and interrupted ones continued, also from one command to the other.
 """
 
 from __future__ import annotations
@@ -41,27 +39,17 @@ def run_ablation(
     shipped: str | Path | None = None,
     progress: bool = True,
 ) -> dict[str, Any]:
-    """Train, measure and compare the variants of the loss.
+    """Train, measure and compare variants of the loss (`toposlearn.config.with_variant`), and return the metrics.
 
-    Args:
-        config: settings that all runs share.
-        data: BIDS folder with ground truth: people are split into training and held-out.
-        out: folder of the runs (``VARIANT-seedN``) and of ``results.json``.
-        held_out: BIDS folder of held-out people from another label map.
-        seeds: pre-training seeds.
-        variants: variants of the loss; see `toposlearn.config.with_variant`.
-        shipped: where to copy the weights of the first seed, in 16 bits, with history, scorecard and card.
-        progress: show progress bars.
-
-    Returns:
-        The metrics that were written.
+    `data` is a BIDS folder with ground truth, split into training and held-out people, and `held_out` one of held-out
+    people from another label map. `out` gets the runs (``VARIANT-seedN``) and ``results.json``; `shipped` gets the
+    weights of the first seed, in 16 bits, with history, scorecard and card.
     """
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
     groups = measure.held_out_groups(config, data, held_out)
-    raw = measure.measure_all(
-        config, weights, seeds, partial(measure.measure_network, held_out=groups), MEASURED, progress
-    )
+    measured = partial(measure.measure_network, held_out=groups)
+    raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
     metrics = measure.variant_metrics(raw, groups) | measure.full_minus_others(raw, groups)
     seconds = time.perf_counter() - began if fresh else None  # of a continued run only the last part is known
     facts: dict[str, Any] = {"config": config.to_dict(), "seeds": list(seeds), "seconds": seconds}
@@ -82,17 +70,12 @@ def run_matchers(
     shipped: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Train what is missing, measure and compare the matchers; arguments of `run_ablation`.
-
-    Returns:
-        The result file ``matchers.json``; `shipped` gets a copy.
-    """
+    """Train, measure and compare the matchers as `run_ablation` does; return ``matchers.json``, copied to `shipped`."""
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
     groups = measure.held_out_groups(config, data, held_out)
-    raw = measure.measure_all(
-        config, weights, seeds, partial(measure.measure_network, held_out=groups), MEASURED, progress
-    )
+    measured = partial(measure.measure_network, held_out=groups)
+    raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
     profiled = partial(measure.measure_profile, subjects=groups.groups[measure.PROFILED])
     profiles = measure.measure_all(config, weights, seeds, profiled, PROFILE, progress)
     metrics = measure.variant_metrics(raw, groups) | measure.profile_metrics(profiles)
@@ -113,25 +96,19 @@ def _train_all(
     config: TacoConfig, variants: Sequence[str], seeds: Sequence[int], data: str | Path, out: Path, progress: bool
 ) -> tuple[bool, dict[str, list[Path]]]:
     """Whether no run existed before, and the weights of every variant, one file per seed."""
-    settings = {
-        variant: [with_variant(config.replace(train={"seed": seed}), variant) for seed in seeds] for variant in variants
-    }  # before any training: an unknown name raises
-    runs = {variant: [out / f"{variant}-seed{seed}" for seed in seeds] for variant in variants}
-    fresh = not any(run.exists() for folders in runs.values() for run in folders)
-    return fresh, {
-        variant: [_train(*each, data, progress) for each in zip(settings[variant], runs[variant], strict=True)]
-        for variant in variants
-    }
-
-
-def _train(settings: TacoConfig, run: Path, data: str | Path, progress: bool) -> Path:
-    """The weights of one run, trained only as far as they are missing."""
-    if not (run / WEIGHTS).exists():
-        begun = has_checkpoint(run)
-        if run.exists() and not begun:
-            shutil.rmtree(run)  # stopped before its first checkpoint
-        pretrain(settings, data, run, resume=begun, progress=progress)
-    return run / WEIGHTS
+    runs = [(variant, seed) for variant in variants for seed in seeds]
+    settings = [with_variant(config.replace(train={"seed": seed}), variant) for variant, seed in runs]  # checks names
+    folders = [out / f"{variant}-seed{seed}" for variant, seed in runs]
+    fresh = not any(folder.exists() for folder in folders)
+    weights: dict[str, list[Path]] = {variant: [] for variant in variants}
+    for (variant, _), setting, folder in zip(runs, settings, folders, strict=True):
+        if not (folder / WEIGHTS).exists():
+            begun = has_checkpoint(folder)
+            if folder.exists() and not begun:
+                shutil.rmtree(folder)  # stopped before its first checkpoint
+            pretrain(setting, data, folder, resume=begun, progress=progress)
+        weights[variant].append(folder / WEIGHTS)
+    return fresh, weights
 
 
 def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> None:

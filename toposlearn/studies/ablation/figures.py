@@ -39,17 +39,12 @@ def plot_changes(changes: Sequence[Change], spacing: float, title: str = "") -> 
 
 
 def save_overview(weights: Path, data: Path, metrics: Mapping[str, Mapping[str, Any]]) -> Path:
-    """`plot_overview` of two held-out people of a data folder, saved beside the weights as ``overview.png``.
-
-    `weights` is the folder of ``full.safetensors`` and ``reconstruction.safetensors``.
-    """
-    full, settings = load_weights(weights / "full.safetensors")
+    """Save `plot_overview` of two held-out people of `data` as ``overview.png`` beside the weights."""
+    (full, settings), (simple, _) = (
+        load_weights(weights / f"{name}.safetensors") for name in ("full", "reconstruction")
+    )
     set_seed(0)
-    models = {
-        "untrained": Taco(settings.model).eval(),
-        "reconstruction": load_weights(weights / "reconstruction.safetensors")[0],
-        "full": full,
-    }
+    models = {"untrained": Taco(settings.model).eval(), "reconstruction": simple, "full": full}
     figure = plot_overview(models, load_posed(data, settings, 2), metrics)
     path = weights / "overview.png"
     figure.savefig(path, dpi=110)
@@ -62,8 +57,7 @@ def plot_overview(
 ) -> Figure:
     """Rows: images, then tokens as colors for each network. Below: error across people with 95 % intervals.
 
-    The first two of the posed held-out people are shown. The label of a row states the share of the variance of the
-    features that its colors hold. `metrics` are those of a comparison (``A/VARIANT/strideN/across_people_error``).
+    Two people are shown. A row's label states the share of the variance of the features that its colors hold.
     """
     figure = plt.figure(figsize=(8.4, 2.05 * (len(models) + 1) + 2.9), layout="constrained")
     grid = GridSpec(len(models) + 2, 4, figure=figure, height_ratios=[1] * (len(models) + 1) + [1.25])
@@ -99,8 +93,7 @@ def _colors(model: Taco, subjects: PosedSubjects, middle: Sequence[int]) -> tupl
 
 
 def _bare(ax: Any, label: str) -> None:
-    ax.set_xticks([])
-    ax.set_yticks([])
+    ax.set(xticks=[], yticks=[])
     ax.spines[:].set_visible(False)
     ax.set_ylabel(label, size=10)
 

@@ -1,7 +1,6 @@
 """Measurements of every variant on posed held-out people, with controls; metrics and paired differences.
 
-Each number has an interval (bootstrap over people, crossed with seeds), a null and a baseline. Differences are paired:
-the same people, seed by seed. Raw numbers have axes (S,) or (S, S), stacked over R seeds (R, S) or (R, S, S).
+Raw numbers have axes (S,) or (S, S), stacked over R seeds. Differences are paired: the same people, seed by seed.
 """
 
 from __future__ import annotations
@@ -22,14 +21,7 @@ from toposlearn.downstream import fit_probe, probe_dice
 from toposlearn.intervals import mean_metric
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain.profile import MEASURES, network_profiles
-from toposlearn.pretrain.scorecard import (
-    Controls,
-    controls,
-    encode,
-    error_matrix,
-    error_metrics,
-    neighborhood_values,
-)
+from toposlearn.pretrain.scorecard import Controls, controls, encode, error_matrix, error_metrics, neighborhood_values
 from toposlearn.reproducibility import atomic_path, set_seed
 
 PROBE_SUBJECTS = 16
@@ -61,11 +53,8 @@ def held_out_groups(config: TacoConfig, data: str | Path, other: str | Path | No
         groups["B"] = pose_subjects(prepare(read_manifest(other), config.volume), config)
     few = train.select([record.subject for record in train.records[:PROBE_SUBJECTS]])
     probe_subjects = pose_subjects(prepare(few, config.volume), config, seed=PROBE_POSE_SEED)
-    reference = {
-        (name, stride): controls(group, stride)
-        for name, group in groups.items()
-        for stride in config.model.token_strides
-    }
+    levels = [(name, stride) for name in groups for stride in config.model.token_strides]
+    reference = {(name, stride): controls(groups[name], stride) for name, stride in levels}
     return HeldOut(groups, probe_subjects, reference)
 
 
@@ -115,15 +104,13 @@ def measure_all(
 ) -> dict[str, dict[str, Float64s]]:
     """Raw numbers of every variant's runs, and of untrained networks, stacked over seeds.
 
-    Args:
-        config: of the untrained networks.
-        weights: variant -> one weights file per seed.
-        seeds: of the untrained networks.
-        measured: the measurement of one network.
-        kept_as: name of the file beside each weights file that keeps its numbers, so that it is measured once.
-        progress: show a progress bar.
+    `weights` are variant -> one file per seed. A file named `kept_as` beside each keeps what `measured` returned.
     """
-    raw = {UNTRAINED: _stack([measured(_untrained(config, seed)) for seed in seeds])}
+    untrained = []
+    for seed in seeds:
+        set_seed(seed)
+        untrained.append(measured(Taco(config.model).eval()))
+    raw = {UNTRAINED: _stack(untrained)}
     for variant, files in tqdm(weights.items(), desc="measuring", unit="variant", disable=not progress):
         raw[variant] = _stack([_measured_once(file, measured, kept_as) for file in files])
     return raw
@@ -131,11 +118,6 @@ def measure_all(
 
 def _stack(runs: Sequence[Raw]) -> dict[str, Float64s]:
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
-
-
-def _untrained(config: TacoConfig, seed: int) -> Taco:
-    set_seed(seed)
-    return Taco(config.model).eval()
 
 
 def _measured_once(weights: Path, measured: Callable[[Taco], dict[str, Float64s]], kept_as: str) -> dict[str, Float64s]:
@@ -149,12 +131,7 @@ def _measured_once(weights: Path, measured: Callable[[Taco], dict[str, Float64s]
 
 
 def variant_metrics(raw: Mapping[str, Raw], held_out: HeldOut) -> Metrics:
-    """Metric objects of each variant, and each control, by itself: ``A/full/stride8/across_people_error``.
-
-    Args:
-        raw: variant -> raw numbers with a leading axis of seeds; one of them `UNTRAINED`.
-        held_out: for nulls and baselines.
-    """
+    """Metric objects of each variant (raw numbers stacked over seeds) and control: ``A/full/stride8/overlap``."""
     metrics: Metrics = {}
     for (name, stride), reference in held_out.controls.items():
         key = f"{name}/stride{stride}"
@@ -163,21 +140,13 @@ def variant_metrics(raw: Mapping[str, Raw], held_out: HeldOut) -> Metrics:
         for variant, values in raw.items():
             prefix = f"{name}/{variant}/stride{stride}"
             metrics |= error_metrics(values[f"{key}/errors"], prefix, reference)
-            metrics |= _subject_metrics(values, key, prefix, raw[UNTRAINED])
+            nulls = {"overlap": float(values[f"{key}/overlap_null"].mean()), "matched": 0.5}
+            for full_name, value in values.items():
+                level, _, kind = full_name.rpartition("/")
+                if level == key and kind not in ("errors", "overlap_null"):
+                    baseline = float(raw[UNTRAINED][full_name].mean())
+                    metrics[f"{prefix}/{kind}"] = mean_metric(value, null=nulls.get(kind), baseline=baseline)
     return metrics
-
-
-def _subject_metrics(values: Raw, key: str, prefix: str, untrained: Raw) -> Metrics:
-    """Every number per subject: overlap, matched fraction, probe Dice."""
-    nulls = {"overlap": float(values[f"{key}/overlap_null"].mean()), "matched": 0.5}
-    kinds = [name.removeprefix(f"{key}/") for name in values if name.startswith(f"{key}/")]
-    return {
-        f"{prefix}/{kind}": mean_metric(
-            values[f"{key}/{kind}"], null=nulls.get(kind), baseline=float(untrained[f"{key}/{kind}"].mean())
-        )
-        for kind in kinds
-        if kind not in ("errors", "overlap_null")
-    }
 
 
 def full_minus_others(raw: Mapping[str, Raw], held_out: HeldOut) -> Metrics:

@@ -10,23 +10,13 @@ from typing import Any, NamedTuple
 import pandas as pd
 
 from toposlearn.config import ROW_NAMES
-from toposlearn.tables import markdown_table
+from toposlearn.tables import interval_cell, markdown_table
 
 Metrics = Mapping[str, Mapping[str, Any]]
 FAMILIES = ("A", "B")
 ACROSS = "across_people_error"
 PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
-VARIANTS = (
-    "untrained",
-    "reconstruction",
-    "intra",
-    "inter",
-    "no_reconstruction",
-    "full",
-    "position",
-    "centered",
-    "floor",
-)
+ROWS = ("untrained", "reconstruction", "intra", "inter", "no_reconstruction", "full", "position", "centered", "floor")
 WITHOUT = {"reconstruction": "no_reconstruction", "intra": "inter", "inter": "intra"}  # term -> the variant without it
 MATCHER_ROWS = {
     "untrained": "nothing (untrained)",
@@ -55,16 +45,7 @@ MATCHER_COLUMNS = {
 def read_result(weights: str | Path) -> Mapping[str, Any]:
     """The content of ``results.json`` beside the weights; no metrics and no seeds without such a file."""
     file = Path(weights) / "results.json"
-    result: Mapping[str, Any] = {"metrics": {}, "seeds": []}
-    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else result
-
-
-def result_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = "") -> str:
-    """Value and interval of a metric; a dash where there is none."""
-    if value is None:
-        return "–"
-    form = f"{sign}.{digits}f"
-    return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+    return json.loads(file.read_text(encoding="utf-8")) if file.exists() else {"metrics": {}, "seeds": []}
 
 
 def result_section(result: Mapping[str, Any]) -> str:
@@ -94,7 +75,7 @@ def comparison_table(metrics: Metrics, family: str = "A") -> str:
     for variant, label in ROW_NAMES.items():
         keys = [f"{family}/{variant}/stride{stride}" for stride in strides]
         if f"{keys[0]}/{ACROSS}" in metrics:
-            cells = [result_cell(metrics[f"{key}/{kind}"]) for key in keys for kind in ("same_person_error", ACROSS)]
+            cells = [interval_cell(metrics[f"{key}/{kind}"]) for key in keys for kind in ("same_person_error", ACROSS)]
             probes = [metrics.get(f"{keys[-1]}/{name}") for name in PROBES]
             dice = ["–" if value is None else f"{value['value']:.2f}".lstrip("0") for value in probes]
             rows.append([label, *cells, " / ".join(dice)])
@@ -124,13 +105,11 @@ def matchers_section(result: Mapping[str, Any]) -> str:
 
 
 def _matcher_changes(metrics: Metrics, strides: Sequence[int]) -> str:
-    columns = {
-        f"error, {one}, /{stride}, mm": f"{one}/NAME/stride{stride}/{ACROSS}" for stride in strides for one in FAMILIES
-    }
+    levels = [(one, stride) for stride in strides for one in FAMILIES]
+    columns = {f"error, {one}, /{stride}, mm": f"{one}/NAME/stride{stride}/{ACROSS}" for one, stride in levels}
     columns[f"probe Dice, A, /{strides[-1]}"] = f"A/NAME/stride{strides[-1]}/{PROBES[0]}"
-    columns |= {
-        f"effective rank, A, /{stride}": f"A/NAME/stride{stride}/effective_rank/first_modality" for stride in strides
-    }
+    rank = "effective_rank/first_modality"
+    columns |= {f"effective rank, A, /{stride}": f"A/NAME/stride{stride}/{rank}" for stride in strides}
     rows = {f"{name}-{name.partition('-')[0]}": label for name, label in MATCHER_ROWS.items() if "-" in name}
     return _interval_table("matcher", metrics, rows, columns, digits=2, sign="+")
 
@@ -139,22 +118,16 @@ def _interval_table(
     title: str, metrics: Metrics, rows: Mapping[str, str], columns: Mapping[str, str], digits: int = 1, sign: str = ""
 ) -> str:
     """A table of the rows that were measured; a column is the key of a metric with ``NAME`` for the row's name."""
-    measured = {
-        label: [metrics.get(key.replace("NAME", name)) for key in columns.values()] for name, label in rows.items()
-    }
-    cells = [
-        [label, *(result_cell(value, digits, sign) for value in values)]
-        for label, values in measured.items()
-        if any(values)
-    ]
+    cells = []
+    for name, label in rows.items():
+        values = [metrics.get(key.replace("NAME", name)) for key in columns.values()]
+        if any(values):
+            cells.append([label, *(interval_cell(value, digits, sign) for value in values)])
     return markdown_table([title, *columns], cells)
 
 
 def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
-    """One row per measured variant and control; errors in mm and Dice of the probes, with intervals.
-
-    Token levels are `strides` in voxels of `spacing` mm.
-    """
+    """One row per measured variant and control: errors in mm at `strides` (voxels of `spacing` mm), probe Dice."""
     errors = {
         f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"stride{stride}/{kind}_error"
         for stride in strides
@@ -162,9 +135,9 @@ def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spaci
     }
     probes = {f"probe {' -> '.join(name.split('_')[1:])}": f"stride{min(strides)}/{name}" for name in PROBES}
     rows = {
-        name: {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in errors.items()}
-        | {title: result_cell(metrics.get(f"{anatomy}/{name}/{key}"), 2) for title, key in probes.items()}
-        for name in VARIANTS
+        name: {title: interval_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in errors.items()}
+        | {title: interval_cell(metrics.get(f"{anatomy}/{name}/{key}"), 2) for title, key in probes.items()}
+        for name in ROWS
         if f"{anatomy}/{name}/{next(iter(errors.values()))}" in metrics
     }
     return pd.DataFrame(rows).T
@@ -187,10 +160,7 @@ class Change(NamedTuple):
 
 
 def term_changes(metrics: Metrics) -> list[Change]:
-    """The change by every term, for each anatomy and token level; none for a term that no run lacks alone.
-
-    It is read from paired differences named ``A/full-intra/stride8/across_people_error``.
-    """
+    """The change by every term, for each anatomy and token level; none for a term that no run lacks alone."""
     changes = []
     for term, other in WITHOUT.items():
         for name in sorted(name for name in metrics if f"/full-{other}/" in name and name.endswith(f"/{ACROSS}")):
@@ -202,17 +172,18 @@ def term_changes(metrics: Metrics) -> list[Change]:
 
 def change_in_words(changes: Sequence[Change]) -> list[str]:
     """One sentence per term: in how many comparisons it lowers the error, raises it, or neither."""
-    return [_sentence(term, [change for change in changes if change.term == term]) for term in WITHOUT]
-
-
-def _sentence(term: str, changes: Sequence[Change]) -> str:
-    if not changes:
-        return f"{term}: not measured, because no run here lacks only this term."
-    undecided, count = sum(change.undecided for change in changes), len(changes)
-    lower = sum(change.high < 0 for change in changes)
-    values = [change.value for change in changes]
-    return (
-        f"{term}: lowers the error between two people in {lower} of {count} comparisons, raises it in "
-        f"{count - lower - undecided}, and in {undecided} the interval holds 0 ({min(values):+.1f} to "
-        f"{max(values):+.1f} mm)."
-    )
+    sentences = []
+    for term in WITHOUT:
+        of_term = [change for change in changes if change.term == term]
+        if not of_term:
+            sentences.append(f"{term}: not measured, because no run here lacks only this term.")
+            continue
+        undecided, count = sum(change.undecided for change in of_term), len(of_term)
+        lower = sum(change.high < 0 for change in of_term)
+        values = [change.value for change in of_term]
+        sentences.append(
+            f"{term}: lowers the error between two people in {lower} of {count} comparisons, raises it in "
+            f"{count - lower - undecided}, and in {undecided} the interval holds 0 ({min(values):+.1f} to "
+            f"{max(values):+.1f} mm)."
+        )
+    return sentences

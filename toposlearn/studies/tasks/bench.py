@@ -17,14 +17,9 @@ from toposlearn.downstream.tasks import tasks_of
 
 FIT_POSE_SEED, FINETUNE_POSE_SEED = 1, 10  # training people have other poses than test people
 READER_SETTINGS = (
-    readers.NEIGHBORS,
-    readers.KNN_STEP,
-    readers.STEPS,
-    segmentation.FIT_VOXELS,
-    segmentation.TEST_VOXELS,
-    segmentation.THRESHOLDS.tolist(),
-    classification.PENALTY,
-    classification.NEIGHBORS,
+    *(readers.NEIGHBORS, readers.KNN_STEP, readers.STEPS),
+    *(segmentation.FIT_VOXELS, segmentation.TEST_VOXELS, segmentation.THRESHOLDS.tolist()),
+    *(classification.PENALTY, classification.NEIGHBORS),
 )
 
 
@@ -49,11 +44,7 @@ class Bench:
 def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
     """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
 
-    A group is named by the anatomy of its people, or else by its folder. Test people are kept apart from the people to
-    whom readers are fitted; that the weights were not trained on them is the caller's responsibility.
-
-    Raises:
-        ValueError: a person is in two parts, or the data set has the truth of no task.
+    A subject in two parts, or a data set with the truth of no task, raises ValueError.
     """
     manifest = read_manifest(data)
     config = config_for(config, manifest)
@@ -61,10 +52,9 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
     manifests = [read_manifest(folder) for folder in tests] or [held_out]
     groups = {_group(one): one for one in manifests}
     if len(groups) < len(manifests) or "train" in groups:
-        raise ValueError(
-            f"test people need group names that differ (their anatomy, or the folder's name), got "
-            f"{', '.join(map(_group, manifests))}: give one folder of each"
-        )
+        got = ", ".join(map(_group, manifests))
+        rule = "test people need group names that differ (their anatomy, or the folder's name)"
+        raise ValueError(f"{rule}, got {got}: give one folder of each")
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
     few = train.select([record.subject for record in train.records[: settings.subjects]])
@@ -88,11 +78,7 @@ def _group(manifest: Manifest) -> str:
 
 
 def find_checkpoints(folder: str | Path) -> dict[str, list[Path]]:
-    """Variant -> one weights file per seed, ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``.
-
-    Raises:
-        FileNotFoundError: there is none.
-    """
+    """Variant -> one weights file per seed, ``VARIANT-seedN/weights.safetensors`` or ``VARIANT.safetensors``."""
     folder, files = Path(folder), {}
     for variant in VARIANTS:
         runs = {

@@ -1,13 +1,13 @@
 """Downstream evaluation of many weights files: tasks, readers, missing modalities, baselines, controls; resumable.
 
-The raw numbers of a weights file are kept in ``OUT/raw`` and measured once. The result file compares variants with
-their baselines: means with intervals over people and seeds, paired differences, nulls.
+The raw numbers of a weights file are kept in ``OUT/raw`` and measured once.
 """
 
 from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -41,14 +41,9 @@ def evaluate(
 ) -> Path:
     """Evaluate every weights file of a folder, and return the result file ``OUT/results.json``.
 
-    A stopped evaluation is continued when the command is given again.
-
-    Args:
-        checkpoints: folder of runs (``VARIANT-seedN``), or of weights files (``VARIANT.safetensors``).
-        data: folder whose training people the readers are fitted to.
-        out: folder of ``results.json`` and ``raw/``.
-        tests: folders of held-out people (default: the held-out part of `data`).
-        progress: show a progress bar.
+    `checkpoints` is a folder of runs (``VARIANT-seedN``), or of weights files (``VARIANT.safetensors``). Readers are
+    fitted to the training people of `data`, and evaluated on the people of the folders `tests` (default: the held-out
+    part of `data`). A stopped evaluation is continued when the command is given again.
     """
     began, out = time.perf_counter(), Path(out)
     files = find_checkpoints(checkpoints)
@@ -60,18 +55,17 @@ def evaluate(
     raw: dict[str, dict[str, Raw]] = {}
     jobs = list(_jobs(config, files, bench, seeds))
     for variant, run, origin, measure in tqdm(jobs, desc="evaluating", unit="run", disable=not progress):
-        kept, facts = out / "raw" / f"{variant}-{run}.safetensors", {"origin": origin, "people": stamp}
-        values = _read_kept(kept, facts)
-        fresh &= values is None
-        raw.setdefault(variant, {})[run] = values if values is not None else _keep(kept, measure(), facts)
+        facts = {"origin": origin, "people": stamp}
+        values, measured = _measured_once(out / "raw" / f"{variant}-{run}.safetensors", facts, measure)
+        fresh &= measured
+        raw.setdefault(variant, {})[run] = values
     stacked = {variant: _stack([runs[run] for run in sorted(runs)]) for variant, runs in raw.items()}
     stacked["shuffled"] = {name: value[0] for name, value in stacked["shuffled"].items()}  # already several orders
     baselines = measure_baselines(bench, min(config.model.token_strides))
     stacked |= {name: _stack([baseline]) for name, baseline in baselines.items()}
     return write_result(
         out / "results.json",
-        source=f"toposlearn evaluate --checkpoints {checkpoints} --data {data}"
-        + "".join(f" --test {folder}" for folder in tests),
+        source=" --test ".join(map(str, (f"toposlearn evaluate --checkpoints {checkpoints} --data {data}", *tests))),
         metrics=summarize(stacked, bench.tests),
         config=config.to_dict(),
         seeds=list(seeds),
@@ -106,19 +100,17 @@ def _origin(path: Path) -> str:
     return f"{path.stat().st_size} {path.stat().st_mtime_ns}"
 
 
-def _read_kept(path: Path, facts: Mapping[str, str]) -> Raw | None:
-    """Numbers kept from an earlier run on the same weights and people, or None."""
-    if not path.exists():
-        return None
-    with safe_open(path, framework="np") as file:
-        same = (file.metadata() or {}) == facts
-    return dict(load_file(path)) if same else None
-
-
-def _keep(path: Path, raw: Raw, facts: dict[str, str]) -> Raw:
+def _measured_once(path: Path, facts: dict[str, str], measure: Callable[[], Raw]) -> tuple[Raw, bool]:
+    """Numbers kept from an earlier run on the same weights and people, or measured and kept now, and whether now."""
+    if path.exists():
+        with safe_open(path, framework="np") as file:
+            same = (file.metadata() or {}) == facts
+        if same:
+            return dict(load_file(path)), False
+    raw = measure()
     with atomic_path(path) as partial_file:
         save_file({name: np.ascontiguousarray(value) for name, value in raw.items()}, partial_file, facts)
-    return raw
+    return raw, True
 
 
 def _stack(runs: Sequence[Raw]) -> Raw:
@@ -140,9 +132,8 @@ def measure_network(model: Taco, bench: Bench, *, tuned: bool, seed: int = 0) ->
         tuned_reader = finetune(model, bench.few, classes, FinetuneConfig(seed=seed))
         fitted = tasks.TaskReaders(classes, tuned_reader)
         for group, subjects in bench.tests.items():
-            raw |= _named(
-                tasks.measure_tasks(fitted, tasks.features_of(tuned_reader.model, subjects)), group, "finetuned"
-            )
+            test = tasks.features_of(tuned_reader.model, subjects)
+            raw |= _named(tasks.measure_tasks(fitted, test), group, "finetuned")
     return raw
 
 
@@ -155,20 +146,15 @@ def measure_baselines(bench: Bench, stride: int) -> dict[str, Raw]:
     """Variant -> raw numbers: position votes, the ceiling of this token size, and the confounders of the diagnosis."""
     raw: dict[str, Raw] = {}
     for name, centered in (("position", False), ("centered", True)):
-        nearest = tasks.fit_readers(tasks.position_features(bench.train, stride, centered=centered), "knn")
+        places = partial(tasks.position_features, stride=stride, centered=centered)
+        nearest = replace(tasks.fit_readers(places(bench.train), "knn"), diagnosis=None)
         raw[name] = {}
         for group, subjects in bench.tests.items():
-            votes = tasks.measure_tasks(
-                nearest, tasks.position_features(subjects, stride, centered=centered), each_subset=False
-            )
-            raw[name] |= {
-                key: value for key, value in _named(votes, group, "knn").items() if tasks.DIAGNOSIS not in key
-            }
+            raw[name] |= _named(tasks.measure_tasks(nearest, places(subjects), each_subset=False), group, "knn")
     for group, subjects in bench.tests.items():
         if tasks.STRUCTURES in tasks.tasks_of(subjects):
-            raw.setdefault("oracle", {})[f"{group}/{tasks.STRUCTURES}/linear/dice"] = tasks.oracle_dice(
-                subjects, stride
-            )
+            ceiling = tasks.oracle_dice(subjects, stride)
+            raw.setdefault("oracle", {})[f"{group}/{tasks.STRUCTURES}/linear/dice"] = ceiling
         if tasks.DIAGNOSIS in tasks.tasks_of(subjects) and tasks.DIAGNOSIS in tasks.tasks_of(bench.train):
             for name, score in tasks.measure_confounders(bench.train, subjects).items():
                 raw.setdefault(name, {})[f"{group}/{tasks.DIAGNOSIS}/linear/score"] = score

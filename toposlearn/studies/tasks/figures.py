@@ -30,11 +30,7 @@ def plot_segmentations(
     columns: int = 3,
     title: str = "",
 ) -> Figure:
-    """One coronal slice of a volume (D, H, W), `at` mm from the center: the image, then each label volume over it.
-
-    `labels` are name -> (D, H, W), structure labels or a bool mask, which has one color. A legend names the largest
-    structures. `spacing` is mm per voxel.
-    """
+    """Coronal slice `at` mm from the center: the image (D, H, W), then each label volume or mask, and a legend."""
     panels = [Panel(volume, PLANE, at, spacing, title="image")]
     arrays = {name: np.asarray(one) for name, one in labels.items()}
     for name, array in arrays.items():
@@ -68,11 +64,7 @@ def structure_name(label: int) -> str:
 def plot_structure_dice(
     dice: Mapping[str, Float64s], classes: Sequence[int], *, ceiling: Float64s | None = None, title: str = ""
 ) -> Figure:
-    """Mean Dice of each structure, one dot per network; the bar is the ceiling of this token size.
-
-    `dice` are network -> (S, C), NaN where a subject lacks a structure, `classes` the labels (C,), `ceiling` the Dice
-    (S, C) of the true shares.
-    """
+    """Mean Dice (S, C) of each structure, one dot per network; the bar is the ceiling (S, C) of this token size."""
     order = np.argsort(-np.nanmean(list(dice.values())[-1], axis=0))
     figure, ax = plt.subplots(figsize=(8.4, 0.2 * len(classes) + 1.2), layout="constrained")
     if ceiling is not None:
@@ -80,24 +72,19 @@ def plot_structure_dice(
     for name, values in dice.items():
         ax.plot(np.nanmean(values, axis=0)[order], range(len(order)), "o", ms=5, color=color_of(name), label=name)
     ax.set_yticks(range(len(order)), [structure_name(int(classes[index])) for index in order], size=7)
-    ax.set_ylim(len(order) - 0.4, -0.6)
-    ax.set(xlabel="Dice, mean over people", xlim=(0, None))
+    ax.set(xlabel="Dice, mean over people", xlim=(0, None), ylim=(len(order) - 0.4, -0.6))
     ax.set_title(title, size=10)
     ax.legend(loc="lower right", fontsize=8, frameon=False)
     return figure
 
 
 def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = "Dice", title: str = "") -> Figure:
-    """One number per subset of the modalities: above, one line per network; below, the modalities that are present.
-
-    `values` are network -> subset (``T1w+T2w``) -> one number per subject.
-    """
+    """Numbers of network -> subset (``T1w+T2w``) -> subjects, one line per network; below, the modalities present."""
     names = list(next(iter(values.values())))
     modalities = list(dict.fromkeys(part for name in names for part in name.split("+")))
     places = np.arange(len(names))
-    figure, (upper, lower) = plt.subplots(
-        2, 1, figsize=(8.6, 5.2), height_ratios=(3, 1), sharex=True, layout="constrained"
-    )
+    size, heights = (8.6, 5.2), (3, 1)
+    figure, (upper, lower) = plt.subplots(2, figsize=size, height_ratios=heights, sharex=True, layout="constrained")
     for network, numbers in values.items():
         rows = np.array([numbers[name] for name in names])
         spread = np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
@@ -112,9 +99,7 @@ def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = 
         lower.plot(places[present], np.full(present.sum(), row), "s", color="0.15", ms=9)
         lower.plot(places[~present], np.full((~present).sum(), row), "s", mfc="none", mec="0.75", ms=9)
     lower.set_yticks(range(len(modalities)), modalities)
-    lower.set_ylim(len(modalities) - 0.4, -0.6)
-    lower.set_xticks([])
-    lower.set_xlabel("each column is one subset: black is present")
+    lower.set(ylim=(len(modalities) - 0.4, -0.6), xticks=[], xlabel="each column is one subset: black is present")
     return figure
 
 

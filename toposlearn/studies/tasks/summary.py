@@ -21,7 +21,7 @@ from toposlearn.downstream import classification
 from toposlearn.downstream.tasks import DIAGNOSIS, tasks_of
 from toposlearn.intervals import bootstrap_ratio, mean_metric
 from toposlearn.reproducibility import metric
-from toposlearn.tables import markdown_table
+from toposlearn.tables import interval_cell, markdown_table
 
 MEAN, KEPT = "mean-of-subsets", "kept"
 NAMES = {
@@ -59,11 +59,8 @@ Labels = Mapping[str, NDArray[np.int64]]  # group -> diagnosis (S,)
 
 def summarize(raw: Mapping[str, Raw], tests: Mapping[str, PosedSubjects]) -> Metrics:
     """Metric objects of every variant, and of full minus every other; `tests` are group -> its people."""
-    labels = {
-        group: classification.diagnoses(subjects)
-        for group, subjects in tests.items()
-        if DIAGNOSIS in tasks_of(subjects)
-    }
+    diagnosed = {group: subjects for group, subjects in tests.items() if DIAGNOSIS in tasks_of(subjects)}
+    labels = {group: classification.diagnoses(subjects) for group, subjects in diagnosed.items()}
     metrics: Metrics = {}
     for variant, values in raw.items():
         metrics |= _variant_metrics(variant, with_subset_means(values), labels, raw)
@@ -96,11 +93,9 @@ def _variant_metrics(variant: str, values: Raw, labels: Labels, raw: Mapping[str
         known = _known(value)
         if known.shape[1] < 2:  # no interval over one person
             continue
-        null, baseline = (
-            float(_known(raw[one][name]).mean()) if name in raw.get(one, {}) else None
-            for one in ("shuffled", "untrained")
-        )
-        metrics[full_name] = mean_metric(known, null=null, baseline=baseline)
+        references = {"null": raw.get("shuffled", {}), "baseline": raw.get("untrained", {})}
+        facts = {kind: float(_known(other[name]).mean()) for kind, other in references.items() if name in other}
+        metrics[full_name] = mean_metric(known, **facts)
         if name.endswith(f"/{MEAN}"):
             whole = _known(values[name.removesuffix(f"/{MEAN}")])
             low, high = bootstrap_ratio(known, whole)
@@ -128,10 +123,7 @@ def _auc_metric(
 
 
 def _differences(variant: str, full: Raw, other: Raw, labels: Labels) -> Metrics:
-    """Full minus the other, the same people, paired by seed where both have as many: above zero full is better.
-
-    Only equal names are compared: position votes with full's nearest neighbors, confounders with its linear reader.
-    """
+    """Full minus the other on names that both have, the same people, paired by seed: above zero full is better."""
     metrics: Metrics = {}
     for name in [name for name in other if name in full and (name.count("/") == 3 or name.endswith(f"/{MEAN}"))]:
         group, _, rest = name.partition("/")
@@ -149,33 +141,22 @@ def _differences(variant: str, full: Raw, other: Raw, labels: Labels) -> Metrics
 def evaluation_tables(path: str | Path) -> str:
     """Every table of a result file of ``toposlearn evaluate``, group by group, in Markdown."""
     metrics = json.loads(Path(path).read_text(encoding="utf-8"))["metrics"]
-    parts = []
-    for group in sorted({name.split("/")[0] for name in metrics}):
-        for title, columns in SECTIONS.items():
-            table = task_table(metrics, group, columns)
-            if table:
-                parts.append(f"**{title}, people {group}**\n\n{table}")
+    parts = [
+        f"**{title}, people {group}**\n\n{table}"
+        for group in sorted({name.split("/")[0] for name in metrics})
+        for title, columns in SECTIONS.items()
+        if (table := task_table(metrics, group, columns))
+    ]
     return "\n\n".join(parts) + "\n"
 
 
 def task_table(metrics: Mapping[str, Mapping[str, Any]], group: str, columns: Mapping[str, str]) -> str:
-    """One row per variant or baseline, one column per number, with 95 % intervals; empty without any number.
-
-    `columns` are heading -> ``TASK/READER/MEASURE[/SUBSET]``.
-    """
-    rows = {
-        label: {heading: metrics.get(f"{group}/{variant}/{name}") for heading, name in columns.items()}
-        for variant, label in NAMES.items()
-    }
-    rows = {label: cells for label, cells in rows.items() if any(cells.values())}
+    """Each variant or baseline in `columns` (heading -> ``TASK/READER/MEASURE``), with 95 % intervals; or empty."""
+    rows: dict[str, dict[str, Any]] = {}
+    for variant, label in NAMES.items():
+        cells = {heading: metrics.get(f"{group}/{variant}/{name}") for heading, name in columns.items()}
+        if any(cells.values()):
+            rows[label] = cells
     used = [heading for heading in columns if any(cells[heading] for cells in rows.values())]
-    if not rows:
-        return ""
-    return markdown_table(
-        ["read from", *used],
-        [[label, *(_cell(cells[heading]) for heading in used)] for label, cells in rows.items()],
-    )
-
-
-def _cell(value: Mapping[str, Any] | None) -> str:
-    return "–" if value is None else f"{value['value']:.2f} [{value['low']:.2f}, {value['high']:.2f}]"
+    lines = [[label, *(interval_cell(cells[heading], 2) for heading in used)] for label, cells in rows.items()]
+    return markdown_table(["read from", *used], lines) if rows else ""
