@@ -44,10 +44,7 @@ _STYLES = (":", "--", "-.", (0, (5, 1, 1, 1, 1, 1)))
 
 
 def read_jsonl(path: str | Path, *, optional: bool = False) -> list[dict[str, Any]]:
-    """The objects of a file with one JSON object per line; an empty list if there is no file and it is `optional`.
-
-    ValueError names a line that is not JSON.
-    """
+    """The objects of a JSON Lines file; an empty list if it is `optional` and absent. ValueError names a wrong line."""
     if optional and not Path(path).exists():
         return []
     rows = []
@@ -85,10 +82,7 @@ def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
 def plot_history(
     runs: Mapping[str, Rows], terms: Sequence[str] = TERMS, *, window: int = 15, title: str = ""
 ) -> Figure:
-    """Loss terms over steps, one panel per term, one color per run; pale: each step, strong: mean of `window` steps.
-
-    A term that a run did not train is zero in all steps and is left out.
-    """
+    """Loss terms over steps, one panel per term that was trained; pale: each step, strong: mean of `window`."""
     figure, axes = row_of_axes(len(terms), 3.9, 3.2)
     for ax, term in zip(axes, terms, strict=True):
         for place, (name, rows) in enumerate(runs.items()):
@@ -112,10 +106,7 @@ def plot_scores(
     stride: int = 8,
     title: str = "",
 ) -> Figure:
-    """Scores on held-out people over steps, with intervals over people; lines for chance and for grid position.
-
-    `runs` are name -> lines of ``scorecard.jsonl``, `metrics` names without the ``stride8/`` in front.
-    """
+    """Scores on held-out people over steps, with intervals; `runs` are name -> lines of ``scorecard.jsonl``."""
     figure, axes = row_of_axes(len(metrics), 4.6, 3.5)
     for ax, metric in zip(axes, metrics, strict=True):
         key, last = f"stride{stride}/{metric}", {}
@@ -141,10 +132,7 @@ def plot_scores(
 
 
 def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "") -> Figure | None:
-    """Error across people over how far heads are turned, one line per method; None if `sweep` is empty.
-
-    `sweep` is pose, in units of the preset's range -> method (a variant or a control) -> error in mm.
-    """
+    """Error across people by pose, in units of the preset's range: pose -> method -> mm; None if `sweep` is empty."""
     if not sweep:
         return None
     figure, (ax,) = row_of_axes(1, 6.4, 3.6)
@@ -157,7 +145,6 @@ def plot_pose_sweep(sweep: Mapping[float, Mapping[str, float]], title: str = "")
 
 
 def _draw_errors(ax: Axes, name: str, metrics: Mapping[float, Mapping[str, Any]], color: str) -> None:
-    """One line with its interval where it is known; controls in gray."""
     label, style = CONTROLS.get(name, (name, "-"))
     color = "0.35" if name in CONTROLS else color
     values = [each["value"] for each in metrics.values()]
@@ -168,10 +155,7 @@ def _draw_errors(ax: Axes, name: str, metrics: Mapping[float, Mapping[str, Any]]
 
 
 def plot_move_curve(curve: Mapping[float, Mapping[str, Mapping[str, Any]]], title: str = "") -> Figure:
-    """Error of the best match over a known shift: one line per network with its interval, the controls in gray.
-
-    `curve` is shift in mm -> name -> metric of `toposlearn.explore.match_errors.errors_after_move`.
-    """
+    """Error of the best match over a known shift, with intervals: shift in mm -> network or control -> metric."""
     figure, (ax,) = row_of_axes(1, 7.4, 4)
     for place, name in enumerate(next(iter(curve.values()))):
         _draw_errors(ax, name, {shift: row[name] for shift, row in curve.items()}, color_of(name, place))

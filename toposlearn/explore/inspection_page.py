@@ -48,7 +48,6 @@ def write_inspection(inspection: Inspection, file: Path) -> Path:
 
 
 def _subjects_table(inspection: Inspection) -> str:
-    """One row per person: an image of each modality, and the assessment of the gate."""
     names = inspection.modalities
     rows = ["<tr><th></th>" + "".join(f"<th>{escape(name)}</th>" for name in names) + "<th>assessment</th></tr>"]
     for record, subject in zip(inspection.manifest.records, inspection.subjects, strict=True):
@@ -74,10 +73,7 @@ def _center(images: Mapping[str, Loaded]) -> Float64s:
 
 
 def _world_plane(image: Loaded, center: Float64s, plane: Plane) -> Float64s:
-    """A plane of the world through a point as an image shows it: rows upwards; 0 outside the image.
-
-    Brightness ends at 1, the 99.5th percentile of the image.
-    """
+    """A plane of the world through a point, rows upwards: 0 is outside the image, 1 its 99.5th percentile."""
     (data, affine), ticks = image, np.arange(-HALF, HALF, STEP)
     voxels = voxels_at(affine, plane_points(plane, ticks, ticks, 0.0) + center)
     low, high = data.min(), np.percentile(data, 99.5)

@@ -35,10 +35,7 @@ from toposlearn.topology import correspondence_error, floor_error, match_error, 
 
 
 def known_motion(shift: float = 0.0, degrees: float = 0.0) -> Tensor:
-    """A pose (1, 3, 4): heads turned about the axis that points up, then moved `shift` mm to the right.
-
-    Like every pose it maps places after the move to places before, mm from the volume's center.
-    """
+    """A pose (1, 3, 4): heads are turned about the upward axis, then moved `shift` mm to the right."""
     cosine, sine = math.cos(math.radians(degrees)), math.sin(math.radians(degrees))
     back = torch.tensor([[cosine, sine, 0.0], [-sine, cosine, 0.0], [0.0, 0.0, 1.0]])
     return torch.cat([back, -back @ torch.tensor([[shift], [0.0], [0.0]])], dim=1)[None]
@@ -95,10 +92,7 @@ def errors_after_move(
 def errors_between_people(
     networks: Mapping[str, Taco], subjects: PosedSubjects, *, pair: tuple[str, str], stride: int
 ) -> dict[str, Float64s]:
-    """Errors (S, S) of the best match of every pair of people, template mm: networks, and all controls.
-
-    `subjects` have a map to the template, `pair` are the modalities of the first and of the second person.
-    """
+    """Errors (S, S) of the best match of all pairs of people, template mm: networks and controls, two modalities."""
     template, mask = subjects.token_template(stride), subjects.token_mask(stride)
     known = controls(subjects, stride)
     errors: dict[str, Float64s] = {}
@@ -143,18 +137,13 @@ def follow_token(
 
 
 def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: float, positions: Tensor) -> Figure:
-    """Before the move above, after it below, one column per network: bright is similar to the token in question.
-
-    The plane is the one through the token, and the motions of `known_motion` stay within it. `positions` (N, 3) are
-    the centers of tokens in mm.
-    """
+    """Before the move above, after it below, one column per network: bright is similar to the token in question."""
     shown = [(view, name, match) for view in views for name, match in view.matches.items()]
     at, panels = float(positions[shown[0][2].anchor, 2]), []
     for view, name, match in shown:
         heat = similarity_overlay(match.similarity, stride, tuple(view.image.shape), view.mask)
         panels.append(Panel(view.image, "axial", at, spacing, heat, f"{name}: {match.errors['found']:.0f} mm off"))
-    title = f"above: {views[0].title} · below: {views[1].title}"
-    figure = plot_panels(panels, len(views[0].matches), title)
+    figure = plot_panels(panels, len(views[0].matches), f"above: {views[0].title} · below: {views[1].title}")
     broken: dict[str, Any] = {"ls": (0, (3, 1.5)), "lw": 1.4}  # drawn last, and the box below shows through
     for ax, panel, (_, _, match) in zip(figure.axes, panels, shown, strict=True):
         for index, color in ((match.position, POSITION), (match.truth, TRUTH), (match.found, MATCH)):

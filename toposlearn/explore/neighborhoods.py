@@ -31,11 +31,7 @@ BOX: Mapping[str, Any] = {"marker": "s", "ls": "", "ms": 9, "mfc": "0.25", "mew"
 
 
 def token_at(point: Sequence[float], shape: Sequence[int], stride: int, spacing: float) -> int:
-    """Index of the token whose block holds a point (right, front, up) mm from the center of a volume (D, H, W).
-
-    Raises:
-        ValueError: the point lies outside the volume.
-    """
+    """Index of the token whose block holds a point (right, front, up) mm from the center of a volume (D, H, W)."""
     voxel = np.asarray(point, dtype=float) / spacing + np.asarray(shape) / 2
     if (voxel < 0).any() or (voxel >= np.asarray(shape)).any():
         half = [size * spacing / 2 for size in shape]
@@ -113,14 +109,10 @@ def find_match(
     mask_b: Tensor,
     truth: tuple[Tensor, Tensor] | None = None,
 ) -> Match:
-    """Match one token of a in b, beside the truth and the match by position alone.
+    """Match the token `anchor` of a in b, beside the truth and the match by position alone.
 
-    Args:
-        anchor: index of a token of a.
-        tokens: (N, F) of a and of b.
-        positions: (N, 3) of a and of b: mm of token centers on the grid both share, or centered positions.
-        mask_b: (N,) bool, foreground tokens of b.
-        truth: (N, 3) of a and of b, template mm; None where the same place has no common coordinates.
+    Of a and of b: tokens (N, F), positions (N, 3) in mm of token centers on the grid both share, or centered, and the
+    truth (N, 3) in template mm, None where the same place has no common coordinates. `mask_b` (N,) is the foreground.
     """
     one = slice(anchor, anchor + 1)
 

@@ -71,10 +71,7 @@ def _head(volume: Volume) -> NDArray[np.bool_]:
 
 
 def plot_shifts(heads: Mapping[str, CoarseHead], pair: tuple[str, str], shifts: Sequence[float]) -> Figure:
-    """Mutual information as the second image is moved along each axis (mm); the images agree at its maximum.
-
-    `heads` are title -> a person's images, from `gate.read_subject`, `pair` two of their modalities.
-    """
+    """Mutual information as the second image of `pair` is moved along each axis (mm); `heads` are title -> images."""
     figure, axes = row_of_axes(len(heads), 4.4, 3.3, sharey=True)
     for ax, (title, head) in zip(axes, heads.items(), strict=True):
         ax.axvspan(-MAX_DISPLACEMENT, MAX_DISPLACEMENT, color="0.9", lw=0, label="accepted as registered")

@@ -42,10 +42,7 @@ _LEGEND = (
 
 
 def people_metric(values: Tensor | Float64s, **known: Any) -> dict[str, Any]:
-    """A metric with its 95 % interval over people; `known` are its `unit`, `null` and `baseline`.
-
-    Values are (S,), one number per person, or (S, S), one per pair of people; the diagonal is left out.
-    """
+    """A metric with its 95 % interval over people from values (S,) or, without the diagonal, (S, S)."""
     return mean_metric(np.asarray(values, dtype=float)[None], **known)
 
 
@@ -124,10 +121,7 @@ def plot_measures(
 
 
 def plot_profile(profiles: Mapping[str, Profile], *, title: str = "") -> Figure:
-    """Networks side by side in every measure of topology; what counts is the distance of a value from its null.
-
-    `profiles` are name of a network -> its `topology_profile`, all on the same people.
-    """
+    """Networks, name -> `topology_profile`, in every measure; what counts is the distance of a value from its null."""
     panels: dict[str, dict[str, dict[str, Any]]] = {}  # measure -> network -> of whom -> metric
     for network, profile in profiles.items():
         for name, value in profile_metrics(profile).items():

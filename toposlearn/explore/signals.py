@@ -37,7 +37,6 @@ _PARTS = {  # tissue of each label of a lesion map
     LESION_LABELS["infarct"]: "infarct",
     LESION_LABELS["white matter lesion"]: "lesion_white",
 }
-_MASS = KINDS["high-grade-glioma"].parts  # from the center outwards, edges in radii
 SHOWN = {  # label in the pictures -> tissue of the simulator, color
     "white matter": ("white", "#0072B2"),
     "gray matter": ("cortex", "#009E73"),
@@ -62,13 +61,7 @@ _KNOBS = {  # protocol -> the timing to vary, its name, and its range
 
 
 def tissue_signals(sequence: PulseSequence, *, agent: bool = False) -> Float64s:
-    """Signal (tissues,) of all tissues of the simulator, without or with a contrast agent.
-
-    An inversion at time 0 gives the same magnitude as no inversion.
-
-    Raises:
-        ValueError: an inversion later than the next repetition.
-    """
+    """Signal (tissues,) of all tissues of the simulator; an inversion at time 0 gives the same magnitude as none."""
     if (sequence.inversion or 0) > sequence.repetition:
         raise ValueError(f"inversion must come within {sequence.repetition:g} ms (TR), got {sequence.inversion:g} ms")
     nominal = np.random.default_rng(0)  # no spread: nothing is drawn
@@ -89,7 +82,7 @@ def tissue_map(labels: Volume, lesion: Volume | None = None, parts: Volume | Non
     elif lesion is not None and np.any(lesion):
         depth = ndimage.distance_transform_edt(np.asarray(lesion) > 0)
         radius = 1 - depth / depth.max()  # 0 at the deepest place
-        for part in reversed(_MASS):
+        for part in reversed(KINDS["high-grade-glioma"].parts):  # from the center outwards, edges in radii
             rows[(depth > 0) & (radius <= part.outer)] = ROWS[part.tissue]
     return np.asarray(rows)
 
@@ -149,17 +142,9 @@ def timing(sequence: PulseSequence, *, agent: bool = False) -> str:
 
 
 def plot_contrast(
-    tissues: NDArray[np.int16],
-    sequence: PulseSequence,
-    *,
-    agent: bool = False,
-    at: float = 0.0,
-    spacing: Spacing = 2.0,
+    tissues: NDArray[np.int16], sequence: PulseSequence, *, agent: bool = False, at: float = 0.0, spacing: Spacing = 2.0
 ) -> Figure:
-    """An axial slice with this sequence, the signal of each tissue, and the differences between pairs of tissues.
-
-    `tissues` is from `tissue_map`, `at` the place of the slice in mm from the center, `spacing` in mm.
-    """
+    """An axial slice (`at` mm) with this sequence, the signal of each tissue, and the differences between pairs."""
     figure = plt.figure(figsize=(9.6, 4.3), layout="constrained")
     grid = figure.add_gridspec(2, 2, width_ratios=(1, 1.15), height_ratios=(1.1, 1))
     picture = reimage(tissues, sequence, agent=agent)
@@ -167,22 +152,21 @@ def plot_contrast(
     values = tissue_signals(sequence, agent=agent)
     signals = {label: float(values[ROWS[tissue]]) for label, (tissue, _) in SHOWN.items()}
     upper, lower = (figure.add_subplot(grid[row, 1]) for row in range(2))
-    _draw_bars(upper, signals, list(signals))
-    upper.set(xlim=(0, 1))
-    upper.set_title("signal (fully relaxed water = 1)", size=9)
+    _draw_bars(upper, signals, list(signals), "signal (fully relaxed water = 1)", (0, 1))
     apart = {f"{one} − {other}": signals[one] - signals[other] for one, other in _COMPARED}
-    _draw_bars(lower, apart, [one for one, _ in _COMPARED])
+    title = "difference; gray band: the noise of one voxel"
+    _draw_bars(lower, apart, [one for one, _ in _COMPARED], title, (-0.6, 0.6))
     lower.axvspan(-NOISE, NOISE, color="0.6", alpha=0.5, lw=0)
     lower.axvline(0, color="0.35", lw=0.8)
-    lower.set(xlim=(-0.6, 0.6))
-    lower.set_title("difference; gray band: the noise of one voxel", size=9)
     figure.suptitle(timing(sequence, agent=agent), size=11)
     return figure
 
 
-def _draw_bars(ax: Axes, values: dict[str, float], shown: list[str]) -> None:
+def _draw_bars(ax: Axes, values: dict[str, float], shown: list[str], title: str, limits: tuple[float, float]) -> None:
     """One bar per value, in the colors of the tissues `shown`."""
     ax.barh(list(values), list(values.values()), color=[SHOWN[label][1] for label in shown])
+    ax.set(xlim=limits)
+    ax.set_title(title, size=9)
     ax.invert_yaxis()
     ax.tick_params(length=2, labelsize=8.5)
     ax.spines[["top", "right"]].set_visible(False)

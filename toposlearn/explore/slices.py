@@ -61,18 +61,13 @@ class Panel:
     title: str = ""
 
 
-def steps_of(spacing: Spacing) -> tuple[float, float, float]:
-    """Spacing in mm along each axis."""
-    first, second, third = np.broadcast_to(np.asarray(spacing, dtype=float), 3).tolist()
-    return first, second, third
+def steps_of(spacing: Spacing) -> Float64s:
+    """Spacing (3,) in mm along each axis."""
+    return np.broadcast_to(np.asarray(spacing, dtype=float), 3)
 
 
 def plane_points(plane: Plane, across: ArrayLike, up: ArrayLike, point: ArrayLike) -> Float64s:
-    """Points (rows upwards, columns, 3) of the plane through a point, at ticks `across` and `up` in mm.
-
-    Raises:
-        ValueError: unknown plane.
-    """
+    """Points (rows upwards, columns, 3) of the plane through a point, at ticks `across` and `up` in mm."""
     if plane not in PLANE_AXES:
         raise ValueError(f"plane must be one of {', '.join(PLANE_AXES)}, got {plane!r}")
     points = np.empty((np.size(up), np.size(across), 3))
@@ -82,11 +77,7 @@ def plane_points(plane: Plane, across: ArrayLike, up: ArrayLike, point: ArrayLik
 
 
 def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[Any]:
-    """The plane `at` mm from the center of (D, H, W) or (D, H, W, C), as an image: rows upwards, columns across.
-
-    Raises:
-        ValueError: unknown plane, no volume, or a plane outside it.
-    """
+    """The plane `at` mm from the center of (D, H, W) or (D, H, W, C), as an image: rows upwards, columns across."""
     if plane not in PLANE_AXES:
         raise ValueError(f"plane must be one of {', '.join(PLANES)}, got {plane!r}")
     array = np.asarray(volume)
@@ -103,13 +94,13 @@ def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[An
 def center_of(mask: Volume, spacing: Spacing = 3.0) -> tuple[float, float, float]:
     """Centroid (right, front, up) of a mask (D, H, W), mm from the volume's center."""
     inside = np.argwhere(np.asarray(mask)).mean(axis=0)
-    first, second, third = (inside - (np.asarray(mask.shape) - 1) / 2) * np.asarray(steps_of(spacing))
-    return float(first), float(second), float(third)
+    first, second, third = ((inside - (np.asarray(mask.shape) - 1) / 2) * steps_of(spacing)).tolist()
+    return first, second, third
 
 
 def extent_of(shape: Sequence[int], plane: Plane, spacing: Spacing) -> tuple[float, float, float, float]:
     """Left, right, lower and upper edge of a plane in mm from the center."""
-    half = [size * step / 2 for size, step in zip(shape, steps_of(spacing), strict=False)]
+    half = (np.asarray(shape[:3]) * steps_of(spacing) / 2).tolist()
     across, up = PLANE_AXES[plane]
     return -half[across], half[across], -half[up], half[up]
 
@@ -123,16 +114,13 @@ def mask_overlay(mask: Volume, color: str = "#E69F00", alpha: float = 0.45) -> F
 def label_overlay(labels: Volume, alpha: float = 0.5) -> Float32s:
     """Structure labels (D, H, W) as RGBA: one color per structure, the same on both sides; 0 stays clear."""
     array = np.asarray(labels).astype(int)
-    names = {structure.label: structure.name for structure in STRUCTURES}
+    names, colors = {structure.label: structure.name for structure in STRUCTURES}, _structure_colors()
     lookup = np.zeros((int(array.max()) + 1, 4), dtype=np.float32)
     for label in np.unique(array[array > 0]).tolist():
-        lookup[label] = (*_color_of(names.get(label, str(label))), alpha)
+        name = names.get(label, str(label))  # outside the vocabulary the hue depends on the label alone
+        color = colors.get(name) or colorsys.hsv_to_rgb(sum(map(ord, name)) * 0.618 % 1, *TONES[0])
+        lookup[label] = (*color, alpha)
     return np.asarray(lookup[array])
-
-
-def _color_of(name: str) -> tuple[float, float, float]:
-    """The structure's color; for names outside the vocabulary a hue that depends on the name alone."""
-    return _structure_colors().get(name) or colorsys.hsv_to_rgb(sum(map(ord, name)) * 0.618 % 1, *TONES[0])
 
 
 @cache
@@ -169,10 +157,10 @@ def draw_panel(ax: Axes, panel: Panel) -> None:
     ax.tick_params(labelsize=8)
 
 
-def write_letters(ax: Axes, plane: Plane, size: float = 9) -> None:
+def write_letters(ax: Axes, plane: Plane) -> None:
     """Write letters at the edges of a plane: left, right, posterior, anterior, inferior, superior."""
     places = (((0.03, 0.5), (0.97, 0.5)), ((0.5, 0.03), (0.5, 0.97)))
-    style: dict[str, Any] = {"color": "0.85", "size": size, "ha": "center", "va": "center", "weight": "bold"}
+    style: dict[str, Any] = {"color": "0.85", "size": 9, "ha": "center", "va": "center", "weight": "bold"}
     for axis, ends in zip(PLANE_AXES[plane], places, strict=True):
         for letter, (x, y) in zip(_LETTERS[axis], ends, strict=True):
             ax.text(x, y, letter, transform=ax.transAxes, **style)
@@ -183,17 +171,15 @@ def plot_panels(panels: Sequence[Panel], columns: int, title: str = "", *, size:
     if not panels or columns < 1:
         raise ValueError(f"panels and columns must not be empty, got {len(panels)} panels in {columns} columns")
     rows = -(-len(panels) // columns)
-    figure, axes = plt.subplots(
-        rows, columns, figsize=(size * columns + 0.4, (size + 0.3) * rows + 0.5), squeeze=False, layout="compressed"
-    )
-    for index, ax in enumerate(axes.flat):
-        if index >= len(panels):
-            ax.set_visible(False)
-            continue
-        draw_panel(ax, panels[index])
+    inches = size * columns + 0.4, (size + 0.3) * rows + 0.5
+    figure, axes = plt.subplots(rows, columns, figsize=inches, squeeze=False, layout="compressed")
+    for ax in axes.flat[len(panels) :]:
+        ax.set_visible(False)
+    for index, (ax, panel) in enumerate(zip(axes.flat, panels, strict=False)):
+        draw_panel(ax, panel)
         below = panels[index + columns].plane if index + columns < len(panels) else None
         beside = panels[index - 1].plane if index % columns else None
-        label_edges(ax, panels[index].plane, below, beside, size=8)
+        label_edges(ax, panel.plane, below, beside, size=8)
     if title:
         figure.suptitle(title, size=11)
     return figure

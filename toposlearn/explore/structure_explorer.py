@@ -33,6 +33,13 @@ _WAYS = {  # direction -> words at both ends of its axis, and where a slice lies
 }
 
 
+_MARKS = (
+    Line2D([], [], marker="|", ls="", ms=11, mew=2, color=COLORS[0], label="mean"),
+    Line2D([], [], marker="o", ls="", ms=4, color="0.25", label="one person"),
+    Line2D([], [], marker="o", ls="", ms=4, mfc="none", color="0.25", label="people disagree about the side"),
+)
+
+
 @dataclass(frozen=True, eq=False)
 class Surroundings:
     """One structure and its M neighbors in the P people who have it."""
@@ -115,19 +122,16 @@ def _short(fraction: float) -> str:
 def plot_structure(
     subjects: Mapping[str, LabelMap], chosen: Structure, k: int = 5, subject: str | None = None
 ) -> Figure:
-    """One structure: slices of one person through it, its `k` neighbors in all people, and on which side they lie.
-
-    The people may have different structures. The slices are those of `subject`, by default the first who has it.
-    """
+    """Slices of `subject`, by default the first who has it, its `k` neighbors in all people, and their sides."""
     layouts = {name: layout(each) for name, each in subjects.items()}
-    return draw_structure(subjects, layouts, surroundings(layouts, chosen, k), subject)
+    around = surroundings(layouts, chosen, k)
+    return draw_structure(subjects, layouts, around, subject or around.subjects[0])
 
 
 def draw_structure(
-    subjects: Mapping[str, LabelMap], layouts: Mapping[str, Layout], around: Surroundings, subject: str | None = None
+    subjects: Mapping[str, LabelMap], layouts: Mapping[str, Layout], around: Surroundings, subject: str
 ) -> Figure:
     """The figure of `plot_structure` for what is already measured."""
-    subject = around.subjects[0] if subject is None else subject
     if subject not in around.subjects:
         raise ValueError(f"subject must be one of {', '.join(around.subjects)} (they have it), got {subject!r}")
     if around.k > MOST:
@@ -144,26 +148,19 @@ def draw_structure(
     upper.suptitle(f"The {readable(around.chosen)} of {subject}", weight="bold")
     have = f"in the {len(around.subjects)} of {around.asked} people who have it"
     lower.suptitle(f"Its {around.k} nearest of {around.shared} structures, {have}", weight="bold")
-    marks = [
-        Line2D([], [], marker="|", ls="", ms=11, mew=2, color=COLORS[0], label="mean"),
-        Line2D([], [], marker="o", ls="", ms=4, color="0.25", label="one person"),
-        Line2D([], [], marker="o", ls="", ms=4, mfc="none", color="0.25", label="people disagree about the side"),
-    ]
-    lower.legend(handles=marks, loc="outside lower right", frameon=False, ncols=3)
+    lower.legend(handles=_MARKS, loc="outside lower right", frameon=False, ncols=3)
     return figure
 
 
 def label_colors(around: Surroundings) -> dict[int, str]:
-    """Label -> color of the chosen structure and of its `k` nearest: those of `STRUCTURE_COLORS`, as in every figure.
-
-    A structure whose counterpart of the other side is shown already is drawn paler, half way to white.
-    """
+    """Label -> color of the structure and its `k` nearest, as in every figure; a second side is half way to white."""
     colors: dict[int, str] = {}
     spare = iter(_SPARE)
     for part in (around.chosen, *around.neighbors[: around.k]):
         color = STRUCTURE_COLORS.get(part.name) or next(spare)
         if color in colors.values():
-            color = to_hex((1 + np.array(to_rgb(color))) / 2).upper()
+            red, green, blue = ((1 + channel) / 2 for channel in to_rgb(color))
+            color = to_hex((red, green, blue)).upper()
         colors[part.label] = color
     return colors
 
@@ -185,7 +182,6 @@ def _draw_slices(axes: Sequence[Axes], head: LabelMap, place: Layout, around: Su
 
 
 def _crop(ax: Axes) -> None:
-    """Zoom to the head in the picture."""
     pixels = np.asarray(ax.images[0].get_array())
     rows, columns = np.nonzero((pixels < 1).any(axis=-1))
     left, right, _, top = ax.images[0].get_extent()
@@ -195,7 +191,6 @@ def _crop(ax: Axes) -> None:
 
 
 def _draw_distances(ax: Axes, around: Surroundings) -> None:
-    """Mean distance of each neighbor, all people as dots, and how many have it among their `k` nearest."""
     rows, count = np.arange(len(around.neighbors)), len(around.subjects)
     known = label_colors(around)
     colors = [known.get(part.label, "0.6") for part in around.neighbors]

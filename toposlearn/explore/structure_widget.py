@@ -20,13 +20,7 @@ from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.anatomy import BACKGROUND, STRUCTURES, LabelMap, Structure, structure
-from toposlearn.explore.structure_explorer import (
-    MOST,
-    compared_structures,
-    draw_structure,
-    label_colors,
-    surroundings,
-)
+from toposlearn.explore.structure_explorer import MOST, compared_structures, draw_structure, label_colors, surroundings
 from toposlearn.explore.structures import FAINT
 from toposlearn.explore.widgets import LATER, PictureBox
 from toposlearn.relations.frame import frame_of
@@ -121,10 +115,7 @@ def _offer(menu: widgets.Dropdown, options: list[str]) -> None:
 
 
 def label_nifti(head: LabelMap) -> bytes:
-    """A head held upright, as a compressed NIfTI file: ranks of its labels in a byte each, in its own frame (mm, RAS).
-
-    Background is 0, the smallest label 1, and so on: the viewer draws tables without gaps only.
-    """
+    """A head as a compressed NIfTI file in its own frame (mm, RAS): ranks of its labels, 0 for background."""
     frame = frame_of(head)
     own = nib.affines.from_matvec(frame.axes, -frame.axes @ frame.origin) @ head.affine
     ranks = np.searchsorted(_labels(head), head.labels).astype(np.uint8)
@@ -134,10 +125,7 @@ def label_nifti(head: LabelMap) -> bytes:
 
 
 def color_table(head: LabelMap, colors: Mapping[int, str]) -> dict[str, list[int]]:
-    """Colors as NiiVue takes them: red, green, blue, opacity (0 to 255) and rank of the label, background first.
-
-    The first of `colors` is opaque and visible through the others.
-    """
+    """Colors for NiiVue: red, green, blue, opacity (0 to 255), rank of the label; the first of `colors` is opaque."""
     labels, chosen = _labels(head), next(iter(colors))
     rgb = [[round(255 * part) for part in to_rgb(colors.get(label, FAINT))] for label in labels]
     red, green, blue = (list(channel) for channel in zip(*rgb, strict=True))

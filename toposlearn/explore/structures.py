@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -34,10 +33,7 @@ _ENDS = {"coronal": ("L", "R"), "axial": ("L", "R"), "sagittal": ("back", "front
 def own_slice(
     label_map: LabelMap, plane: Plane = "coronal", at: float = 0.0, extent: float = _EXTENT, step: float = 0.5
 ) -> Labels:
-    """Labels on a plane of the head's own frame, `at` mm from its origin, as an image (rows from top to bottom).
-
-    The image covers `extent` mm on each side of the origin; the nearest voxel is taken.
-    """
+    """Labels on a plane of the head's own frame, `at` mm from its origin, `extent` mm each way (rows downwards)."""
     ticks = np.arange(-extent, extent + step / 2, step)
     own = plane_points(plane, ticks, ticks[::-1], at)
     frame = frame_of(label_map)
@@ -89,13 +85,10 @@ def plot_people(
     plane: Plane = "coronal",
     at: float = 6.0,
 ) -> Figure:
-    """The same slice of every head's own frame, `structures` in color, everything else gray.
-
-    The dashed line is the mid-sagittal plane. The person's left is on the left (not the radiological view).
-    """
+    """The same slice of every head's own frame; dashed is the mid-sagittal plane, left is on the left."""
     rows = -(-len(subjects) // _COLUMNS)
-    shared: dict[str, Any] = {"squeeze": False, "layout": "constrained", "sharex": True, "sharey": True}
-    figure, axes = plt.subplots(rows, _COLUMNS, figsize=(3.1 * _COLUMNS, 3.2 * rows), **shared)
+    figure = plt.figure(figsize=(3.1 * _COLUMNS, 3.2 * rows), layout="constrained")
+    axes = figure.subplots(rows, _COLUMNS, squeeze=False, sharex=True, sharey=True)
     for ax in axes.flat[len(subjects) :]:
         ax.set_visible(False)
     for index, (ax, (name, label_map)) in enumerate(zip(axes.flat, subjects.items(), strict=False)):

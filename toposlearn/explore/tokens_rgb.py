@@ -46,13 +46,7 @@ def share_in_words(explained: float) -> str:
 
 
 def fit_basis(*tokens: Tensor, masks: Sequence[Tensor] | None = None) -> Basis:
-    """Fit one basis to all tokens, each (..., N, F); their length is left out, as in the cosine distance.
-
-    `masks`, (..., N) bool for each, are the tokens that count: air would take a color for itself.
-
-    Raises:
-        ValueError: no tokens, or fewer than four that count.
-    """
+    """Fit one basis to all tokens, each (..., N, F), of unit length; `masks`, (..., N) for each, leave air out."""
     if not tokens or (masks is not None and len(masks) != len(tokens)):
         raise ValueError(f"fit_basis needs tokens, and one mask for each, got {len(tokens)} and {len(masks or ())}")
     parts = [_unit_rows(part) for part in tokens]
@@ -73,19 +67,15 @@ def _unit_rows(tokens: Tensor) -> Float64s:
 
 
 def to_voxels(values: Volume, stride: int, shape: Sequence[int]) -> Float64s:
-    """Values of tokens (N,) or (N, C) on the voxels (D, H, W) or (D, H, W, C): each token fills its block.
-
-    Raises:
-        ValueError: N is not the number of blocks of `stride` voxels in `shape`.
-    """
+    """Values of tokens (N,) or (N, C) on the voxels (D, H, W) or (D, H, W, C): each token fills its block."""
     array = np.asarray(values)
     grid = tuple(size // stride for size in shape)
     if len(array) != np.prod(grid):
         raise ValueError(f"{len(array)} tokens do not fill a volume {tuple(shape)} in steps of {stride} voxels")
     blocks = array.reshape(*grid, *array.shape[1:])
     for axis in range(3):
-        blocks = np.repeat(blocks, stride, axis=axis)
-    return np.asarray(blocks)
+        blocks = blocks.repeat(stride, axis=axis)
+    return blocks
 
 
 def color_overlay(colors: Volume, stride: int, shape: Sequence[int], mask: Tensor | None = None) -> Float64s:
@@ -108,15 +98,9 @@ def plot_token_colors(
 ) -> Figure:
     """The images in the first row, below them the colors of their tokens, one row per network.
 
-    Args:
-        volumes: name of a column (a person, a modality) -> image (D, H, W).
-        rows: name of a network -> name of a column -> colors (N, 3) from *one* basis (`Basis.colors`).
-        stride: voxels per token.
-        spacing: mm per voxel.
-        masks: name of a column -> (N,) bool; tokens outside are left out.
-        plane: through the center.
-        explained: name of a network -> `Basis.explained`, written above its row.
-        title: of the figure.
+    Columns are people or modalities: `volumes` are column -> image (D, H, W) with `spacing` mm and `stride` voxels per
+    token, `rows` are network -> column -> colors (N, 3) from *one* basis (`Basis.colors`). Tokens outside `masks`,
+    column -> (N,), are left out; `explained`, network -> `Basis.explained`, is written above its row.
     """
     panels = [Panel(volume, plane, 0.0, spacing, title=name) for name, volume in volumes.items()]
     for network, colors in rows.items():

@@ -31,13 +31,7 @@ _TIMINGS = {"TR, ms": (200, 10_000, 100), "TE, ms": (2, 300, 1), "TI, ms": (0, 1
 
 
 class PictureBox:
-    """Controls above a picture, which is drawn again when a control changes. Errors are shown and raised.
-
-    The first picture is drawn in this call, so its errors are the caller's.
-
-    Attributes:
-        box: the widget to show.
-    """
+    """Controls above a picture, drawn now and when a control changes: the widget `box`. Errors are shown and raised."""
 
     def __init__(
         self,
@@ -182,10 +176,7 @@ def move_browser(
 
 
 def signal_browser(tissues: NDArray[np.int16], *, at: float = 0.0, spacing: Spacing = 2.0) -> widgets.VBox:
-    """Buttons with the timing of each protocol, sliders for TR, TE, TI and b, and a box for the contrast agent.
-
-    The axial slice lies `at` mm from the center of `tissues`, from `toposlearn.explore.signals.tissue_map`.
-    """
+    """Protocols as buttons, sliders for TR, TE, TI and b, and a box for the contrast agent; the slice is at `at` mm."""
     options = {"T1w + agent" if name == T1CE else name: name for name in SEQUENCES}
     buttons = widgets.ToggleButtons(options=options, value="T1w", style={"button_width": "auto"})
     sliders = [

@@ -36,29 +36,23 @@ def voxels_at(affine: Float64s, points: ArrayLike) -> Float64s:
     return np.asarray(nib.affines.apply_affine(np.linalg.inv(affine), points))
 
 
-def index_of(image: SpatialImage, point: Sequence[float]) -> tuple[int, int, int]:
+def index_of(image: SpatialImage, point: Sequence[float]) -> tuple[int, ...]:
     """The voxel that lies nearest to a world point (right, front, up) in mm; it may be outside the image."""
-    first, second, third = voxels_at(image.affine, point).round().astype(int).tolist()
-    return first, second, third
+    return tuple(voxels_at(image.affine, point).round().astype(int).tolist())
 
 
 def plot_in_world(images: Mapping[str, SpatialImage], point: Sequence[float], *, plane: Plane = "sagittal") -> Figure:
-    """One plane of the world through a point, as each image shows it, in whichever order its voxels are stored.
-
-    A cross marks the point (right, front, up) in world mm, blue is not imaged.
-    """
+    """One plane of the world through a point in mm (a cross), as each image shows it; blue is not imaged."""
     across, up = PLANE_AXES[plane]
-    ends = [np.meshgrid(*[(-0.5, size - 0.5) for size in image.shape]) for image in images.values()]
-    corners = [
-        nib.affines.apply_affine(image.affine, np.reshape(each, (3, -1)).T)
-        for image, each in zip(images.values(), ends, strict=True)
-    ]
+    corners = []  # of each image, mm
+    for image in images.values():
+        ends = np.meshgrid(*[(-0.5, size - 0.5) for size in image.shape])
+        corners.append(nib.affines.apply_affine(image.affine, np.reshape(ends, (3, -1)).T))
     low, high = np.min(np.concatenate(corners), axis=0), np.max(np.concatenate(corners), axis=0)
     ticks = [np.arange(low[axis], high[axis], STEP) for axis in (across, up)]
     world = plane_points(plane, ticks[0], ticks[1], point)
-    figure, axes = plt.subplots(
-        1, len(images), figsize=(3.4 * len(images), 3.9), squeeze=False, sharey=True, layout="compressed"
-    )
+    size = 3.4 * len(images), 3.9
+    figure, axes = plt.subplots(1, len(images), figsize=size, squeeze=False, sharey=True, layout="compressed")
     gray = colormaps["gray"].with_extremes(bad="#CFE3F2")
     extent = (low[across], high[across], low[up], high[up])
     for ax, (name, image) in zip(axes[0], images.items(), strict=True):
@@ -86,26 +80,18 @@ def _sampled(image: SpatialImage, world: Float64s) -> Float64s:
     return np.where(outside, np.nan, values)
 
 
-def place_of(to_template: Tensor, point: Sequence[float], spacing: float = 3.0) -> tuple[float, float, float]:
-    """Where a template point (right, front, up) lies in a head: mm from the center of its volume.
-
-    It is the center of the voxel whose template coordinates, `to_template` (3, D, H, W) in mm, are nearest.
-    """
+def place_of(to_template: Tensor, point: Sequence[float], spacing: float = 3.0) -> tuple[float, ...]:
+    """Where a template point lies in a head, mm from its center: the nearest voxel of `to_template` (3, D, H, W)."""
     if to_template.ndim != 4 or len(to_template) != 3:
         raise ValueError(f"to_template must be (3, D, H, W), got {tuple(to_template.shape)}")
     away = (to_template - torch.as_tensor(point, dtype=to_template.dtype)[:, None, None, None]).square().sum(dim=0)
-    place = voxel_coordinates(to_template.shape[1:], spacing).flatten(1)[:, away.argmin()]
-    first, second, third = place.tolist()
-    return first, second, third
+    return tuple(voxel_coordinates(to_template.shape[1:], spacing).flatten(1)[:, away.argmin()].tolist())
 
 
 def plot_places(
     volumes: Mapping[str, Volume], to_template: Mapping[str, Tensor], point: Sequence[float], *, spacing: float = 3.0
 ) -> Figure:
-    """The three planes of each person's volume (D, H, W) through one template point in mm, which a cross marks.
-
-    `to_template` (3, D, H, W) are the template mm of each voxel.
-    """
+    """Three planes of each person's volume (D, H, W) through one template point in mm, which a cross marks."""
     places = {name: place_of(to_template[name], point, spacing) for name in volumes}
     rows = {name: orthogonal(volumes[name], at=places[name], spacing=spacing, name=name) for name in volumes}
     marked = [(panel, places[name]) for name, row in rows.items() for panel in row]
