@@ -15,7 +15,7 @@ INSIDE = 0.5  # share of a moved token that must be foreground
 
 
 def read_at_same_places(output: TacoOutput, a_to_b: Tensor, volume: VolumeConfig) -> TacoOutput:
-    """Output of b (token i: the same anatomy as in a), through `a_to_b` (B, 3, 4), posed mm of a -> posed mm of b."""
+    """The output of b, read at the places of a's tokens; `a_to_b` (B, 3, 4) maps posed mm of a to those of b."""
 
     def moved(tokens: Tensor, stride: int) -> Tensor:
         grid = [side // stride for side in volume.shape]

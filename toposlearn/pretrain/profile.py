@@ -169,7 +169,7 @@ def _noise(tokens: Tensor, seed: int = SEED) -> Tensor:
 
 
 def profile_metrics(profile: Profile) -> dict[str, dict[str, Any]]:
-    """Mean over the people for whom a measure is defined, 95 % interval, null, unit; undefined for all: absent."""
+    """Metric objects of a profile, over the people for whom each measure is defined; absent where there are none."""
     metrics = {}
     for name, measure in profile.items():
         values, null = (each[np.isfinite(each)] for each in (measure.values, measure.null))
