@@ -1,4 +1,4 @@
-"""Curves over training steps, poses and known motions, and what all curves share: colors of runs, axes, legend."""
+"""Curves over training steps, poses and known motions, and what figures share: colors, axes, legend, intervals."""
 
 from __future__ import annotations
 
@@ -79,10 +79,34 @@ def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
     figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles) or 1, frameon=False)
 
 
+def draw_intervals(
+    ax: Axes,
+    metrics: Mapping[str, Mapping[str, Any]],
+    *,
+    colors: Mapping[str, str] | None = None,
+    shift: float = 0.0,
+    label: str | None = None,
+    **style: Any,
+) -> None:
+    """Draw one dot with its interval per row, the first at the top, and name the rows.
+
+    `metrics` are name of a row -> metric with ``value`` and, where they are known, ``low`` and ``high``. Rows without
+    one of `colors` are blue. `shift` moves the dots down, in rows; `style` is passed to `Axes.errorbar`.
+    """
+    for row, (name, metric) in enumerate(metrics.items()):
+        value = metric["value"]
+        ends = np.abs([[metric.get("low", value) - value], [metric.get("high", value) - value]])
+        look: dict[str, Any] = {"fmt": "o", "ms": 6, "capsize": 3, "color": (colors or {}).get(name, "#1f4e79")} | style
+        ax.errorbar(value, row + shift, xerr=ends, label=None if row else label, **look)
+    ax.set_yticks(range(len(metrics)), list(metrics))
+    ax.set_ylim(len(metrics) - 0.4, -0.6)
+    ax.grid(axis="x", color="0.92")
+
+
 def plot_history(
     runs: Mapping[str, Rows], terms: Sequence[str] = TERMS, *, window: int = 15, title: str = ""
 ) -> Figure:
-    """Loss terms over steps, one panel per term that was trained; pale: each step, strong: mean of `window`."""
+    """Loss terms over steps, one panel per term, without untrained runs; pale: each step, strong: mean of `window`."""
     figure, axes = row_of_axes(len(terms), 3.9, 3.2)
     for ax, term in zip(axes, terms, strict=True):
         for place, (name, rows) in enumerate(runs.items()):

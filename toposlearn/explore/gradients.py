@@ -46,10 +46,9 @@ def gradient_norms(gradients: Vectors) -> pd.DataFrame:
 
 
 def steering(gradients: Vectors, weights: Sequence[float], part: str = "") -> pd.DataFrame:
-    """Cosine of the gradient of reconstruction + weight x (the other terms) with that of each term.
+    """Cosine of the gradient of reconstruction + weight x (other terms) with each term's: a table of weights by terms.
 
-    1 means that a step follows this term, 0 that it ignores it, below 0 that it works against it. The table has one
-    row per weight, one column per term. `part` is one part of the network, all of it if empty.
+    1 means that a step follows this term, 0 that it ignores it. `part` is a part of the network, all of it if empty.
     """
     flat = {term: parts[part] if part else torch.cat(list(parts.values())) for term, parts in gradients.items()}
     if "reconstruction" not in flat:

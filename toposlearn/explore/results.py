@@ -14,8 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
-from toposlearn.explore.curves import CONTROLS, VARIANT_COLORS, color_of, row_of_axes, shared_legend
-from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explore.curves import CONTROLS, VARIANT_COLORS, color_of, draw_intervals, row_of_axes, shared_legend
 from toposlearn.intervals import mean_metric
 from toposlearn.pretrain.profile import MEASURES, Better, Profile, profile_metrics
 
@@ -95,8 +94,7 @@ def plot_measures(
 ) -> Figure:
     """One bar per name, with its interval and its null; one panel per measure, all on one scale.
 
-    `panels` are title -> metrics, the first names the rows. `label` is what is measured, with its unit, `null` what
-    the null is; `controls` are drawn in gray.
+    `panels` are title -> metrics, `label` is what is measured, with its unit; `controls` are drawn in gray.
     """
     names = list(next(iter(panels.values())))
     width, height = 2.6 + 2.2 / len(panels), 0.32 * len(names) + 1.7

@@ -206,11 +206,9 @@ def orthogonal(
     volume: Volume, *, at: Sequence[float], spacing: Spacing = 3.0, overlay: Volume | None = None, name: str = ""
 ) -> list[Panel]:
     """The panels of the three planes through a point (right, front, up), mm from the center."""
-    panels = []
-    for axis, plane in enumerate(PLANES):
-        title = f"{name}: {plane}, {at[axis]:+.0f} mm" if name else ""
-        panels.append(Panel(volume, plane, float(at[axis]), spacing, overlay, title))
-    return panels
+    start = f"{name}: " if name else ""
+    titles = [f"{start}{plane}, {place:+.0f} mm" for plane, place in zip(PLANES, at, strict=True)]
+    return [Panel(volume, plane, float(at[axis]), spacing, overlay, titles[axis]) for axis, plane in enumerate(PLANES)]
 
 
 def plot_row(

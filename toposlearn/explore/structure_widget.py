@@ -126,13 +126,14 @@ def label_nifti(head: LabelMap) -> bytes:
 
 def color_table(head: LabelMap, colors: Mapping[int, str]) -> dict[str, list[int]]:
     """Colors for NiiVue: red, green, blue, opacity (0 to 255), rank of the label; the first of `colors` is opaque."""
-    labels, chosen = _labels(head), next(iter(colors))
-    rgb = [[round(255 * part) for part in to_rgb(colors.get(label, FAINT))] for label in labels]
-    red, green, blue = (list(channel) for channel in zip(*rgb, strict=True))
+    labels = _labels(head)
+    rgb = np.array([to_rgb(colors.get(label, FAINT)) for label in labels])
+    red, green, blue = np.rint(255 * rgb.T).astype(int).tolist()
     white = (label for label, each in head.structures.items() if each.name == "cerebral-white-matter")
     clear = {BACKGROUND, *white}  # what lies between the cortex and the nuclei hides both
     opacity = dict.fromkeys(labels, _OTHER) | dict.fromkeys(clear, 0) | dict.fromkeys(colors, _NEIGHBOR)
-    alpha = [_CHOSEN if label == chosen else opacity[label] for label in labels]
+    opacity[next(iter(colors))] = _CHOSEN
+    alpha = [opacity[label] for label in labels]
     return {"R": red, "G": green, "B": blue, "A": alpha, "I": list(range(len(labels)))}
 
 

@@ -15,8 +15,7 @@ from torch import Tensor
 
 from toposlearn.anatomy import STRUCTURES
 from toposlearn.arrays import Float64s
-from toposlearn.explore.curves import color_of
-from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explore.curves import color_of, draw_intervals
 from toposlearn.explorer.answers import LESION_SHARE, View, at_border, name_of, wrong_sides
 from toposlearn.explorer.scene import Scene
 from toposlearn.intervals import across_subjects, mean_metric

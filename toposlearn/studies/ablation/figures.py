@@ -12,8 +12,7 @@ from matplotlib.figure import Figure
 from matplotlib.gridspec import GridSpec
 
 from toposlearn.data import PosedSubjects, load_posed
-from toposlearn.explore.curves import color_of
-from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explore.curves import color_of, draw_intervals
 from toposlearn.explore.tokens_rgb import fit_basis, share_in_words, to_voxels
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode

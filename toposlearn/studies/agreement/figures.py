@@ -16,7 +16,7 @@ from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.arrays import Float64s
-from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explore.curves import draw_intervals
 from toposlearn.explore.slices import AXIS_NAMES, PLANE_AXES, STRUCTURE_COLORS, Plane
 from toposlearn.explore.structures import slice_colors
 

@@ -13,8 +13,7 @@ from matplotlib.patches import Patch
 
 from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.arrays import Float64s
-from toposlearn.explore.curves import color_of
-from toposlearn.explore.interval_plot import draw_intervals
+from toposlearn.explore.curves import color_of, draw_intervals
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
 
 LEGEND = 12  # structures named below a segmentation, the largest first
