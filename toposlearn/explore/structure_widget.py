@@ -37,7 +37,7 @@ class StructureExplorer:
         self.subjects = subjects
         self.layouts = {name: layout(subject) for name, subject in subjects.items()}
         self.known = [part for part in STRUCTURES if compared_structures(self.layouts, part)]
-        surroundings(self.layouts, chosen, k)  # refuses what it cannot show
+        surroundings(self.layouts, chosen, 1)  # refuses a structure that no one has
         names = {part.name.replace("-", " "): part.name for part in self.known}
         self.controls: dict[str, Any] = {
             "name": widgets.Dropdown(options=names, value=chosen.name, description="structure"),
