@@ -12,6 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
+T1CE = "ce-gadolinium_T1w"  # T1w with contrast agent, as BIDS names it
+TRUTH = "derivatives/toposlearn"  # folder of the ground truth within a cohort
 RELEASED: dict[str, Any] = {  # what ``released`` stands for: the alignment terms of the released code
     "scrambled": True,
     "foreground": False,

@@ -15,7 +15,7 @@ from toposlearn.cohort.contrast import (
     signal,
     tissue_signals,
 )
-from toposlearn.cohort.recipes import T1CE
+from toposlearn.settings import T1CE
 
 # From bright to dark, as radiology books have it.
 ORDER = {

@@ -10,8 +10,8 @@ from phantom import labels_of_tissue
 from scipy import ndimage
 
 from toposlearn.cohort import LESIONS, Subject, draw_traits, recipe_named, simulate
-from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.scanner import SCANNERS
+from toposlearn.settings import T1CE
 
 RECIPE = recipe_named("full", voxels=56)
 

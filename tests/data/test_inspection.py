@@ -8,7 +8,7 @@ import pytest
 from image_maker import bids
 
 from toposlearn import cli
-from toposlearn.cohort.recipes import TRUTH
+from toposlearn.settings import TRUTH
 from toposlearn.data import inspect_folder, prepare, read_manifest
 from toposlearn.data.gate.quality import BadImageError
 from toposlearn.data.inspection import MOST_LINES

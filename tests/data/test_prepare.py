@@ -8,7 +8,7 @@ import pytest
 import torch
 from image_maker import AFFINE, SHAPE, bids, head, save
 
-from toposlearn.cohort.recipes import TRUTH
+from toposlearn.settings import TRUTH
 from toposlearn.config import VolumeConfig
 from toposlearn.data import prepare, prepared, read_manifest
 

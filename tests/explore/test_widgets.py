@@ -10,11 +10,11 @@ from traitlets import TraitError
 
 from toposlearn.anatomy import load_label_map, structure
 from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
-from toposlearn.cohort.recipes import T1CE
 from toposlearn.data import pose_subjects
 from toposlearn.explore import widgets
 from toposlearn.explore.signals import tissue_map
 from toposlearn.models import Taco
+from toposlearn.settings import T1CE
 
 
 def controls(box):

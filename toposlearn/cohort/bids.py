@@ -20,10 +20,11 @@ from toposlearn.anatomy import STRUCTURES
 from toposlearn.arrays import Float32s, Float64s
 from toposlearn.cohort.contrast import PulseSequence
 from toposlearn.cohort.lesions import LESION_LABELS
-from toposlearn.cohort.recipes import T1CE, TRUTH, Recipe
+from toposlearn.cohort.recipes import Recipe
 from toposlearn.cohort.subject import Subject
 from toposlearn.cohort.traits import Traits
 from toposlearn.reproducibility import write_json, write_text
+from toposlearn.settings import T1CE, TRUTH
 
 TRUTH_FILES = (
     "dseg.nii.gz",

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from toposlearn.arrays import Float64s
-from toposlearn.cohort.recipes import T1CE
+from toposlearn.settings import T1CE
 
 Times = tuple[float, float, float]  # T1, T2 (ms), proton density (relative to water)
 

@@ -8,11 +8,10 @@ from typing import Any
 
 from toposlearn.cohort.traits import RecipeName
 from toposlearn.config import MODALITIES
+from toposlearn.settings import T1CE
 
 SHAPE, SPACING = (96, 112, 96), 2.0  # voxels, mm, unless a recipe says otherwise
 WIDTH_MM = 224.0  # of the cube, where a recipe has `voxels`
-T1CE = "ce-gadolinium_T1w"
-TRUTH = "derivatives/toposlearn"  # folder of the ground truth within a cohort
 ALL_MODALITIES = ("T1w", T1CE, "T2w", "FLAIR", "PDw", "dwi", "ADC")
 
 

@@ -16,10 +16,11 @@ from torch.nn import functional as F
 
 from toposlearn.arrays import Float64s
 from toposlearn.cohort import contrast
-from toposlearn.cohort.recipes import ALL_MODALITIES, T1CE, Recipe
+from toposlearn.cohort.recipes import ALL_MODALITIES, Recipe
 from toposlearn.cohort.tissue import TissueField
 from toposlearn.cohort.traits import SITES, Traits, stream
 from toposlearn.config import MODALITIES
+from toposlearn.settings import T1CE
 
 INTENSITY = 1000.0  # of the brightest tissue in a written image
 ADC_UNITS = 1e6  # an ADC image counts in 1e-6 mm^2/s

@@ -23,10 +23,11 @@ from tqdm import tqdm
 
 from toposlearn.anatomy import FAMILIES, SOURCES
 from toposlearn.cohort.bids import is_complete, write_subject, write_tables
-from toposlearn.cohort.recipes import PLAIN, TRUTH, Recipe
+from toposlearn.cohort.recipes import PLAIN, Recipe
 from toposlearn.cohort.subject import simulate
 from toposlearn.cohort.traits import Traits, draw_traits
 from toposlearn.reproducibility import write_json, write_text
+from toposlearn.settings import TRUTH
 
 GENERATOR = "toposlearn cohort"
 # Maps between spaces have no BIDS name yet, and what `prepare` keeps has none.

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from toposlearn.cohort.recipes import T1CE, TRUTH
+from toposlearn.settings import T1CE, TRUTH
 from toposlearn.data.gate.quality import BadImageError, load_image
 from toposlearn.data.manifest import Manifest, Record
 

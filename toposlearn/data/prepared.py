@@ -19,7 +19,7 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from tqdm import tqdm
 
-from toposlearn.cohort.recipes import TRUTH
+from toposlearn.settings import TRUTH
 from toposlearn.config import VolumeConfig
 from toposlearn.data.gate import assessment as gate
 from toposlearn.data.gate.quality import BadImageError, damaged_truth, load_image, same_grid

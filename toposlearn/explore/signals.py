@@ -22,12 +22,12 @@ from toposlearn.cohort import contrast
 from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS, LESION_LABELS
-from toposlearn.cohort.recipes import T1CE
 from toposlearn.cohort.tissue import ROWS, tissue_rows
 from toposlearn.data.gate.quality import read_ras
 from toposlearn.data.manifest import Record
 from toposlearn.explore.curves import row_of_axes, shared_legend
 from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of
+from toposlearn.settings import T1CE
 
 NOISE = 0.01  # standard deviation, in units of fully relaxed water
 _PARTS = {  # tissue of each label of a lesion map

@@ -14,7 +14,6 @@ from torch import Tensor
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
-from toposlearn.cohort.recipes import T1CE
 from toposlearn.data import PosedSubjects
 from toposlearn.explore.gradients import Vectors, plot_steering, steering
 from toposlearn.explore.html_page import png_of
@@ -25,6 +24,7 @@ from toposlearn.explore.slices import PLANE_AXES, STRUCTURE_COLORS, Spacing, Vol
 from toposlearn.explore.structures import plot_people
 from toposlearn.explore.triplets import anchor_triplets, plot_triplets
 from toposlearn.models import Taco
+from toposlearn.settings import T1CE
 
 LATER: Mapping[str, Any] = {"continuous_update": False}  # a slider draws when it is released
 _TIMINGS = {"TR, ms": (200, 10_000, 100), "TE, ms": (2, 300, 1), "TI, ms": (0, 10_000, 10), "b, s/mm²": (0, 2000, 50)}
