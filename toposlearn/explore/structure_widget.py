@@ -49,7 +49,10 @@ class StructureExplorer:
         self.words, self.space = widgets.Label(), widgets.VBox()
         self._viewer: Any = None
         self._head: LabelMap | None = None
+        self._sentence = ""
         self.picture = PictureBox([[*self.controls.values()]], self._plot, self._adjust, _DPI)
+        self.picture.picture.observe(self._say, names="value")
+        self._say()
         self.box = widgets.VBox([self.picture.box, self.words, self.space])
 
     @property
@@ -65,9 +68,13 @@ class StructureExplorer:
         _offer(self.controls["person"], have)
         self.controls["k"].max = min(MOST, len(compared_structures(self.layouts, self.chosen)))
 
+    def _say(self, _changed: object = None) -> None:
+        """State the neighbors once their picture is there."""
+        self.words.value = self._sentence
+
     def _plot(self) -> Figure:
         around = surroundings(self.layouts, self.chosen, self.controls["k"].value)
-        self.words.value = around.in_words()
+        self._sentence = around.in_words()
         head = self.subjects[self.controls["person"].value]
         if self.controls["solid"].value:
             self._show_solid(head, label_colors(around))
