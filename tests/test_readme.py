@@ -26,7 +26,7 @@ def test_the_difference_to_intra():
 
 
 def test_it_is_short():
-    assert len(TEXT.encode()) <= 10_240
+    assert len(TEXT.encode()) <= 10_000
 
 
 @pytest.mark.parametrize("target", sorted(set(re.findall(r"\]\(([^)#]+)\)", TEXT))))
