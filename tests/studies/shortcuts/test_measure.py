@@ -59,7 +59,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def result(folder, tmp_path_factory):
-    return find_shortcuts(folder, tmp_path_factory.mktemp("out"), VOLUME, permutations=60, progress=False)
+    return find_shortcuts(folder, tmp_path_factory.mktemp("out"), VOLUME, permutations=60)
 
 
 @pytest.fixture(scope="module")
@@ -147,16 +147,16 @@ def test_files_are_read_again_only_when_one_has_changed(folder, tmp_path, monkey
     read = []
     real = inputs.check_image
     monkeypatch.setattr(inputs, "check_image", lambda path: read.append(path) or real(path))
-    first = inputs.file_features(few, VOLUME, table, progress=False)
+    first = inputs.file_features(few, VOLUME, table)
     assert len(read) == 4
-    again = inputs.file_features(few, VOLUME, table, progress=False)
+    again = inputs.file_features(few, VOLUME, table)
     pd.testing.assert_frame_equal(again, first)
     assert len(read) == 4
     newest = max(path.stat().st_mtime for path in few.records[1].images.values())
     os.utime(table, (newest - 10, newest - 10))
-    inputs.file_features(few, VOLUME, table, progress=False)
+    inputs.file_features(few, VOLUME, table)
     assert len(read) == 8
-    inputs.file_features(manifest.select(["sub-03"]), VOLUME, table, progress=False)
+    inputs.file_features(manifest.select(["sub-03"]), VOLUME, table)
     assert len(read) == 10
 
 

@@ -17,6 +17,7 @@ from toposlearn.arrays import Float64s
 from toposlearn.intervals import bootstrap_groups, central_range
 
 FOLDS, REPEATS, PERMUTATIONS = 5, 4, 500
+NUMBERS = ("value", "low", "high", "null", "null_low", "null_high", "p")  # of an AUC
 PENALTIES = np.logspace(0, 4, 5)  # of the ridge, chosen within the training people
 
 Splits = list[tuple[NDArray[np.int64], NDArray[np.int64]]]  # training people and tested people of each fold
@@ -66,12 +67,9 @@ def area_under_curve(folds: list[Fold], labels: Float64s) -> dict[str, float]:
         pairs += count * (len(tested) - count)
     share = won / np.maximum(pairs, 1)
     value, null = share[0], share[1:]
-    low, high = _interval(folds, labels[:, 0] > 0)
-    null_low, null_high = central_range(null)
     p = stats.norm.sf((value - null.mean()) / max(null.std(), 1e-9))
-    numbers = {"value": value, "low": low, "high": high, "null": null.mean()}
-    numbers |= {"null_low": null_low, "null_high": null_high, "p": p}
-    return {name: float(number) for name, number in numbers.items()}
+    numbers = (value, *_interval(folds, labels[:, 0] > 0), null.mean(), *central_range(null), p)
+    return dict(zip(NUMBERS, map(float, numbers), strict=True))
 
 
 def _interval(folds: list[Fold], positive: NDArray[np.bool_]) -> tuple[float, float]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,7 +21,8 @@ from toposlearn.downstream.classification import BINS
 from toposlearn.reproducibility import write_text
 
 COLUMNS = ("diagnosis", "degree", "lesion", "lesion_type", "site", "sex", "age")
-REFERENCE = {"diagnosis": "control", "degree": "n/a", "lesion_type": "n/a"}  # every other value is compared with it
+# every other value is compared with it
+REFERENCE = {"diagnosis": "control", "degree": "n/a", "lesion_type": "n/a", "age": "up to the median"}
 UNKNOWN = ("", "n/a")
 
 
@@ -43,27 +44,25 @@ def label_table(table: pd.DataFrame) -> pd.DataFrame:
     Values are compared with their `REFERENCE`, or with all other known values; age is compared with its median.
     Questions with only one answer are left out.
     """
-    labels = {}
+    table = table.copy()
     if {"diagnosis", "degree"} <= set(table):  # such as ``atrophy mild``; a diagnosis without a degree is unknown
         degree = (table["diagnosis"] + " " + table["degree"]).mask(table["degree"].isin(UNKNOWN), "")
-        table = table.assign(degree=degree.mask(table["diagnosis"] == REFERENCE["diagnosis"], REFERENCE["degree"]))
-    for column in map(str, table):
-        if column == "age":
-            age = pd.to_numeric(table["age"], errors="coerce")
-            labels[f"age over {age.median():g}"] = (age > age.median()).where(age.notna())
-            continue
-        values = table[column]
-        reference = REFERENCE.get(column) if REFERENCE.get(column) in set(values) else None
-        known = (values == reference) | ~values.isin(UNKNOWN)
-        classes = sorted(set(values[known]) - {reference})
-        for value in classes[1:] if reference is None and len(classes) == 2 else classes:
-            positive = values == value
-            labels[f"{column} {value}"] = positive.where((positive | (values == reference)) if reference else known)
+        table["degree"] = degree.mask(table["diagnosis"] == REFERENCE["diagnosis"], REFERENCE["degree"])
+    if "age" in table:
+        age = pd.to_numeric(table["age"], errors="coerce")
+        table["age"] = np.select([age.isna(), age > age.median()], ["", f"over {age.median():g}"], REFERENCE["age"])
+    labels = {}
+    for column, values in table.items():
+        known = set(values) - set(UNKNOWN)
+        reference = {REFERENCE.get(str(column))} & set(values)
+        classes = sorted(known - reference)
+        for value in classes[1:] if len(classes) == 2 and not reference else classes:
+            labels[f"{column} {value}"] = (values == value).where(values.isin({value} | (reference or known)))
     questions = pd.DataFrame(labels, dtype=float)
     return questions.loc[:, questions.nunique() == 2]
 
 
-def file_features(manifest: Manifest, config: VolumeConfig, out: Path, *, progress: bool = True) -> pd.DataFrame:
+def file_features(manifest: Manifest, config: VolumeConfig, out: Path) -> pd.DataFrame:
     """One row per subject, columns ``headers/…``, ``histogram/…``, ``foreground/…`` and, with labels, ``ml/…``.
 
     Images are read one by one, by the transforms of training, so that they need not share a grid. The table is kept as
@@ -76,9 +75,8 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: Path, *, progre
         kept = pd.read_csv(out, index_col="participant_id")
         if list(kept.index) == subjects and set(kept["grid"]) == {grid}:
             return kept.drop(columns="grid")
-    grids = {name: dataclasses.replace(config, modalities=(name,)) for name in manifest.modalities}
-    transforms = {name: volume_transforms(each) for name, each in grids.items()}
-    with tqdm(manifest.records, desc="reading", unit="person", disable=not progress) as records:
+    transforms = {name: volume_transforms(replace(config, modalities=(name,))) for name in manifest.modalities}
+    with tqdm(manifest.records, desc="reading", unit="person") as records:
         rows = [_read_subject(record, transforms, config.spacing) for record in records]
     features = pd.DataFrame(rows, index=pd.Index(subjects, name="participant_id")).fillna(0.0)
     write_text(out, features.assign(grid=grid).to_csv())
@@ -106,19 +104,18 @@ def _read_subject(record: Record, transforms: dict[str, Compose], spacing: float
 
 def shortcut_features(features: pd.DataFrame, table: pd.DataFrame, label: pd.Series[float]) -> dict[str, Float64s]:
     """Shortcut -> (S, F) of one label's people, without the label's own column and what is equal in all of them."""
+    others = table.drop(columns=str(label.name).split()[0]).reindex(columns=["sex", "site", "age"])
+    known, age = pd.get_dummies(others[["sex", "site"]], dtype=float), pd.to_numeric(others["age"], errors="coerce")
     part = {kind: features.filter(regex=f"^{kind}/") for kind in ("headers", "histogram", "foreground", "ml")}
-    others = table.drop(columns=str(label.name).split()[0])
-    facts = [pd.get_dummies(others[name], dtype=float) for name in ("sex", "site") if name in others]
-    if "age" in others:
-        age = pd.to_numeric(others["age"], errors="coerce")
-        facts.append(age.fillna(age.median()).to_frame())
-    known = part["ml"].size > 0
-    size = part["ml"].sum(axis=1).to_frame("ml") if known else part["foreground"] + 1
-    age_sex_site = pd.concat([pd.DataFrame(index=table.index), *facts], axis=1)
-    shortcuts = {"age, sex, site": age_sex_site, "brain size": size.transform(np.log)}
-    shortcuts |= {"histogram": part["histogram"], "headers": part["headers"]}
-    if known:
-        volumes = (part["ml"] + 0.01).transform(np.log)  # a structure can be absent
-        shortcuts |= {"volumes, ml": volumes, "volumes, shares": volumes.sub(size["ml"].transform(np.log), axis=0)}
+    size = (part["ml"].sum(axis=1).to_frame() if part["ml"].size else part["foreground"] + 1).transform(np.log)
+    volumes = (part["ml"] + 0.01).transform(np.log)  # a structure can be absent
+    shortcuts = {
+        "age, sex, site": known.assign(age=age.fillna(age.median())).dropna(axis=1),
+        "brain size": size,
+        "histogram": part["histogram"],
+        "headers": part["headers"],
+        "volumes, ml": volumes,
+        "volumes, shares": volumes.sub(size.iloc[:, 0], axis=0),
+    }
     arrays = {name: each[label.notna()].to_numpy(dtype=float) for name, each in shortcuts.items()}
     return {name: each for name, each in arrays.items() if each.size and np.ptp(each, axis=0).any()}

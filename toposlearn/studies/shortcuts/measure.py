@@ -43,21 +43,20 @@ NESTED = ({"diagnosis", "degree"}, {"lesion", "lesion_type"})  # one is a part o
 REASONS = yaml.safe_load(Path(__file__).with_name("reasons.yaml").read_text(encoding="utf-8"))
 
 
-def find_shortcuts(
-    data: Path, out: Path, volume: VolumeConfig, *, permutations: int = PERMUTATIONS, progress: bool = True
-) -> Path:
+def find_shortcuts(data: Path, out: Path, volume: VolumeConfig, *, permutations: int = PERMUTATIONS) -> Path:
     """Measure how well every shortcut predicts every label of a data folder, and which properties go together.
 
     Writes ``results.json`` (returned), ``shortcuts.csv``, ``association.csv`` and ``features.csv`` (reused) to `out`.
     """
     started, manifest = time.perf_counter(), read_manifest(data)
     table = subject_table(manifest)
-    features = file_features(manifest, volume, out / FEATURES, progress=progress)
-    rows: list[Row] = []
-    for name, label in tqdm(label_table(table).items(), desc="measuring", unit="label", disable=not progress):
-        for shortcut, values in shortcut_features(features, table, label).items():
-            about = {"label": name, "column": str(name).split()[0], "shortcut": shortcut}
-            rows += [about | row for row in _measure(label.dropna(), values, table, permutations)]
+    features = file_features(manifest, volume, out / FEATURES)
+    rows = [
+        {"label": name, "column": str(name).split()[0], "shortcut": shortcut} | row
+        for name, label in tqdm(label_table(table).items(), desc="measuring", unit="label")
+        for shortcut, values in shortcut_features(features, table, label).items()
+        for row in _measure(label.dropna(), values, table, permutations)
+    ]
     simulated = all(identity(record, manifest)[0] == "simulated" for record in manifest.records)
     explained = explain(pd.DataFrame(rows), simulated=simulated)
     write_text(out / ROWS, explained.to_csv(index=False))
@@ -105,13 +104,12 @@ def explain(rows: pd.DataFrame, *, simulated: bool) -> pd.DataFrame:
     ``at chance``: not above the range of its null. ``shortcut``: above, with a reason (of the simulated cohort only).
     Without one: ``unexplained`` if too high for the best of as many numbers (Bonferroni), else ``accident``.
     """
-    rows = rows.reindex(columns=[*rows.columns.union(["value", "low", "high", "null_high", "p"], sort=False)])
+    rows = rows.reindex(columns=rows.columns.union(["value", "low", "high", "null_high", "p"], sort=False))
     rows["reason"] = [reason_for(*each) if simulated else "" for each in rows[["label", "shortcut"]].to_numpy()]
-    above = rows["value"] > rows["null_high"]
     tested = rows["value"].notna() & (rows["reason"] == "")
     tests = tested.groupby(rows["split"]).transform("sum")
     rows["verdict"] = np.select(
-        [rows["value"].isna(), ~above, rows["reason"] != "", rows["p"] * tests <= LEVEL],
+        [rows["value"].isna(), rows["value"] <= rows["null_high"], rows["reason"] != "", rows["p"] * tests <= LEVEL],
         [FEW, AT_CHANCE, SHORTCUT, UNEXPLAINED],
         ACCIDENT,
     )
@@ -162,49 +160,33 @@ def _strength(pair: pd.DataFrame, permutations: int) -> tuple[str, float, float]
 
 def shortcuts_report(folder: Path) -> str:
     """Every table of a result folder of `toposlearn shortcuts`; unexplained shortcuts come last."""
-    rows = pd.read_csv(folder / ROWS, keep_default_na=False, na_values={"value": [""]})
-    rows["cell"] = [
-        FEW if pd.isna(value) else f"{value:.2f} [{float(low):.2f}, {float(high):.2f}]"
-        for value, low, high in zip(rows["value"], rows["low"], rows["high"], strict=True)
-    ]
-    splits = {split: rows[rows["split"] == split] for split in (PEOPLE, SITES)}
-    explained, unpredicted = _explained(pd.concat(splits.values()))
-    unexplained = rows[rows["verdict"] == UNEXPLAINED].drop_duplicates(["label", "shortcut"])
+    rows = pd.read_csv(folder / ROWS, keep_default_na=False, na_values=dict.fromkeys(("value", "low", "high", "p"), ""))
+    numbers = zip(rows["value"], rows["low"], rows["high"], strict=True)
+    cells = [f"{value:.2f} [{low:.2f}, {high:.2f}]" for value, low, high in numbers]
+    rows["cell"] = np.where(rows["value"].isna(), FEW, cells)
+    splits = {split: part for split, part in rows.groupby("split", sort=False) if split in (PEOPLE, SITES)}
+    measured = pd.concat(splits.values()).dropna(subset="value").groupby("label", sort=False)
     template = Template(Path(__file__).with_name("report.md.j2").read_text(encoding="utf-8"), trim_blocks=True)
     report: str = template.render(
-        tables={split: shortcuts_table(part) for split, part in splits.items() if len(part)},
-        explained=explained,
-        unpredicted=unpredicted,
+        tables={split: shortcuts_table(part) for split, part in splits.items()},
+        explained={label: part[part["verdict"] == SHORTCUT] for label, part in measured},
+        easy=EASY,
+        unpredicted=[label for label, part in measured if not part["verdict"].isin((SHORTCUT, UNEXPLAINED)).any()],
         association=association_table(pd.read_csv(folder / PAIRS)),
-        unexplained=unexplained.astype({"p": float}).to_dict("records"),
+        unexplained=rows[rows["verdict"] == UNEXPLAINED].drop_duplicates(["label", "shortcut"]).to_dict("records"),
     )
     return report + "\n"
 
 
 def shortcuts_table(rows: pd.DataFrame) -> str:
     """One row per label, one column per shortcut, for rows of ``shortcuts.csv`` of one split with their ``cell``."""
-    marks = rows["verdict"].map(MARKS).fillna("")
-    negative = rows["people"] - rows["positive"]
-    heads = rows["label"] + " (" + rows["positive"].astype(str) + ", " + negative.astype(str) + ")"
-    cells = pd.DataFrame({"label (with, without)": heads, "shortcut": rows["shortcut"], "cell": rows["cell"] + marks})
-    table = cells.pivot(index="label (with, without)", columns="shortcut", values="cell").fillna("-")
-    table = table.reindex(index=heads.unique(), columns=rows["shortcut"].unique())
-    return markdown_table([str(table.index.name), *table], table.reset_index().to_numpy().tolist())
-
-
-def _explained(rows: pd.DataFrame) -> tuple[list[dict[str, object]], list[str]]:
-    """Labels that shortcuts predict, with their names and reasons; and labels that no shortcut predicts."""
-    explained, unpredicted = [], []
-    for label, group in rows[rows["value"].notna()].groupby("label", sort=False):
-        shortcuts = group[group["verdict"] == SHORTCUT]
-        if len(shortcuts):
-            best = shortcuts.groupby("shortcut")["value"].max()  # the higher of the two splits
-            names = "; ".join(f"{name} ({value:.2f})" for name, value in best.items())
-            reasons = "; ".join(sorted(shortcuts["reason"].unique()))
-            explained.append({"name": label, "easy": best.max() >= EASY, "shortcuts": names, "reasons": reasons})
-        elif UNEXPLAINED not in set(group["verdict"]):
-            unpredicted.append(str(label))
-    return explained, unpredicted
+    label = "label (with, without)"
+    counts = zip(rows["label"], rows["positive"], rows["people"] - rows["positive"], strict=True)
+    cells = rows.assign(**{label: [f"{name} ({yes}, {no})" for name, yes, no in counts]})
+    cells["cell"] += cells["verdict"].map(MARKS).fillna("")
+    table = cells.pivot(index=label, columns="shortcut", values="cell").fillna("-")
+    table = table.reindex(index=cells[label].unique(), columns=cells["shortcut"].unique()).reset_index()
+    return markdown_table([*map(str, table)], table.to_numpy().tolist())
 
 
 def association_table(pairs: pd.DataFrame) -> str:
