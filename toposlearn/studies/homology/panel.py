@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure, SubFigure
@@ -33,9 +34,9 @@ def plot_homology_panel(
     first.suptitle(f"{example.full_name.replace('-', ' ')}, from the side", weight="bold")
     _draw_silhouette(upper, before.head, example)
     diagram = before.diagrams[example]
-    _draw_diagrams(lower, [(diagram, True)])
     counts = zip(HOLES, count_alive(diagram), count_alive(diagram, LONG), strict=True)
     words = [f"{name:<9}{n:3d} alive at 0, {long} for over {LONG:g} mm" for name, n, long in counts]
+    _draw_diagrams(lower, [(diagram, True)])
     lower.set_title("\n".join(words), size=9, loc="left", pad=12, family="monospace")
     for column, (title, after) in zip(others, changes.items(), strict=True):
         column.suptitle(title, weight="bold")
@@ -54,46 +55,39 @@ def _draw_change(figure: SubFigure, before: Shapes, after: Shapes, a: Structure,
         draw_own_slice(axes[name], shapes.head, "axial", height, {a.label: COLORS[0], b.label: COLORS[1]})
         show_around(axes[name], (across, up), _REACH)
         axes[name].set_title(name, size=9)
-    parts = [part for part in before.diagrams if part in after.diagrams]
-    pairs = [(shapes.diagrams[part], shapes is after) for part in parts for shapes in (before, after)]
+    pairs = [(shapes.diagrams[part], shapes is after) for part in after.diagrams for shapes in (before, after)]
     _draw_diagrams(axes["lower"], pairs)
-    for part in parts:
-        oldest = (float(before.diagrams[part][0][0, 0]), axes["lower"].get_ylim()[1])
-        axes["lower"].annotate(part.name, oldest, (0, -10), textcoords="offset points", size=8, ha="center", va="top")
     words = [f"{key}: {value}" for key, value in describe_change(before, after, a, b).items()]
     axes["lower"].set_title("\n".join(words), size=9, loc="left", pad=12)
+    for part in after.diagrams:
+        oldest = (float(before.diagrams[part][0][0, 0]), axes["lower"].get_ylim()[1])
+        axes["lower"].annotate(part.name, oldest, (0, -10), textcoords="offset points", size=8, ha="center", va="top")
 
 
 def _draw_diagrams(ax: Axes, diagrams: Sequence[tuple[Diagram, bool]]) -> None:
     """Birth and death in mm of each hole, filled or as rings; holes that never die lie on the upper edge."""
-    bars = np.concatenate([bars for diagram, _ in diagrams for bars in diagram])
-    low = float(bars[:, 0].min()) - 1
-    long = np.isfinite(bars[:, 1]) & (bars[:, 1] - bars[:, 0] > LONG)  # short bars beyond the last long one are cut
-    top = float(np.ceil(max(bars[long, 1].max(initial=0.0) + 1, 3.0)))
+    named = [(hole, filled, bars) for diagram, filled in diagrams for hole, bars in zip(HOLES, diagram, strict=True)]
+    tables = [pd.DataFrame(bars, columns=["born", "dies"]).assign(hole=h, filled=filled) for h, filled, bars in named]
+    bars = pd.concat(tables).assign(long=lambda table: table["dies"] - table["born"] > LONG)
+    ends = bars.loc[bars["long"] & np.isfinite(bars["dies"]), "dies"]
+    low, top = bars["born"].min() - 1, np.ceil(max([2.0, *ends]) + 1)  # short bars beyond the last long one are cut
     ax.plot([low, top], [low, top], color="0.6", lw=1)
     ax.axhline(top, color="0.6", lw=1, ls=":")
     ax.fill_between([low, 0], 0, top, color="#F0E442", alpha=0.25, lw=0)
     ax.text(-0.1, top / 2, "alive at 0", color="0.35", size=8, ha="right", va="center", rotation=90)
     ax.text((low + top) / 2, top - 0.1, "never dies", color="0.35", size=8, va="top")
-    for diagram, filled in diagrams:
-        _draw_marks(ax, diagram, filled, top)
+    for (hole, filled, long), part in bars.groupby(["hole", "filled", "long"], sort=False):
+        color, marker = HOLES[str(hole)]
+        style: dict[str, Any] = {"zorder": 3, "clip_on": False} if long else {"zorder": 2, "alpha": 0.4, "lw": 0.5}
+        size, face = (30 if filled else 120) / (1 if long else 4), color if filled else "none"
+        ax.scatter(part["born"], part["dies"].clip(upper=top), size, marker=marker, ec=color, fc=face, **style)
+    alive = bars[bars["filled"] & bars["long"] & (bars["born"] <= 0) & (bars["dies"] > 0) & (bars["dies"] <= top)]
+    for born, dies in alive[["born", "dies"]].to_numpy():
+        words, offset = f"{dies - born:.1f} mm", "offset points"
+        ax.annotate(words, (born, dies), (-6, 0), textcoords=offset, size=8, ha="right", va="center")
     ax.set(xlim=(low, top), ylim=(low, top), ylabel="dies at (mm)")
     ax.set_xlabel("born at (mm from the boundary, inside is negative)")
     ax.spines[["top", "right"]].set_visible(False)
-
-
-def _draw_marks(ax: Axes, diagram: Diagram, filled: bool, top: float) -> None:
-    for (color, marker), bars in zip(HOLES.values(), diagram, strict=True):
-        death = np.where(np.isinf(bars[:, 1]), top, bars[:, 1])
-        long = bars[:, 1] - bars[:, 0] > LONG
-        style: dict[str, Any] = {"marker": marker, "edgecolors": color, "facecolors": color if filled else "none"}
-        size = 30 if filled else 120
-        ax.scatter(bars[long, 0], death[long], s=size, zorder=3, clip_on=False, **style)
-        ax.scatter(bars[~long, 0], death[~long], s=size / 4, zorder=2, alpha=0.4, lw=0.5, **style)
-        lengths = bars[long & (bars[:, 0] <= 0) & (bars[:, 1] > 0) & np.isfinite(bars[:, 1])] if filled else bars[:0]
-        for start, end in lengths.tolist():
-            words, offset = f"{end - start:.1f} mm", "offset points"
-            ax.annotate(words, (start, end), (-6, 0), textcoords=offset, size=8, ha="right", va="center")
 
 
 def _draw_silhouette(ax: Axes, head: LabelMap, part: Structure) -> None:

@@ -23,16 +23,12 @@ def betti_numbers(mask: Mask) -> tuple[int, int, int]:
 
     Euler characteristic of voxels as closed cubes: pieces - tunnels + cavities = vertices - edges + faces - cubes.
     """
-    padded = np.pad(mask.astype(bool), 1)
-    pieces = int(ndimage.label(padded, np.ones((3, 3, 3)))[1])
-    cavities = int(ndimage.label(~padded)[1]) - 1
-    euler = 0
-    for axes in range(8):  # along each axis, a cell of the complex is either thick (in a voxel) or thin (between two)
-        cells = padded
-        thin = [axis for axis in range(3) if axes >> axis & 1]
-        for axis in thin:
-            cells = np.delete(cells, -1, axis) | np.delete(cells, 0, axis)
-        euler += (-1) ** (3 - len(thin)) * int(cells.sum())
+    cube = np.ones((3, 3, 3), dtype=bool)
+    pieces, cavities = ndimage.label(mask, cube)[1], ndimage.label(~np.pad(mask, 1))[1] - 1
+    cells = np.zeros(2 * np.array(mask.shape) + 1, dtype=bool)  # a cell has as many dimensions as odd coordinates
+    cells[1::2, 1::2, 1::2] = mask
+    signs = [(-1) ** np.arange(size) for size in cells.shape]
+    euler = int(np.einsum("xyz,x,y,z", ndimage.binary_dilation(cells, cube), *signs, optimize=True))
     return pieces, pieces + cavities - euler, cavities
 
 
@@ -74,12 +70,12 @@ def exchange_places(label_map: LabelMap, a: Structure, b: Structure) -> LabelMap
     """
     first, second = (np.argwhere(label_map.labels == part.label) for part in (a, b))
     step = np.rint(second.mean(axis=0) - first.mean(axis=0)).astype(int)
-    labels = np.where(np.isin(label_map.labels, (a.label, b.label)), BACKGROUND, label_map.labels)
-    for part, voxels in ((a, first + step), (b, second - step)):
-        inside = voxels[((voxels >= 0) & (voxels < labels.shape)).all(axis=1)]
-        labels[tuple(inside.T)] = part.label
-    if any((labels == part.label).sum() < len(voxels) for part, voxels in ((a, first), (b, second))):
+    places = np.concatenate([first + step, second - step])
+    inside = (places >= 0) & (places < label_map.labels.shape)
+    if not inside.all() or len(np.unique(places, axis=0)) < len(places):
         raise ValueError(f"{a.full_name} and {b.full_name} would overlap or leave the image: choose other structures")
+    labels = np.where(np.isin(label_map.labels, (a.label, b.label)), BACKGROUND, label_map.labels)
+    labels[tuple(places.T)] = np.repeat((a.label, b.label), (len(first), len(second)))
     return replace(label_map, labels=labels, name=f"{label_map.name}, exchanged")
 
 
@@ -120,15 +116,14 @@ def changed_relations(before: Layout, after: Layout) -> tuple[int, int, float]:
 
 
 def describe_change(before: Shapes, after: Shapes, a: Structure, b: Structure) -> dict[str, str]:
-    """Question -> answer of homology and of relations about a change. Homology of the parts that both have."""
-    parts = [part for part in before.diagrams if part in after.diagrams]
-    counts = [(part.name, *(count_alive(each.diagrams[part]) for each in (before, after))) for part in parts]
-    apart = max(diagram_distance(before.diagrams[part], after.diagrams[part]) for part in parts)
+    """Question -> answer of homology and of relations about a change. Homology of the parts of `after`."""
+    pairs = {part.name: (before.diagrams[part], diagram) for part, diagram in after.diagrams.items()}
+    counts = [f"{name} {count_alive(old)} → {count_alive(new)}" for name, (old, new) in pairs.items()]
     old, new = (relation_margin(each.layout, a, "medial", b) for each in (before, after))
     turned, relations, largest = changed_relations(before.layout, after.layout)
     return {
-        "Betti numbers": ", ".join(f"{name} {first} → {second}" for name, first, second in counts),
-        "diagrams": f"{apart:.1f} mm apart",
+        "Betti numbers": ", ".join(counts),
+        "diagrams": f"{max(diagram_distance(*pair) for pair in pairs.values()):.1f} mm apart",
         f"{a.name} is medial to {b.name}": f"by {old:+.1f} → {new:+.1f} mm",
         "relations": f"{turned} of {relations:,} turn over, margins move by up to {largest:.2g} mm",
     }
