@@ -13,6 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from toposlearn.anatomy import load_donor_map, load_label_map, structure
+from toposlearn.explore.structure_widget import StructureExplorer
 from toposlearn.explorer import serve
 
 pytestmark = pytest.mark.browser
@@ -84,25 +86,60 @@ def wait_for_color(canvas):
     pytest.fail("no structure was drawn in color")
 
 
-def test_menus_and_the_head_in_3d(address, browser_page, page_problems):
-    page = browser_page
+def open_explorer(page, address):
+    """The menus of structures and the button of the 3-D head, as soon as they show."""
     page.goto(address, wait_until="commit", timeout=1000 * SECONDS)
     if "/lab/" in address:
         page.get_by_text("Python 3 (ipykernel) | Idle").wait_for(timeout=1000 * SECONDS)
         page.get_by_role("menuitem", name="Run", exact=True).click()
         page.get_by_text("Run All Cells", exact=True).click()
-    page.get_by_text("2 of 2 people have the left thalamus").wait_for(timeout=1000 * SECONDS)
+    solid = page.get_by_role("button", name="in 3-D")
+    solid.wait_for(timeout=1000 * SECONDS)
+    return page.locator(".jupyter-widgets select").first, solid
+
+
+def pixels(page):
+    """The picture as the page has it."""
+    read = "async image => [...new Uint8Array(await (await fetch(image.src)).arrayBuffer())]"
+    return np.asarray(Image.open(io.BytesIO(bytes(page.locator("img.widget-image").evaluate(read)))))
+
+
+def test_menus_and_the_head_in_3d(address, browser_page, page_problems):
+    page = browser_page
+    structures, solid = open_explorer(page, address)
+    page.get_by_text("2 of 2 people have the left thalamus").wait_for()
     assert page.locator("canvas").count() == 0  # nothing heavy before it is asked for
 
-    structures = page.locator(".jupyter-widgets select").first
     structures.select_option("brainstem")
     page.get_by_text("1 of 2 people have the brainstem").wait_for()
     structures.select_option("putamen")
     page.get_by_text("2 of 2 people have the left putamen").wait_for()
 
-    page.get_by_role("button", name="in 3-D").click()
+    solid.click()
     canvas = page.locator("canvas")
     canvas.wait_for()
     wait_for_color(canvas)
     page.screenshot(path=os.environ.get("SCREENSHOT") or None, full_page=True)
+    assert page_problems == []
+
+
+def test_the_state_is_that_of_the_last_click_however_fast(address, browser_page, page_problems):
+    page, canvas = browser_page, browser_page.locator("canvas")
+    structures, solid = open_explorer(page, address)
+    solid.click()
+    wait_for_color(canvas)
+    page.get_by_text("2 of 2 people have the left thalamus").wait_for()
+
+    for name in ("brainstem", "caudate", "brainstem", "putamen"):  # each while the one before is being drawn
+        structures.select_option(name)
+        solid.click()
+        page.wait_for_timeout(150)
+    solid.click()
+    solid.click()
+    page.get_by_text("2 of 2 people have the left putamen").wait_for()
+    wait_for_color(canvas)
+    people = {"atlas B": load_label_map("B"), "donor": load_donor_map("9861")}
+    alone = StructureExplorer(people, structure("putamen", "left"))
+    expected = np.asarray(Image.open(io.BytesIO(alone.picture.picture.value)))
+    np.testing.assert_array_equal(pixels(page), expected)
     assert page_problems == []

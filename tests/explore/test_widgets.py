@@ -1,4 +1,6 @@
+import asyncio
 import dataclasses
+import threading
 
 import numpy as np
 import pytest
@@ -57,6 +59,35 @@ def test_controls_that_a_widget_adjusts_draw_nothing():
     box = widgets.PictureBox([[one, other]], lambda: figures.append(plt.figure()) or figures[-1], adjust).box
     controls(box)["one"].value = 4
     assert (other.value, len(figures)) == (4, 2)
+
+
+def test_messages_from_another_thread_wait_for_their_turn():
+    """JupyterLab delivers the messages of one widget to several threads of the kernel."""
+
+    async def click():
+        slider, drawn = IntSlider(1, 0, 10), []
+
+        def plot():
+            before = slider.value
+            if before == 4:  # two more clicks while this picture is being drawn
+                workers = [threading.Thread(target=slider.comm.handle_msg, args=[update(n)]) for n in (6, 7)]
+                for worker in workers:
+                    worker.start()
+                    worker.join()
+            drawn.append((before, slider.value, threading.current_thread() is threading.main_thread()))
+            return plt.figure()
+
+        box = widgets.PictureBox([[slider]], plot)
+        slider.comm.handle_msg(update(4))
+        await asyncio.sleep(0)
+        assert drawn == [(1, 1, True), (4, 4, True), (6, 6, True), (7, 7, True)]
+        assert picture(box.box).startswith(b"\x89PNG")
+
+    def update(value):
+        data = {"method": "update", "state": {"value": value}, "buffer_paths": []}
+        return {"content": {"data": data}, "buffers": []}
+
+    asyncio.run(click())
 
 
 def test_an_error_is_shown_and_raised():

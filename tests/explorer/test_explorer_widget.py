@@ -28,7 +28,7 @@ def shown(scene):
 
 
 def test_first_picture_is_there_with_its_words(shown):
-    assert shown.picture.png.startswith(b"\x89PNG")
+    assert shown.picture.value.startswith(b"\x89PNG")
     assert "mm off" in shown.picture.words
 
 
@@ -45,16 +45,16 @@ def test_a_click_moves_the_sliders_to_the_token_under_it_and_draws_once(shown, m
 
 
 def test_a_click_beside_the_slices_changes_nothing(shown):
-    before = shown.picture.png
+    before = shown.picture.value
     shown.picture.clicked = [0.0, 0.0, 1.0]
-    assert shown.picture.png == before
+    assert shown.picture.value == before
 
 
 def test_menus_and_sliders_draw_anew(shown):
     for name, value in (("network", "untrained"), ("subject_b", 3), ("modality_b", "FLAIR"), ("k", 3)):
-        before = shown.picture.png
+        before = shown.picture.value
         shown.controls[name].value = value
-        assert shown.picture.png != before
+        assert shown.picture.value != before
     assert "sub-004 FLAIR, untrained network" in shown.picture.words
     before = shown.picture.words
     shown.sliders[0].value += 2 * shown.scene.token_size
@@ -65,7 +65,7 @@ def test_an_error_is_raised_and_shown(shown, monkeypatch):
     monkeypatch.setattr(explorer_widget, "answer", lambda *_: (_ for _ in ()).throw(ValueError("broken")))
     with pytest.raises(ValueError, match="broken"):
         shown.controls["k"].value = 2
-    assert shown.picture.words == "Error: broken"
+    assert shown.shown.error.value == "Error: broken"
 
 
 def test_script_of_the_picture_asks_no_other_host():

@@ -20,7 +20,14 @@ from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.anatomy import BACKGROUND, STRUCTURES, LabelMap, Structure, structure
-from toposlearn.explore.structure_explorer import MOST, compared_structures, draw_structure, label_colors, surroundings
+from toposlearn.explore.structure_explorer import (
+    MOST,
+    Surroundings,
+    compared_structures,
+    draw_structure,
+    label_colors,
+    surroundings,
+)
 from toposlearn.explore.structures import FAINT
 from toposlearn.explore.widgets import LATER, PictureBox
 from toposlearn.relations.frame import frame_of
@@ -49,10 +56,8 @@ class StructureExplorer:
         self.words, self.space = widgets.Label(), widgets.VBox()
         self._viewer: Any = None
         self._head: LabelMap | None = None
-        self._sentence = ""
-        self.picture = PictureBox([[*self.controls.values()]], self._plot, self._adjust, _DPI)
-        self.picture.picture.observe(self._say, names="value")
-        self._say()
+        self._around: Surroundings
+        self.picture = PictureBox([[*self.controls.values()]], self._plot, self._adjust, self._follow, dpi=_DPI)
         self.box = widgets.VBox([self.picture.box, self.words, self.space])
 
     @property
@@ -68,21 +73,19 @@ class StructureExplorer:
         _offer(self.controls["person"], have)
         self.controls["k"].max = min(MOST, len(compared_structures(self.layouts, self.chosen)))
 
-    def _say(self, _changed: object = None) -> None:
-        """State the neighbors once their picture is there."""
-        self.words.value = self._sentence
-
     def _plot(self) -> Figure:
-        around = surroundings(self.layouts, self.chosen, self.controls["k"].value)
-        self._sentence = around.in_words()
-        head = self.subjects[self.controls["person"].value]
+        self._around = surroundings(self.layouts, self.chosen, self.controls["k"].value)
+        return draw_structure(self.subjects, self.layouts, self._around, self.controls["person"].value)
+
+    def _follow(self) -> None:
+        """State the neighbors and show the head in 3-D, or take it away."""
+        self.words.value = self._around.in_words()
         if self.controls["solid"].value:
-            self._show_solid(head, label_colors(around))
+            self._show_solid(self.subjects[self.controls["person"].value], label_colors(self._around))
         elif self._viewer is not None:
             self.space.children = ()
             self._viewer.close()
             self._viewer = self._head = None
-        return draw_structure(self.subjects, self.layouts, around, self.controls["person"].value)
 
     def _show_solid(self, head: LabelMap, colors: Mapping[int, str]) -> None:
         """Show a head in 3-D; of the same head only the colors are sent again."""

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
+import threading
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import ipywidgets as widgets
 import numpy as np
 import torch
+from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 from torch import Tensor
@@ -26,8 +29,30 @@ from toposlearn.explore.triplets import anchor_triplets, plot_triplets
 from toposlearn.models import Taco
 from toposlearn.settings import T1CE
 
+DIRECTIONS = ("right, mm", "front, mm", "up, mm")
 LATER: Mapping[str, Any] = {"continuous_update": False}  # a slider draws when it is released
 _TIMINGS = {"TR, ms": (200, 10_000, 100), "TE, ms": (2, 300, 1), "TI, ms": (0, 10_000, 10), "b, s/mm²": (0, 2000, 50)}
+
+
+def handle_messages_here(control: widgets.Widget) -> None:
+    """Let a widget handle its messages in the thread of this call, one at a time.
+
+    JupyterLab delivers them to several threads of the kernel. A click would change a control in one of them while
+    another still draws, and pyplot has one state for all.
+    """
+    home = threading.get_ident()
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:  # no kernel, hence no messages
+        return
+
+    def handle(message: Mapping[str, Any]) -> None:
+        if threading.get_ident() == home:
+            control._handle_msg(message)
+        else:
+            loop.call_soon_threadsafe(control._handle_msg, message)
+
+    control.comm.on_msg(handle)
 
 
 class PictureBox:
@@ -37,28 +62,39 @@ class PictureBox:
         self,
         rows: Sequence[Sequence[widgets.ValueWidget]],
         plot: Callable[[], Figure],
-        adjust: Callable[[widgets.ValueWidget | None], None] | None = None,
+        adjust: Callable[[widgets.Widget | None], None] | None = None,
+        follow: Callable[[], None] | None = None,
+        *,
+        picture: Any = None,
         dpi: int = 100,
     ) -> None:
-        """`adjust` is called before `plot` with the control that changed (at first None); it may set others."""
-        self._plot, self._adjust, self._dpi = plot, adjust, dpi
+        """`adjust` is called before `plot` with the control that changed (at first None); it may set others.
+
+        `follow` is called when the picture is there. `picture` is a widget whose `value` is a PNG.
+        """
+        self._plot, self._adjust, self._follow, self._dpi = plot, adjust, follow, dpi
         self._drawing = False
-        self.picture, self.error = widgets.Image(format="png"), widgets.Label()
+        self.picture, self.error = picture or widgets.Image(format="png"), widgets.Label()
         for control in (control for row in rows for control in row):
-            control.observe(self._draw, names="value")
-        self._draw({"owner": None})
+            handle_messages_here(control)
+            control.observe(lambda change: self.draw(change["owner"]), names="value")
+        self.draw()
         lines = [widgets.HBox(list(row), layout={"flex_flow": "row wrap"}) for row in rows]
         self.box = widgets.VBox([*lines, self.error, self.picture])
 
-    def _draw(self, change: Mapping[str, Any]) -> None:
+    def draw(self, changed: widgets.Widget | None = None) -> None:
+        """Draw the picture anew because of a control."""
         if self._drawing:  # a control that `adjust` moves draws nothing
             return
         self._drawing = True
         try:
             if self._adjust:
-                self._adjust(change["owner"])
-            self.picture.value = png_of(self._plot(), self._dpi)
+                self._adjust(changed)
+            with plt.ioff():  # after a message, also in another thread, the notebook shows and closes all other figures
+                self.picture.value = png_of(self._plot(), self._dpi)
             self.error.value = ""
+            if self._follow:
+                self._follow()
         except Exception as error:
             self.error.value = f"Error: {error}"
             raise
@@ -127,7 +163,7 @@ def _point_sliders(shape: Sequence[int], spacing: float, at: tuple[float, float,
     reach = [int(size * spacing / 2) - 1 for size in shape]
     return [
         widgets.IntSlider(int(np.clip(value, -end, end)), -end, end, description=name, **LATER)
-        for name, value, end in zip(("right, mm", "front, mm", "up, mm"), at, reach, strict=True)
+        for name, value, end in zip(DIRECTIONS, at, reach, strict=True)
     ]
 
 
@@ -185,7 +221,7 @@ def signal_browser(tissues: NDArray[np.int16], *, at: float = 0.0, spacing: Spac
     ]
     agent = widgets.Checkbox(description="contrast agent")
 
-    def adjust(changed: widgets.ValueWidget | None) -> None:
+    def adjust(changed: widgets.Widget | None) -> None:
         """A button moves the sliders; a slider keeps only the button whose timing it still shows."""
         if changed in (None, buttons) and buttons.value is not None:
             agent.value = buttons.value == T1CE

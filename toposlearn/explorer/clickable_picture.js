@@ -10,7 +10,7 @@ function render({ model, el }) {
 
   function draw() {
     const old = address;
-    address = URL.createObjectURL(new Blob([model.get("png")], { type: "image/png" }));
+    address = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
     picture.src = address;
     if (old) URL.revokeObjectURL(old);
   }
@@ -25,14 +25,14 @@ function render({ model, el }) {
     model.set("clicked", [x, y, model.get("clicked")[2] + 1]); // counted, so that the same place can be clicked twice
     model.save_changes();
   });
-  model.on("change:png", draw);
+  model.on("change:value", draw);
   model.on("change:words", write);
   draw();
   write();
   figure.append(picture, words);
   el.append(figure);
   return () => {
-    model.off("change:png", draw);
+    model.off("change:value", draw);
     model.off("change:words", write);
     if (address) URL.revokeObjectURL(address);
   };
