@@ -127,7 +127,7 @@ def test_a_head_that_moved_between_scans_keeps_its_first_scan_and_its_truth():
         np.nanmean(np.argwhere(np.nan_to_num(on_truth(subject, "T2w")) > 0), axis=0) for subject in (still, moved)
     ]
     assert np.linalg.norm(center[1] - center[0]) * RECIPE.spacing == pytest.approx(12, abs=4)
-    assert np.corrcoef(still.images["T1w"].ravel(), moved.images["T1w"].ravel())[0, 1] == pytest.approx(1)
+    assert np.corrcoef(still.scans["T1w"].image.ravel(), moved.scans["T1w"].image.ravel())[0, 1] == pytest.approx(1)
 
 
 def test_the_same_scan_whatever_else_is_scanned():

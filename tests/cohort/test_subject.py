@@ -49,7 +49,7 @@ def milliliters(subject: Subject, name: str) -> float:
 
 def test_images_and_truth_lie_on_one_ras_grid(subject):
     shape = subject.labels.shape
-    assert {image.shape for image in subject.images.values()} == {shape}
+    assert {scan.image.shape for scan in subject.scans.values()} == {shape}
     assert subject.lesion.shape == shape
     assert subject.to_template.shape == (*shape, 3)
     assert aff2axcodes(subject.affine) == ("R", "A", "S")
@@ -90,7 +90,7 @@ def test_the_whole_head_is_in_the_picture(subject):
 
 def median(subject: Subject, modality: str, tissue: str) -> float:
     mask = np.isin(subject.labels, labels_of_tissue(tissue)) & (subject.lesion == 0)
-    return float(np.median(subject.images[modality][ndimage.binary_erosion(mask)]))
+    return float(np.median(subject.scans[modality].image[ndimage.binary_erosion(mask)]))
 
 
 def test_contrasts_are_those_of_a_radiologist(subject):
@@ -111,7 +111,7 @@ def test_a_mass_is_where_it_is_masked_and_shows(sick):
     assert set(np.unique(sick.lesion)) == {0, 1, 2, 3}  # core, edema, rim
     white = np.isin(sick.labels, labels_of_tissue("white"))
     for modality in ("T2w", "FLAIR"):
-        image = sick.images[modality]
+        image = sick.scans[modality].image
         assert np.median(image[mask & white]) > 1.2 * np.median(image[white & ~mask])  # edema is bright
 
 
@@ -132,17 +132,17 @@ def test_a_diagnosis_changes_nothing_but_the_shape(healthy, atrophic):
     far[:, :, :30] = True  # below the ventricles
     far &= (healthy.labels == atrophic.labels) & (np.abs(healthy.to_template - atrophic.to_template).max(-1) < 1e-3)
     assert far.sum() > 10_000
-    for name, image in healthy.images.items():
-        assert (np.abs(image.astype(int) - atrophic.images[name])[far] <= 1).mean() > 0.99
+    for name, scan in healthy.scans.items():
+        assert (np.abs(scan.image.astype(int) - atrophic.scans[name].image)[far] <= 1).mean() > 0.99
 
 
 def test_air_is_zero_and_tissue_is_not(subject):
     inside = ndimage.binary_erosion(subject.labels > 0, iterations=2)
     outside = ndimage.binary_erosion(subject.labels == 0, iterations=2)
-    for image in subject.images.values():
-        assert image.dtype == np.int16
-        assert not image[outside].any()
-        assert (image[inside] > 0).mean() > 0.999
+    for scan in subject.scans.values():
+        assert scan.image.dtype == np.int16
+        assert not scan.image[outside].any()
+        assert (scan.image[inside] > 0).mean() > 0.999
 
 
 def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(healthy, monkeypatch):
@@ -150,7 +150,7 @@ def test_another_seed_is_another_person_and_without_a_pose_sits_at_the_center(he
     monkeypatch.setattr(recipes, "BODIES", {"plain": still})
     upright = simulate(draw_traits(0, seed=1))
     assert not np.array_equal(upright.labels, healthy.labels)
-    assert not np.array_equal(upright.images["T1w"], healthy.images["T1w"])
+    assert not np.array_equal(upright.scans["T1w"].image, healthy.scans["T1w"].image)
     brain = np.argwhere(upright.labels > 0)
     middle = (brain.min(0) + brain.max(0)) / 2 @ upright.affine[:3, :3] + upright.affine[:3, 3]
     assert np.abs(middle).max() < 15  # mm: the deformation alone

@@ -72,7 +72,7 @@ def test_files_hold_the_simulated_voxels(cohort):
     images = {name: nib.load(cohort / f"sub-003/anat/sub-003_{name}.nii.gz") for name in MODALITIES}
     for name, image in images.items():
         assert image.get_data_dtype() == np.int16
-        np.testing.assert_array_equal(np.asanyarray(image.dataobj), subject.images[name])
+        np.testing.assert_array_equal(np.asanyarray(image.dataobj), subject.scans[name].image)
         np.testing.assert_allclose(image.affine, subject.affine)
         assert image.header.get_xyzt_units()[0] == "mm"
     labels = nib.load(truth / "sub-003_dseg.nii.gz")

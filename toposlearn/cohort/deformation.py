@@ -54,6 +54,10 @@ class ControlGrid:
         """Template mm of each lattice point, (X, Y, Z, 3)."""
         return np.asarray(np.moveaxis(np.indices(self.shape), 0, -1) * CONTROL_MM + self.origin)
 
+    def read(self, volume: Tensor, points: Tensor) -> Tensor:
+        """A volume (C, X, Y, Z) on the lattice, read at template points (X', Y', Z', 3): (C, X', Y', Z')."""
+        return read_at(volume, (points - torch.as_tensor(self.origin, dtype=torch.float32)) / CONTROL_MM)
+
 
 def draw_affine(generator: np.random.Generator, pose: PoseRange, scale: float = 1.0) -> Float64s:
     """Subject world -> template (4, 4), both centered. `scale` > 1 makes a larger head."""
@@ -108,8 +112,7 @@ def shape_velocity(traits: Traits, growth: Mapping[str, Float64s], body: Body) -
     share, age = DEGREE_SHARE[traits.degree] if traits.degree else 0.0, (traits.age - 50) / 60
     ventricles = ATROPHY_MM["ventricles"] * share + body.ventricles * age
     velocity = ventricles * growth["ventricles"] + ATROPHY_MM["hippocampus"] * share * growth["hippocampus"]
-    if body.cerebrum:
-        velocity = velocity - body.cerebrum * age * growth["cerebrum"]
+    velocity = velocity - body.cerebrum * age * growth["cerebrum"]
     if traits.diagnosis == "developmental":
         velocity = velocity + DEVELOPMENTAL_MM * (growth["left caudate"] - growth["right caudate"])
     return velocity
@@ -172,8 +175,7 @@ def affine_points(shape: tuple[int, int, int], voxel_to_template: Float64s, cent
 
 def bent_points(points: Tensor, displacement: Tensor, grid: ControlGrid) -> Tensor:
     """Template points (X, Y, Z, 3) moved by a displacement (3, X', Y', Z') in mm on the control lattice."""
-    lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
-    return points + read_at(displacement, lattice).movedim(0, -1)
+    return points + grid.read(displacement, points).movedim(0, -1)
 
 
 def subject_map(affine: Float64s, flow: Flow, grid: ControlGrid, center: Float64s) -> Tensor:

@@ -18,7 +18,7 @@ from scipy import ndimage
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
-from toposlearn.cohort.deformation import CONTROL_MM, ControlGrid, bulge_velocity, read_at
+from toposlearn.cohort.deformation import CONTROL_MM, ControlGrid, bulge_velocity
 from toposlearn.cohort.head import Head
 
 Host = Literal["white", "solid", "brain"]  # white matter; all but air; all but air and fluid
@@ -88,8 +88,7 @@ class Lesion:
             nearest = torch.minimum(nearest, offset.square().sum(dim=-1).sqrt() / radius)
         if self.kind.one_side:
             nearest[(points[..., 0] > MIDLINE_MM) != bool(self.centers[0, 0] > MIDLINE_MM)] = torch.inf
-        lattice = (points - torch.as_tensor(grid.origin, dtype=torch.float32)) / CONTROL_MM
-        return nearest * (1 + read_at(self.outline, lattice)[0])
+        return nearest * (1 + grid.read(self.outline, points)[0])
 
 
 def lesion_sites(head: Head) -> dict[SiteKind, Float64s]:

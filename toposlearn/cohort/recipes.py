@@ -99,6 +99,5 @@ FULL = Recipe("full", ALL_MODALITIES, voxels=96)
 
 def recipe_named(name: str, **changes: Any) -> Recipe:
     """The recipe ``plain`` or ``full`` with changes, of which None changes nothing; others raise ValueError."""
-    _require(name in RECIPE_MODALITIES, f"recipe must be plain or full, got {name!r}")
-    asked = {key: value for key, value in changes.items() if value is not None}
+    asked = {"name": name} | {key: value for key, value in changes.items() if value is not None}
     return replace(FULL if name == "full" else PLAIN, **asked)

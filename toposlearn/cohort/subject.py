@@ -17,7 +17,7 @@ from toposlearn.cohort.deformation import Flow
 from toposlearn.cohort.lesions import Lesion, draw_lesion
 from toposlearn.cohort.recipes import PLAIN, Body, Recipe
 from toposlearn.cohort.scanner import Scan, acquire, scan_number
-from toposlearn.cohort.tissue import Stage, TissueField, labels_at, lesion_map, stage_of, tissue_field
+from toposlearn.cohort.tissue import Stage, TissueField, lesion_map, stage_of, tissue_field
 from toposlearn.cohort.traits import Traits, stream
 
 MALE_SCALE = 1.02  # heads of men are larger, of women smaller, by this factor
@@ -39,13 +39,8 @@ class Subject:
     smallest_jacobian: float
     round_trip: Float32s  # error in mm of both maps applied one after the other, (voxels in the head,)
 
-    @property
-    def images(self) -> dict[str, NDArray[np.int16]]:
-        """Modality -> voxels."""
-        return {name: scan.image for name, scan in self.scans.items()}
 
-
-def image_affine(recipe: Recipe = PLAIN) -> Float64s:
+def image_affine(recipe: Recipe) -> Float64s:
     """Voxel -> world of the truth: RAS, world zero at the grid's center."""
     affine = np.diag([recipe.spacing] * 3 + [1.0])
     affine[:3, 3] = -recipe.spacing * (np.array(recipe.shape) - 1) / 2
@@ -61,22 +56,21 @@ def simulate(traits: Traits, recipe: Recipe = PLAIN) -> Subject:
         lesion = draw_lesion(generator, traits.lesion_type, stage.lesion_sites, stage.grid)
     pose, flow = _bend(traits, stage, lesion, recipe.body)
     points = _points(pose, flow, stage, recipe)
-    labels = labels_at(points, stage)
-    tissue = tissue_field(points, labels, stage, lesion)
+    tissue = tissue_field(points, stage, lesion)
     back = deformation.subject_map(pose, flow, stage.grid, stage.head.center)
     lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
     lattice[:3, 3] = stage.grid.origin
     return Subject(
         traits=traits,
         scans=acquire(traits, recipe, _fields(traits, recipe, stage, lesion, pose, flow, tissue), affine),
-        labels=labels.numpy().astype(np.int16),
+        labels=tissue.labels.numpy().astype(np.int16),
         lesion=lesion_map(tissue, lesion),
         to_template=points.numpy(),
         from_template=back.numpy(),
         affine=affine,
         lattice=lattice,
         smallest_jacobian=flow.smallest_jacobian,
-        round_trip=_round_trip(points, back, labels, affine, stage.grid),
+        round_trip=_round_trip(points, back, tissue.labels, affine, stage.grid),
     )
 
 
@@ -90,8 +84,7 @@ def _fields(
     def moved(scan: int) -> TissueField:
         generator = stream(traits.seed, "motion", traits.number, scan)
         motion = deformation.rigid_motion(generator, recipe.misregister_mm, recipe.misregister_degrees, center)
-        there = _points(pose @ np.linalg.inv(motion), flow, stage, recipe)
-        return tissue_field(there, labels_at(there, stage), stage, lesion)
+        return tissue_field(_points(pose @ np.linalg.inv(motion), flow, stage, recipe), stage, lesion)
 
     def field_of(modality: str) -> TissueField:
         registered = modality == recipe.modalities[0] or not (recipe.misregister_mm or recipe.misregister_degrees)
@@ -123,8 +116,7 @@ def _round_trip(
     """Error (mm) of the map to the template and back at voxels in the head, (voxels,)."""
     every = (slice(None, None, CHECKED_EVERY),) * 3
     inside = (labels[every] > 0).nonzero(as_tuple=True)
-    there = (points[every][inside] - torch.as_tensor(grid.origin).float()) / deformation.CONTROL_MM
-    returned = deformation.read_at(back.movedim(-1, 0), there[None, None])[:, 0, 0].mT
+    returned = grid.read(back.movedim(-1, 0), points[every][inside][None, None])[:, 0, 0].mT
     voxels = torch.stack(inside, dim=-1).double() * CHECKED_EVERY
     world = voxels @ torch.as_tensor(affine[:3, :3].T) + torch.as_tensor(affine[:3, 3])
     return np.asarray((returned - world).norm(dim=-1).float().numpy())

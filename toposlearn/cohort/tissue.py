@@ -35,39 +35,48 @@ def tissue_rows(labels: NDArray[np.integer]) -> NDArray[np.int16]:
 
 @dataclass(frozen=True, eq=False)
 class Stage:
-    """What all subjects of a family share, computed once."""
+    """A head, and what all subjects that are bent from it share, computed once."""
 
     head: Head
-    grid: ControlGrid
-    labels: Tensor  # (1, X, Y, Z) float, for grid_sample
-    label_tissue: Tensor  # int32, structure label -> row of contrast.ALL_TISSUES
-    growth: Mapping[str, Float64s]
-    lesion_sites: Mapping[SiteKind, Float64s]
+
+    @cached_property
+    def grid(self) -> ControlGrid:
+        """The lattice of the velocities."""
+        return ControlGrid.over(self.head)
+
+    @cached_property
+    def growth(self) -> Mapping[str, Float64s]:
+        """Velocities that grow a structure by about 1 mm."""
+        return deformation.growth_fields(self.head, self.grid)
+
+    @cached_property
+    def lesion_sites(self) -> Mapping[SiteKind, Float64s]:
+        """Where each kind of lesion may begin."""
+        return lesions.lesion_sites(self.head)
+
+    @cached_property
+    def _labels(self) -> Tensor:
+        return torch.as_tensor(self.head.labels, dtype=torch.float32)[None]
+
+    def labels_at(self, points: Tensor) -> Tensor:
+        """Structure label (X, Y, Z), float, at template points (X, Y, Z, 3)."""
+        origin = torch.as_tensor(self.head.affine[:3, 3], dtype=torch.float32)
+        return read_at(self._labels, (points - origin).div_(self.head.spacing), mode="nearest")[0]
 
 
 @lru_cache(maxsize=2)
 def stage_of(family: str) -> Stage:
     """The stage of label map family ``A`` or ``B``."""
-    head = load_head(family)
-    label_tissue = torch.as_tensor(tissue_rows(np.arange(STRUCTURES[-1].label + 1))).int()
-    labels = torch.as_tensor(head.labels, dtype=torch.float32)[None]
-    grid = ControlGrid.over(head)
-    return Stage(head, grid, labels, label_tissue, deformation.growth_fields(head, grid), lesions.lesion_sites(head))
-
-
-def labels_at(points: Tensor, stage: Stage) -> Tensor:
-    """Structure label (X, Y, Z), float, at template points (X, Y, Z, 3)."""
-    origin = torch.as_tensor(stage.head.affine[:3, 3], dtype=torch.float32)
-    return read_at(stage.labels, (points - origin).div_(stage.head.spacing), mode="nearest")[0]
+    return Stage(load_head(family))
 
 
 @dataclass(frozen=True, eq=False)
 class TissueField:
-    """Tissue rows (int32) of the sub-voxels of the box that holds the head; all else of the image is air."""
+    """Tissue of a bent head; outside the box that holds it is air."""
 
-    rows: Tensor
+    labels: Tensor  # (X, Y, Z) float, of structures
     box: tuple[slice, slice, slice]
-    shape: tuple[int, ...]
+    rows: Tensor  # int32, of `contrast.ALL_TISSUES`, in the sub-voxels of the box
 
     def image(self, values: Tensor) -> Tensor:
         """(X, Y, Z): the mean over each voxel's sub-voxels of a value that each tissue (tissues,) has."""
@@ -81,24 +90,25 @@ class TissueField:
 
     def spread(self, fine: Tensor) -> Tensor:
         """(X, Y, Z): the mean over sub-voxels of the box, zero elsewhere."""
-        whole = torch.zeros(self.shape)
+        whole = torch.zeros(self.labels.shape)
         whole[self.box] = F.avg_pool3d(fine[None, None], FINE)[0, 0]
         return whole
 
 
-def tissue_field(points: Tensor, labels: Tensor, stage: Stage, lesion: Lesion | None) -> TissueField:
-    """The tissue at template points (X, Y, Z, 3), whose structure labels are (X, Y, Z)."""
+def tissue_field(points: Tensor, stage: Stage, lesion: Lesion | None) -> TissueField:
+    """The tissue at template points (X, Y, Z, 3)."""
+    labels = stage.labels_at(points)
     around = ndimage.find_objects((labels > 0).numpy().astype(np.uint8)) or [(slice(None),) * 3]
     x, y, z = (
         slice(max((part.start or 0) - BOX_MARGIN, 0), (part.stop or size) + BOX_MARGIN)
         for part, size in zip(around[0], labels.shape, strict=True)
     )
     inside = points[x, y, z]
-    rows = stage.label_tissue[labels_at(_refine(inside), stage).int()]
+    rows = torch.as_tensor(tissue_rows(stage.labels_at(_refine(inside)).int().numpy())).int()
     if lesion is not None:
         distance = lesion.relative_distance(inside, stage.grid)
         _infiltrate(rows, _refine(distance[..., None])[..., 0], lesion)
-    return TissueField(rows, (x, y, z), tuple(labels.shape))
+    return TissueField(labels, (x, y, z), rows)
 
 
 def _refine(values: Tensor) -> Tensor:
@@ -120,10 +130,7 @@ def _infiltrate(rows: Tensor, distance: Tensor, lesion: Lesion) -> None:
 def lesion_map(field: TissueField, lesion: Lesion | None) -> NDArray[np.uint8]:
     """(X, Y, Z) labels of the lesion's parts where more than half a voxel is lesion: the largest part; else 0."""
     if lesion is None:
-        return np.zeros(field.shape, dtype=np.uint8)
+        return np.zeros(field.labels.shape, dtype=np.uint8)
     shares = torch.stack([field.spread((field.rows == ROWS[part.tissue]).float()) for part in lesion.kind.parts])
-    parts = torch.tensor([part.label for part in lesion.kind.parts], dtype=torch.uint8)
-    labels = torch.zeros(field.shape, dtype=torch.uint8)
-    within = shares.sum(dim=0) > 0.5
-    labels[within] = parts[shares[:, within].argmax(dim=0)]
-    return np.asarray(labels.numpy())
+    largest = np.array([part.label for part in lesion.kind.parts], dtype=np.uint8)[shares.argmax(dim=0).numpy()]
+    return np.where(shares.sum(dim=0).numpy() > 0.5, largest, np.uint8(0))

@@ -44,8 +44,7 @@ def stream(seed: int, prop: Property, number: int, *part: int) -> np.random.Gene
 def balanced(seed: int, prop: Property, number: int) -> int:
     """0 or 1 for a subject, each twice in every block of four."""
     block, place = divmod(number, 4)
-    generator = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(_NUMBER[prop], _BLOCK_STREAM, block)))
-    return int(generator.permutation(4)[place] % 2)
+    return int(stream(seed, prop, _BLOCK_STREAM, block).permutation(4)[place] % 2)
 
 
 @dataclass(frozen=True)

@@ -20,11 +20,12 @@ from torch import Tensor
 from toposlearn.anatomy import LabelMap
 from toposlearn.arrays import Float64s
 from toposlearn.cohort import deformation
-from toposlearn.cohort.deformation import ATROPHY_MM, CONTROL_MM, SCALES, VENTRICLES, ControlGrid
+from toposlearn.cohort.deformation import ATROPHY_MM, SCALES, VENTRICLES
 from toposlearn.cohort.head import CSF, Head
-from toposlearn.cohort.lesions import KINDS, lesion_sites
+from toposlearn.cohort.lesions import KINDS
 from toposlearn.cohort.recipes import BODIES
 from toposlearn.cohort.subject import MALE_SCALE
+from toposlearn.cohort.tissue import Stage
 
 VOXEL_MM = 2.0
 ROOM_MM = 30.0  # around the head, into which a bend may push it
@@ -32,16 +33,8 @@ EVERY = 20  # voxel of the brain, from which the rigid part of a bend is found
 MIDPLANE_MM = 1.0  # template tissue this near to x = 0 is the midline
 
 
-@dataclass(frozen=True, eq=False)
-class Scene:
+class Scene(Stage):
     """A head and what is computed from it once."""
-
-    head: Head
-
-    @cached_property
-    def grid(self) -> ControlGrid:
-        """The lattice of the velocities."""
-        return ControlGrid.over(self.head)
 
     @cached_property
     def corners(self) -> Float64s:
@@ -50,21 +43,9 @@ class Scene:
         ends = np.stack([inside.min(axis=0), inside.max(axis=0)]) @ self.head.affine[:3, :3].T
         return np.array(list(product(*(ends + self.head.affine[:3, 3] - self.head.center).T)))
 
-    @cached_property
-    def atrophy(self) -> Float64s:
-        """Velocity (3, X, Y, Z): the ventricles grow by up to 1 mm, and the hippocampus shrinks in proportion."""
-        masks = (self.head.mask(*VENTRICLES), self.head.mask("hippocampus"))
-        ventricles, hippocampus = (deformation.growth_velocity(mask, self.grid, self.head) for mask in masks)
-        return ventricles + ATROPHY_MM["hippocampus"] / ATROPHY_MM["ventricles"] * hippocampus
-
-    @cached_property
-    def deep_sites(self) -> Float64s:
-        """Template mm (sites, 3) of deep white matter, where a mass may begin."""
-        return lesion_sites(self.head)["deep"]
-
 
 Bend = Callable[[np.random.Generator, Scene], Float64s]
-Pose = Callable[[np.random.Generator], Callable[[float], Float64s]]
+Pose = Callable[[float, Float64s], tuple[Float64s, Float64s]]
 
 
 @dataclass(frozen=True)
@@ -77,7 +58,7 @@ class Change:
     amounts: tuple[float, ...]  # growing; of a bend, whole multiples of the first step
     cohort: tuple[float, float]  # minimum and maximum amount in the cohort's own subjects
     bend: Bend | None = None  # draws a velocity (3, X, Y, Z) in mm, of amount 1
-    pose: Pose | None = None  # draws a function: amount -> affine, subject world -> centered template (4, 4)
+    pose: Pose | None = None  # amount, random direction (3,) -> rotation or scale (3, 3) and shift (3,) to the template
 
 
 def _shape(*scales: tuple[float, float]) -> Bend:
@@ -86,31 +67,27 @@ def _shape(*scales: tuple[float, float]) -> Bend:
 
 def _mass(generator: np.random.Generator, scene: Scene) -> Float64s:
     """Tissue pushed by up to 1 mm away from a random place in deep white matter."""
-    center = scene.deep_sites[generator.integers(len(scene.deep_sites))]
+    deep = scene.lesion_sites["deep"]
+    center = deep[generator.integers(len(deep))]
     return deformation.bulge_velocity(center, generator.uniform(*KINDS["glioma"].radius), scene.grid)
 
 
-def _affine(linear: Float64s, shift: Float64s) -> Float64s:
-    return np.vstack([np.column_stack([linear, shift]), [0, 0, 0, 1]])
+def _atrophy(generator: np.random.Generator, scene: Scene) -> Float64s:
+    """The ventricles grow by up to 1 mm, and the hippocampus shrinks in proportion."""
+    shrinking = ATROPHY_MM["hippocampus"] / ATROPHY_MM["ventricles"] * scene.growth["hippocampus"]
+    return scene.growth["ventricles"] + shrinking
 
 
-def _size(generator: np.random.Generator) -> Callable[[float], Float64s]:
-    return lambda amount: _affine(np.eye(3) / amount, np.zeros(3))
+def _size(amount: float, way: Float64s) -> tuple[Float64s, Float64s]:
+    return np.eye(3) / amount, 0 * way
 
 
-def _turn(generator: np.random.Generator) -> Callable[[float], Float64s]:
-    axis = _direction(generator)
-    return lambda amount: _affine(Rotation.from_rotvec(amount * axis, degrees=True).as_matrix(), np.zeros(3))
+def _turn(amount: float, way: Float64s) -> tuple[Float64s, Float64s]:
+    return Rotation.from_rotvec(amount * way, degrees=True).as_matrix(), 0 * way
 
 
-def _shift(generator: np.random.Generator) -> Callable[[float], Float64s]:
-    direction = _direction(generator)
-    return lambda amount: _affine(np.eye(3), amount * direction)
-
-
-def _direction(generator: np.random.Generator) -> Float64s:
-    vector = generator.standard_normal(3)
-    return np.asarray(vector / np.linalg.norm(vector))
+def _shift(amount: float, way: Float64s) -> tuple[Float64s, Float64s]:
+    return np.eye(3), amount * way
 
 
 def _steps(step: float, count: int) -> tuple[float, ...]:
@@ -124,7 +101,8 @@ _SIZES = [
     for sex, way in ((MALE_SCALE, 1), (1 / MALE_SCALE, -1))
 ]
 _PUSH = max(kind.push * kind.radius[1] for kind in KINDS.values())  # mm
-_ATROPHY = ATROPHY_MM["ventricles"] + max(body.ventricles for body in BODIES.values()) / 2  # severe, and 80 years old
+_ATROPHIED = ATROPHY_MM["ventricles"] + max(body.ventricles for body in BODIES.values()) / 2  # severe, and 80 years old
+_STEPS = _steps(ATROPHY_MM["ventricles"] / 3, 10)
 _TIMES = "times the template's"
 _BEND = "RMS displacement beyond a rigid one, mm"
 
@@ -134,12 +112,7 @@ CHANGES: Mapping[str, Change] = {
     "fine": Change("fine bends only (14 mm)", _BEND, "bend", _steps(0.75, 8), (1, 1), _shape(SCALES[1])),
     "mass": Change("a mass pushes", "largest displacement, mm", "largest", _steps(3.0, 10), (0, _PUSH), _mass),
     "atrophy": Change(
-        "atrophy: ventricles grow",
-        f"ventricles, {_TIMES}",
-        "ventricles",
-        _steps(ATROPHY_MM["ventricles"] / 3, 10),
-        (0, _ATROPHY),
-        lambda generator, scene: scene.atrophy,
+        "atrophy: ventricles grow", f"ventricles, {_TIMES}", "ventricles", _STEPS, (0, _ATROPHIED), _atrophy
     ),
     "size": Change("brain size", _TIMES, "amount", (0.7, 0.85, 1.0, 1.2, 1.4), (min(_SIZES), max(_SIZES)), pose=_size),
     "turn": Change("head turned", "degrees", "amount", _steps(45, 4), (0, 3**0.5 * _POSE.rotation), pose=_turn),
@@ -173,11 +146,13 @@ def grow(change: Change, scene: Scene, generator: np.random.Generator, voxel: fl
     if change.bend is not None:
         yield from _bent(change, scene, change.bend(generator, scene), nudge, voxel)
         return
-    pose = change.pose(generator) if change.pose is not None else lambda amount: np.eye(4)
+    way = generator.standard_normal(3)
     for amount in change.amounts:
-        edge = voxel if change.pose is not None else amount
-        grid = _grid_around(scene, pose(amount), edge, nudge, room=2 * edge)
-        yield _measured(amount, scene, grid, grid.points, torch.ones(len(grid.points)))
+        pose, edge = np.eye(4), voxel if change.pose else amount
+        if change.pose:
+            pose[:3, :3], pose[:3, 3] = change.pose(amount, way / np.linalg.norm(way))
+        grid = _grid_around(scene, pose, edge, nudge, room=2 * edge)
+        yield _measured(amount, scene, grid, grid.points, torch.ones(grid.points.shape[:3]))
 
 
 def _bent(change: Change, scene: Scene, velocity: Float64s, nudge: Float64s, voxel: float) -> Iterator[Changed]:
@@ -190,20 +165,19 @@ def _bent(change: Change, scene: Scene, velocity: Float64s, nudge: Float64s, vox
     jacobian = deformation.jacobian_determinant(flow.displacement.numpy())
     one_step = torch.cat([flow.displacement, torch.as_tensor(jacobian, dtype=torch.float32)[None]])  # (4, X, Y, Z)
     grid = _grid_around(scene, np.eye(4), voxel, nudge, ROOM_MM)
-    there, squeezed, reached = grid.points, torch.ones(len(grid.points)), 0
+    there, squeezed, reached = grid.points, torch.ones(grid.points.shape[:3]), 0
     for amount in change.amounts:
         while reached < round(amount / step):
-            moved = _read(one_step, there, scene.grid.origin, CONTROL_MM)
-            there, squeezed, reached = there + moved[:3].mT, squeezed * moved[3], reached + 1
+            moved = scene.grid.read(one_step, there)
+            there, squeezed, reached = there + moved[:3].movedim(0, -1), squeezed * moved[3], reached + 1
         yield _measured(amount, scene, grid, there, squeezed)
 
 
 class _Grid(NamedTuple):
-    """Voxels around a head: voxel -> world and world -> centered template (4, 4), and template mm of them (V, 3)."""
+    """Voxels around a head: voxel -> world and world -> centered template (4, 4), template mm of them (X, Y, Z, 3)."""
 
     affine: Float64s
     pose: Float64s
-    shape: tuple[int, int, int]
     points: Tensor
 
 
@@ -212,28 +186,20 @@ def _grid_around(scene: Scene, pose: Float64s, voxel: float, nudge: Float64s, ro
     world = (scene.corners - pose[:3, 3]) @ np.linalg.inv(pose[:3, :3]).T
     first = np.floor((world.min(axis=0) - room) / voxel)
     x, y, z = ((np.ceil((world.max(axis=0) + room) / voxel) - first).astype(int) + 1).tolist()
-    affine = _affine(np.diag([voxel] * 3), (first + nudge) * voxel)
-    points = deformation.affine_points((x, y, z), pose @ affine, scene.head.center)
-    return _Grid(affine, pose, (x, y, z), points.flatten(0, 2))
-
-
-def _read(volume: Tensor, points: Tensor, origin: Float64s, spacing: float, mode: str = "bilinear") -> Tensor:
-    """A volume (C, X, Y, Z) read at template points (V, 3) -> (C, V)."""
-    voxels = (points - torch.as_tensor(origin, dtype=torch.float32)) / spacing
-    return deformation.read_at(volume, voxels[:, None, None], mode)[:, :, 0, 0]
+    affine = np.diag([voxel, voxel, voxel, 1.0])
+    affine[:3, 3] = (first + nudge) * voxel
+    return _Grid(affine, pose, deformation.affine_points((x, y, z), pose @ affine, scene.head.center))
 
 
 def _measured(amount: float, scene: Scene, grid: _Grid, there: Tensor, squeezed: Tensor) -> Changed:
-    """Read the template's labels at `there` (V, 3), and measure how far that is from the grid's own points."""
-    head = scene.head
-    template = torch.as_tensor(head.labels, dtype=torch.float32)[None]
-    labels = _read(template, there, head.affine[:3, 3], head.spacing, "nearest")[0]
+    """Read the template's labels at `there` (X, Y, Z, 3), and measure how far that is from the grid's own points."""
+    head, labels = scene.head, scene.labels_at(there)
     labels[labels == CSF] = 0
     brain = labels > 0
     displaced = there - grid.points
     moved = displaced[brain].norm(dim=1)
-    middle = brain & (there[:, 0].abs() <= MIDPLANE_MM)
-    image = labels.numpy().astype(np.int16).reshape(grid.shape)
+    middle = brain & (there[..., 0].abs() <= MIDPLANE_MM)
+    image = labels.numpy().astype(np.int16)
     voxel = np.linalg.det(grid.affine[:3, :3]) * np.linalg.det(grid.pose[:3, :3])  # template mm³
     ventricles = Head(image, grid.affine, head.family).mask(*VENTRICLES).sum() * voxel
     ends = [points[brain][::EVERY].double().numpy() for points in (grid.points, there)]

@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from toposlearn.cohort.deformation import VENTRICLES
 from toposlearn.explore.slices import STRUCTURE_COLORS
 from toposlearn.explore.structures import draw_own_slice
 from toposlearn.studies.bending.breaking import cohort_range, first_to_break, kept_curves
@@ -32,8 +33,10 @@ LOWEST = 70.0  # %, where the axis of the share kept begins
 SHOWN = 14  # relations that are named
 CORONAL_MM, EXTENT_MM = 4.0, 88.0  # of a slice: in front of the origin of the head's own frame, and to each side
 _COHORT = "#F0E442"
-_STRIP_COLORS = {**STRUCTURE_COLORS, "lateral-ventricle": "#222222", "third-ventricle": "#222222"}
+_NAMED_COLORS = STRUCTURE_COLORS | {"ventricles": "#222222"}
 _WHITE_MATTER = {"cerebral-white-matter": "#F4F4F2", "cerebellum-white-matter": "#F4F4F2"}
+_COLORS = _NAMED_COLORS | dict.fromkeys(VENTRICLES, _NAMED_COLORS["ventricles"]) | _WHITE_MATTER
+_FORMS = {"atrophy": "{:.1f} x", "turn": "{:.0f}°"}  # of what a changed head has reached; mm elsewhere
 _WORDS = {"medial": "medial to", "anterior": "in front of", "superior": "above"}
 
 
@@ -141,19 +144,14 @@ def plot_strip(scene: Scene, amounts: Mapping[str, Sequence[float]], *, seed: in
         for ax, amount in zip(row, wanted, strict=False):
             _draw_head(ax, min(heads, key=lambda head: abs(head.amount - amount)), change)
         row[0].set_ylabel(CHANGES[change].title, size=9)
-    colors = {name.replace("lateral-ventricle", "ventricles"): color for name, color in _STRIP_COLORS.items()}
-    del colors["third-ventricle"]  # one color with the lateral ones
-    handles = [Line2D([], [], marker="s", ls="", color=color, label=name) for name, color in colors.items()]
+    handles = [Line2D([], [], marker="s", ls="", color=color, label=name) for name, color in _NAMED_COLORS.items()]
     figure.legend(handles=handles, loc="outside lower center", ncols=-(-len(handles) // 2), frameon=False, fontsize=8)
     return figure
 
 
 def _draw_head(ax: Axes, head: Changed, change: str) -> None:
-    palette, parts = _STRIP_COLORS | _WHITE_MATTER, head.label_map.structures.items()
-    colors = {label: palette[each.name] for label, each in parts if each.name in palette}
+    parts = head.label_map.structures.items()
+    colors = {label: _COLORS[each.name] for label, each in parts if each.name in _COLORS}
     draw_own_slice(ax, head.label_map, "coronal", CORONAL_MM, colors, EXTENT_MM)
     ax.axvline(0, color="0.35", lw=0.7, ls="--")
-    measure = CHANGES[change].measure
-    value = getattr(head, measure)
-    shown = f"{value:.1f} x" if measure == "ventricles" else f"{value:.0f} mm"
-    ax.set_title(shown if change != "turn" else f"{value:.0f}°", size=9)
+    ax.set_title(_FORMS.get(change, "{:.0f} mm").format(getattr(head, CHANGES[change].measure)), size=9)

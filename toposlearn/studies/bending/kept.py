@@ -96,10 +96,10 @@ def study(
             del reached["label_map"]
             rows.append({"change": name, "draw": draw, **reached, "structures": len(head.structures)})
             margins.append(np.sign(template[index]) * _margins_in(head, own)[index])
-    table = _table(own, template, index)
-    by_kind = pd.Series(_kept_by_chance(own, template, index, seed)).groupby(table["relation"]).mean()
-    shares = {kind: float(by_kind[kind]) for kind in KINDS if kind in by_kind}
-    return Kept(table, pd.DataFrame(rows), np.stack(margins).astype(np.float32), shares)
+    relations = _table(own, template, index)
+    by_chance = pd.Series(_kept_by_chance(own, template, index, seed)).groupby(relations["relation"]).mean()
+    chance = {kind: float(by_chance[kind]) for kind in KINDS if kind in by_chance}
+    return Kept(relations, pd.DataFrame(rows), np.stack(margins).astype(np.float32), chance)
 
 
 def without_fluid(scene: Scene) -> LabelMap:
