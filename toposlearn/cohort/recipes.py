@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 from toposlearn.cohort.traits import RecipeName
@@ -30,7 +30,7 @@ class PoseRange:
 class Body:
     """Variation of heads, and aging."""
 
-    pose: PoseRange = field(default_factory=PoseRange)  # of the head in the scanner, its size included
+    pose: PoseRange = PoseRange()  # of the head in the scanner, its size included
     scale: float = 1.0  # mean size, relative to the label map (which is larger than people, as all are in MNI space)
     ventricles: float = 1.5  # growth in mm over sixty years, at their boundary
     cerebrum: float = 0.0  # loss of cortex and white matter in mm over the same time

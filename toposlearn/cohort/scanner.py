@@ -72,7 +72,7 @@ def acquire(
     scans = {}
     for modality in recipe.modalities:
         protocol, tissue = protocol_of(traits.site, modality, recipe, traits.seed), field_of(modality)
-        view = View((slice(None), slice(None), slice(None)))
+        view = View((0, 0, 0), recipe.shape, recipe.shape)
         if recipe.name == "full":
             generator = stream(traits.seed, "scanner", traits.number, scan_number(modality))
             viewer = stream(traits.seed, "view", traits.number, scan_number(modality))
@@ -150,45 +150,38 @@ def rician(generator: np.random.Generator, image: Tensor, sigma: float) -> Tenso
     return torch.hypot(image + sigma * noise[0], sigma * noise[1])
 
 
-@dataclass(frozen=True)
-class View:
-    """The part of the grid that a scan covers, and its slices: axis and number (None: those of the grid)."""
+class View(NamedTuple):
+    """The part of the grid that a scan covers, in voxels; `shape` has fewer of them along an axis with slices."""
 
-    box: tuple[slice, slice, slice]
-    slices: tuple[int, int] | None = None
+    start: tuple[int, ...]
+    size: tuple[int, ...]
+    shape: tuple[int, int, int]
 
     def of(self, image: Tensor) -> Tensor:
         """The part of an image (X, Y, Z) that the scan covers, averaged over each slice."""
-        seen = image[self.box]
-        if self.slices is None:
-            return seen
-        axis, number = self.slices
-        first, second, third = (number if each == axis else length for each, length in enumerate(seen.shape))
-        return F.adaptive_avg_pool3d(seen[None], (first, second, third))[0]
+        box = tuple(slice(start, start + size) for start, size in zip(self.start, self.size, strict=True))
+        return F.adaptive_avg_pool3d(image[box][None], self.shape)[0]
 
     def affine(self, affine: Float64s) -> Float64s:
         """Voxel -> world of the scan, from that of the grid."""
-        first = np.eye(4)
-        first[:3, 3] = [part.start or 0 for part in self.box]
-        if self.slices is not None:
-            axis, number = self.slices
-            thickness = (self.box[axis].stop - self.box[axis].start) / number
-            first[axis, axis] = thickness
-            first[axis, 3] += (thickness - 1) / 2
+        steps = np.divide(self.size, self.shape)
+        first = np.diag([*steps, 1.0])
+        first[:3, 3] = self.start + (steps - 1) / 2
         return np.asarray(affine @ first)
 
 
 def draw_view(generator: np.random.Generator, inside: Tensor, spacing: float, slices: tuple[int, float] | None) -> View:
     """A field of view around the head (X, Y, Z) with random room on each side, in slices of about this thickness."""
-    head, box = ndimage.find_objects(inside.numpy().astype(np.uint8))[0], []
-    for part, size, below in zip(head, inside.shape, (ROOM_MM, ROOM_MM, ROOM_BELOW_MM), strict=True):
+    head, ends = ndimage.find_objects(inside.numpy().astype(np.uint8))[0], []
+    for part, length, below in zip(head, inside.shape, (ROOM_MM, ROOM_MM, ROOM_BELOW_MM), strict=True):
         before, after = (round(generator.uniform(*room) / spacing) for room in (below, ROOM_MM))
-        box.append(slice(max(part.start - before, 0), min(part.stop + after, size)))
-    if slices is None:
-        return View((box[0], box[1], box[2]))
-    axis, thickness = slices
-    length = box[axis].stop - box[axis].start
-    return View((box[0], box[1], box[2]), (axis, max(2, min(length, round(length * spacing / thickness)))))
+        ends.append((max(part.start - before, 0), min(part.stop + after, length)))
+    size = tuple(stop - start for start, stop in ends)
+    shape = list(size)
+    if slices is not None:
+        axis, thickness = slices
+        shape[axis] = max(2, min(size[axis], round(size[axis] * spacing / thickness)))
+    return View(tuple(start for start, _ in ends), size, (shape[0], shape[1], shape[2]))
 
 
 def stored(image: NDArray[np.int16], affine: Float64s, axes: str) -> tuple[NDArray[np.int16], Float64s]:
