@@ -24,22 +24,26 @@ def nearest_structures(distances: Float64s, k: int) -> npt.NDArray[np.int64]:
 
 def nearest_graph(subject: Layout, k: int = 5) -> nx.DiGraph:
     """A graph with an edge from each structure to its k nearest by centroid, `distance` in mm and `rank` from 1."""
-    graph = nx.DiGraph(name=subject.name)  # directed, since being nearest is not mutual
-    names = _add_nodes(graph, subject)
+    graph = nx.DiGraph()  # directed, since being nearest is not mutual
     distances = structure_distances(subject)
+    graph.add_nodes_from(range(len(distances)))
     for i, nearest in enumerate(nearest_structures(distances, k).tolist()):
         for rank, j in enumerate(nearest, start=1):
-            graph.add_edge(names[i], names[j], distance=float(distances[i, j]), rank=rank)
-    return graph
+            graph.add_edge(i, j, distance=float(distances[i, j]), rank=rank)
+    return _named(graph, subject)
 
 
 def adjacency_graph(subject: Layout) -> nx.Graph:
     """A graph with an edge between structures that touch, with the `boundary` they share in mm²."""
-    graph = nx.Graph(name=subject.name)
-    names = _add_nodes(graph, subject)
-    for i, j in np.argwhere(np.triu(subject.shared > 0, k=1)).tolist():
-        graph.add_edge(names[i], names[j], boundary=float(subject.shared[i, j]))
-    return graph
+    return _named(nx.from_numpy_array(subject.shared, edge_attr="boundary"), subject)
+
+
+def _named(graph: nx.Graph, subject: Layout) -> nx.Graph:
+    """A graph of rows with the structures of a subject as its nodes."""
+    graph.graph["name"] = subject.name
+    for row, (structure, center) in enumerate(zip(subject.structures, subject.centers.tolist(), strict=True)):
+        graph.nodes[row].update(label=structure.label, side=structure.side, center=tuple(center))
+    return nx.relabel_nodes(graph, {row: each.full_name for row, each in enumerate(subject.structures)})
 
 
 def write_graph(graph: nx.Graph, file: str) -> None:
@@ -55,10 +59,3 @@ def shared_edges(graphs: Sequence[nx.Graph]) -> pd.DataFrame:
     names = [node for node in graphs[0] if all(node in graph for graph in graphs)]
     present = [nx.to_numpy_array(graph.subgraph(names), nodelist=names, weight=None) > 0 for graph in graphs]
     return pd.DataFrame(np.mean(present, axis=0), index=names, columns=names)
-
-
-def _add_nodes(graph: nx.Graph, subject: Layout) -> list[str]:
-    """Add the structures of a subject, and return their names."""
-    for structure, center in zip(subject.structures, subject.centers, strict=True):
-        graph.add_node(structure.full_name, label=structure.label, side=structure.side, center=tuple(center.tolist()))
-    return [structure.full_name for structure in subject.structures]
