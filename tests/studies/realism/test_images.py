@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import ndimage
 
-from toposlearn.anatomy import STRUCTURES
+from toposlearn.anatomy import STRUCTURES, LabelMap
 from toposlearn.studies.realism import images
 
 LABEL = {structure.tissue: structure.label for structure in STRUCTURES}
@@ -32,10 +32,12 @@ def clean(labels):
     return sum(value * (labels == LABEL[name]) for name, value in SIGNAL.items()).astype(np.float32)
 
 
+def truth(labels, affine=AFFINE, lesion=None):
+    return images.truth_of(LabelMap(labels, affine, "ball", "test"), lesion)
+
+
 def view(image, labels, affine=AFFINE, lesion=None):
-    tissue = images.tissue_map(labels, lesion)
-    depth = images.depth_of(tissue, np.full(3, 2.0))
-    return images.view_of(image.astype(np.float32), affine, tissue, depth, AFFINE)
+    return images.view_of(image.astype(np.float32), affine, truth(labels, lesion=lesion))
 
 
 def noise(sigma, seed=0):
@@ -43,9 +45,9 @@ def noise(sigma, seed=0):
 
 
 def test_depth_counts_mm_from_the_nearest_voxel_that_touches_another_tissue():
-    tissue = np.zeros((12, 5, 5), dtype=np.uint8)
-    tissue[6:] = 1
-    depth = images.depth_of(tissue, np.array([3.0, 1.0, 1.0]))
+    halves = np.zeros((12, 5, 5), dtype=np.uint8)
+    halves[6:] = LABEL["white"]
+    depth = truth(halves, np.diag([3.0, 1.0, 1.0, 1.0])).depth
     assert depth[:, 2, 2].tolist() == [15, 12, 9, 6, 3, 0, 0, 3, 6, 9, 12, 15]
 
 
@@ -54,9 +56,10 @@ def test_tissues_are_read_where_nothing_is_mixed(labels, clean):
     blurred = ndimage.convolve(clean, cross)  # mixes tissues in voxels that share a face with another, nowhere else
     means = images.tissue_means(view(blurred, labels))
     assert means == pytest.approx(SIGNAL)
-    measured = images.measure_image(view(blurred + noise(0.1), labels), "T1w")
-    assert [measured["ratio/cortex"], measured["ratio/csf"]] == pytest.approx([0.6, 0.2], rel=1e-3)
-    assert measured["as ordered"] is True
+    measured = dict(images.measure_image(view(blurred + noise(0.1), labels), "T1w"))
+    ratios = measured["T1w, over white matter"]
+    assert [ratios["cortex"], ratios["csf"]] == pytest.approx([0.6, 0.2], rel=1e-3)
+    assert measured["order of tissues"] == {"T1w": 1}
 
 
 def test_a_lesion_is_a_tissue_of_its_own(labels, clean):
@@ -64,6 +67,9 @@ def test_a_lesion_is_a_tissue_of_its_own(labels, clean):
     means = images.tissue_means(view(np.where(lesion, 300, clean), labels, lesion=lesion))
     assert means["lesion"] == pytest.approx(300)
     assert means["white"] == pytest.approx(100)
+    measured = images.measure_image(view(np.where(lesion, 300, clean), labels, lesion=lesion), "ADC", lesion="stroke")
+    ratios = dict(measured)["ADC, over white matter"]
+    assert ratios["stroke"] == ratios["lesion"] == pytest.approx(3)
 
 
 def test_an_image_on_a_grid_of_its_own_is_measured_in_the_same_places(labels, clean):
@@ -78,14 +84,15 @@ def test_an_image_on_a_grid_of_its_own_is_measured_in_the_same_places(labels, cl
 
 def test_noise_is_measured_in_spite_of_shading_and_of_other_tissues(labels, clean):
     slope = np.linspace(0.8, 1.2, SIZE)[:, None, None]
-    assert images.noise_in_tissue(view(clean * slope + noise(3.0), labels)) == pytest.approx(3.0, rel=0.08)
-    assert np.isnan(images.noise_in_tissue(view(clean, np.zeros_like(labels))))
+    extracted = (clean * slope + noise(3.0)) * (labels > 0)
+    assert images.noise_of(view(extracted, labels)) == pytest.approx(3.0, rel=0.08)
+    assert np.isnan(images.noise_of(view(0 * clean, np.zeros_like(labels))))
 
 
-def test_noise_of_air_is_that_of_one_channel_and_none_where_air_was_set_to_zero(labels, clean):
-    measured = np.hypot(clean + noise(2.0), noise(2.0, seed=1))
-    assert images.noise_in_air(view(measured, labels)) == pytest.approx(2.0, rel=0.03)
-    assert images.noise_in_air(view(measured * (labels > 0), labels)) is None
+def test_noise_of_air_is_that_of_one_channel_unless_air_was_set_to_zero(labels, clean):
+    measured = np.hypot(clean + noise(2.0), noise(2.0, seed=1)) + 5 * noise(1.0, seed=2) * (labels > 0)
+    assert images.noise_of(view(measured, labels)) == pytest.approx(2.0, rel=0.03)
+    assert images.noise_of(view(measured * (labels > 0), labels)) == pytest.approx(29**0.5, rel=0.08)
 
 
 def test_shading_is_slow_change_alone(labels, clean):

@@ -1,6 +1,5 @@
 """The realism page of six simulated people: files in, page, table and result out."""
 
-import dataclasses
 import json
 import re
 import shutil
@@ -14,11 +13,12 @@ from typer.testing import CliRunner
 
 from toposlearn import cli
 from toposlearn.commands import app
+from toposlearn.data import Record
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.realism import write_realism
 from toposlearn.studies.realism.measure import healthy_of, measure_folder
 from toposlearn.studies.realism.page import counts, number, shortcomings
-from toposlearn.studies.realism.table import mean_row, realism_table, resampled
+from toposlearn.studies.realism.table import mean, neighbors_shared, realism_table, reference_of, resampled
 
 NOT_JUDGED = "not judged"
 
@@ -69,9 +69,14 @@ def test_what_is_known_of_these_people_is_found(written):
     assert (table.loc["order of tissues"]["verdict"] == "as known").all()
 
 
+def scans_of(measured):
+    """Subject -> number of scans with a row in the long table."""
+    return measured.rows.groupby("subject")["modality"].nunique().replace(0, np.nan).dropna().to_dict()
+
+
 def test_people_are_evenly_spaced_and_each_scan_has_a_row(measured):
-    assert measured.subjects["subject"].tolist() == ["sub-001", "sub-006"]
-    assert len(measured.images) == 8
+    assert [record.subject for record in measured.records] == ["sub-001", "sub-006"]
+    assert scans_of(measured) == {"sub-001": 4, "sub-006": 4}
     assert measured.total == 6
 
 
@@ -138,8 +143,9 @@ def test_broken_images_are_left_out_and_reported_in_one_line(cohort, tmp_path, c
     assert first.startswith("sub-002: ")
     assert all(f"{name} is left out: {file}" in first for name, file in files.items())
     assert second.startswith(f"sub-003: T1w is left out: {data / 'sub-003/anat/sub-003_T1w.nii.gz'} is not a NIfTI")
-    assert measured.images.groupby("subject").size().to_dict() == {"sub-001": 4, "sub-003": 3}
-    assert measured.subjects["subject"].tolist() == ["sub-001", "sub-002", "sub-003"]  # their shape is known
+    assert scans_of(measured) == {"sub-001": 4, "sub-003": 3}
+    volumes = measured.rows[measured.rows["group"] == "volume"]
+    assert volumes["subject"].unique().tolist() == ["sub-001", "sub-002", "sub-003"]  # their shape is known
     assert write_realism(data, tmp_path / "out", progress=False).exists()
 
 
@@ -164,68 +170,76 @@ def test_damaged_truth_ends_in_one_line_that_names_the_file(cohort, tmp_path, ca
 
 @pytest.mark.parametrize(("controls", "kept"), [(8, 8), (7, 9)])
 def test_healthy_subjects_are_kept_apart_where_they_are_enough(controls, kept):
-    ill = [("control", "true"), ("atrophy", "false")]
-    subjects = pd.DataFrame([("control", "false")] * controls + ill, columns=["diagnosis", "lesion"])
-    assert len(healthy_of(subjects)) == kept
+    people = [("control", "false")] * controls + [("control", "true"), ("atrophy", "false")]
+    records = [Record(f"sub-{i}", {}, info=dict(diagnosis=d, lesion=lesion)) for i, (d, lesion) in enumerate(people)]
+    assert len(healthy_of(records)) == kept
 
 
-def test_a_row_has_the_mean_the_people_and_an_interval():
-    (row,) = mean_row("volume", "name", [1.0, 2.0, 3.0, np.nan])
-    assert (row["value"], row["n"], row["unit"], row["verdict"]) == (2.0, 3, "ml", NOT_JUDGED)
-    assert (row["people_low"], row["people_high"]) == pytest.approx((1.1, 2.9))
-    assert (row["interval_low"], row["interval_high"]) == bootstrap_subjects(np.array([[1.0, 2.0, 3.0]]))
-    assert list(mean_row("group", "name", [np.nan])) == []
+def test_one_person_is_enough(cohort, tmp_path):
+    """Without the numbers that only a group of people has."""
+    write_realism(copied(cohort, tmp_path / "data", "sub-001"), tmp_path / "out", progress=False)
+    table = pd.read_csv(tmp_path / "out/realism.csv")
+    assert table["value"].notna().all()
+    assert not {"size", "spread between people", "aging"} & set(table["group"])
 
 
-def donor_volumes():
-    """Volumes of two made-up donors, ml."""
-    large, small = ("thalamus", "caudate", "putamen", "pallidum"), ("hippocampus", "amygdala", "accumbens")
-    columns = {f"volume/{name}": [10.0, 12.0] for name in large}
-    return pd.DataFrame(columns | {f"volume/{name}": [5.0, 6.0] for name in small})
+def long(values, subjects=None, **columns):
+    """Rows of a long table."""
+    return pd.DataFrame({"value": values, "subject": subjects or range(len(values)), "sex": ""} | columns)
+
+
+def test_a_mean_has_the_people_and_an_interval():
+    assert mean(long([1.0, 2.0, 3.0])) == (
+        2.0, 3, pytest.approx((1.1, 2.9)), bootstrap_subjects(np.array([[1.0, 2.0, 3.0]]))
+    )  # fmt: skip
 
 
 def test_a_number_of_a_group_has_the_interval_of_few_people():
     """Six people: 1.4 times as wide as the plain percentile interval, drawn here in a loop."""
-    people = pd.DataFrame({"x": [1.0, 2.0, 4.0, 7.0, 11.0, 12.0]})
-    row = resampled("group", "mean", people, lambda table: float(table["x"].mean()))
+    people = long([1.0, 2.0, 4.0, 7.0, 11.0, 12.0])
+    value, n, percentiles, (low, high) = resampled(lambda rows: float(rows["value"].mean()), people)
     drawn = np.random.default_rng(1).integers(6, size=(5000, 6))
-    plain = np.diff(np.percentile(people["x"].to_numpy()[drawn].mean(axis=1), [2.5, 97.5]))[0]
-    assert (row["value"], row["n"]) == (pytest.approx(37 / 6), 6)
-    assert np.isnan([row["people_low"], row["people_high"]]).all()
-    assert 1.25 < (row["interval_high"] - row["interval_low"]) / plain < 1.5
-    alone = resampled("group", "mean", people[:1], lambda table: float(table["x"].mean()))
-    assert np.isnan([alone["interval_low"], alone["interval_high"]]).all()
+    plain = np.diff(np.percentile(people["value"].to_numpy()[drawn].mean(axis=1), [2.5, 97.5]))[0]
+    assert (value, n) == (pytest.approx(37 / 6), 6)
+    assert np.isnan(percentiles).all()
+    assert 1.25 < (high - low) / plain < 1.5
+    assert np.isnan(resampled(lambda rows: float(rows["value"].std()), people[:1])[3]).all()
 
 
-def pairs_of(*pairs):
-    return {frozenset(pair) for pair in pairs}
-
-
-TEMPLATES = pd.DataFrame({"ratio/cortex": [0.8, 0.9], "texture": [0.008, 0.009]})
-
-
-def test_neighbors_that_two_people_share_have_an_interval_over_people(measured):
+def test_neighbors_that_two_people_share_have_an_interval_over_people():
     """Pairs of people are not independent: people are drawn again."""
-    shares = [pairs_of((2, 3), (3, 4)), pairs_of((2, 3)), pairs_of((2, 3), (3, 4), (2, 4)), pairs_of((3, 4))]
-    four = dataclasses.replace(measured, touching=shares)
-    donors = [pairs_of((2, 3), (3, 4), (2, 4)), pairs_of((2, 3))]
-    table = realism_table(four, TEMPLATES, donor_volumes(), donors)
-    row = table[table["name"] == "neighbors that two people share"].iloc[0]
-    pairs = np.array([[len(one & other) / len(one | other) for other in shares] for one in shares])
-    assert row["value"] == pytest.approx(pairs[np.triu_indices(4, k=1)].mean())
-    assert (row["interval_low"], row["interval_high"]) == pytest.approx(bootstrap_subjects(pairs[None]))
+    touching = [{23, 34}, {23}, {23, 34, 24}, {34}]
+    rows = long([pair for each in touching for pair in each], [i for i, each in enumerate(touching) for _ in each])
+    value, n, _, interval = neighbors_shared(rows)
+    pairs = np.array([[len(one & other) / len(one | other) for other in touching] for one in touching])
+    assert (value, n) == (pytest.approx(pairs[np.triu_indices(4, k=1)].mean()), 6)
+    assert interval == pytest.approx(bootstrap_subjects(pairs[None]))
+
+
+def test_real_people_are_a_reference_by_their_range_or_by_the_interval_of_their_spread():
+    real = long([0.8, 0.9, 0.7], group="T1w, over white matter", name="cortex")
+    assert reference_of("T1w, over white matter", "cortex", real) == (
+        0.7,
+        0.9,
+        "0.70 to 0.90 (three templates)",
+        "templates",
+    )
+    low, high, text, source = reference_of(
+        "spread between people", "caudate", real.assign(group="spread between people", name="caudate")
+    )
+    assert (low, high) == pytest.approx((0.1 * (2 / 7.3778) ** 0.5, 0.1 * (2 / 0.050636) ** 0.5), rel=1e-4)
+    assert (text, source) == ("0.10, interval 0.05 to 0.63 (six donors)", "donors")
 
 
 def test_statuses_are_counted_and_numbers_are_short():
-    kinds = ("within", "as known", "outside: 2.00 × the upper end", "undecided: …", NOT_JUDGED, "not measured")
+    kinds = ("within", "as known", "outside: 2.00 × the upper end", "undecided: …", NOT_JUDGED)
     assert counts(pd.Series(kinds)) == {"within": 2, "outside": 1, "undecided": 1}
     assert [number(value) for value in (1443.3, -0.0109, 0.0, 12.34, np.nan)] == ["1443", "−0.0109", "0", "12.3", "–"]
 
 
 def test_shortcomings_have_their_numbers_or_are_left_out(measured):
-    donors = donor_volumes()
-    table = realism_table(measured, TEMPLATES, donors, [pairs_of((2, 3)), pairs_of((2, 3), (3, 4))])
-    sentences = shortcomings(table, donors)
-    assert any("0.80 to 0.90" in sentence for sentence in sentences)
-    assert len(shortcomings(table[:0], donors)) < len(sentences)
+    table = realism_table(measured)
+    sentences = shortcomings(table, measured.real)
+    assert any("0.78 to 0.82" in sentence for sentence in sentences)  # cortex of the templates
+    assert len(shortcomings(table[:0], measured.real)) < len(sentences)
     assert all(sentence.endswith(".") for sentence in sentences)

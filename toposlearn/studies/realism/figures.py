@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from itertools import cycle
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -10,160 +12,113 @@ from matplotlib import pyplot as plt
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
-from scipy import ndimage
+from nibabel.affines import apply_affine, from_matvec
 from scipy.spatial.transform import Rotation
 
 from toposlearn.anatomy import load_template
-from toposlearn.arrays import Float32s, Float64s
+from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Record
 from toposlearn.data.gate.quality import read_ras
 from toposlearn.explore.slices import PLANES, Panel, plot_panels
+from toposlearn.studies.realism.images import on_grid
 from toposlearn.studies.realism.measure import T1_TEMPLATES
-from toposlearn.studies.realism.published import ORDER, RANGES, TYPICAL_BRAIN_ML
-from toposlearn.studies.realism.table import NOISE
+from toposlearn.studies.realism.published import PUBLISHED
 
 FIELD_MM = (196, 236, 204)  # of each slice
 AT_MM = (-8.0, -4.0, 2.0)  # planes through caudate, putamen and thalamus, from the center of family A's brain
 GRAY, BLUE, RED = "0.82", "#0072B2", "#D55E00"
-SITE_COLORS = ("#0072B2", "#E69F00", "#009E73", "#CC79A7", "#56B4E9", "#D55E00")
-TISSUES = ("csf", "cortex", "hippocampus", "striatum", "thalamus", "pallidum", "cerebellar_gray", "brainstem", "lesion")
+SITE_COLORS = (BLUE, "#E69F00", "#009E73", "#CC79A7", "#56B4E9", RED)
+DOTS: dict[str, Any] = {"s": 7, "alpha": 0.7, "linewidths": 0}
+Styles = dict[str, dict[str, Any]]  # site -> keywords of its dots
+Ranges = Mapping[str, Mapping[str, Sequence[Any]]]  # group -> name, or all -> low, high, and what is not drawn
 
 
 def plot_beside_templates(records: Sequence[Record]) -> Figure:
     """Three planes of the real T1 templates and of subjects, at one scale, subjects turned upright but not resized."""
-    volumes = {}
-    for name in T1_TEMPLATES:
-        template = load_template(name)
-        volumes[name] = template.data, np.asarray(np.linalg.inv(template.affine))
+    templates = {name: load_template(name) for name in T1_TEMPLATES}
+    volumes = {name: (template.data, template.affine) for name, template in templates.items()}
     volumes |= {record.subject: _upright(record) for record in records}
     panels = []
     for axis, plane in enumerate(PLANES):  # planes are named in the order of the axes that they cut
-        for name, (volume, to_voxel) in volumes.items():
-            title = name if axis == 0 else " "
-            panels.append(Panel(_slab(volume, to_voxel, axis), plane, spacing=1.0, title=title))
+        shape = tuple(1 if each == axis else size for each, size in enumerate(FIELD_MM))
+        corner = load_head("A").center - (np.array(shape) - 1) / 2 + AT_MM[axis] * np.eye(3)[axis]
+        for name, (volume, affine) in volumes.items():
+            slab = on_grid(volume, affine, shape, from_matvec(np.eye(3), corner), linear=True)  # pixels of 1 mm
+            panels.append(Panel(slab, plane, spacing=1.0, title=name if axis == 0 else " "))
     return plot_panels(panels, len(volumes), size=1.9)
 
 
-def _slab(volume: Float32s, to_voxel: Float64s, axis: int) -> Float32s:
-    """One plane across `axis`, 1 mm thick, with pixels of 1 mm; `to_voxel` maps template mm to voxels."""
-    shape = tuple(1 if each == axis else size for each, size in enumerate(FIELD_MM))
-    grid = np.eye(4)
-    grid[:3, 3] = load_head("A").center - (np.array(shape) - 1) / 2
-    grid[axis, 3] += AT_MM[axis]
-    place = to_voxel @ grid
-    read = ndimage.affine_transform(volume, place[:3, :3], place[:3, 3], shape, order=1)
-    return np.asarray(read, dtype=np.float32)
-
-
-def _upright(record: Record) -> tuple[Float32s, Float64s]:
-    """The T1w image, and template mm -> its voxels by turn and shift only; unmoved where the map is not known."""
+def _upright(record: Record) -> tuple[Any, Float64s]:
+    """The T1w image, and its voxels -> template mm by turn and shift only; unmoved where the map is not known."""
     image, affine = read_ras(record.images["T1w"])
-    to_world = np.eye(4)
     if record.labels is not None and record.to_template is not None:
         labels, grid = read_ras(record.labels)
         inside = np.argwhere(labels > 0)[::3]
-        world = inside @ grid[:3, :3].T + grid[:3, 3]
-        template = read_ras(record.to_template)[0][tuple(inside.T)].astype(float)
-        turn, _ = Rotation.align_vectors(world - world.mean(axis=0), template - template.mean(axis=0))
-        to_world[:3, :3] = turn.as_matrix()
-        to_world[:3, 3] = world.mean(axis=0) - to_world[:3, :3] @ template.mean(axis=0)
-    return image.astype(np.float32), np.asarray(np.linalg.inv(affine) @ to_world)
+        world, template = apply_affine(grid, inside), read_ras(record.to_template)[0][tuple(inside.T)].astype(float)
+        turn, _ = Rotation.align_vectors(template - template.mean(axis=0), world - world.mean(axis=0))
+        affine = from_matvec(turn.as_matrix(), template.mean(axis=0) - turn.apply(world.mean(axis=0))) @ affine
+    return image.astype(np.float32), affine
 
 
-def plot_contrast(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
-    """Brightness of each tissue over that of white matter, a panel per modality, a dot per scan; gray: templates."""
-    modalities = [name for name in ORDER if name in set(images["modality"])]
-    size = (1.9 * len(modalities) + 1.4, 3.4)
-    figure, axes = plt.subplots(1, len(modalities), figsize=size, squeeze=False, sharey=True, layout="constrained")
-    names = [f"ratio/{name}" for name in TISSUES]
-    real = {name: (templates[name].min(), templates[name].max()) for name in names if name in templates}
-    for ax, modality in zip(axes[0], modalities, strict=True):
-        _draw_ranges(ax, names, real if modality == "T1w" else {}, 12)
-        for table, color in _by_site(images[images["modality"] == modality]):
-            _draw_dots(ax, table, names, color)
-        ax.axvline(1, color="0.5", lw=0.8)
-        ax.set_title(_short(modality), size=10)
-    axes[0, 0].set_yticks(range(len(TISSUES)), [name.replace("_", " ").replace("csf", "fluid") for name in TISSUES])
-    axes[0, 0].invert_yaxis()
-    figure.supxlabel("brightness, white matter = 1", size=9)
-    _add_sites(figure, images)
-    return figure
-
-
-def plot_noise(images: pd.DataFrame, templates: pd.DataFrame) -> Figure:
-    """Left: signal to noise by modality and site; gray: published. Right: shading by site; gray: templates."""
-    figure, (left, right) = plt.subplots(1, 2, figsize=(11, 3.5), layout="constrained", width_ratios=[2, 1])
-    noise = images.dropna(subset=["snr"]).pivot_table("snr", ["subject", "site"], "modality").reset_index()
-    modalities = [name for name in ORDER if name in noise]
-    _draw_ranges(left, modalities, {name: (low, high) for name, (low, high, *_) in RANGES[NOISE].items()}, 24)
-    for table, color in _by_site(noise):
-        _draw_dots(left, table, modalities, color)
-    right.axvspan(templates["shading"].min(), templates["shading"].max(), color=GRAY, zorder=0)
-    for place, (table, color) in enumerate(_by_site(images)):
-        _draw_dots(right, table, ["shading"], color, first=place)
-    left.set_yticks(range(len(modalities)), [_short(name) for name in modalities])
-    left.set(xlabel=NOISE, xlim=(0, None))
-    right.set(xlabel="shading of white matter, sd in %", yticks=[], xlim=(0, None))
-    left.invert_yaxis()
-    _add_sites(figure, images)
-    return figure
-
-
-def plot_volumes(subjects: pd.DataFrame, donors: pd.DataFrame) -> Figure:
-    """Volumes over the middle of the published range: as they are, and with brains scaled to one size."""
-    figure, axes = plt.subplots(1, 2, figsize=(10.5, 6.4), sharey=True, layout="constrained")
-    middles = pd.Series({f"volume/{name}": (low + high) / 2 for name, (low, high, *_) in RANGES["volume"].items()})
-    ranges = {
-        f"volume/{name}": (max(2 * low / (low + high), 0.1), 2 * high / (low + high))
-        for name, (low, high, *_) in RANGES["volume"].items()
+def plot_scans(figure: str, rows: pd.DataFrame, real: pd.DataFrame) -> Figure:
+    """Contrast, or noise and shading (a figure of ``published.yaml``) by site; gray: templates, published noise."""
+    styles = {
+        site: {"color": color} for site, color in zip(sorted(set(rows["site"])), cycle(SITE_COLORS), strict=False)
     }
-    ours, real = (table.reindex(columns=middles.index) / middles for table in (subjects, donors))
-    scaled = ours.mul(TYPICAL_BRAIN_ML / subjects["volume/brain"], axis=0)
-    titles = ("as they are", f"brains scaled to {TYPICAL_BRAIN_ML:.0f} ml")
-    for ax, table, title in zip(axes, (ours, scaled), titles, strict=True):
-        _draw_ranges(ax, list(ranges), ranges, 10)
-        _draw_dots(ax, table, list(ranges), BLUE)
-        ax.set(xscale="log", xlim=(0.22, 4.5), title=title)
-        ax.set_xticks([0.25, 0.5, 1, 2, 4], ["0.25", "0.5", "1", "2", "4"])
+    extents = {str(group): _extents(part) for group, part in real.groupby("group")}
+    noise = "signal to noise in white matter"
+    return _plot(figure, rows, extents | {noise: PUBLISHED["ranges"][noise]}, styles)
+
+
+def plot_volumes(rows: pd.DataFrame, real: pd.DataFrame) -> Figure:
+    """Volumes over the middle of the published range: as they are, and with brains scaled to one size."""
+    ends = {name: np.array(entry[:2]) for name, entry in PUBLISHED["ranges"]["volume"].items()}
+    ranges = {name: pair / pair.mean() for name, pair in ends.items()}
+    dots = pd.concat([rows.assign(site="simulated"), real.assign(site="six real donors")])
+    dots["value"] /= dots["name"].map({name: pair.mean() for name, pair in ends.items()})
+    styles: Styles = {"simulated": {"color": BLUE}, "published": {"color": GRAY, "marker": "s"}}
+    styles["six real donors"] = {"color": RED, "marker": "D", "s": 14, "alpha": 1}
+    return _plot("volumes", dots, {"volume": ranges, "volume, size taken out": ranges}, styles)
+
+
+def _plot(figure: str, rows: pd.DataFrame, ranges: Ranges, styles: Styles) -> Figure:
+    """The panels of a figure of ``published.yaml`` for whose group there are rows."""
+    look = PUBLISHED["figures"][figure]
+    panels = {group: panel for group, panel in look["panels"].items() if group in set(rows["group"])}
+    size, widths = (look["width"] * len(panels) + 1.4, look["height"]), [p.get("width", 1) for p in panels.values()]
+    drawn, axes = plt.subplots(
+        1, len(panels), figsize=size, width_ratios=widths, squeeze=False, sharey=look["sharey"], layout="constrained"
+    )
+    for ax, (group, panel) in zip(axes[0], panels.items(), strict=True):
+        dots = rows[rows["group"] == group]
+        names = panel.get("names") or dict.fromkeys(sorted(set(dots["name"])), "")
+        draw_dots(ax, dots, names, ranges.get(group, {}), styles)
+        ax.set(**look.get("axes", {}), **panel.get("axes", {}))
         ax.minorticks_off()
-    for row, column in enumerate(middles.index):
-        axes[0].scatter(real[column], [row] * len(real), marker="D", s=14, color=RED, zorder=3)
-    names = [name.replace("-", " ").replace("csf", "outer fluid") for name in RANGES["volume"]]
-    axes[0].set_yticks(range(len(names)), names)
-    axes[0].invert_yaxis()
-    figure.supxlabel("volume over the middle of the published range", size=9)
-    _add_legend(figure, {"simulated": (BLUE, "o"), "six real donors": (RED, "D"), "published": (GRAY, "s")})
-    return figure
+        ax.axvline(look.get("line", np.nan), color="0.5", lw=0.8)
+    drawn.supxlabel(look.get("xlabel", ""), size=9)
+    marks = {name: {"marker": "o"} | style for name, style in styles.items() if name}
+    handles = [Line2D([], [], ls="", color=s["color"], marker=s["marker"], label=name) for name, s in marks.items()]
+    drawn.legend(handles=handles, loc="outside upper center", ncols=max(len(handles), 1), frameon=False, fontsize=9)
+    return drawn
 
 
-def _short(modality: str) -> str:
-    return modality.replace("ce-gadolinium_T1w", "T1w + agent")
+def draw_dots(
+    ax: Axes, rows: pd.DataFrame, names: Mapping[str, str], ranges: Mapping[str, Sequence[Any]], styles: Styles
+) -> None:
+    """A dot for each row of the long table, beside the label of its name, over gray ranges."""
+    lines = {name: line for line, name in enumerate(names)}
+    rows = rows.assign(line=rows["name"].str.partition(", ")[0].map(lines)).dropna(subset="line")
+    for site, part in rows.groupby("site"):
+        jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(part))
+        ax.scatter(part["value"], part["line"] + jitter, **(DOTS | styles[str(site)]))
+    for name, line in lines.items():
+        low, high, *_ = ranges.get(name, ranges.get("all", (np.nan, np.nan)))
+        ax.barh(line, high - low, left=low, height=0.6, color=GRAY, zorder=0)
+    ax.set_yticks(range(len(names)), list(names.values()))
+    ax.set_ylim(len(names) - 0.5, -0.5)
 
 
-def _by_site(images: pd.DataFrame) -> list[tuple[pd.DataFrame, str]]:
-    return [(table, color) for (_, table), color in zip(images.groupby("site"), SITE_COLORS, strict=False)]
-
-
-def _draw_ranges(ax: Axes, names: list[str], ranges: Mapping[str, tuple[float, float]], width: float) -> None:
-    for row, name in enumerate(names):
-        if name in ranges:
-            ax.hlines(row, *ranges[name], color=GRAY, lw=width, zorder=0)
-
-
-def _draw_dots(ax: Axes, table: pd.DataFrame, names: list[str], color: str, first: int = 0) -> None:
-    jitter = np.random.default_rng(0).uniform(-0.28, 0.28, len(table))
-    for row, name in enumerate(names, first):
-        if name in table:
-            ax.scatter(table[name], row + jitter, s=7, color=color, alpha=0.7, linewidths=0)
-
-
-def _add_sites(figure: Figure, images: pd.DataFrame) -> None:
-    sites = [f"site {site}" for site in sorted(set(images["site"])) if site]
-    _add_legend(figure, {site: (color, "o") for site, color in zip(sites, SITE_COLORS, strict=False)})
-
-
-def _add_legend(figure: Figure, names: dict[str, tuple[str, str]]) -> None:
-    handles = [Line2D([], [], marker=mark, ls="", color=color, label=name) for name, (color, mark) in names.items()]
-    if handles:
-        figure.legend(handles=handles, loc="outside upper center", ncols=len(handles), frameon=False, fontsize=9)
+def _extents(rows: pd.DataFrame) -> dict[str, tuple[float, float]]:
+    return {str(name): (part.min(), part.max()) for name, part in rows.groupby("name")["value"]}
