@@ -63,6 +63,8 @@ def test_every_range_and_every_figure_is_of_a_row():
     for group, names in DATA["ranges"].items():
         assert set(names) <= set(DATA["rows"][group]) | {"intracranial", "brain"}
     groups = {group for figure in DATA["figures"].values() for group in figure["panels"]}
+    title = DATA["figures"]["volumes"]["panels"]["volume, size taken out"]["axes"]["title"]
+    assert title == f"brains scaled to {DATA['typical_brain_ml']:.0f} ml"
     assert groups | set(DATA["measured"]) | set(DATA["healthy"]) <= set(DATA["rows"])
 
 

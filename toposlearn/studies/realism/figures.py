@@ -63,9 +63,9 @@ def _upright(record: Record) -> tuple[Any, Float64s]:
 
 def plot_scans(figure: str, rows: pd.DataFrame, real: pd.DataFrame) -> Figure:
     """Contrast, or noise and shading (a figure of ``published.yaml``) by site; gray: templates, published noise."""
-    styles = {
-        site: {"color": color} for site, color in zip(sorted(set(rows["site"])), cycle(SITE_COLORS), strict=False)
-    }
+    rows = rows.assign(site=("site " + rows["site"]).replace("site ", ""))
+    colors = zip(sorted(set(rows["site"])), cycle(SITE_COLORS), strict=False)
+    styles: Styles = {site: {"color": color} for site, color in colors}
     extents = {str(group): _extents(part) for group, part in real.groupby("group")}
     noise = "signal to noise in white matter"
     return _plot(figure, rows, extents | {noise: PUBLISHED["ranges"][noise]}, styles)
@@ -77,8 +77,9 @@ def plot_volumes(rows: pd.DataFrame, real: pd.DataFrame) -> Figure:
     ranges = {name: pair / pair.mean() for name, pair in ends.items()}
     dots = pd.concat([rows.assign(site="simulated"), real.assign(site="six real donors")])
     dots["value"] /= dots["name"].map({name: pair.mean() for name, pair in ends.items()})
-    styles: Styles = {"simulated": {"color": BLUE}, "published": {"color": GRAY, "marker": "s"}}
-    styles["six real donors"] = {"color": RED, "marker": "D", "s": 14, "alpha": 1}
+    donors = {"color": RED, "marker": "D", "s": 14, "alpha": 1}
+    styles: Styles = {"simulated": {"color": BLUE}, "six real donors": donors}
+    styles["published"] = {"color": GRAY, "marker": "s"}
     return _plot("volumes", dots, {"volume": ranges, "volume, size taken out": ranges}, styles)
 
 
@@ -93,6 +94,8 @@ def _plot(figure: str, rows: pd.DataFrame, ranges: Ranges, styles: Styles) -> Fi
     for ax, (group, panel) in zip(axes[0], panels.items(), strict=True):
         dots = rows[rows["group"] == group]
         names = panel.get("names") or dict.fromkeys(sorted(set(dots["name"])), "")
+        if panel.get("measured"):
+            names = {name: label for name, label in names.items() if name in set(dots["modality"])}
         draw_dots(ax, dots, names, ranges.get(group, {}), styles)
         ax.set(**look.get("axes", {}), **panel.get("axes", {}))
         ax.minorticks_off()
