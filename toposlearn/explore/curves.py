@@ -14,6 +14,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from toposlearn.arrays import Float64s
+
 Rows = Sequence[Mapping[str, Any]]
 
 VARIANT_COLORS: dict[str, str] = {
@@ -93,14 +95,27 @@ def draw_intervals(
     `metrics` are name of a row -> metric with ``value`` and, where they are known, ``low`` and ``high``. Rows without
     one of `colors` are blue. `shift` moves the dots down, in rows; `style` is passed to `Axes.errorbar`.
     """
-    for row, (name, metric) in enumerate(metrics.items()):
-        value = metric["value"]
-        ends = np.abs([[metric.get("low", value) - value], [metric.get("high", value) - value]])
+    for row, name in enumerate(metrics):
+        value, ends = _spans([metrics[name]])
         look: dict[str, Any] = {"fmt": "o", "ms": 6, "capsize": 3, "color": (colors or {}).get(name, "#1f4e79")} | style
         ax.errorbar(value, row + shift, xerr=ends, label=None if row else label, **look)
     ax.set_yticks(range(len(metrics)), list(metrics))
     ax.set_ylim(len(metrics) - 0.4, -0.6)
     ax.grid(axis="x", color="0.92")
+
+
+def draw_course(ax: Axes, metrics: Mapping[Any, Mapping[Any, Any]], **style: Any) -> None:
+    """Draw a line of dots with their intervals: place on the axis -> metric, as in `draw_intervals`."""
+    values, ends = _spans(list(metrics.values()))
+    look: dict[str, Any] = {"fmt": "o-", "ms": 5, "capsize": 2} | style
+    ax.errorbar(list(metrics), values, ends, **look)
+
+
+def _spans(metrics: Sequence[Mapping[Any, Any]]) -> tuple[Float64s, Float64s]:
+    """Values (R,), and how far the ends of their intervals are away from them (2, R)."""
+    values = np.array([each["value"] for each in metrics], dtype=float)
+    ends = [[each.get(end, each["value"]) for each in metrics] for end in ("low", "high")]
+    return values, np.abs(ends - values)
 
 
 def plot_history(
@@ -137,10 +152,7 @@ def plot_scores(
         for place, (name, rows) in enumerate(runs.items()):
             known = {row["step"]: row["metrics"][key] for row in rows if key in row["metrics"]}
             if known:
-                values = np.array([each["value"] for each in known.values()])
-                ends = [[each.get(end, each["value"]) for each in known.values()] for end in ("low", "high")]
-                style: dict[str, Any] = {"fmt": "o-", "ms": 4, "capsize": 2, "color": color_of(name, place)}
-                ax.errorbar(list(known), values, np.abs(ends - values), label=name, **style)
+                draw_course(ax, known, ms=4, color=color_of(name, place), label=name)
                 last = known[max(known)]
         if not last:
             raise ValueError(f"no run has the metric {key}")

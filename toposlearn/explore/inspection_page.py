@@ -18,6 +18,7 @@ from toposlearn.data.gate.alignment import head_center, shrink
 from toposlearn.data.gate.assessment import PairAssessment
 from toposlearn.data.gate.quality import read_image
 from toposlearn.explore.html_page import data_uri, figure_element, html_page
+from toposlearn.explore.registration import CONTOUR
 from toposlearn.explore.slices import PLANES, Plane, plane_points, write_letters
 from toposlearn.explore.world import voxels_at
 from toposlearn.reproducibility import write_text
@@ -25,7 +26,6 @@ from toposlearn.reproducibility import write_text
 HALF = 110.0  # mm from the head's center to the edge of a picture
 STEP = 2.0  # mm per pixel
 MOST_PAIRS = 24  # maximum number of pictures of pairs that do not align
-CONTOUR = "#E69F00"
 CAPTION = (
     "One axial slice through the middle of the first image's head, at the same place of the world in each image: "
     "images that are aligned show the same anatomy. The person's left is on the left. Black is air, or not imaged."

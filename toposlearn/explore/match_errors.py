@@ -149,5 +149,5 @@ def plot_followed(views: tuple[TokenView, TokenView], *, stride: int, spacing: f
         for index, color in ((match.position, POSITION), (match.truth, TRUTH), (match.found, MATCH)):
             style = broken if color == MATCH else {"ls": "-", "lw": 2.4}
             draw_block(ax, panel, positions[index].numpy(), stride * spacing / 2, color, **style)
-    name_blocks(figure, {"its true place": TRUTH, "most similar": MATCH, "same position": POSITION}, dashed=False)
+    name_blocks(figure, {"its true place": TRUTH, "most similar": MATCH, "same position": POSITION}, dashed="")
     return figure

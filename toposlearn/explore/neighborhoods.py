@@ -82,11 +82,14 @@ def draw_block(ax: Axes, panel: Panel, center: Float64s | Float32s, half: float,
     return inside
 
 
-def name_blocks(figure: Figure, colors: Mapping[str, str], *, dashed: bool = True) -> None:
-    """Add a legend of blocks: label -> color, and the meaning of dashed lines."""
+def name_blocks(
+    figure: Figure, colors: Mapping[str, str], dashed: str = "before or behind the slice", others: Sequence[Any] = ()
+) -> None:
+    """Add a legend: blocks by label -> color, the meaning of dashed lines (if any), and other marks."""
     handles = [Line2D([], [], mec=color, label=label, **BOX) for label, color in colors.items()]
     if dashed:
-        handles.append(Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.2, label="before or behind the slice"))
+        handles.append(Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.2, label=dashed))
+    handles += others
     figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
 
 
@@ -100,6 +103,17 @@ class Match:
     position: int  # token at the same position (the nearest foreground one)
     similarity: Tensor  # (M,), cosine of each of the other's tokens to the anchor
     errors: Mapping[str, float]  # of "found", "truth" and "position"; empty where the truth is not known
+
+    @property
+    def shown(self) -> int:
+        """The token that the slices of the other go through: the true place, or the most similar."""
+        return self.found if self.truth is None else self.truth
+
+    @property
+    def answers(self) -> list[tuple[int, str]]:
+        """The three answers to "where is it?", as far as they are known, each with its color."""
+        known = ((self.position, POSITION), (self.found, MATCH), (self.truth, TRUTH))
+        return [(token, color) for token, color in known if token is not None]
 
 
 def find_match(
@@ -147,19 +161,16 @@ def plot_match(
     centers, half = grid_positions(shape, stride, spacing).numpy(), stride * spacing / 2
     heat = similarity_overlay(match.similarity, stride, shape, mask_b)
     upper = orthogonal(volume_a, at=centers[match.anchor], spacing=spacing, name=names[0])
-    shown = match.found if match.truth is None else match.truth
-    lower = orthogonal(volume_b, at=centers[shown], spacing=spacing, overlay=heat, name=names[1])
+    lower = orthogonal(volume_b, at=centers[match.shown], spacing=spacing, overlay=heat, name=names[1])
     text, label = "the true place is not known", "the token"
-    answers = [(match.position, POSITION), (match.found, MATCH)]
     if match.truth is not None:
-        answers.append((match.truth, TRUTH))
         text = f"match {match.errors['found']:.0f} mm off, position alone {match.errors['position']:.0f}"
         text, label = f"{text}, best token {match.errors['truth']:.0f}", "the token, and its true place"
     figure = plot_panels([*upper, *lower], 3, text)
     for panel, ax in zip(upper, figure.axes[:3], strict=True):
         draw_block(ax, panel, centers[match.anchor], half, ANCHOR)
     for panel, ax in zip(lower, figure.axes[3:], strict=True):
-        for index, color in answers:
+        for index, color in match.answers:
             draw_block(ax, panel, centers[index], half, color)
     name_blocks(figure, {label: TRUTH, "most similar": MATCH, "same position": POSITION})
     return figure

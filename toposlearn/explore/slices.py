@@ -45,6 +45,7 @@ STRUCTURE_COLORS: dict[str, str] = {
 }
 CROSS: Mapping[str, Any] = {"color": "#F0E442", "ms": 16, "mew": 2}  # marks a place on a slice
 TONES = ((0.45, 0.95), (0.9, 0.85), (0.65, 0.5))  # saturation and value of structures without a color of their own
+_WAYS = (("left", "right"), ("back", "front"), ("down", "up"))  # along each axis
 _LETTERS = (("L", "R"), ("P", "A"), ("I", "S"))
 _BRIGHT = 0.998  # quantile shown as white
 
@@ -89,6 +90,11 @@ def cut(volume: Volume, plane: Plane, at: float, spacing: Spacing) -> NDArray[An
     if not 0 <= index < size:
         raise ValueError(f"at must lie within {size * step / 2:g} mm of the center of the {plane} axis, got {at:g} mm")
     return np.swapaxes(np.take(array, index, axis=axis), 0, 1)
+
+
+def place_in_words(plane: Plane, at: float) -> str:
+    """Plane and place (mm), as in ``axial, 12 mm up``."""
+    return f"{plane}, {abs(at):.0f} mm {_WAYS[PLANES.index(plane)][int(at >= 0)]}"
 
 
 def center_of(mask: Volume, spacing: Spacing = 3.0) -> tuple[float, float, float]:

@@ -15,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from toposlearn.anatomy import LabelMap, Structure
 from toposlearn.arrays import Float64s
-from toposlearn.explore.slices import PLANE_AXES, PLANES, STRUCTURE_COLORS
+from toposlearn.explore.slices import PLANE_AXES, PLANES, STRUCTURE_COLORS, place_in_words
 from toposlearn.explore.structures import COLORS, FAINT, draw_own_slice
 from toposlearn.relations.agreement import fraction_interval
 from toposlearn.relations.graphs import nearest_structures
@@ -26,13 +26,11 @@ MORE = 3  # maximum number of rows for structures that are neighbors in some peo
 # For structures without a color of their own in all figures, such as parts of the cortex.
 _SPARE = ("#332288", "#882255", "#999933", "#000000", "#117733", "#661100", "#44AA99", "#AA4499")
 MOST = len(_SPARE) - 1  # neighbors that get a color of their own
-_WAYS = {  # direction -> words at both ends of its axis, and where a slice lies
-    "lateral": (("← medial", "lateral →"), ("left", "right")),
-    "anterior": (("← behind", "in front →"), ("back", "front")),
-    "superior": (("← below", "above →"), ("down", "up")),
+_WAYS = {  # direction -> words at both ends of its axis
+    "lateral": ("← medial", "lateral →"),
+    "anterior": ("← behind", "in front →"),
+    "superior": ("← below", "above →"),
 }
-
-
 _MARKS = (
     Line2D([], [], marker="|", ls="", ms=11, mew=2, color=COLORS[0], label="mean"),
     Line2D([], [], marker="o", ls="", ms=4, color="0.25", label="one person"),
@@ -143,7 +141,7 @@ def draw_structure(
     bars, *sides = lower.subplots(1, 4, sharey=True, width_ratios=(2.6, 1, 1, 1))
     _draw_slices(slices, subjects[subject], layouts[subject], around)
     _draw_distances(bars, around)
-    for ax, offsets, (ends, _) in zip(sides, around.offsets, _WAYS.values(), strict=True):
+    for ax, offsets, ends in zip(sides, around.offsets, _WAYS.values(), strict=True):
         _draw_offsets(ax, offsets, ends, float(np.abs(around.offsets).max()) * 1.1)
     upper.suptitle(f"The {readable(around.chosen)} of {subject}", weight="bold")
     have = f"in the {len(around.subjects)} of {around.asked} people who have it"
@@ -168,14 +166,14 @@ def label_colors(around: Surroundings) -> dict[int, str]:
 def _draw_slices(axes: Sequence[Axes], head: LabelMap, place: Layout, around: Surroundings) -> None:
     """Three planes through the centroid, each with the lines in which the other two cut it."""
     center, colors = place.centers[place.index(around.chosen)], label_colors(around)
-    for ax, plane, (_, sides) in zip(axes, PLANES, _WAYS.values(), strict=True):
+    for ax, plane in zip(axes, PLANES, strict=True):
         across, up = PLANE_AXES[plane]
         at = float(center[3 - across - up])
         draw_own_slice(ax, head, plane, at, colors, extent=105.0)
         ax.axvline(center[across], color="0.3", lw=0.6, ls=":")
         ax.axhline(center[up], color="0.3", lw=0.6, ls=":")
         _crop(ax)
-        ax.set_title(f"{plane}, {abs(at):.0f} mm {sides[int(at >= 0)]}", size=9)
+        ax.set_title(place_in_words(plane, at), size=9)
     shown = {readable(around.chosen): colors[around.chosen.label], "all other structures": FAINT}
     marks = [Line2D([], [], marker="s", ls="", ms=8, color=color, label=name) for name, color in shown.items()]
     axes[0].legend(handles=marks, loc="upper left", bbox_to_anchor=(0, -0.02), frameon=False, ncols=2)

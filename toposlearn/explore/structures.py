@@ -12,10 +12,12 @@ from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
+from scipy import ndimage
 
 from toposlearn.anatomy import LabelMap
 from toposlearn.arrays import Float64s
 from toposlearn.explore.slices import AXIS_NAMES, STRUCTURE_COLORS, Plane, label_edges, plane_points
+from toposlearn.explore.world import voxels_at
 from toposlearn.relations.frame import frame_of
 from toposlearn.relations.layout import Layout
 
@@ -35,15 +37,14 @@ def own_slice(
 ) -> Labels:
     """Labels on a plane of the head's own frame, `at` mm from its origin, `extent` mm each way (rows downwards)."""
     ticks = np.arange(-extent, extent + step / 2, step)
-    own = plane_points(plane, ticks, ticks[::-1], at)
-    frame = frame_of(label_map)
-    world = own @ frame.axes + frame.origin  # inverse of Frame.coordinates, as axes are orthonormal
-    inverse = np.linalg.inv(label_map.affine)
-    voxels = np.rint(world @ inverse[:3, :3].T + inverse[:3, 3]).astype(int)
-    inside = ((voxels >= 0) & (voxels < label_map.labels.shape)).all(axis=-1)
-    image = np.zeros(inside.shape, dtype=label_map.labels.dtype)
-    image[inside] = label_map.labels[tuple(voxels[inside].T)]
-    return image
+    own, frame = plane_points(plane, ticks, ticks[::-1], at), frame_of(label_map)
+    return labels_at(label_map, own @ frame.axes + frame.origin)  # world mm, as the axes are orthonormal
+
+
+def labels_at(label_map: LabelMap, points: Float64s) -> Labels:
+    """Labels of the voxels nearest to world points (..., 3) in mm; 0 outside the image."""
+    voxels = np.moveaxis(voxels_at(label_map.affine, points), -1, 0)
+    return np.asarray(ndimage.map_coordinates(label_map.labels, voxels, order=0, mode="grid-constant"))
 
 
 def paint(image: Labels, colors: Mapping[int, str]) -> Float64s:

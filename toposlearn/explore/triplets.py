@@ -15,14 +15,14 @@ from matplotlib.patches import Patch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from toposlearn.explore.neighborhoods import draw_block
+from toposlearn.explore.neighborhoods import ANCHOR, SHARED, SINGLE, draw_block, name_blocks
 from toposlearn.explore.slices import PLANE_AXES, Panel, Volume, draw_panel, orthogonal
 from toposlearn.losses import inter_triplets, intra_triplets
 from toposlearn.topology import nearest_neighbors
 from toposlearn.topology.distances import Mask
 from toposlearn.topology.tokens import grid_positions
 
-ANCHOR, POSITIVE, NEGATIVE, HINGE = "#F0E442", "#00C896", "#E0489A", "#E69F00"
+POSITIVE, NEGATIVE, HINGE = SHARED, SINGLE, "#E69F00"
 
 
 @dataclass(frozen=True, eq=False)
@@ -154,10 +154,7 @@ def _add_legend(figure: Figure) -> None:
     handles: list[Any] = [Patch(color=color, label=label) for label, color in bars.items()]
     handles.insert(1, Patch(fill=False, ec=POSITIVE, hatch="////", lw=0, label="margin"))
     handles.append(Line2D([], [], color=HINGE, ls="--", lw=1.2, label="mean: the anchor's loss"))
-    box: dict[str, Any] = {"marker": "s", "ls": "", "ms": 9, "mfc": "0.25", "mew": 1.8}
-    dashed = Line2D([], [], color="0.4", ls=(0, (2, 1.5)), lw=1.2, label="off the slice")
-    handles = [Line2D([], [], mec=ANCHOR, label="anchor", **box), dashed, *handles]
-    figure.legend(handles=handles, loc="outside lower center", ncols=len(handles), frameon=False, fontsize=8)
+    name_blocks(figure, {"anchor": ANCHOR}, "off the slice", handles)
 
 
 def _in_words(triplets: AnchorTriplets) -> str:

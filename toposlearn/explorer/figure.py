@@ -12,7 +12,7 @@ from matplotlib.lines import Line2D
 from matplotlib.patheffects import withStroke
 
 from toposlearn.explore import neighborhoods as blocks
-from toposlearn.explore.slices import PLANE_AXES, PLANES, Panel, Plane, cut, draw_panel, extent_of
+from toposlearn.explore.slices import PLANE_AXES, PLANES, Panel, Plane, cut, draw_panel, extent_of, place_in_words
 from toposlearn.explore.tokens_rgb import color_overlay, share_in_words
 from toposlearn.explorer.answers import Answer, View, answer, describe
 from toposlearn.explorer.scene import Scene
@@ -20,7 +20,6 @@ from toposlearn.explorer.scene import Scene
 SIZE = (14.4, 8.6)  # inches
 LEFT, RIGHT, BOTTOM, TOP, GAP, MIDDLE = 0.055, 0.995, 0.065, 0.865, 0.006, 0.022  # fractions of the picture
 ROW_GAP = 0.03
-_WAYS = (("left", "right"), ("back", "front"), ("down", "up"))
 Marks = list[tuple[int, str]]  # tokens and their colors
 
 
@@ -36,14 +35,10 @@ def plot_explorer(scene: Scene, view: View, token: int) -> Figure:
 def draw_answer(scene: Scene, view: View, reply: Answer) -> Figure:
     """Draw an answer, as in `plot_explorer`."""
     figure = plt.figure(figsize=SIZE)
-    match = reply.match
-    places = [(match.position, blocks.POSITION), (match.found, blocks.MATCH)]
-    if match.truth is not None:
-        places.append((match.truth, blocks.TRUTH))
     rows: list[tuple[str, int, str, int, Marks]] = [
         ("person a", view.subject_a, view.modality_a, reply.token, _neighbors(reply, reply.neighbors_a)),
         ("person a", view.subject_a, view.modality_b, reply.token, _neighbors(reply, reply.neighbors_b)),
-        ("person b", view.subject_b, view.modality_b, match.found if match.truth is None else match.truth, places),
+        ("person b", view.subject_b, view.modality_b, reply.match.shown, reply.match.answers),
     ]
     for row, (who, subject, modality, center, marks) in enumerate(rows):
         _draw_head(figure, scene, view, reply, (row, subject, modality, center), marks)
@@ -73,8 +68,7 @@ def _draw_head(
         panel = Panel(volume, plane, at, scene.subjects.spacing, heat)
         image, beside = (_add_slice(figure, row, place, panel) for place in (column, column + 3))
         draw_panel(image, panel)
-        low, high = _WAYS[3 - sum(PLANE_AXES[plane])]
-        image.set_title(f"{plane}, {abs(at):.0f} mm {high if at >= 0 else low}", size=8.5, pad=2.5)
+        image.set_title(place_in_words(plane, at), size=8.5, pad=2.5)
         extent = extent_of(shape, plane, panel.spacing)
         beside.imshow(cut(colors, plane, at, panel.spacing), extent=extent, origin="lower", interpolation="nearest")
         for ax in (image, beside):

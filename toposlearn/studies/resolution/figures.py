@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.layout_engine import ConstrainedLayoutEngine
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
-from numpy.typing import NDArray
 from scipy import ndimage
 
 from toposlearn.anatomy import STRUCTURES, LabelMap, structure
+from toposlearn.explore.curves import draw_course
 from toposlearn.explore.slices import AXIS_NAMES, STRUCTURE_COLORS
-from toposlearn.explore.structures import FAINT, paint
+from toposlearn.explore.structures import COLORS, FAINT, Labels, labels_at, paint
 from toposlearn.relations.frame import SIDES
 from toposlearn.studies.resolution.measure import CELLS, NUCLEI
 from toposlearn.studies.resolution.tokens import BOX, HeadPoints, head_points, tokens_on_box
@@ -38,7 +38,6 @@ _MEASURES = {
     "neighbors": "5 nearest structures (weighted Jaccard)",
     "medial": "thalamus, pallidum, putamen\nin order from the middle (share)",
 }
-_PAIR_COLORS = ("#D55E00", "#0072B2", "#009E73")
 _EXTENT = (-BOX / 2, BOX / 2, -BOX / 2, BOX / 2)  # mm
 _TICKS = np.arange(-BOX / 2, BOX / 2) + 0.5  # mm, centers of the pixels of a slice
 
@@ -84,20 +83,18 @@ def _labels_of(name: str) -> list[int]:
     return [structure(name, side).label for side in SIDES]
 
 
-def _box_slice(label_map: LabelMap, head: HeadPoints, at: float) -> NDArray[np.int16]:
+def _box_slice(label_map: LabelMap, head: HeadPoints, at: float) -> Labels:
     """Labels (rows upwards, columns across) of the coronal plane `at` mm in front of the middle, 1 mm per pixel."""
     points = np.stack(np.broadcast_arrays(_TICKS[None], at, _TICKS[:, None]), axis=-1) + head.middle
-    inverse = np.linalg.inv(label_map.affine)
-    voxels = points @ inverse[:3, :3].T + inverse[:3, 3]
-    return np.asarray(ndimage.map_coordinates(label_map.labels, np.moveaxis(voxels, -1, 0), order=0))
+    return labels_at(label_map, points)
 
 
-def _draw_labels(ax: Axes, labels: NDArray[np.int16], title: str) -> None:
+def _draw_labels(ax: Axes, labels: Labels, title: str) -> None:
     ax.imshow(paint(labels, _COLORS), extent=_EXTENT, origin="lower", interpolation="nearest")
     ax.set_title(title, size=10)
 
 
-def _draw_outlines(ax: Axes, labels: NDArray[np.int16]) -> None:
+def _draw_outlines(ax: Axes, labels: Labels) -> None:
     brain = ndimage.binary_fill_holes(ndimage.binary_closing(labels > 0, iterations=8))
     ax.contour(_TICKS, _TICKS, brain, levels=[0.5], colors="0.35", linewidths=0.8)
     for name in NUCLEI:
@@ -115,10 +112,9 @@ def plot_resolution(summary: pd.DataFrame, others: pd.DataFrame) -> Figure:
     for ax, (measure, label) in zip(axes, _MEASURES.items(), strict=True):
         for how, (_, color, style) in _READINGS.items():
             rows = summary[(summary["measure"] == measure) & (summary["how"] == how)].sort_values("cells")
-            places = np.log2(rows["mm"])
-            ends = np.abs(rows[["low", "high"]].to_numpy().T - rows["value"].to_numpy())
-            ax.errorbar(places, rows["value"], ends, fmt=style, color=color, ms=5, capsize=3)
-            ax.plot(places, rows["null"], ":", color=color)
+            rows = rows.set_index(np.log2(rows["mm"]))
+            draw_course(ax, rows.to_dict("index"), fmt=style, color=color, capsize=3)
+            ax.plot(rows.index, rows["null"], ":", color=color)
             means = others[others["how"] == how].groupby(["person", "mm"])[measure].mean().reset_index()
             ax.plot(np.log2(means["mm"]), means[measure], "D", color=color, mfc="none", ms=7, alpha=0.7)
         _size_axis(ax, summary[["mm", "cells"]].drop_duplicates())
@@ -136,7 +132,7 @@ def plot_parting(table: pd.DataFrame) -> Figure:
     Line: mean over people, with all of them as a band. Dashed: two mere points as far apart.
     """
     figure, ax = plt.subplots(figsize=(7.6, 4.4), layout="constrained")
-    for (pair, rows), color in zip(table.groupby("pair", sort=False), _PAIR_COLORS, strict=True):
+    for (pair, rows), color in zip(table.groupby("pair", sort=False), COLORS[:3], strict=True):
         groups = rows.groupby("mm")
         parted = groups["parted"].agg(["mean", "min", "max"])
         places = np.log2(parted.index)

@@ -7,13 +7,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+import pandas as pd
 from matplotlib import pyplot as plt
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.arrays import Float64s
-from toposlearn.explore.curves import color_of, draw_intervals
+from toposlearn.explore.curves import color_of, draw_course, draw_intervals
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, label_overlay, mask_overlay, plot_panels
 
 LEGEND = 12  # structures named below a segmentation, the largest first
@@ -86,9 +87,10 @@ def plot_subsets(values: Mapping[str, Mapping[str, Float64s]], *, ylabel: str = 
     figure, (upper, lower) = plt.subplots(2, figsize=size, height_ratios=heights, sharex=True, layout="constrained")
     for network, numbers in values.items():
         rows = np.array([numbers[name] for name in names])
-        spread = np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
-        style: dict[str, Any] = {"color": color_of(network), "fmt": "o-", "ms": 5, "capsize": 2, "lw": 1}
-        upper.errorbar(places, np.nanmean(rows, axis=1), yerr=1.96 * spread, label=network, **style)
+        half = 1.96 * np.nanstd(rows, axis=1) / np.sqrt((~np.isnan(rows)).sum(axis=1))
+        mean = np.nanmean(rows, axis=1)
+        known = pd.DataFrame({"value": mean, "low": mean - half, "high": mean + half}).to_dict("index")
+        draw_course(upper, known, color=color_of(network), lw=1, label=network)
     upper.set(ylabel=ylabel, ylim=(0, 1.12 * upper.get_ylim()[1]))  # room for the legend
     upper.set_title(title, size=10)
     upper.grid(axis="y", color="0.92")
