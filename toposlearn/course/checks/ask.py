@@ -42,7 +42,7 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
     message names the argument by `names`.
     """
     if not callable(fn):
-        raise AssertionError(f"this is {type(fn).__name__}, no function: did another cell use its name for something?")
+        raise AssertionError(refusal("no function", kind=type(fn).__name__))
     leaves: dict[str, list[Tensor]] = {name: [] for name in names}
     given = [copy(value, leaves[name]) for name, value in zip(names, inputs, strict=True)]
     try:
@@ -50,10 +50,8 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
             warnings.simplefilter("ignore")  # the check says what is wrong
             answer = call_within(SECONDS, lambda: fn(*given))
     except TimeUp as stopped:
-        raise AssertionError(
-            f"your function was still running after {SECONDS:g} s{_line(fn, stopped.__traceback__)} and was stopped; "
-            "usual cause: a `while` whose condition stays true, or a loop over a list that grows in the loop."
-        ) from None
+        where = _line(fn, stopped.__traceback__)
+        raise AssertionError(refusal("still running", seconds=SECONDS, line=where)) from None
     except Exception as error:
         cause = usual_cause(error)
         message = f"your function stopped with {_first_line(error)}{_line(fn, error.__traceback__)}"
@@ -61,10 +59,7 @@ def ask(fn: Callable[..., Any], inputs: Sequence[object], names: Sequence[str]) 
         raise AssertionError(message + ending) from (None if cause else error)
     changed = next((name for name, *both in zip(names, given, inputs, strict=True) if not _same(*both)), None)
     if changed:
-        raise AssertionError(
-            f"you changed your input `{changed}` in place, which the caller still needs: calculate a new value (hint: "
-            f"no `{changed} += …`, no `{changed}[…] = …`, no method that ends in `_`; else begin with a copy)."
-        )
+        raise AssertionError(refusal("changed in place", name=changed))
     return Reply(answer, leaves)
 
 
@@ -107,6 +102,11 @@ def read_hints(name: str, mark: str = "##") -> list[tuple[str, str]]:
     """The entries of ``hints/NAME.txt``: a hint behind a mark, and the line below it."""
     text = (HINTS / f"{name}.txt").read_text(encoding="utf-8")
     return re.findall(rf"^{re.escape(mark)} (.+)\n(.+)$", text, re.MULTILINE)
+
+
+def refusal(name: str, /, **facts: object) -> str:
+    """The message of this name in ``hints/refusals.txt``, with the facts filled in."""
+    return dict(read_hints("refusals"))[name].format(**facts)
 
 
 def usual_cause(error: BaseException) -> str | None:

@@ -38,16 +38,19 @@ class Asked(NamedTuple):
 class Check:
     """A check of a learner's function, to be called with it.
 
-    `right` names the arguments in messages, and the file ``hints/NAME.txt`` of usual mistakes.
+    `right` names the arguments in messages, and the file ``hints/NAME.txt`` of its words and usual mistakes.
     """
 
-    what: str  # how messages name the answer
     right: Callable[..., Any]
     cases: Cases  # no two mistakes give the same answers to them
     draw: Callable[[np.random.Generator], Inputs]  # a case of any size, without ties, so that no right answer fails
-    meaning: str  # of a right answer
     edges: Cases = field(default_factory=dict)  # cases at the edge, asked of an answer that is right so far
     near: float = 1e-5  # the absolute difference up to which two answers are the same
+
+    @property
+    def words(self) -> tuple[str, str]:
+        """How messages name the answer, and what a right answer means."""
+        return read_hints(self.right.__name__, "==")[0]
 
     @property
     def names(self) -> list[str]:
@@ -79,7 +82,7 @@ class Check:
             wrong = compare.wrong_gradient(*one.replies)
             if wrong:
                 raise self._refusal("", wrong)
-        return f"{'The solution passes.' if is_solution(fn) else 'Right.'} {self.meaning}"
+        return f"{'The solution passes.' if is_solution(fn) else 'Right.'} {self.words[1]}"
 
     def _try(self, fn: Callable[..., Any], cases: Cases, asked: dict[str, Asked]) -> None:
         """Ask for some more cases and note them in `asked`; AssertionError when one is wrong."""
@@ -97,7 +100,7 @@ class Check:
             raise self._refusal(wrong, self._hint(asked, wrong))
 
     def _refusal(self, case: str, message: str) -> AssertionError:
-        return AssertionError(f"{self.what}{f' ({case})' if case else ''}: {message}")
+        return AssertionError(f"{self.words[0]}{f' ({case})' if case else ''}: {message}")
 
     def _first_wrong(self, asked: Mapping[str, Asked]) -> str | None:
         for name, (_, got, right, _) in asked.items():

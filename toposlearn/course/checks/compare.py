@@ -9,30 +9,23 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from toposlearn.course.checks.ask import Reply
-
-HINTS = {
-    "list": " (hint: `torch.stack`, `torch.tensor`)",
-    "ndarray": " (hint: `torch.from_numpy`)",
-    "generator": " (`return`, not `yield`)",
-    "function": ": call it, with brackets",
-    "builtin_function_or_method": ": call it, with brackets",
-}
+from toposlearn.course.checks.ask import Reply, read_hints, refusal
 
 
 def read(got: Any, right: Any) -> Tensor:
     """An answer as a tensor without gradient; AssertionError where its type is not that of the right answer."""
     if got is None:
-        raise AssertionError("your function returns nothing (hint: `return`, which is not `print`).")
+        raise AssertionError(refusal("nothing"))
     if isinstance(got, tuple) and hasattr(got, "indices"):
-        raise AssertionError("you return values *and* indices: give what is asked for (hint: `.indices`).")
+        raise AssertionError(refusal("values and indices"))
     values = _numbers(got, right)
     if values is not None:
         return values
     kind, wanted = type(got).__name__, "a tensor" if isinstance(right, Tensor) else "an array"
-    hint = HINTS.get(kind, "") if isinstance(right, Tensor) or kind not in ("list", "ndarray") else ""
+    if isinstance(right, Tensor) or kind not in ("list", "ndarray"):
+        kind = dict(read_hints("types")).get(kind, kind)
     numbers = f"{wanted} of {_values(as_tensor(right))}, shape {tuple(np.shape(right))}"
-    raise AssertionError(f"expected {numbers if np.ndim(right) else 'one number'}, got {kind}{hint}.")
+    raise AssertionError(f"expected {numbers if np.ndim(right) else 'one number'}, got {kind}.")
 
 
 def _numbers(got: Any, right: Any) -> Tensor | None:
@@ -79,39 +72,28 @@ def wrong_kind(got: Tensor, right: Tensor, near: float) -> str | None:
     """What is wrong with the kind of the numbers, where the values are right."""
     if not same_values(got, right, near) or same_kind(got, right):
         return None
-    name = str(got.dtype).removeprefix("torch.")
-    if right.dtype == torch.bool:
-        return (
-            f"the values are right, but they are numbers ({name}) and true and false are asked for: as an index, 0 and "
-            "1 pick the first two entries (hint: a comparison with `==` is a bool already, or `.bool()`)."
-        )
-    if right.is_floating_point():
-        return "this is true or false: a number is asked for."
-    return (
-        f"the values are right, but of the kind {name}, which cannot be an index: give whole numbers (hint: `.long()`)."
-    )
+    wanted = "bool" if right.dtype == torch.bool else "number" if right.is_floating_point() else "index"
+    return refusal(f"not of type {wanted}", kind=str(got.dtype).removeprefix("torch."))
 
 
 def difference(got: Tensor, right: Tensor, near: float) -> str:
     """How an answer differs from the right one, when no mistake is known that explains it."""
+    shape, values = tuple(got.shape), _values(right)
     if got.shape != right.shape and right.ndim == 0:
-        return f"expected one number, got {got.numel()} of them, shape {tuple(got.shape)}."
+        return refusal("many for one", count=got.numel(), shape=shape)
     if got.dtype == torch.bool and right.dtype != torch.bool:
-        return f"this is true or false, where {_values(right)} are asked for."
+        return refusal("true or false", values=values)
     if got.is_floating_point() and not right.is_floating_point() and bool((got != got.round()).any()):
-        return f"these are numbers such as {_first(got)}: give {_values(right)} (hint: `.indices`, `argmin`)."
+        return refusal("fractions", got=_first(got), values=values)
     if got.shape != right.shape:
-        return f"expected the shape {tuple(right.shape)}, got {tuple(got.shape)}."
+        return refusal("another shape", right_shape=tuple(right.shape), shape=shape)
     if not got.double().isfinite().all() and right.double().isfinite().all():
-        odd = _first(got[~got.isfinite()])
-        return f"there is {odd} in your answer: a division by 0, or an exponent of the wrong sign?"
+        return refusal("not finite", got=_first(got[~got.isfinite()]))
     if right.ndim == 0:
-        return f"expected {_first(right)}, got {_first(got)}."
+        return refusal("another number", right=_first(right), got=_first(got))
     wrong = ~torch.isclose(got.double(), right.double(), atol=near, rtol=1e-5)
-    return (
-        f"{int(wrong.sum())} of {right.numel()} values differ from the right ones. The first is at "
-        f"{wrong.nonzero()[0].tolist()}: expected {_first(right[wrong][:1])}, got {_first(got[wrong][:1])}."
-    )
+    place, first, seen = wrong.nonzero()[0].tolist(), _first(right[wrong][:1]), _first(got[wrong][:1])
+    return refusal("other values", wrong=int(wrong.sum()), count=right.numel(), place=place, right=first, got=seen)
 
 
 def _first(values: Tensor) -> str:
@@ -127,20 +109,11 @@ def wrong_gradient(reply: Reply, right: Reply) -> str | None:
         if got is None and not wanted.any():
             continue  # nothing is to be learned in this case
         if got is None:
-            return (
-                f"the value is right, but nothing can be learned from it: the gradient is cut, none reaches `{name}`. "
-                "Keep tensors (hint: no `float`, `.item()`, `.detach()`, `.data`, `.tolist()` or NumPy)."
-            )
+            return refusal("gradient cut", name=name)
         if not got.isfinite().all():
-            return (
-                f"the value is right, but the gradient of `{name}` is NaN: a division 0 by 0 spoils it, even where "
-                "its result is left out afterwards. Do not divide by 0 (hint: `count.clamp(min=1)`, or pick first)."
-            )
+            return refusal("gradient not finite", name=name)
         if not torch.allclose(got, wanted, atol=1e-5):
-            return (
-                f"the value is right, but the gradient of `{name}` is not: a part of it is cut off (`.detach()`, "
-                "`.data`, `.item()`)."
-            )
+            return refusal("gradient wrong", name=name)
     return None
 
 

@@ -36,13 +36,8 @@ def _any_triplets(rng: np.random.Generator) -> Inputs:
     return *_any_distances(rng, shape, margin), margin
 
 
-check_triplet_hinge = Check(
-    "hinge",
-    triplet_hinge,
-    cases={"": (_learned([0.1, 0.9, 0.4, 0.5]), _learned([0.8, 0.2, 0.5, 0.5]), 0.25)},
-    draw=_any_triplets,
-    meaning="Zero once nearer by the margin.",
-)
+FOUR = (_learned([0.1, 0.9, 0.4, 0.5]), _learned([0.8, 0.2, 0.5, 0.5]), 0.25)
+check_triplet_hinge = Check(triplet_hinge, {"": FOUR}, _any_triplets)
 
 
 def partial_ranking(d_positive: Tensor, d_negative: Tensor, valid: Tensor, margin: float) -> Tensor:
@@ -77,14 +72,8 @@ def _any_partly_valid(rng: np.random.Generator) -> Inputs:
     return *distances, valid, margin
 
 
-check_partial_ranking = Check(
-    "loss",
-    partial_ranking,
-    cases={"": _four_anchors([3, 1, 0, 2])},
-    edges={"nothing is valid": _four_anchors([0, 0, 0, 0])},
-    draw=_any_partly_valid,
-    meaning="Only the matched part counts.",
-)
+NO_TRIPLET = {"nothing is valid": _four_anchors([0, 0, 0, 0])}
+check_partial_ranking = Check(partial_ranking, {"": _four_anchors([3, 1, 0, 2])}, _any_partly_valid, NO_TRIPLET)
 
 
 def total_loss(reconstruction: Pair, intra: Pair, inter: Pair, weight: float) -> Tensor:
@@ -102,10 +91,8 @@ def _terms(values: Sequence[float], weight: float) -> Inputs:
     return (one[0], one[1]), (one[2], one[3]), (one[4], one[5]), weight
 
 
-check_total_loss = Check(
-    "total",
-    total_loss,
-    cases={"": _terms([1.54, 0.29, 2.18, 0.57, 1.08, 1.4], 10.0)},
-    draw=lambda rng: _terms((0.1 + rng.random(6)).tolist(), float(rng.uniform(2, 20))),
-    meaning="A mean over directions, a weight on the alignment terms.",
-)
+def _any_terms(rng: np.random.Generator) -> Inputs:
+    return _terms((0.1 + rng.random(6)).tolist(), float(rng.uniform(2, 20)))
+
+
+check_total_loss = Check(total_loss, {"": _terms([1.54, 0.29, 2.18, 0.57, 1.08, 1.4], 10.0)}, _any_terms)

@@ -26,13 +26,8 @@ def _any_scan(rng: np.random.Generator) -> Inputs:
     return rng.integers(0, 200, size=(rng.integers(1, 12), 3)), affine
 
 
-check_voxel_to_world = Check(
-    "world coordinates",
-    voxel_to_world,
-    cases={"": (np.random.default_rng(0).integers(0, 90, size=(7, 3)), np.array(AFFINE))},
-    draw=_any_scan,
-    meaning="Every voxel of every file gets a place in mm, whatever the order of its axes.",
-)
+VOXELS = np.random.default_rng(0).integers(0, 90, size=(7, 3))
+check_voxel_to_world = Check(voxel_to_world, {"": (VOXELS, np.array(AFFINE))}, _any_scan)
 
 
 def null_time(t1: float, repetition: float) -> float:
@@ -40,18 +35,18 @@ def null_time(t1: float, repetition: float) -> float:
     return float(t1 * np.log(2 / (1 + np.exp(-repetition / t1))))
 
 
-check_null_time = Check(
-    "inversion time in ms",
-    null_time,
-    cases={
-        "T1 1200, TR very long": (1200.0, 1e6),
-        "T1 4000, TR 8000": (4000.0, 8000.0),
-        "T1 900, TR 2500": (900.0, 2500.0),
-    },
-    draw=lambda rng: (float(rng.uniform(300, 4500)), float(rng.uniform(1500, 12000))),
-    near=1.0,  # ms, for a time found by search
-    meaning="A tissue is nulled by its T1 and the repetition time alone; TE and density do not matter.",
-)
+TIMES = {
+    "T1 1200, TR very long": (1200.0, 1e6),
+    "T1 4000, TR 8000": (4000.0, 8000.0),
+    "T1 900, TR 2500": (900.0, 2500.0),
+}
+
+
+def _any_times(rng: np.random.Generator) -> Inputs:
+    return float(rng.uniform(300, 4500)), float(rng.uniform(1500, 12000))
+
+
+check_null_time = Check(null_time, TIMES, _any_times, near=1.0)  # ms, for a time found by search
 
 
 def medial_margin(points_a: Float64s, points_b: Float64s) -> float:
@@ -78,13 +73,7 @@ def _any_points(rng: np.random.Generator) -> Float64s:
     return rng.normal(rng.uniform(-25, 25, size=3), rng.uniform(2, 6, size=3), size=(rng.integers(5, 60), 3))
 
 
-check_medial_margin = Check(
-    "medial margin in mm",
-    medial_margin,
-    cases=_both_sides(),
-    draw=lambda rng: (_any_points(rng), _any_points(rng)),
-    meaning="Positive when a lies nearer to the middle, on either side; how far says how safe the relation is.",
-)
+check_medial_margin = Check(medial_margin, _both_sides(), lambda rng: (_any_points(rng), _any_points(rng)))
 
 
 def share_kept(before: Float64s, after: Float64s, threshold: float) -> float:
@@ -114,11 +103,5 @@ def _any_change(rng: np.random.Generator) -> Inputs:
     return before, np.where(rng.random(size) < 0.6, after * 8, after), threshold
 
 
-check_share_kept = Check(
-    "share kept",
-    share_kept,
-    cases={"": (BEFORE, AFTER, 1.1)},
-    edges={"nothing changes": (BEFORE, BEFORE, 1.1)},
-    draw=_any_change,
-    meaning="Only what was decided before can be kept, and small is not turned.",
-)
+UNCHANGED = {"nothing changes": (BEFORE, BEFORE, 1.1)}
+check_share_kept = Check(share_kept, {"": (BEFORE, AFTER, 1.1)}, _any_change, UNCHANGED)

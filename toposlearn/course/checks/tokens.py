@@ -35,13 +35,12 @@ def tokens_from_map(features: Tensor) -> Tensor:
     return features.flatten(2).transpose(1, 2)
 
 
-check_tokens_from_map = Check(
-    "tokens",
-    tokens_from_map,
-    cases={"": (_normal(np.random.default_rng(0), 2, 6, 3, 4, 5).requires_grad_(),)},
-    draw=lambda rng: (_normal(rng, *rng.integers((1, 2, 2, 2, 2), (4, 6, 5, 5, 5))).requires_grad_(),),
-    meaning="Token i holds the F features of one place.",
-)
+def _any_map(rng: np.random.Generator) -> Inputs:
+    return (_normal(rng, *rng.integers((1, 2, 2, 2, 2), (4, 6, 5, 5, 5))).requires_grad_(),)
+
+
+MAP = _normal(np.random.default_rng(0), 2, 6, 3, 4, 5).requires_grad_()
+check_tokens_from_map = Check(tokens_from_map, {"": (MAP,)}, _any_map)
 
 
 def k_nearest(tokens: Tensor, k: int) -> Tensor:
@@ -72,13 +71,7 @@ def _any_tokens(rng: np.random.Generator) -> Inputs:
     return _apart(lambda: _normal(rng, *shape), pairwise_distance), int(rng.integers(1, shape[1]))
 
 
-check_k_nearest = Check(
-    "neighbors",
-    k_nearest,
-    cases={"": (_twins(), 3)},
-    draw=_any_tokens,
-    meaning="K others per token, found by index, twins included.",
-)
+check_k_nearest = Check(k_nearest, {"": (_twins(), 3)}, _any_tokens)
 
 
 def mutual_nearest(tokens_a: Tensor, tokens_b: Tensor) -> Tensor:
@@ -110,13 +103,8 @@ def _any_two_subjects(rng: np.random.Generator) -> Inputs:
     return both[:, :first].clone(), both[:, first:].clone()
 
 
-check_mutual_matches = Check(
-    "matches",
-    mutual_nearest,
-    cases={"": tuple(torch.randn(2, 15, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))},
-    draw=_any_two_subjects,
-    meaning="Each is the other's nearest, or there is no match.",
-)
+TWO = tuple(torch.randn(2, 15, 4, generator=torch.Generator().manual_seed(seed)) for seed in (0, 1))
+check_mutual_matches = Check(mutual_nearest, {"": TWO}, _any_two_subjects)
 
 
 def same_home(shares: Tensor) -> Tensor:
@@ -145,13 +133,7 @@ def _any_shares(rng: np.random.Generator) -> Inputs:
     return (torch.from_numpy(shares / shares.sum()).float(),)
 
 
-check_same_home = Check(
-    "same home",
-    same_home,
-    cases={"": (torch.tensor(SHARES),)},
-    draw=_any_shares,
-    meaning="Where two share a home, a loss reads one feature for both.",
-)
+check_same_home = Check(same_home, {"": (torch.tensor(SHARES),)}, _any_shares)
 
 
 def error_after_move(matches: Tensor, places: Tensor, shift: Tensor) -> Tensor:
@@ -182,11 +164,5 @@ def _any_matches(rng: np.random.Generator) -> Inputs:
     return matches, places, torch.from_numpy(rng.uniform(-20, 20, size=3)).float()
 
 
-check_error_after_move = Check(
-    "error in mm",
-    error_after_move,
-    cases={"": (MATCHES, PLACES, SHIFT)},
-    edges={"a code for position": (torch.arange(8), PLACES, SHIFT)},
-    draw=_any_matches,
-    meaning="A code for position has an error of exactly the shift.",
-)
+BY_POSITION = {"a code for position": (torch.arange(8), PLACES, SHIFT)}
+check_error_after_move = Check(error_after_move, {"": (MATCHES, PLACES, SHIFT)}, _any_matches, BY_POSITION)
