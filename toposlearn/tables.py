@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+import pandas as pd
+
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: str = "") -> str:
     """A Markdown table; `align` has one letter per column, ``l`` or ``r``, and is all left when empty.
@@ -24,3 +26,26 @@ def interval_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = 
         return "–"
     form = f"{sign}.{digits}f"
     return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+
+
+def interval_table(
+    metrics: Mapping[str, Mapping[str, Any]],
+    names: Iterable[str],
+    columns: Mapping[str, str],
+    digits: int = 1,
+    sign: str = "",
+) -> pd.DataFrame:
+    """One row per name for which anything was measured: value and interval, or None.
+
+    `columns` are headings and keys of metrics, in which ``NAME`` stands for the name of the row.
+    """
+    rows = {name: [metrics.get(key.replace("NAME", name)) for key in columns.values()] for name in names}
+    cells = {
+        name: [value and interval_cell(value, digits, sign) for value in row] for name, row in rows.items() if any(row)
+    }
+    return pd.DataFrame.from_dict(cells, orient="index", columns=list(columns))
+
+
+def labeled_table(title: str, table: pd.DataFrame, labels: Mapping[str, str]) -> str:
+    """Markdown of cells of text, `title` above the labels of the rows; a dash where a cell is None."""
+    return markdown_table([title, *table], table.rename(labels).fillna("–").reset_index().to_numpy().tolist())

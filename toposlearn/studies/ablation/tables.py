@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import pandas as pd
+import yaml
 
 from toposlearn.config import ROW_NAMES
-from toposlearn.tables import interval_cell, markdown_table
+from toposlearn.tables import interval_table, labeled_table
 
 Metrics = Mapping[str, Mapping[str, Any]]
 FAMILIES = ("A", "B")
@@ -18,28 +19,8 @@ ACROSS = "across_people_error"
 PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
 ROWS = ("untrained", "reconstruction", "intra", "inter", "no_reconstruction", "full", "position", "centered", "floor")
 WITHOUT = {"reconstruction": "no_reconstruction", "intra": "inter", "inter": "intra"}  # term -> the variant without it
-MATCHER_ROWS = {
-    "untrained": "nothing (untrained)",
-    "reconstruction": "reconstruction only",
-    "intra": "+ intra",
-    "full": "+ intra + inter: mutual",
-    "full-oracle": "+ intra + inter: *oracle*",
-    "scrambled": "+ intra + inter on scrambled tokens",
-    "inter-nearest": "+ inter: all nearest",
-    "inter": "+ inter: mutual",
-    "inter-gated": "+ inter: mutual + gates",
-    "inter-sinkhorn": "+ inter: sinkhorn",
-    "inter-oracle": "+ inter: *oracle*",
-    "inter-random": "+ inter: *random*",
-}
-MATCHER_COLUMNS = {
-    "error of the best match, mm": ACROSS,
-    "error of mutual matches, mm": "match_error/next_person",
-    "right within 24 mm": "match_precision/next_person",
-    "matched fraction": "matched_fraction/next_person",
-    "effective rank": "effective_rank/first_modality",
-    "mean cosine": "collapse/first_modality",
-}
+_MATCHERS = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text(encoding="utf-8"))
+MATCHER_ROWS: dict[str, str] = _MATCHERS["rows"]
 
 
 def read_result(weights: str | Path) -> Mapping[str, Any]:
@@ -70,22 +51,24 @@ def comparison_table(metrics: Metrics, family: str = "A") -> str:
     """One row per variant and control, errors in template mm with 95 % intervals, people of anatomy A or B."""
     levels = {name.split("/")[2] for name in metrics if name.startswith(f"{family}/full/")}
     strides = sorted((int(level.removeprefix("stride")) for level in levels), reverse=True)
-    head = [f"{kind}, /{stride}" for stride in strides for kind in ("same person", "two people")]
-    rows = []
-    for variant, label in ROW_NAMES.items():
-        keys = [f"{family}/{variant}/stride{stride}" for stride in strides]
-        if f"{keys[0]}/{ACROSS}" in metrics:
-            cells = [interval_cell(metrics[f"{key}/{kind}"]) for key in keys for kind in ("same_person_error", ACROSS)]
-            probes = [metrics.get(f"{keys[-1]}/{name}") for name in PROBES]
-            dice = ["–" if value is None else f"{value['value']:.2f}".lstrip("0") for value in probes]
-            rows.append([label, *cells, " / ".join(dice)])
-    return markdown_table(["trained with", *head, "probe Dice T1 / T1→T2 / T2"], rows)
+    errors = {"same person": "same_person_error", "two people": ACROSS}
+    columns = {f"{kind}, /{n}": f"{family}/NAME/stride{n}/{error}" for n in strides for kind, error in errors.items()}
+    table = interval_table(metrics, ROW_NAMES, columns)
+    table["probe Dice T1 / T1→T2 / T2"] = [
+        " / ".join(_dice(metrics.get(f"{family}/{name}/stride{strides[-1]}/{probe}")) for probe in PROBES)
+        for name in table.index
+    ]
+    return labeled_table("trained with", table, ROW_NAMES)
+
+
+def _dice(value: Mapping[str, Any] | None) -> str:
+    return "–" if value is None else f"{value['value']:.2f}".lstrip("0")
 
 
 def difference_table(metrics: Metrics, stride: int) -> str:
     """Full minus each other row, across people, paired: below zero full is better; with 0 inside it is undecided."""
     columns = {f"anatomy {family}": f"{family}/full-NAME/stride{stride}/{ACROSS}" for family in FAMILIES}
-    return _interval_table("full minus", metrics, ROW_NAMES, columns, sign="+")
+    return labeled_table("full minus", interval_table(metrics, ROW_NAMES, columns, sign="+"), ROW_NAMES)
 
 
 def matchers_section(result: Mapping[str, Any]) -> str:
@@ -94,10 +77,10 @@ def matchers_section(result: Mapping[str, Any]) -> str:
     strides = sorted(result["config"]["model"]["token_strides"], reverse=True)
     parts = []
     for stride in strides:
-        columns = {title: f"A/NAME/stride{stride}/{name}" for title, name in MATCHER_COLUMNS.items()}
+        columns = {title: f"A/NAME/stride{stride}/{name}" for title, name in _MATCHERS["columns"].items()}
         nulls = [metrics.get(key.replace("NAME", "untrained"), {}).get("null") for key in columns.values()]
         null = ["*null*", *("–" if value is None else f"{value:.3g}" for value in nulls)]
-        table = _interval_table("trained with", metrics, MATCHER_ROWS, columns, digits=2)
+        table = labeled_table("trained with", interval_table(metrics, MATCHER_ROWS, columns, 2), MATCHER_ROWS)
         size = stride * result["config"]["volume"]["spacing"]
         parts += [f"**Two people, tokens of {size:g} mm**", f"{table}\n| {' | '.join(null)} |"]
     parts += ["**Another matcher minus mutual nearest neighbors**", _matcher_changes(metrics, strides)]
@@ -111,36 +94,19 @@ def _matcher_changes(metrics: Metrics, strides: Sequence[int]) -> str:
     rank = "effective_rank/first_modality"
     columns |= {f"effective rank, A, /{stride}": f"A/NAME/stride{stride}/{rank}" for stride in strides}
     rows = {f"{name}-{name.partition('-')[0]}": label for name, label in MATCHER_ROWS.items() if "-" in name}
-    return _interval_table("matcher", metrics, rows, columns, digits=2, sign="+")
-
-
-def _interval_table(
-    title: str, metrics: Metrics, rows: Mapping[str, str], columns: Mapping[str, str], digits: int = 1, sign: str = ""
-) -> str:
-    """A table of the rows that were measured; a column is the key of a metric with ``NAME`` for the row's name."""
-    cells = []
-    for name, label in rows.items():
-        values = [metrics.get(key.replace("NAME", name)) for key in columns.values()]
-        if any(values):
-            cells.append([label, *(interval_cell(value, digits, sign) for value in values)])
-    return markdown_table([title, *columns], cells)
+    return labeled_table("matcher", interval_table(metrics, rows, columns, 2, "+"), rows)
 
 
 def variants_table(metrics: Metrics, anatomy: str, strides: Sequence[int], spacing: float) -> pd.DataFrame:
     """One row per measured variant and control: errors in mm at `strides` (voxels of `spacing` mm), probe Dice."""
     errors = {
-        f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"stride{stride}/{kind}_error"
+        f"{kind.replace('_', ' ')}, {stride * spacing:g} mm": f"{anatomy}/NAME/stride{stride}/{kind}_error"
         for stride in strides
         for kind in ("same_person", "across_people")
     }
-    probes = {f"probe {' -> '.join(name.split('_')[1:])}": f"stride{min(strides)}/{name}" for name in PROBES}
-    rows = {
-        name: {title: interval_cell(metrics.get(f"{anatomy}/{name}/{key}")) for title, key in errors.items()}
-        | {title: interval_cell(metrics.get(f"{anatomy}/{name}/{key}"), 2) for title, key in probes.items()}
-        for name in ROWS
-        if f"{anatomy}/{name}/{next(iter(errors.values()))}" in metrics
-    }
-    return pd.DataFrame(rows).T
+    finest = f"{anatomy}/NAME/stride{min(strides)}"
+    probes = {f"probe {' -> '.join(name.split('_')[1:])}": f"{finest}/{name}" for name in PROBES}
+    return interval_table(metrics, ROWS, errors).join(interval_table(metrics, ROWS, probes, digits=2)).fillna("–")
 
 
 class Change(NamedTuple):

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import yaml
 from numpy.typing import NDArray
 
 from toposlearn.arrays import Float64s
@@ -21,36 +22,13 @@ from toposlearn.downstream import classification
 from toposlearn.downstream.tasks import DIAGNOSIS, tasks_of
 from toposlearn.intervals import bootstrap_ratio, mean_metric
 from toposlearn.reproducibility import metric
-from toposlearn.tables import interval_cell, markdown_table
+from toposlearn.tables import interval_table, labeled_table
 
 MEAN, KEPT = "mean-of-subsets", "kept"
-NAMES = {
-    **ROW_NAMES,
-    "oracle": "*ceiling: true shares of each token*",
-    "shuffled": "*null: truth in random order*",
-    "age-sex-site": "*age, sex and site*",
-    "brain-size": "*brain size*",
-    "histogram": "*histogram of intensities*",
-    "volumes": "*true volumes of structures*",
-}
-SEGMENTATION = {
-    "structures, linear": "structures/linear/dice",
-    "structures, nearest neighbors": "structures/knn/dice",
-    "structures, fine-tuned": "structures/finetuned/dice",
-    "lesion, linear": "lesion/linear/dice",
-}
-CLASSIFICATION = {"diagnosis, linear": "diagnosis/linear/auc", "diagnosis, nearest neighbors": "diagnosis/knn/auc"}
-MISSING = {
-    "all modalities": "structures/linear/dice",
-    "mean of all subsets": f"structures/linear/dice/{MEAN}",
-    "share that is kept": f"structures/linear/dice/{KEPT}",
-    "fine-tuned, mean of all subsets": f"structures/finetuned/dice/{MEAN}",
-}
-SECTIONS = {
-    "Segmentation (Dice)": SEGMENTATION,
-    "Classification (AUC)": CLASSIFICATION,
-    "Missing modalities (Dice)": MISSING,
-}
+_WORDS = yaml.safe_load(Path(__file__).with_name("summary.yaml").read_text(encoding="utf-8"))
+LABELS: dict[str, str] = ROW_NAMES | _WORDS["rows"]
+SECTIONS: dict[str, dict[str, str]] = _WORDS["sections"]
+SEGMENTATION, CLASSIFICATION, MISSING = SECTIONS.values()
 
 Metrics = dict[str, dict[str, Any]]
 Raw = Mapping[str, Float64s]  # name -> (R, S)
@@ -152,11 +130,6 @@ def evaluation_tables(path: str | Path) -> str:
 
 def task_table(metrics: Mapping[str, Mapping[str, Any]], group: str, columns: Mapping[str, str]) -> str:
     """Each variant or baseline in `columns` (heading -> ``TASK/READER/MEASURE``), with 95 % intervals; or empty."""
-    rows: dict[str, dict[str, Any]] = {}
-    for variant, label in NAMES.items():
-        cells = {heading: metrics.get(f"{group}/{variant}/{name}") for heading, name in columns.items()}
-        if any(cells.values()):
-            rows[label] = cells
-    used = [heading for heading in columns if any(cells[heading] for cells in rows.values())]
-    lines = [[label, *(interval_cell(cells[heading], 2) for heading in used)] for label, cells in rows.items()]
-    return markdown_table(["read from", *used], lines) if rows else ""
+    keys = {heading: f"{group}/NAME/{name}" for heading, name in columns.items()}
+    table = interval_table(metrics, LABELS, keys, digits=2).dropna(axis="columns", how="all")
+    return "" if table.empty else labeled_table("read from", table, LABELS)
