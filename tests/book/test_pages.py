@@ -6,20 +6,18 @@ from pathlib import Path
 import pytest
 
 from toposlearn.book.pages import ABLATION, FILES, FOLDER, TEMPLATES, PageFunctions, render_page, write_pages
-from toposlearn.course.run import NotebookRun
 from toposlearn.models import preset_table
 from toposlearn.reproducibility import write_json
 
 ROOT = Path(__file__).parents[2]
 ERROR = {"value": 24.66, "low": 22.1, "high": 27.54, "n": 16, "null": 80.0}
 METRICS = {"full": ERROR, "full-intra": {"value": -0.04, "low": -1.26, "high": 0.5}, "intra": {"value": 23.0}}
-RUN = NotebookRun("00_a", "Start", "Why?", None, 12.4, 1_234_000_000, environment="python 3.11 · CPU")
 
 
 @pytest.fixture
 def functions(tmp_path):
     write_json(tmp_path / ABLATION, {"metrics": METRICS})
-    return PageFunctions(tmp_path, tmp_path, [RUN])
+    return PageFunctions(tmp_path, tmp_path)
 
 
 @pytest.fixture
@@ -66,8 +64,7 @@ def test_an_error_names_the_page_and_the_key(page, call, message):
         page(f"{{{{ {call} }}}}")
 
 
-def test_times_presets_and_figures(functions, tmp_path):
-    assert "| Start |  | 12 s | 1.2 GB |" in functions.measured_times()
+def test_presets_and_figures(functions, tmp_path):
     assert functions.presets_table() == preset_table()
     assert functions.figure("benchmarks/gate.png", "A gate") == ""
     (tmp_path / "benchmarks").mkdir()
@@ -85,13 +82,13 @@ def test_times_presets_and_figures(functions, tmp_path):
 
 def test_a_page_without_its_result_file_is_left_out_and_reported(tmp_path):
     lines = []
-    assert "measured" not in write_pages(tmp_path, tmp_path, [RUN], lines.append)
+    assert "measured" not in write_pages(tmp_path, tmp_path, lines.append)
     assert "Page measured is left out: checkpoints/lab/results.json does not exist" in lines
     assert not (tmp_path / "measured.md").exists()
 
 
 def test_every_page_is_listed_and_renders_with_the_shipped_results(tmp_path):
-    names = write_pages(tmp_path, ROOT, [RUN], pytest.fail)
+    names = write_pages(tmp_path, ROOT, pytest.fail)
     assert sorted(names) == sorted(path.stem for path in (FOLDER / "pages").glob("*.md"))
     for name in names:
         text = (tmp_path / f"{name}.md").read_text()
@@ -100,7 +97,7 @@ def test_every_page_is_listed_and_renders_with_the_shipped_results(tmp_path):
 
 
 def test_the_tables_of_the_readme_moved_to_the_page(tmp_path):
-    write_pages(tmp_path, ROOT, [RUN])
+    write_pages(tmp_path, ROOT)
     text = (tmp_path / "measured.md").read_text()
     metric = json.loads((ROOT / FILES["results"]).read_text())["metrics"]["A/full/stride8/across_people_error"]
     assert f"{metric['value']:.1f} [{metric['low']:.1f}, {metric['high']:.1f}]" in text

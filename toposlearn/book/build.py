@@ -82,7 +82,7 @@ def _write_sources(sources: Path, out: Path, root: Path, report: Report) -> None
         notebooks.append((run, notebook))
         if notebook is not None:
             nbformat.write(notebook_page(notebook, run.error), sources / path.name)
-    pages = write_pages(sources, root, runs, report)
+    pages = write_pages(sources, root, report)
     write_text(sources / "index.md", index_page(notebooks, pages))
     write_results_page(sources, out / "results", root)
 

@@ -90,10 +90,9 @@ def load_claims() -> list[Claim]:
     """The claims of ``claims.yaml``, in the order of the page."""
     claims = []
     for entry in _FILE["claims"]:
-        evidence = [Evidence(**each) for each in entry["evidence"]]
-        for rival, compared in entry.get("rivals", {}).items():
-            evidence += [Evidence(**each, rival=rival) for each in compared]
-        facts = {name: value for name, value in entry.items() if name not in ("evidence", "rivals")}
+        facts = dict(entry)
+        compared = {"": facts.pop("evidence"), **facts.pop("rivals", {})}
+        evidence = (Evidence(**each, rival=rival) for rival, numbers in compared.items() for each in numbers)
         claims.append(Claim(**facts, evidence=tuple(evidence)))
     return claims
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,6 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined, TemplateError
 
 from toposlearn.book.claims import ClaimStatus, Result, compare, draw_comparisons, load_claims
 from toposlearn.course.notebooks import one_line
-from toposlearn.course.run import NotebookRun
 from toposlearn.reproducibility import write_text
 
 ABLATION, MATCHERS = "checkpoints/lab/results.json", "checkpoints/lab/matchers.json"
@@ -96,12 +95,12 @@ def _tables(files: Mapping[str, Result], copies: Path) -> dict[str, str]:
     return {heading: table(files[file]) for heading, (file, table) in tables.items() if file in files}
 
 
-def write_pages(sources: Path, root: Path, runs: Sequence[NotebookRun], report: Report = print) -> list[str]:
+def write_pages(sources: Path, root: Path, report: Report = print) -> list[str]:
     """Write the Markdown pages to `sources`; return their names. A page that lacks its result file is reported."""
     written = []
     for name in (FOLDER / "pages/contents.txt").read_text(encoding="utf-8").split():
         try:
-            text = render_page(name, PageFunctions(sources, root, runs))
+            text = render_page(name, PageFunctions(sources, root))
         except FileNotFoundError as error:
             report(f"Page {name} is left out: {Path(error.filename).relative_to(root)} does not exist")
             continue
@@ -125,7 +124,6 @@ class PageFunctions:
 
     sources: Path
     root: Path
-    runs: Sequence[NotebookRun]
 
     def value(self, file: str, name: str, digits: int = 1, unit: str = "", *, sign: str = "") -> str:
         """A metric with its 95 % interval: ``24.7 [22.1, 27.5]``, or with a unit ``24.7 mm [22.1, 27.5]``."""
@@ -154,10 +152,6 @@ class PageFunctions:
         from toposlearn.models import preset_table
 
         return preset_table()
-
-    def measured_times(self) -> str:
-        """Time and peak memory of each notebook of this run."""
-        return TEMPLATES.get_template("times.md.j2").render(runs=self.runs)
 
     def figure(self, path: str, alt: str, caption: str = "") -> str:
         """A figure of the repository, copied into the book; empty where the file does not exist."""

@@ -19,7 +19,7 @@ from toposlearn.relations.agreement import disputed_relations, neighborhood_agre
 from toposlearn.relations.graphs import adjacency_graph, nearest_graph, write_graph
 from toposlearn.relations.layout import Layout, layout, shared_structures
 from toposlearn.relations.relations import distance_table, topology_table
-from toposlearn.reproducibility import atomic_path
+from toposlearn.reproducibility import atomic_path, write_text
 
 NEIGHBORS = 5
 MAX_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
@@ -175,9 +175,7 @@ def write_study(study: Study, out: Path) -> list[Path]:
     for stale in (*out.glob("graphs/*_nearest.graphml"), *out.glob("graphs/*_adjacent.graphml"), out / "agreement.csv"):
         stale.unlink(missing_ok=True)
     for name, table in tables.items():
-        files.append(out / f"{name}.csv")
-        with atomic_path(files[-1]) as unfinished:
-            table.to_csv(unfinished, index=False, float_format="%.6g")
+        files.append(write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g")))
     for name, subject in study.subjects.items():
         nearest = nearest_graph(subject, min(NEIGHBORS, len(subject.structures) - 1))
         for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(subject)}.items():
