@@ -66,17 +66,11 @@ def network_profiles(
     if not set(levels) <= set(model.config.token_strides):
         raise ValueError(f"strides must be among the network's {model.config.token_strides}, got {levels}")
     tokens_a, tokens_b = (encode(model, subjects, modality) for modality in subjects.modalities[:2])
-    return {
-        stride: topology_profile(
-            tokens_a[stride],
-            tokens_b[stride],
-            subjects.token_positions(stride),
-            subjects.token_places(stride),
-            subjects.token_mask(stride),
-            across=subjects.known,
-        )
-        for stride in levels
-    }
+    profiles = {}
+    for stride in levels:
+        where = subjects.token_positions(stride), subjects.token_places(stride), subjects.token_mask(stride)
+        profiles[stride] = topology_profile(tokens_a[stride], tokens_b[stride], *where, across=subjects.known)
+    return profiles
 
 
 def topology_profile(

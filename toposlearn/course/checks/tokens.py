@@ -48,16 +48,6 @@ def k_nearest(tokens: Tensor, k: int) -> Tensor:
     return nearest_neighbors(tokens, k)
 
 
-def _without_self(distance: Tensor) -> Tensor:
-    return distance.diagonal_scatter(torch.full(distance.shape[:2], torch.inf), dim1=1, dim2=2)
-
-
-def _are_farthest(got: Tensor, tokens: Tensor) -> bool:
-    distance = pairwise_distance(tokens)
-    chosen = distance.gather(2, got.long().clamp(0, distance.shape[2] - 1))
-    return bool((chosen >= distance.median(2, keepdim=True).values).all())
-
-
 def _twins() -> Tensor:
     """Tokens (2, 12, 5) of different lengths; places 2 and 7 of the first subject are alike and far from the rest."""
     tokens = torch.randn(2, 12, 5, generator=torch.Generator().manual_seed(0))
