@@ -54,14 +54,9 @@ def table(tmp_path: Path, text: str, name: str = "table.csv") -> Path:
 
 
 def test_a_table_of_ones_own_gives_the_side_in_a_column_or_in_the_name(tmp_path: Path) -> None:
-    column = structure_names(
-        table(tmp_path, "Label,Name,Side\n0,air,\n5,Thalamus Proper,L\n6,Thalamus Proper,R\n7,pons,\n")
-    )
-    assert [(label, each.full_name) for label, each in column.items()] == [
-        (5, "left-thalamus"),
-        (6, "right-thalamus"),
-        (7, "pons"),
-    ]
+    text = "Label,Name,Side\n0,air,\n5,Thalamus Proper,L\n6,Thalamus Proper,R\n7,pons,\n"
+    column = {label: each.full_name for label, each in structure_names(table(tmp_path, text)).items()}
+    assert column == {5: "left-thalamus", 6: "right-thalamus", 7: "pons"}
     both = structure_names(table(tmp_path, "label,name,side\n10,Left-Thalamus,left\n", "both.csv"))
     assert both[10].full_name == "left-thalamus"
     named = structure_names(table(tmp_path, "index\tname\n5\tleft-thalamus\n6\tthalamus_R\n", "dseg.tsv"))

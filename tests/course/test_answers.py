@@ -47,11 +47,8 @@ def test_a_wrong_answer_is_judged_whatever_was_run_before(exercise):
     """Cells run again, in any order: the stub and its solution first, the solution twice, the answer twice."""
     wrong = exercise.cell(next(one for one in typed(exercise) if one.named).body)
     solution, stub = exercise.solution, exercise.stub
-    for order in (
-        (stub, solution, wrong),
-        (stub, solution, wrong, solution, solution),
-        (wrong, solution, wrong, solution),
-    ):
+    again = [stub, solution, wrong]
+    for order in (again, [*again, solution, solution], [wrong, solution, wrong, solution]):
         with pytest.raises(AssertionError):
             run_cells(exercise, *order)
     assert run_cells(exercise, wrong, solution, stub, solution).startswith("The solution passes.")
@@ -160,9 +157,8 @@ def test_a_margin_of_the_wrong_sign_stops_notebook_02_as_it_is_opened(tmp_path):
     nbformat.write(notebook, tmp_path / path.name)
     values = {"DATA": str(ROOT / "data" / "cohort"), "RESULTS": str(tmp_path / "results")}
     known = read_parameters(notebook)
-    done = run_notebook(
-        tmp_path / path.name, tmp_path / "out", {name: values[name] for name in values if name in known}
-    )
+    given = {name: value for name, value in values.items() if name in known}
+    done = run_notebook(tmp_path / path.name, tmp_path / "out", given)
     assert done.error is not None
     assert "medial margin in mm (on the right): the sign is turned" in done.error
 
@@ -171,10 +167,7 @@ def test_a_margin_of_the_wrong_sign_stops_notebook_02_as_it_is_opened(tmp_path):
 def test_an_endless_loop_does_not_hang_the_kernel(tmp_path):
     cells = [
         code("from toposlearn.course.checks import ask, check_null_time\nask.SECONDS = 1"),
-        code(
-            "def null_time(t1, repetition):\n    time = 0\n    while time < t1:\n        time += 0",
-            "exercise",
-        ),
+        code("def null_time(t1, repetition):\n    time = 0\n    while time < t1:\n        time += 0", "exercise"),
         code("check_null_time(null_time)", "check"),
     ]
     done = run_notebook(write_notebook(tmp_path / "00_a.ipynb", *cells), tmp_path / "out")

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from answers_typed import exercises, run_cells, typed
+from answers_typed import exercises, imported, run_cells, typed
 
 from toposlearn.course.checks import ask
 
@@ -49,16 +49,8 @@ def test_nine_in_ten_wrong_answers_have_their_mistake_named(capsys):
 
 @pytest.mark.parametrize("one", RIGHT, ids=str)
 def test_no_case_drawn_at_random_refuses_a_right_answer(one):
-    names: dict = {}
-    source = one.exercise.cell(one.body)
-    check, fn = _check_and_function(one.exercise, source, names)
+    names = dict(imported(one.exercise.number))
+    exec(one.exercise.cell(one.body), names)
+    check, answer = names[one.exercise.check.split("(")[0]], names[one.exercise.name]
     for seed in range(40):
-        assert check(fn, np.random.default_rng(seed)).startswith("Right. ")
-
-
-def _check_and_function(exercise, source, names):
-    from answers_typed import imported
-
-    names.update(imported(exercise.number))
-    exec(source, names)
-    return names[exercise.check.split("(")[0]], names[exercise.name]
+        assert check(answer, np.random.default_rng(seed)).startswith("Right. ")

@@ -128,9 +128,8 @@ def test_a_number_that_they_do_not_hold_is_not_read():
 
 def test_a_subject_is_read_by_a_reader_without_that_subject():
     values = np.random.default_rng(2).normal(size=64)
-    assert (
-        classification.cross_validated_r2(np.eye(64), values) < 0
-    )  # one feature per person: known only to a reader fitted to that person
+    one_per_person = np.eye(64)  # known only to a reader fitted to that person
+    assert classification.cross_validated_r2(one_per_person, values) < 0
 
 
 def test_the_unit_of_a_number_does_not_matter():

@@ -131,13 +131,9 @@ def test_every_allowed_token_is_drawn_and_no_other(seed, n, excluded, share):
 
 
 def test_draws_of_an_anchor_are_independent():
-    drawn = sample_negatives(torch.zeros(1, 6, 0, dtype=torch.long), 6, 2, generator=generator())
-    pairs = torch.stack(
-        [
-            sample_negatives(torch.zeros(1, 6, 0, dtype=torch.long), 6, 2, generator=generator(s))[0, 0]
-            for s in range(2000)
-        ]
-    )
+    nothing = torch.zeros(1, 6, 0, dtype=torch.long)
+    drawn = sample_negatives(nothing, 6, 2, generator=generator())
+    pairs = torch.stack([sample_negatives(nothing, 6, 2, generator=generator(s))[0, 0] for s in range(2000)])
     counts = torch.bincount((pairs[:, 0] - 1) * 5 + pairs[:, 1] - 1, minlength=25)
     assert drawn.shape == (1, 6, 2)
     assert chisquare(counts.numpy()).pvalue > 1e-3

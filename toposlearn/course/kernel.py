@@ -39,8 +39,11 @@ class PeakMemory:
         if self._process is None:
             return
         with contextlib.suppress(psutil.Error, OSError):
-            tree = [self._process, *self._process.children(recursive=True)]
-            self.bytes = max(self.bytes, sum(map(_resident, tree)))
+            resident = 0
+            for process in (self._process, *self._process.children(recursive=True)):
+                with contextlib.suppress(psutil.Error):  # it ended meanwhile
+                    resident += int(process.memory_info().rss)
+            self.bytes = max(self.bytes, resident)
             status = Path(f"/proc/{self._process.pid}/status").read_text()  # an OSError elsewhere than on Linux
             for kilobytes in re.findall(r"^VmHWM:\s*(\d+)", status, re.MULTILINE):
                 self.bytes = max(self.bytes, 1024 * int(kilobytes))
@@ -60,13 +63,6 @@ class PeakMemory:
         finally:
             self._stop.set()
             thread.join()
-
-
-def _resident(process: psutil.Process) -> int:
-    try:
-        return int(process.memory_info().rss)
-    except psutil.Error:  # it ended meanwhile
-        return 0
 
 
 def kernel_class(peak: PeakMemory) -> type[AsyncKernelManager]:
