@@ -3,8 +3,6 @@
 Exit code 0 only on success, 1 for an error, 2 for a command that cannot be read, 130 for an interruption.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import sys

@@ -1,7 +1,5 @@
 """Named combinations of settings: variants of the loss, and presets from a test machine to a cluster."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

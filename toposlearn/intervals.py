@@ -4,8 +4,6 @@ All intervals of the package that come from resampling are made here, so that al
 An array has axes (R, S) for one number per subject, or (R, S, S) for one number per pair of subjects; R are seeds.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables in Markdown, and their cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 

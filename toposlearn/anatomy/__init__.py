@@ -14,23 +14,3 @@ from toposlearn.anatomy.label_names import structure_names
 from toposlearn.anatomy.segmentations import LabelMap, load_segmentation
 from toposlearn.anatomy.sources import SOURCES
 from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure
-
-__all__ = [
-    "BACKGROUND",
-    "DONOR_IDS",
-    "FAMILIES",
-    "SOURCES",
-    "STRUCTURES",
-    "TEMPLATES",
-    "TISSUES",
-    "LabelMap",
-    "Structure",
-    "load_donor_map",
-    "load_donors",
-    "load_label_map",
-    "load_parcels",
-    "load_segmentation",
-    "load_template",
-    "structure",
-    "structure_names",
-]

@@ -4,8 +4,6 @@ The cohort is made from family A (Desikan-Killiany aparc+aseg); family B (Neurom
 The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

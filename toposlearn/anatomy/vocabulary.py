@@ -3,8 +3,6 @@
 Left structures are 1 to 18, right ones 100 more, midline ones start at 201. Left is the person's: negative x in RAS.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal, cast, get_args

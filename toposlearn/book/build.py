@@ -3,8 +3,6 @@
 The book is HTML that opens without a network. A warning of Sphinx is an error, and the earlier book is kept.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shutil

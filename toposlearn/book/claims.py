@@ -1,7 +1,5 @@
 """The claims of the paper (``claims.yaml``): each with a status computed from measured intervals, all in one figure."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import groupby

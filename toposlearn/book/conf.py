@@ -3,8 +3,6 @@
 The glyphs of formulas are outlines (STIX Two Math): every browser draws the same, without script, network or fonts.
 """
 
-from __future__ import annotations
-
 import warnings
 from xml.etree import ElementTree
 

@@ -4,18 +4,3 @@ from toposlearn.cohort.recipes import FULL, PLAIN, Recipe, recipe_named
 from toposlearn.cohort.subject import Subject, simulate
 from toposlearn.cohort.traits import DIAGNOSES, LESIONS, SITES, Traits, draw_traits
 from toposlearn.cohort.writing import write_cohort
-
-__all__ = [
-    "DIAGNOSES",
-    "FULL",
-    "LESIONS",
-    "PLAIN",
-    "SITES",
-    "Recipe",
-    "Subject",
-    "Traits",
-    "draw_traits",
-    "recipe_named",
-    "simulate",
-    "write_cohort",
-]

@@ -1,7 +1,5 @@
 """One subject on disk, as BIDS: scans and sidecars, ground truth, and the tables of a cohort."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

@@ -6,8 +6,6 @@ subject draws around them. The order of contrasts is right; these are not quanti
 in acute stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113.
 """
 
-from __future__ import annotations
-
 import csv
 from collections.abc import Mapping
 from dataclasses import dataclass

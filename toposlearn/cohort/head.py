@@ -3,8 +3,6 @@
 Heads are brain-extracted, like BraTS, UPENN-GBM and most multi-modal releases: no skull and no scalp.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 

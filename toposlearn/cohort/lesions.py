@@ -3,8 +3,6 @@
 Each is one or more foci with parts in shells, an uneven outline, and a mass effect that bends the tissue around it.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Settings of a cohort: its subjects, their scans, and how well the scans of a subject are registered."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any

@@ -1,7 +1,5 @@
 """One simulated subject: a head that is bent, filled with tissue and imaged, with its ground truth."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """Structure, tissue and lesion at each place of a bent head."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache

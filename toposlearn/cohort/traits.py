@@ -4,8 +4,6 @@ Each property of each subject has a random stream of its own: it depends on the 
 the property only, so that subject 3 is the same in a cohort of 4 and in one of 400.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Literal, get_args
 

@@ -4,8 +4,6 @@ A subject's folder appears only when it is complete, so an interrupted run is co
 with a missing file is simulated again.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

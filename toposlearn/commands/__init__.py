@@ -3,5 +3,3 @@
 # ruff: noqa: I001 - the order of ``--help``: from data to networks to the course
 from toposlearn.commands import data, training, notebooks
 from toposlearn.commands.app import app
-
-__all__ = ["app", "data", "notebooks", "training"]

@@ -1,7 +1,5 @@
 """Commands on the notebooks of the course: run them, build the book, write copies for students."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any

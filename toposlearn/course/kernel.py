@@ -1,7 +1,5 @@
 """A Jupyter kernel of this very interpreter, and the peak of the memory it takes."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import threading

@@ -1,7 +1,5 @@
 """The course's notebooks as files: where they are, what they ask, their parameters, their map, copies for students."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import copy

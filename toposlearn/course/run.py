@@ -4,8 +4,6 @@ Beyond papermill: a parameter the notebook does not know is refused, an exceptio
 kernel is this interpreter, time and peak memory are recorded, and an output file is either whole or not there.
 """
 
-from __future__ import annotations
-
 import json
 import logging
 import multiprocessing

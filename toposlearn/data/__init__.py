@@ -11,28 +11,3 @@ from toposlearn.data.pairs import PairBatch, PairDataset, augment
 from toposlearn.data.pose import apply_pose, draw_poses
 from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
 from toposlearn.data.prepared import Cache, prepare
-
-__all__ = [
-    "BadImageError",
-    "Cache",
-    "Inspection",
-    "Manifest",
-    "PairBatch",
-    "PairDataset",
-    "PosedSubjects",
-    "Record",
-    "apply_pose",
-    "assess_subjects",
-    "augment",
-    "check_image",
-    "config_for",
-    "draw_poses",
-    "inspect_folder",
-    "load_posed",
-    "origin_of",
-    "pair_of",
-    "pose_subjects",
-    "prepare",
-    "read_manifest",
-    "split_subjects",
-]

@@ -1,7 +1,5 @@
 """Random poses of heads: affine maps (3, 4) from posed mm to original mm, both measured from the volume's center."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 

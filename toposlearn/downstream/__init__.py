@@ -1,5 +1,3 @@
 """Downstream tasks: frozen readers and probes, fine-tuning, missing modalities."""
 
 from toposlearn.downstream.readers import fit_probe, probe_dice
-
-__all__ = ["fit_probe", "probe_dice"]

@@ -3,8 +3,6 @@
 A diagnosis that age, sex, site, brain size or brightness predict as well shows nothing about a representation.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -3,8 +3,6 @@
 In each step a random subset of the modalities is present, so that any subset can be read afterwards.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -3,8 +3,6 @@
 The Dice per structure of a probe is the F1 score of that class.
 """
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable
 

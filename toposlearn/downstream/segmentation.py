@@ -4,8 +4,6 @@ Scores are interpolated linearly between token centers. Readers are fitted, and 
 from the foreground of each head: the Dice of a sample estimates that of the head, and costs a fraction.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

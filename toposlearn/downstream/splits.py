@@ -1,7 +1,5 @@
 """Separate splits: the same subject must not be in training and in evaluation."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 from toposlearn.data import Manifest, Record

@@ -4,8 +4,6 @@ Features come from a network, from grid position or from the truth, and all go t
 goes through the same one-channel encoder; those present are averaged, so a reader can read any subset.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import partial

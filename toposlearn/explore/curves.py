@@ -1,7 +1,5 @@
 """Curves over training steps, poses and known motions, and what figures share: colors, axes, legend, intervals."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

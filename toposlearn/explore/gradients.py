@@ -1,7 +1,5 @@
 """Which part of a network learns from which term of the loss: gradient norms, and which term a step follows."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -1,7 +1,5 @@
 """HTML pages of one file that need no network: style, skeleton and figures."""
 
-from __future__ import annotations
-
 from base64 import b64encode
 from html import escape
 from io import BytesIO

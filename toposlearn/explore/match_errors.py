@@ -4,8 +4,6 @@ Of a head and the same head moved, the truth is known for every data set, in mm 
 that codes grid position stays where it was; one that codes anatomy moves along.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping

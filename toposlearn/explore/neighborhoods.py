@@ -3,8 +3,6 @@
 A token is drawn as its block: filled outline where the slice cuts it, dashed where it lies before or behind.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal

@@ -1,7 +1,5 @@
 """Results with their intervals beside null, controls and other runs: comparison, measures, topology profile."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Any
 

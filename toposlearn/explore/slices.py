@@ -4,8 +4,6 @@ Volumes are (D, H, W) in RAS order: indices grow to the right, to the front and 
 the volume's center. The person's left is on the left (not the radiological view).
 """
 
-from __future__ import annotations
-
 import colorsys
 import math
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """One structure in several people: where it is, which structures are next to it, and on which side they lie."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ The 3-D viewer, NiiVue, and its script come with the package ipyniivue. It weigh
 only on request.
 """
 
-from __future__ import annotations
-
 import gzip
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Slices of label maps in each head's own frame, for several people, and their shared neighborhood graph."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

@@ -4,8 +4,6 @@ With one basis equal features have equal colors, in two people or two modalities
 components leave most of the variance of the features out, so a figure of colors states the share that they hold.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """One anchor of an alignment loss, triplet by triplet, as the loss makes them: which tokens attract, which repel."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from typing import Any, Literal
 

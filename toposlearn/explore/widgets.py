@@ -1,7 +1,5 @@
 """Widgets as thin shells over the plot functions: controls, the picture they lead to, and its errors."""
 
-from __future__ import annotations
-
 import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Places in mm: images on different grids where their affines put them, and one anatomical place in several people."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import nibabel as nib

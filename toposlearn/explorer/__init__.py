@@ -4,5 +4,3 @@ from toposlearn.explorer.answers import answer, choose_token, describe, first_vi
 from toposlearn.explorer.figure import plot_explorer
 from toposlearn.explorer.scene import open_scene
 from toposlearn.explorer.widget import explorer
-
-__all__ = ["answer", "choose_token", "describe", "explorer", "first_view", "open_scene", "plot_explorer"]

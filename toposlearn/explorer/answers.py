@@ -1,7 +1,5 @@
 """One token in two people and two modalities: its neighbors, its match, the true place, and position alone."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal

@@ -1,7 +1,5 @@
 """The explorer's picture: three heads, one per row, on linked planes; images on the left, token colors on the right."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import cast
 

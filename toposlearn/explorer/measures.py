@@ -1,7 +1,5 @@
 """All tokens of all pairs of people: errors of matches, wrong sides, structures; empty without the true places."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from itertools import permutations
 from typing import Any

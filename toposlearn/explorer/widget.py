@@ -1,7 +1,5 @@
 """The explorer with menus, sliders and a picture to click on: a thin shell over `draw_answer`."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -7,18 +7,3 @@ from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.token_pairs import TokenPairs
 from toposlearn.losses.total import TacoLoss, TacoTerms
 from toposlearn.topology.correspondence import ordered_pairs
-
-__all__ = [
-    "TacoLoss",
-    "TacoTerms",
-    "TokenPairs",
-    "inter_instance_loss",
-    "inter_triplets",
-    "intra_instance_loss",
-    "intra_triplets",
-    "match_subjects",
-    "ordered_pairs",
-    "plain_inter_loss",
-    "plain_intra_loss",
-    "reconstruction_loss",
-]

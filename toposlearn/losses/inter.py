@@ -8,8 +8,6 @@ Only the matched part of the graph counts: a *partial* ranking. One direction on
 `TacoLoss` takes both. Graph and matches take no gradient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Sequence
 
 import torch

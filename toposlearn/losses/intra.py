@@ -7,8 +7,6 @@ For each anchor i, its K nearest tokens in a are the positives j, and n is drawn
 One direction only; `TacoLoss` takes both. The graph of a takes no gradient.
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import torch

@@ -3,8 +3,6 @@
 An index of -1 means "none". Values and indices may hold anything where ``valid`` is false; none of it reaches the loss.
 """
 
-from __future__ import annotations
-
 from typing import Any, Literal, NamedTuple
 
 import torch

@@ -1,7 +1,5 @@
 """Matches between the tokens of two people: the matchers and gates that `LossConfig` names, in both directions."""
 
-from __future__ import annotations
-
 from functools import partial
 
 import torch

@@ -1,7 +1,5 @@
 """Reconstruction loss: the decoder must restore the volume, so that features keep what the image shows."""
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

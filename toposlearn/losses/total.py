@@ -3,8 +3,6 @@
 It reads what a model returns by name and imports no model. A term of weight 0 is not computed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import NamedTuple

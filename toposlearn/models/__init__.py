@@ -3,12 +3,3 @@
 from toposlearn.models.cost import preset_table
 from toposlearn.models.taco import Taco, TacoOutput
 from toposlearn.models.weights import load_weights, model_card, save_weights
-
-__all__ = [
-    "Taco",
-    "TacoOutput",
-    "load_weights",
-    "model_card",
-    "preset_table",
-    "save_weights",
-]

@@ -1,7 +1,5 @@
 """The size of a network: weights and multiply-adds of each of its parts, and presets side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import NamedTuple
 

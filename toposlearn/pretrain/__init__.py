@@ -3,15 +3,3 @@
 from toposlearn.pretrain.loop import Trainer, pretrain
 from toposlearn.pretrain.profile import network_profiles
 from toposlearn.pretrain.scorecard import Controls, controls, encode, error_matrix, mean_errors, scorecard
-
-__all__ = [
-    "Controls",
-    "Trainer",
-    "controls",
-    "encode",
-    "error_matrix",
-    "mean_errors",
-    "network_profiles",
-    "pretrain",
-    "scorecard",
-]

@@ -1,7 +1,5 @@
 """Tokens of one posed volume, read at the places of the tokens of another posed volume of the same subject."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from torch import Tensor

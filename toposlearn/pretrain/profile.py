@@ -4,8 +4,6 @@ Names are ``MEASURE/OF``: between two modalities of the ``same_person``, between
 of the ``first_modality`` or ``second_modality`` alone. S people, N tokens, F features, K neighbors.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple

@@ -4,8 +4,6 @@ Entry (p, q) of an error matrix is the mean distance (mm) between the true place
 most similar token: one subject in two modalities on the diagonal, two people elsewhere.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial

@@ -3,8 +3,6 @@
 A tilted head or a wrong affine must not change which structure is medial to which.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache

@@ -1,7 +1,5 @@
 """The neighborhood graphs of a person's structures."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import networkx as nx

@@ -4,8 +4,6 @@ A relation holds when its margin is positive, and is undecided when the margin i
 read in the person's own frame, so a tilted head changes none.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Literal
 

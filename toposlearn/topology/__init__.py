@@ -25,31 +25,3 @@ from toposlearn.topology.representation import (
     trustworthiness,
 )
 from toposlearn.topology.tokens import centered_positions, scrambled_tokens, token_mask, tokens_from_map
-
-__all__ = [
-    "centered_positions",
-    "collapse",
-    "continuity",
-    "correspondence_error",
-    "effective_rank",
-    "floor_error",
-    "gate_matches",
-    "kernel_alignment",
-    "match_error",
-    "match_precision",
-    "matched_fraction",
-    "mutual_matches",
-    "nearest_matches",
-    "nearest_neighbors",
-    "neighbor_distance",
-    "neighbor_overlap",
-    "pairwise_distance",
-    "position_r2",
-    "random_matches",
-    "rank_correlation",
-    "sample_negatives",
-    "scrambled_tokens",
-    "token_mask",
-    "tokens_from_map",
-    "trustworthiness",
-]

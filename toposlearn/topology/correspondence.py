@@ -4,8 +4,6 @@ B subjects (or pairs of them), N and M tokens, F features; positions in mm. A ma
 or -1. Random features already give about 50 % mutual matches: 0.5 is the null, not a success. No gradient passes.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

@@ -3,8 +3,6 @@
 ``"cosine"`` is 1 - cos, in [0, 2]; ``"euclidean"`` is the length of the difference, in the unit of the features.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Literal
 

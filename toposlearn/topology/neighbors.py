@@ -3,8 +3,6 @@
 B subjects, N tokens, F features, K neighbors. No function here takes a gradient or waits for the device.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

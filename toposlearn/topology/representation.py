@@ -4,8 +4,6 @@ B subjects, N tokens, F and G features, K neighbors; positions in mm. In a compa
 place, and the null is the same measure with the tokens of one side in random order. NaN where too few tokens count.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Tokens: one per place of a feature map, their positions in mm, and whether they count."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import torch

@@ -4,8 +4,6 @@ Tokens compete: where many are nearest to one (a hub), the others get their next
 these without a match. In the log domain small temperatures neither overflow nor vanish. No gradient passes.
 """
 
-from __future__ import annotations
-
 import torch
 from torch import Tensor
 

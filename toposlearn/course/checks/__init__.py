@@ -10,19 +10,3 @@ from toposlearn.course.checks.tokens import (
     check_same_home,
     check_tokens_from_map,
 )
-
-__all__ = [
-    "check_error_after_move",
-    "check_k_nearest",
-    "check_medial_margin",
-    "check_mutual_matches",
-    "check_null_time",
-    "check_partial_ranking",
-    "check_same_home",
-    "check_share_kept",
-    "check_tokens_from_map",
-    "check_total_loss",
-    "check_triplet_hinge",
-    "check_voxel_to_world",
-    "unless_answered",
-]

@@ -1,7 +1,5 @@
 """The choice between a student's answer and the solution: the solution is used only where nothing was written."""
 
-from __future__ import annotations
-
 import dis
 import inspect
 from collections.abc import Callable

@@ -1,7 +1,5 @@
 """A call of a learner's function: with copies of the inputs, a time limit, and exceptions with their usual causes."""
 
-from __future__ import annotations
-
 import _thread
 import builtins
 import ctypes

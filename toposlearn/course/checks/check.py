@@ -4,8 +4,6 @@ A learner's function is called on cases on which the usual mistakes differ, then
 A wrong one raises AssertionError, with the hint of the mistake that explains every answer, or else with the difference.
 """
 
-from __future__ import annotations
-
 import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence

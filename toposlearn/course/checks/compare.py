@@ -1,7 +1,5 @@
 """Comparison of an answer with the right one: its type, shape and values, the kind of its numbers, its gradient."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Checks of the exercises on losses: the hinge, the partial ranking, the total. N anchors, K neighbors."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

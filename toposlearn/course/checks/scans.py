@@ -1,7 +1,5 @@
 """Checks of the exercises on scans (world coordinates, inversion time) and on relations between their structures."""
 
-from __future__ import annotations
-
 import numpy as np
 from numpy.typing import NDArray
 from scipy.spatial.transform import Rotation

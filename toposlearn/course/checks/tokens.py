@@ -3,8 +3,6 @@
 B subjects, N and M tokens, F features, K neighbors, S structures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

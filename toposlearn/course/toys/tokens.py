@@ -1,7 +1,5 @@
 """Tokens without a network: ideal ones, made from their true places, and free ones that descend a loss."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import NamedTuple
 

@@ -2,5 +2,3 @@
 
 from toposlearn.data.gate.assessment import assess_subjects, read_subject
 from toposlearn.data.gate.quality import BadImageError, check_image
-
-__all__ = ["BadImageError", "assess_subjects", "check_image", "read_subject"]

@@ -1,5 +1,3 @@
 """The contribution of each term of the loss, and of each matcher: every variant trained and measured with controls."""
 
 from toposlearn.studies.ablation.ablation import run_ablation, run_matchers
-
-__all__ = ["run_ablation", "run_matchers"]

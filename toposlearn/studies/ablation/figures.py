@@ -1,7 +1,5 @@
 """Figures of the ablation: the change by each term; tokens of two people as colors, and the error of their matches."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Tables and sentences written from the result files, so that no number is copied by hand."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path

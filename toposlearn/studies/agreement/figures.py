@@ -1,7 +1,5 @@
 """Charts of relations across people, and a person's neighborhood graph drawn over the anatomy."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The page of `toposlearn topology`: how alike people are, which relations they dispute, and each person's graph."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -3,5 +3,3 @@
 from toposlearn.studies.bending.breaking import first_to_break, kept_curves, what_predicts
 from toposlearn.studies.bending.changes import CHANGES, Scene, grow
 from toposlearn.studies.bending.kept import study, without_fluid
-
-__all__ = ["CHANGES", "Scene", "first_to_break", "grow", "kept_curves", "study", "what_predicts", "without_fluid"]

@@ -1,7 +1,5 @@
 """Share of relations kept at each amount of a change, and which relations break first."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray

@@ -4,8 +4,6 @@ A bend is the flow of a velocity field, and an amount of it is the time for whic
 rather than one strong map, since a strong map sampled on a lattice folds. A pose is an affine.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property

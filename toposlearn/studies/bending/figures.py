@@ -1,7 +1,5 @@
 """Figures on how far relations hold: share kept by amount, which relations break first, slices of changed heads."""
 
-from __future__ import annotations
-
 from collections.abc import Hashable, Mapping, Sequence
 from typing import Any
 

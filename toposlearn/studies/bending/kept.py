@@ -4,8 +4,6 @@ A simulated head is a bent template, so this is no evidence that relations are t
 are, in notebook 02). It measures how much change a relation endures.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 

@@ -1,7 +1,5 @@
 """The two meanings of topology side by side: a change that only relations notice, one that only homology notices."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Homology of a structure (its pieces, tunnels and cavities), for contrast with the relations between structures."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 

@@ -1,5 +1,3 @@
 """How real the simulated people look, measured beside templates, donors and published values."""
 
 from toposlearn.studies.realism.page import write_realism
-
-__all__ = ["write_realism"]

@@ -3,8 +3,6 @@
 Any image with structure labels will do: simulated scans and real templates are measured by the same code.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from math import isnan, nan
 from typing import Any, NamedTuple

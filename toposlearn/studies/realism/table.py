@@ -1,7 +1,5 @@
 """The table of the realism page: each measured number with its interval, its reference and its verdict."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from functools import partial
 from math import isnan, nan

@@ -1,7 +1,5 @@
 """Pictures of structures on grids of tokens, and of how far a claim about structures reaches the tokens."""
 
-from __future__ import annotations
-
 import numpy as np
 import pandas as pd
 from matplotlib import pyplot as plt

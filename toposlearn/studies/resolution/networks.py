@@ -4,8 +4,6 @@ Each structure becomes one feature, read from the tokens that hold it by the tru
 contain, not whether a probe could find the structures there.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np

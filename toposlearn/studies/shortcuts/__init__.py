@@ -1,5 +1,3 @@
 """Study: what predicts each label of a data set without any learned representation."""
 
 from toposlearn.studies.shortcuts.measure import find_shortcuts, shortcuts_report
-
-__all__ = ["find_shortcuts", "shortcuts_report"]

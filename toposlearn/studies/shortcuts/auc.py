@@ -1,7 +1,5 @@
 """AUC of a label from features, with its interval and its null: the AUC of the label in random order."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Figures of downstream tasks: segmentations beside the truth, Dice by structure, every subset of the modalities."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any, Final

@@ -4,8 +4,6 @@ Names are ``GROUP/VARIANT/TASK/READER/MEASURE[/SUBSET]``. ``mean-of-subsets`` is
 the modalities; ``kept`` is its ratio to the value with all modalities.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path
