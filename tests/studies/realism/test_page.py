@@ -18,7 +18,7 @@ from toposlearn.intervals import bootstrap_subjects
 from toposlearn.studies.realism import write_realism
 from toposlearn.studies.realism.measure import healthy_of, measure_folder
 from toposlearn.studies.realism.page import counts, number, shortcomings
-from toposlearn.studies.realism.table import mean, neighbors_shared, realism_table, reference_of, resampled
+from toposlearn.studies.realism.table import _spread, mean, neighbors_shared, realism_table, reference_of, resampled
 
 NOT_JUDGED = "not judged"
 
@@ -197,13 +197,13 @@ def test_a_mean_has_the_people_and_an_interval():
 def test_a_number_of_a_group_has_the_interval_of_few_people():
     """Six people: 1.4 times as wide as the plain percentile interval, drawn here in a loop."""
     people = long([1.0, 2.0, 4.0, 7.0, 11.0, 12.0])
-    value, n, percentiles, (low, high) = resampled(lambda rows: float(rows["value"].mean()), people)
+    value, n, percentiles, (low, high) = resampled(lambda values, _: float(values.mean()), people)
     drawn = np.random.default_rng(1).integers(6, size=(5000, 6))
     plain = np.diff(np.percentile(people["value"].to_numpy()[drawn].mean(axis=1), [2.5, 97.5]))[0]
     assert (value, n) == (pytest.approx(37 / 6), 6)
     assert np.isnan(percentiles).all()
     assert 1.25 < (high - low) / plain < 1.5
-    assert np.isnan(resampled(lambda rows: float(rows["value"].std()), people[:1])[3]).all()
+    assert np.isnan(resampled(_spread, people[:1])[3]).all()
 
 
 def test_neighbors_that_two_people_share_have_an_interval_over_people():

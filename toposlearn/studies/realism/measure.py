@@ -6,6 +6,7 @@ Its columns are group, name and value; subject, site, sex and age; modality, of 
 from __future__ import annotations
 
 from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -189,6 +190,7 @@ def touching_pairs(labels: Labels) -> Numbers:
         yield "one brain, bent", {"neighbors that two people share": 1000.0 * one + other}
 
 
+@cache
 def measure_real(spacing: float) -> pd.DataFrame:
     """The long table of the real T1 templates, and of the six donors, who touches whom at this spacing in mm."""
     tables = [_rows(measure_image(template_view(name), "T1w"), subject=name) for name in T1_TEMPLATES]

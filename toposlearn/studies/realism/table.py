@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from scipy import stats
 from scipy.spatial.distance import pdist, squareform
 
@@ -76,16 +77,25 @@ def shares_of(rows: pd.DataFrame) -> Float64s:
     return np.asarray(1 - pdist(touching, "jaccard"))
 
 
-def resampled(statistic: Callable[[pd.DataFrame], float], rows: pd.DataFrame) -> Number:
-    """A number that only a group of subjects has, with its interval from resampled subjects."""
-    value, few = statistic(rows), rows[["value", "sex"]]
-    interval = UNKNOWN if isnan(value) else bootstrap_number(lambda drawn: statistic(few.iloc[drawn]), len(few))
-    return value, len(few), UNKNOWN, interval
+def resampled(statistic: Callable[[Float64s, NDArray[np.object_]], float], rows: pd.DataFrame) -> Number:
+    """A number of the values and sexes (S,) of a group of subjects, with its interval from resampled subjects."""
+    values, sexes = rows["value"].to_numpy(float), rows["sex"].to_numpy(object)
+    value = statistic(values, sexes)
+    drawn = partial(bootstrap_number, lambda index: statistic(values[index], sexes[index]), len(values))
+    return value, len(values), UNKNOWN, UNKNOWN if isnan(value) else drawn()
 
 
-def _men_over_women(rows: pd.DataFrame) -> float:
-    means = rows.groupby("sex")["value"].mean()
-    return float(means.get("M", nan) / means.get("F", nan))
+def _spread(values: Float64s, _: NDArray[np.object_]) -> float:
+    return float(values.std(ddof=1)) if len(values) > 1 else nan
+
+
+def _variation(values: Float64s, sexes: NDArray[np.object_]) -> float:
+    return _spread(values, sexes) / float(values.mean())
+
+
+def _men_over_women(values: Float64s, sexes: NDArray[np.object_]) -> float:
+    men, women = values[sexes == "M"], values[sexes == "F"]
+    return float(men.mean() / women.mean()) if len(men) and len(women) else nan
 
 
 def slope(rows: pd.DataFrame) -> Number:
@@ -99,9 +109,11 @@ def slope(rows: pd.DataFrame) -> Number:
 
 
 STATISTICS: Mapping[str, Callable[[pd.DataFrame], Number]] = {  # of a row or a group; the mean of all others
-    "variation of the intracranial volume": partial(resampled, lambda rows: rows["value"].std() / rows["value"].mean()),
+    "variation of the intracranial volume": partial(
+        resampled, lambda values, sexes: _spread(values, sexes) / values.mean()
+    ),
     "men over women": partial(resampled, _men_over_women),
-    "spread between people": partial(resampled, lambda rows: rows["value"].std()),  # of logarithms
+    "spread between people": partial(resampled, _spread),  # of logarithms
     "neighbors that two people share": neighbors_shared,
     "aging": slope,
 }
