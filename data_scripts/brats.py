@@ -26,7 +26,8 @@ from tqdm import tqdm
 from unpacking import unpack
 
 from toposlearn.data import BadImageError, check_image, read_manifest
-from toposlearn.data.gate.quality import load_image, same_grid
+from toposlearn.data.gate.quality import same_grid
+from toposlearn.data.images import load_image
 from toposlearn.reproducibility import write_json
 
 TERMS = "the organizers' terms, accepted at download; see data_scripts/README.md"

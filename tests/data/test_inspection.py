@@ -10,7 +10,7 @@ from image_maker import bids
 from toposlearn import cli
 from toposlearn.settings import TRUTH
 from toposlearn.data import inspect_folder, prepare, read_manifest
-from toposlearn.data.gate.quality import BadImageError
+from toposlearn.data.images import BadImageError
 from toposlearn.data.inspection import MOST_LINES
 
 

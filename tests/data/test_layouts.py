@@ -10,7 +10,7 @@ from image_maker import bids, head, save
 from toposlearn import cli
 from toposlearn.config import preset
 from toposlearn.data import Manifest, Record, config_for, inspect_folder, load_posed, pair_of, prepare, read_manifest
-from toposlearn.data.layouts import modality_of, subject_in
+from toposlearn.data.layouts.names import modality_of, subject_in
 
 
 def files(root: Path, *names: str) -> Path:

@@ -6,7 +6,7 @@ import pytest
 from image_maker import bids, head, save
 
 from toposlearn.data import Manifest, Record, read_manifest, split_subjects
-from toposlearn.data.layouts import bids_modality
+from toposlearn.data.layouts.bids import bids_modality
 
 
 def test_the_cohort_is_read_with_its_truth(cohort):

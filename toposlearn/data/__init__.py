@@ -3,7 +3,8 @@
 Own data: ``load_posed(DATA, config, count)``, or ``manifest = read_manifest(DATA); config_for(config, manifest)``.
 """
 
-from toposlearn.data.gate import BadImageError, assess_subjects, check_image
+from toposlearn.data.images import BadImageError
+from toposlearn.data.gate import assess_subjects, check_image
 from toposlearn.data.inspection import Inspection, inspect_folder
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, origin_of, pair_of, split_subjects
@@ -11,6 +12,7 @@ from toposlearn.data.pairs import PairBatch, PairDataset, augment
 from toposlearn.data.pose import apply_pose, draw_poses
 from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
 from toposlearn.data.prepared import Cache, prepare
+from toposlearn.data.source import Source
 
 __all__ = [
     "BadImageError",
@@ -21,6 +23,7 @@ __all__ = [
     "PairDataset",
     "PosedSubjects",
     "Record",
+    "Source",
     "apply_pose",
     "assess_subjects",
     "augment",

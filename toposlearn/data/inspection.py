@@ -8,8 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from toposlearn.data.gate import assessment as gate
-from toposlearn.data.gate.quality import BadImageError, ImageFacts, damaged_truth
-from toposlearn.data.layouts import is_series, read_manifest
+from toposlearn.data.images import BadImageError
+from toposlearn.data.gate.quality import ImageFacts, damaged_truth
+from toposlearn.data.images import is_series
+from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest
 
 MOST_KINDS = 4  # spacings of a modality that are listed one by one
@@ -121,11 +123,11 @@ def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
 def _names(manifest: Manifest) -> list[str]:
     """One line for each way of naming a modality: ``T1w  PERSON_t1.nii.gz  (6)``."""
     used = [
-        (kind, path.name.replace(record.subject, "PERSON"))
+        (kind, path.name.replace(record.name, "PERSON"))
         for record in manifest.records
         for kind, path in (*record.images.items(), *((_TRUTH[name], path) for name, path in record.truth.items()))
     ]
-    subjects = sorted((record.subject for record in manifest.records), key=len, reverse=True)
+    subjects = sorted((record.name for record in manifest.records), key=len, reverse=True)
     unused = []
     for path in manifest.ignored:
         subject = next((name for name in subjects if name in path.name), "")

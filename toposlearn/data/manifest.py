@@ -19,14 +19,24 @@ NEARLY = 0.8  # share of the people who have a modality that a run uses
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one person; ground truth is None where the data set has none."""
+    """The files of one session of a person; ground truth is None where the data set has none."""
 
-    subject: str
+    subject: str  # the person: all sessions of a person have the same
     images: Mapping[str, Path]  # modality -> file
     labels: Path | None = None
     lesion: Path | None = None
     to_template: Path | None = None
     info: Mapping[str, str] = field(default_factory=dict)  # row of participants.tsv
+    session: str = ""  # only where several sessions of a person are used
+    data_set: str = ""  # only where several data sets are used
+    root: Path = Path()  # folder of the data set
+    channels: Mapping[str, int] = field(default_factory=dict)  # modality -> channel of a file that holds several
+    label_maps: Mapping[str, Path] = field(default_factory=dict)  # kind, as in the file's name -> label map
+
+    @property
+    def name(self) -> str:
+        """Unique in a manifest, and part of file names."""
+        return "_".join(part for part in (self.data_set, self.subject, self.session) if part)
 
     @property
     def truth(self) -> dict[str, Path]:
@@ -42,6 +52,10 @@ class Manifest:
     records: tuple[Record, ...]
     layout: str = ""  # in words
     ignored: tuple[Path, ...] = ()  # image files that are not used
+    notes: tuple[
+        str, ...
+    ] = ()  # one line per choice among files, damaged table or person without images
+    patterns: Mapping[str, str] = field(default_factory=dict)  # modality -> how its files are named, for ``--pattern``
 
     def __len__(self) -> int:
         return len(self.records)
@@ -56,12 +70,12 @@ class Manifest:
         for record in self.records:
             if missing := [name for name in modalities if name not in record.images]:
                 others = f"it has {', '.join(sorted(record.images)) or 'none'}"
-                lacking = f"{record.subject} in {self.root} has no {', '.join(missing)} image ({others})"
+                lacking = f"{record.name} in {self.root} has no {', '.join(missing)} image ({others})"
                 raise ValueError(f"{lacking}: add it, or choose modalities that everyone has")
 
     def select(self, subjects: Sequence[str]) -> Manifest:
         """The manifest of these people only, in this order."""
-        by_name = {record.subject: record for record in self.records}
+        by_name = {record.name: record for record in self.records}
         return replace(self, records=tuple(by_name[name] for name in subjects))
 
 
@@ -78,7 +92,7 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
     if len(common) < 2:
         poorest = min(manifest.records, key=lambda record: len(record.images))
         shared = f"the {len(manifest)} people of {manifest.root} share {' and '.join(common) or 'none'}"
-        reason = f"{shared} ({poorest.subject} has {', '.join(sorted(poorest.images))})"
+        reason = f"{shared} ({poorest.name} has {', '.join(sorted(poorest.images))})"
         remedy = "add images, or move people to another folder"
         raise ValueError(f"at least two modalities that everyone has are needed, but {reason}: {remedy}")
     chosen = [name for name in wanted if name in common]
@@ -109,7 +123,7 @@ def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: 
     """Training people and at least `minimum` test people, drawn once and for all; no person is in both."""
     if len(manifest) < 2:
         raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
-    names = [record.subject for record in manifest.records]
+    names = [record.name for record in manifest.records]
     order = np.random.default_rng(0).permutation(len(names))
     held_out = max(1, round(test_fraction * len(names)))
     if held_out < minimum:

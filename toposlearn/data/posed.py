@@ -115,7 +115,7 @@ def load_posed(root: str | Path, config: TacoConfig, count: int, *, seed: int = 
     manifest = read_manifest(root)
     config = config_for(config, manifest)
     _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2)
-    names = [record.subject for record in held_out.records]
+    names = [record.name for record in held_out.records]
     cache = prepare(held_out.select(names[:count]), config.volume, progress=False)
     if len(cache.registered()) < min(count, len(held_out)):  # others replace them
         cache = prepare(held_out, config.volume, progress=False, report=False).registered(count)

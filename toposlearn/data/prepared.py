@@ -19,13 +19,14 @@ from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 from tqdm import tqdm
 
-from toposlearn.settings import TRUTH
 from toposlearn.config import VolumeConfig
 from toposlearn.data.gate import assessment as gate
-from toposlearn.data.gate.quality import BadImageError, damaged_truth, load_image, same_grid
+from toposlearn.data.images import BadImageError, load_image
+from toposlearn.data.gate.quality import damaged_truth, same_grid
 from toposlearn.data.manifest import Manifest, Record
 from toposlearn.data.transforms import volume_transforms
 from toposlearn.reproducibility import atomic_path, write_json
+from toposlearn.settings import TRUTH
 
 CACHE = f"{TRUTH}/cache"
 CACHE_VERSION = 3  # raised when the transforms or the gate change
@@ -75,12 +76,12 @@ class Cache:
         record = self.manifest.records[index]
         tensors = load_file(_file(self.folder, record))
         tensors["volumes"] = tensors["volumes"].float()
-        return Prepared(record.subject, info=record.info, **tensors)
+        return Prepared(record.name, info=record.info, **tensors)
 
     def of(self, subjects: Manifest) -> Cache:
         """The people of `subjects` that are here, in their order."""
-        here = {record.subject for record in self.manifest.records}
-        return self._keep([record for record in subjects.records if record.subject in here])
+        here = {record.name for record in self.manifest.records}
+        return self._keep([record for record in subjects.records if record.name in here])
 
     def registered(self, count: int | None = None) -> Cache:
         """The first people with every modality at the same place: places can be compared on them alone."""
@@ -113,7 +114,7 @@ def prepare(
     settings = json.dumps([asdict(config), CACHE_VERSION], sort_keys=True)
     place = Path(folder or manifest.root / CACHE) / hashlib.sha256(settings.encode()).hexdigest()[:12]
     place.mkdir(parents=True, exist_ok=True)
-    records = {record.subject: record for record in manifest.records}
+    records = {record.name: record for record in manifest.records}
     todo = [name for name, record in records.items() if not _is_fresh(record, place, config, len(records))]
     assessments = gate.iterate_assessments(manifest, config.modalities, todo)
     hidden = not (progress and todo)
@@ -132,7 +133,7 @@ def prepare(
 
 
 def _file(place: Path, record: Record) -> Path:
-    return place / f"{record.subject}.safetensors"
+    return place / f"{record.name}.safetensors"
 
 
 def _stored(place: Path, record: Record) -> dict[str, Any]:

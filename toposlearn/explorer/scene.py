@@ -89,7 +89,7 @@ def choose_subjects(data: str | Path, config: TacoConfig, count: int = 6) -> tup
     manifest.require(config.volume.modalities)
     held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)[1] if len(manifest) > 1 else manifest
     chosen = held_out if len(held_out) > 1 else manifest
-    return manifest.select([record.subject for record in chosen.records[:count]]), config
+    return manifest.select([record.name for record in chosen.records[:count]]), config
 
 
 def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:

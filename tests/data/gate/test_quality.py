@@ -11,7 +11,8 @@ from image_maker import AFFINE, SHAPE, bids, head, save
 from toposlearn import cli
 from toposlearn.config import VolumeConfig
 from toposlearn.data import inspect_folder, prepare, read_manifest
-from toposlearn.data.gate.quality import BadImageError, check_image
+from toposlearn.data.images import BadImageError
+from toposlearn.data.gate.quality import check_image
 
 BAD = "sub-02/anat/sub-02_T2w.nii.gz"
 

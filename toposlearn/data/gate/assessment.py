@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from toposlearn.data.gate.alignment import CoarseHead, PairEvidence, coarse_head, pair_evidence, shrink
-from toposlearn.data.gate.quality import BadImageError, ImageFacts, read_image, same_grid
+from toposlearn.data.images import BadImageError
+from toposlearn.data.gate.quality import ImageFacts, read_image, same_grid
 from toposlearn.data.manifest import Manifest, Record
 
 REGISTERED = "registered"  # one grid: may enter the intra-instance and the inter-instance loss
@@ -133,7 +134,7 @@ def assess_subjects(
     """Assess every pair of images of each person, in all modalities unless some are given."""
     if modalities is None:
         modalities = sorted({name for record in manifest.records for name in record.images})
-    subjects = [record.subject for record in manifest.records]
+    subjects = [record.name for record in manifest.records]
     assessments = iterate_assessments(manifest, modalities, subjects)
     hidden = None if progress and subjects else True  # None: shown on a terminal only
     return list(tqdm(assessments, total=len(subjects), desc="checking", unit="person", leave=False, disable=hidden))
@@ -147,7 +148,7 @@ def iterate_assessments(
     read = lru_cache(maxsize=2 * OTHERS)(lambda place: read_subject(records[place], modalities))
     count = min(OTHERS, len(records) - 1) if len(records) >= FEWEST_FOR_NULL else 0
     for place, record in enumerate(records):
-        if record.subject in subjects:
+        if record.name in subjects:
             others = [read((place + step) % len(records)) for step in range(1, count + 1)]
             yield assess_subject(record, modalities, read(place), others)
 
@@ -164,7 +165,7 @@ def assess_subject(
         status, reason = (LEFT_OUT, bad) if bad else _status(images, *names, evidence[names])
         pairs.append(PairAssessment(*names, status, reason, evidence.get(names)))
     missing = tuple(name for name in modalities if name not in record.images)
-    return SubjectAssessment(record.subject, tuple(pairs), images.facts, images.broken, missing)
+    return SubjectAssessment(record.name, tuple(pairs), images.facts, images.broken, missing)
 
 
 def _status(images: SubjectImages, first: str, second: str, evidence: PairEvidence) -> tuple[str, str]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
@@ -11,10 +9,10 @@ from typing import Any, cast
 import nibabel as nib
 import numpy as np
 from nibabel.spatialimages import SpatialImage
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from toposlearn.arrays import Float64s
+from toposlearn.data.images import BadImageError, load_image, naming, read_ras
 from toposlearn.data.manifest import Record
 
 SAME_AFFINE_MM = 1e-2
@@ -24,10 +22,6 @@ SANE_VOLUME = 0.2  # of a voxel, relative to one with right angles
 FOREGROUND_FRACTION = 0.05  # of the bright end (99th percentile) of a modality
 NOISE_MEDIANS = 3.5  # about 4 standard deviations of the noise: the median of a Rayleigh law is 1.18 of them
 NOISY_FACES = 0.3  # share of the outermost voxels that must not be zero for air to count as noisy
-
-
-class BadImageError(ValueError):
-    """An image that cannot be used; the message names the file, the problem and the remedy."""
 
 
 @dataclass(frozen=True)
@@ -44,33 +38,6 @@ class ImageFacts:
     placed: bool = True  # the header defines the position: it has a qform or sform code
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn any error of a reader into a `BadImageError` of one line that names the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise BadImageError(f"{path} does not exist") from None
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError):
-        raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
-    except Exception as error:  # damaged bytes fail in many ways
-        brief = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise BadImageError(f"{path} is truncated or damaged ({brief}): copy it again") from None
-
-
-def load_image(path: Path) -> SpatialImage:
-    """Open an image without reading its voxels; raise BadImageError if that fails."""
-    with _naming(path):
-        return cast(SpatialImage, nib.load(path))
-
-
-def read_ras(path: Path) -> tuple[NDArray[Any], Float64s]:
-    """Voxels of an image, mask or map with axes turned to RAS, and the affine; BadImageError if it is damaged."""
-    with _naming(path):
-        image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type, no-untyped-call]
-        return np.asanyarray(image.dataobj), np.asarray(image.affine)
-
-
 def check_image(path: Path) -> ImageFacts:
     """Read every voxel of an image, and raise BadImageError with one line if it cannot be used."""
     return read_image(path)[0]
@@ -79,7 +46,7 @@ def check_image(path: Path) -> ImageFacts:
 def read_image(path: Path) -> tuple[ImageFacts, NDArray[Any]]:
     """The facts of `check_image`, and the voxels (X, Y, Z)."""
     image = load_image(path)
-    with _naming(path):
+    with naming(path):
         data = np.asanyarray(image.dataobj)
     _check_voxels(path, data)
     spacing = _check_affine(path, image.affine)

@@ -51,7 +51,7 @@ def held_out_groups(config: TacoConfig, data: str | Path, other: str | Path | No
     groups = {"A": pose_subjects(prepare(test, config.volume), config)}
     if other is not None:
         groups["B"] = pose_subjects(prepare(read_manifest(other), config.volume), config)
-    few = train.select([record.subject for record in train.records[:PROBE_SUBJECTS]])
+    few = train.select([record.name for record in train.records[:PROBE_SUBJECTS]])
     probe_subjects = pose_subjects(prepare(few, config.volume), config, seed=PROBE_POSE_SEED)
     levels = [(name, stride) for name in groups for stride in config.model.token_strides]
     reference = {(name, stride): controls(groups[name], stride) for name, stride in levels}

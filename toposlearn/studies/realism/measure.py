@@ -18,7 +18,8 @@ from toposlearn.arrays import Float32s
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Record, read_manifest
 from toposlearn.data.gate.assessment import SubjectAssessment, report_problems
-from toposlearn.data.gate.quality import BadImageError, check_image, read_ras
+from toposlearn.data.gate.quality import check_image
+from toposlearn.data.images import BadImageError, read_ras
 from toposlearn.studies.realism import images, shapes
 
 INFO = ("age", "sex", "site", "diagnosis", "lesion", "lesion_type", "anatomy")

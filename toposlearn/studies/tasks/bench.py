@@ -57,7 +57,7 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
         raise ValueError(f"{rule}, got {got}: give one folder of each")
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
-    few = train.select([record.subject for record in train.records[: settings.subjects]])
+    few = train.select([record.name for record in train.records[: settings.subjects]])
 
     def posed(part: Manifest, seed: int = 0) -> PosedSubjects:
         return pose_subjects(prepare(part, config.volume), config, seed=seed)
