@@ -49,7 +49,5 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
 def _truth(root: Path, subject: str) -> dict[str, Path]:
     """Ground truth of a simulated person."""
     folder = root / TRUTH / subject / "anat"
-    paths = zip(
-        ("labels", "lesion", "to_template"), (folder / f"{subject}_{end}.nii.gz" for end in _TRUTH), strict=True
-    )
-    return {name: path for name, path in paths if path.exists()}
+    paths = {name: folder / f"{subject}_{ending}.nii.gz" for name, ending in _TRUTH.items()}
+    return {name: path for name, path in paths.items() if path.exists()}
