@@ -1,17 +1,12 @@
-"""The people of a data folder: their files, the modalities that a run can use, and the split into train and test."""
+"""The people of a data folder: their files, and the modalities that a run can use."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
-import numpy as np
-
-from toposlearn.anatomy import SOURCES
 from toposlearn.config import TacoConfig
 
 NEARLY = 0.8  # share of the people who have a modality that a run uses
@@ -102,33 +97,3 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
 def pair_of(modalities: Sequence[str], first: str, second: str) -> tuple[str, str]:
     """These two modalities where both are among `modalities`, else its first two."""
     return (first, second) if {first, second} <= set(modalities) else (modalities[0], modalities[1])
-
-
-def origin_of(root: Path) -> str:
-    """Name and license of a data folder, for the cards of weights trained on it."""
-    path = root / "dataset_description.json"
-    description = json.loads(path.read_text()) if path.exists() else {}
-    recipe = description.get("Recipe", {})
-    if recipe.get("Generator") == "toposlearn cohort":
-        source = SOURCES[recipe["Anatomy"]]
-        return (
-            f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped "
-            f"by the package {source.package}. The Apache-2.0 license of the code does not cover the label map"
-        )
-    name = description.get("Name", root.resolve().name)
-    return f"{name}; license: {description.get('License', 'not stated in the data set')}"
-
-
-def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: int = 1) -> tuple[Manifest, Manifest]:
-    """Training people and at least `minimum` test people, drawn once and for all; no person is in both."""
-    if len(manifest) < 2:
-        raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
-    names = [record.name for record in manifest.records]
-    order = np.random.default_rng(0).permutation(len(names))
-    held_out = max(1, round(test_fraction * len(names)))
-    if held_out < minimum:
-        needed = next(n for n in count(len(names)) if round(test_fraction * n) >= minimum)
-        few = f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out"
-        raise ValueError(f"{few}, but {minimum} are needed: bring at least {needed} people")
-    test, train = sorted(order[:held_out]), sorted(order[held_out:])
-    return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])

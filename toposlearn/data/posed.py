@@ -14,10 +14,12 @@ from torch.nn import functional as F
 from toposlearn.config import TacoConfig
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import config_for, split_subjects
+from toposlearn.data.manifest import config_for
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
 from toposlearn.data.prepared import Cache, Prepared, prepare
+from toposlearn.data.source import Data
+from toposlearn.data.split import split_subjects
 from toposlearn.topology.tokens import grid_positions, token_mask
 
 POSE_STREAM = 77  # separates the random numbers of these poses from those of training
