@@ -7,6 +7,7 @@ import json
 import secrets
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -64,25 +65,32 @@ class Split:
         train = {person: list(fingerprints) for person, fingerprints in self.train.items()}
         return {"schema": SCHEMA, "salt": self.salt, "train": train, "held_out": sorted(self.held_out)}
 
+    @cached_property
+    def voxels(self) -> frozenset[str]:
+        """Fingerprints of all images trained on."""
+        return frozenset(each for known in self.train.values() for each in known)
+
     def trained_on(self, record: Record, fingerprints: Iterable[str] = ()) -> bool:
         """True where this person, or an image with one of these fingerprints, was trained on."""
-        seen = {each for known in self.train.values() for each in known}
-        return _kept(person_key(record), self.salt) in self.train or any(
-            _kept(each, self.salt) in seen for each in fingerprints
-        )
+        own = {_kept(each, self.salt) for each in fingerprints}
+        return _kept(person_key(record), self.salt) in self.train or bool(own & self.voxels)
 
-    def sides(self, manifest: Manifest) -> tuple[Manifest, Manifest] | None:
-        """The people trained on and all others; None where nobody of the manifest is known."""
+    def sides(self, manifest: Manifest, *, newcomers: bool = True) -> tuple[Manifest, Manifest] | None:
+        """The people trained on, and those held out with whoever came later; None where nobody is known."""
         keys = {record.name: _kept(person_key(record), self.salt) for record in manifest.records}
-        if not any(key in self.train or key in self.held_out for key in keys.values()):
+        known = {key for key in keys.values() if key in self.train or key in self.held_out}
+        if not known:
             return None
         train = [name for name, key in keys.items() if key in self.train]
-        return manifest.select(train), manifest.select([name for name in keys if name not in set(train)])
+        held_out = [name for name, key in keys.items() if key not in self.train and (newcomers or key in known)]
+        return manifest.select(train), manifest.select(held_out)
 
-    def missing_from(self, manifest: Manifest) -> list[str]:
-        """People trained on who are not in the manifest."""
-        here = {_kept(person_key(record), self.salt) for record in manifest.records}
-        return [person for person in self.train if person not in here]
+    def check_complete(self, train: Manifest) -> None:
+        """Raise ValueError unless everyone trained on is in this manifest, as a resumed run needs."""
+        here = {_kept(person_key(record), self.salt) for record in train.records}
+        if lost := [person for person in self.train if person not in here]:
+            reason = f"the run was trained on people who can no longer be used in {train.root}: {named(lost)}"
+            raise ValueError(f"{reason}; restore their images, or start a new run in another --out")
 
 
 def person_key(record: Record) -> str:
@@ -106,6 +114,24 @@ def split_subjects(
         reason = f"{len(sides[1])} people of {manifest.root} were not trained on"
         raise ValueError(f"{reason}, but {minimum} are needed: bring more people")
     return sides
+
+
+def seen_by(weights: Iterable[str | Path], manifest: Manifest, fingerprints: Mapping[str, Iterable[str]]) -> list[str]:
+    """People on whom any of these weights were trained, by their names or by the voxels of their images."""
+    splits = [split for path in weights if (split := Split.load(path)) is not None]
+    return [
+        record.name
+        for record in manifest.records
+        if any(split.trained_on(record, fingerprints.get(record.name, ())) for split in splits)
+    ]
+
+
+def refuse_seen(weights: Iterable[str | Path], manifest: Manifest, fingerprints: Mapping[str, Iterable[str]]) -> None:
+    """Raise ValueError with the names of people on whom any of these weights were trained."""
+    weights = list(weights)
+    if seen := seen_by(weights, manifest, fingerprints):
+        reason = f"{', '.join(map(str, weights[:1]))} was trained on {len(seen)} of these people: {named(seen)}"
+        raise ValueError(f"{reason}; take other people, or measure nevertheless with --allow-seen")
 
 
 def named(people: Iterable[str]) -> str:
