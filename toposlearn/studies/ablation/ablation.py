@@ -119,7 +119,7 @@ def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> 
         run = weights[variant][0].parent
         model, config = load_weights(run / WEIGHTS)
         split = Split.load(run / WEIGHTS)
-        save_weights(folder / f"{variant}.safetensors", model, config, half=True, split=split and split.to_dict())
+        save_weights(folder / f"{variant}.safetensors", model, config, half=True, split=split.to_dict() if split else None)
         for name in (HISTORY, SCORES, CARD):
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / f"{variant}.{name}")

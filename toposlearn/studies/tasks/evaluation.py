@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
+from toposlearn.data.source import Data
 from toposlearn.downstream import tasks
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.segmentation import structure_classes
@@ -50,9 +51,8 @@ def evaluate(
     began, out = time.perf_counter(), Path(out)
     files = find_checkpoints(checkpoints)
     config = load_weights(next(iter(files.values()))[0])[1]
-    bench = gather(
-        config, data, tests, weights=[path for paths in files.values() for path in paths], allow_seen=allow_seen
-    )
+    weights = [path for paths in files.values() for path in paths]
+    bench = gather(config, data, tests, weights=weights, allow_seen=allow_seen)
     seeds = range(max(len(paths) for paths in files.values()))
     (out / "raw").mkdir(parents=True, exist_ok=True)
     fresh, stamp = True, bench.stamp()
