@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import secrets
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import count
@@ -111,8 +111,9 @@ def split_subjects(
     stored = Split.load(weights) if weights is not None else None
     sides = (stored and stored.sides(manifest)) or _draw(manifest, test_fraction, minimum)
     if len(sides[1]) < minimum:
-        reason = f"{len(sides[1])} people of {manifest.root} were not trained on"
-        raise ValueError(f"{reason}, but {minimum} are needed: bring more people")
+        seen = [record.name for record in sides[0].records]
+        reason = f"{weights} was trained on {len(seen)} of the {len(manifest)} people of {manifest.root}: {named(seen)}"
+        raise ValueError(f"{reason}; {minimum} others are needed")
     return sides
 
 
@@ -126,12 +127,19 @@ def seen_by(weights: Iterable[str | Path], manifest: Manifest, fingerprints: Map
     ]
 
 
-def refuse_seen(weights: Iterable[str | Path], manifest: Manifest, fingerprints: Mapping[str, Iterable[str]]) -> None:
-    """Raise ValueError with the names of people on whom any of these weights were trained."""
-    weights = list(weights)
-    if seen := seen_by(weights, manifest, fingerprints):
+def refuse_seen(
+    weights: Sequence[str | Path],
+    manifest: Manifest,
+    fingerprints: Mapping[str, Iterable[str]],
+    *,
+    allow_seen: bool = False,
+) -> list[str]:
+    """Raise ValueError where some of these weights were trained on some of these people; if allowed, name them."""
+    seen = seen_by(weights, manifest, fingerprints)
+    if seen and not allow_seen:
         reason = f"{', '.join(map(str, weights[:1]))} was trained on {len(seen)} of these people: {named(seen)}"
         raise ValueError(f"{reason}; take other people, or measure nevertheless with --allow-seen")
+    return seen
 
 
 def named(people: Iterable[str]) -> str:

@@ -74,8 +74,7 @@ def gather(
         return pose_subjects(prepare(part, config.volume), config, seed=seed)
 
     def unseen(part: Manifest) -> PosedSubjects:
-        if not allow_seen:
-            refuse_seen(weights, part, prepare(part, config.volume).fingerprints())
+        refuse_seen(weights, part, prepare(part, config.volume).fingerprints(), allow_seen=allow_seen)
         return posed(part)
 
     bench = Bench(
