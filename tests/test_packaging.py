@@ -51,7 +51,7 @@ def test_the_constraints_fit_the_bounds():
     assert all(re.fullmatch(plain, pin) for pin in pins.values()), "a local part such as +cpu fits one machine only"
     asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["homology"]
     bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in asked if ">=" in line)
-    assert set(pins) == {"torch", "ipyniivue", "gudhi"}
+    assert set(pins) == {"torch", "ipyniivue", "gudhi", "SimpleITK"}
     for name, pin in pins.items():
         assert [*map(int, pin.split("."))] >= [*map(int, bounds[name].split("."))]
 

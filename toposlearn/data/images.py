@@ -1,68 +1,87 @@
-"""Image files: open and read them, and say in one line why one cannot be read."""
+"""Images of heads: the readers of image files, and voxels as everything downstream sees them."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
-import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
-from toposlearn.arrays import Float64s
+from toposlearn.data.air import darken_background
+from toposlearn.images import (
+    ENDINGS,
+    BadImageError,
+    Image,
+    is_image,
+    labels_of,
+    naming,
+    open_image,
+    read_ras,
+    stem,
+    to_ras,
+)
 
-ENDINGS = (".nii.gz", ".nii")
+__all__ = [
+    "ENDINGS",
+    "TRUTH_READERS",
+    "BadImageError",
+    "Image",
+    "is_image",
+    "is_series",
+    "load_image",
+    "naming",
+    "read_field",
+    "read_labels",
+    "read_mask",
+    "read_ras",
+    "read_scan",
+    "stem",
+    "to_ras",
+]
 
-
-class BadImageError(ValueError):
-    """An image that cannot be used; the message names the file, the problem and the remedy."""
-
-
-def is_image(name: str) -> bool:
-    """True where the ending of a file's name is that of an image, in capitals or not."""
-    return name.lower().endswith(ENDINGS)
-
-
-def stem(name: str) -> str:
-    """The name of an image file without its ending."""
-    ending = next((each for each in ENDINGS if name.lower().endswith(each)), "")
-    return name[: len(name) - len(ending)]
-
-
-@contextmanager
-def naming(path: Path) -> Iterator[None]:
-    """Turn any error of a reader into a `BadImageError` of one line that names the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise BadImageError(f"{path} does not exist") from None
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError):
-        raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
-    except Exception as error:  # damaged bytes fail in many ways
-        brief = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise BadImageError(f"{path} is truncated or damaged ({brief}): copy it again") from None
-
-
-def load_image(path: Path) -> SpatialImage:
-    """Open an image without reading its voxels; raise BadImageError if that fails."""
-    with naming(path):
-        return cast(SpatialImage, nib.load(path))
+load_image = open_image
 
 
-def read_ras(path: Path) -> tuple[NDArray[Any], Float64s]:
-    """Voxels of an image, mask or map with axes turned to RAS, and the affine; BadImageError if it is damaged."""
-    with naming(path):
-        image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type, no-untyped-call]
-        return np.asanyarray(image.dataobj), np.asarray(image.affine)
+def read_scan(path: Path, channel: int | None = None) -> tuple[NDArray[Any], Image]:
+    """Voxels (X, Y, Z) of an image, with air the darkest, and the image; BadImageError if it cannot be read."""
+    image = open_image(path)
+    return darken_background(image.voxels(channel)), image
+
+
+def read_labels(path: Path) -> tuple[NDArray[Any], Image]:
+    """Structure labels (X, Y, Z), whole numbers, and the image; BadImageError if it cannot be read as such."""
+    image = open_image(path)
+    return labels_of(image), image
+
+
+def read_mask(path: Path) -> tuple[NDArray[Any], Image]:
+    """A mask (X, Y, Z) or a map of probabilities, and the image; BadImageError if it cannot be read."""
+    image = open_image(path)
+    return _finite(path, image.voxels()), image
+
+
+def read_field(path: Path) -> tuple[NDArray[Any], Image]:
+    """A field of vectors (X, Y, Z, 3) and the image; BadImageError if it cannot be read."""
+    image = open_image(path)
+    if len(image.shape) != 4 or image.shape[3] != 3:
+        raise BadImageError(f"{path} has shape {image.shape}, but a map to the template has three values per voxel")
+    return _finite(path, image.array()), image
+
+
+def _finite(path: Path, values: NDArray[Any]) -> NDArray[Any]:
+    if not np.isfinite(values).all():
+        count = int((~np.isfinite(values)).sum())
+        raise BadImageError(f"{path} holds {count} NaN or infinite voxels: repair or replace it")
+    return values
 
 
 def is_series(path: Path) -> bool:
     """True where a file holds several volumes, by its header."""
     try:
-        return len(load_image(path).shape) > 3
+        return len(open_image(path).shape) > 3
     except BadImageError:
         return False  # the quality gate reports what is wrong
+
+
+TRUTH_READERS = {"labels": read_labels, "lesion": read_mask, "to_template": read_field}

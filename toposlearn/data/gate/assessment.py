@@ -15,8 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from toposlearn.data.gate.alignment import CoarseHead, PairEvidence, coarse_head, pair_evidence, shrink
-from toposlearn.data.images import BadImageError
 from toposlearn.data.gate.quality import ImageFacts, read_image, same_grid
+from toposlearn.data.images import BadImageError
 from toposlearn.data.manifest import Manifest, Record
 
 REGISTERED = "registered"  # one grid: may enter the intra-instance and the inter-instance loss
@@ -121,7 +121,7 @@ def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
     images = {}
     for name in [name for name in modalities if name in record.images]:
         try:
-            facts[name], data = read_image(record.images[name])
+            facts[name], data = read_image(record.images[name], record.channels.get(name))
             images[name] = shrink(data, facts[name].affine)
         except BadImageError as error:
             broken[name] = str(error)

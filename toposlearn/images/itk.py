@@ -1,0 +1,117 @@
+"""NRRD and MetaImage by SimpleITK, whose axes point left, posterior, superior."""
+
+from __future__ import annotations
+
+import math
+import re
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from toposlearn.arrays import Float64s
+from toposlearn.images.damage import BadImageError
+
+MOST_COMPRESSED = 1032  # bytes that one byte of deflate can stand for
+NRRD, META = "NrrdImageIO", "MetaImageIO"
+DATA_FILE = {NRRD: r"^data ?file: *(.+)$", META: r"^ElementDataFile *= *(.+)$"}
+COMPRESSED = {NRRD: r"^encoding: *(?!raw)", META: r"^CompressedData *= *True"}
+PLACE = {NRRD: r"^space directions:", META: r"^(TransformMatrix|Rotation|Orientation|Offset|Position|Origin) *="}
+HEADER = 1 << 16  # bytes in which the header ends
+TYPES = {"8": "1", "16": "2", "32": "4", "64": "8"}  # bits -> bytes, in the words of SimpleITK
+
+
+class StoredITK(NamedTuple):
+    """An image whose header has been read; axes of the array are x, y, z, and channels or time."""
+
+    path: Path
+    reader: Any  # SimpleITK's
+    shape: tuple[int, ...]
+    dtype: np.dtype[Any]
+    affine: Float64s
+    placed: bool  # the header defines the position
+    scale: float = 1.0  # these formats store what they mean
+
+    def values(self, part: int = 0, parts: int = 1) -> NDArray[Any]:
+        """One of so many equal parts of the array, along its last long axis; flat, the first axis fastest."""
+        import SimpleITK as sitk  # noqa: N813
+
+        image = self.reader.Execute()
+        array = sitk.GetArrayFromImage(image)  # (T, Z, Y, X), or (Z, Y, X, C)
+        if image.GetNumberOfComponentsPerPixel() > 1:
+            array = np.moveaxis(array, -1, 0)
+        return np.asarray(array.reshape(parts, -1)[part])
+
+
+def open_itk(path: Path, head: bytes) -> StoredITK | None:
+    """Read the header of a file that starts with `head`; None where it has none of these formats."""
+    kind = NRRD if head.startswith(b"NRRD0") else META if re.search(rb"^NDims *=", head, re.M) else ""
+    if not kind:
+        return None
+    import SimpleITK as sitk  # noqa: N813
+
+    sitk.ProcessObject.SetGlobalWarningDisplay(False)
+    reader = sitk.ImageFileReader()
+    reader.SetImageIO(kind)
+    reader.SetFileName(str(path))
+    text = _header(path)
+    files = _data_files(path, text, kind)
+    reader.ReadImageInformation()
+    size, components = reader.GetSize(), reader.GetNumberOfComponents()
+    shape = (*map(int, size), *([components] if components > 1 else []))
+    dtype = _dtype(sitk.GetPixelIDValueAsString(reader.GetPixelID()))
+    stored = StoredITK(path, reader, shape, dtype, _affine(reader), bool(re.search(PLACE[kind], text, re.M)))
+    _check_size(stored, files, bool(re.search(COMPRESSED[kind], text, re.M | re.I)))
+    return stored
+
+
+def _header(path: Path) -> str:
+    """The text before the voxels: to the first empty line (NRRD), or to the line that names their file (MetaImage)."""
+    with path.open("rb") as file:
+        text = file.read(HEADER).decode("latin-1").replace("\r\n", "\n")
+    end = re.search(r"\n\n|^ElementDataFile *=.*$", text, re.M)
+    return text[: end.end()] if end else text
+
+
+def _data_files(path: Path, text: str, kind: str) -> list[Path]:
+    """The files that hold the voxels."""
+    named = re.search(DATA_FILE[kind], text, re.M)
+    name = named[1].strip() if named else "LOCAL"
+    if name.upper() == "LOCAL":
+        return [path]
+    if name.startswith("LIST") or "%" in name:
+        raise BadImageError(f"{path} keeps its slices in several files: store it as one file")
+    if not (path.parent / name).is_file():
+        raise BadImageError(f"{path} needs {path.parent / name}, which does not exist: copy it")
+    return [path.parent / name]
+
+
+def _dtype(words: str) -> np.dtype[Any]:
+    """The type of a pixel that SimpleITK names ``vector of 16-bit signed integer``."""
+    if "complex" in words:
+        return np.dtype(complex)
+    bits = re.search(r"(\d+)-bit", words)
+    kind = "f" if "float" in words else "u" if "unsigned" in words else "i"
+    return np.dtype(kind + TYPES[bits[1]]) if bits else np.dtype(object)
+
+
+def _affine(reader: Any) -> Float64s:
+    """Voxel index to RAS mm (4, 4), from axes that point left, posterior, superior."""
+    axes = len(reader.GetSize())
+    affine = np.eye(4)
+    if axes >= 3:
+        direction = np.reshape(reader.GetDirection(), (axes, axes))[:3, :3]
+        affine[:3, :3] = direction * np.asarray(reader.GetSpacing()[:3])
+        affine[:3, 3] = reader.GetOrigin()[:3]
+    return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
+
+
+def _check_size(stored: StoredITK, files: list[Path], compressed: bool) -> None:
+    """Refuse a shape that the files are too small for, before any memory is asked for."""
+    size = sum(file.stat().st_size for file in files)
+    count = math.prod(stored.shape) * stored.dtype.itemsize
+    if count < 1 or count > size * (MOST_COMPRESSED if compressed else 1):
+        words = " x ".join(map(str, stored.shape))
+        claim = f"its header claims {words} voxels of {stored.dtype}, for which {size} bytes are too few"
+        raise BadImageError(f"{stored.path} is truncated or damaged ({claim}): copy it again")
