@@ -6,39 +6,90 @@ kept in `Manifest.ignored`, and ``toposlearn inspect`` lists which file became w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-from toposlearn.data.layouts.bids import is_bids, read_bids
-from toposlearn.data.layouts.files import NO_SUBJECTS
+from toposlearn.data.layouts.bids import find_bids, read_bids
+from toposlearn.data.layouts.files import NO_SUBJECTS, File
 from toposlearn.data.layouts.plain import read_plain
 from toposlearn.data.layouts.records import make_records
-from toposlearn.data.layouts.tables import read_participants
+from toposlearn.data.layouts.tables import read_description, read_participants
 from toposlearn.data.manifest import Manifest
 from toposlearn.data.source import Data, Source
 
+BIDS = "BIDS"
+
 
 def read_manifest(data: Data, modalities: Sequence[str] = ()) -> Manifest:
-    """Find the people of a data folder and their images; `modalities` are those that a run needs (default: all)."""
+    """Find the people of one or several data folders; `modalities` are those that a run needs (default: all).
+
+    FileNotFoundError: a folder that does not exist or holds no image. ValueError: no image can be used, or no person
+    has the session asked for. Everything else that cannot be used is left out and named in `Manifest.notes`.
+    """
     source = Source.of(data)
-    root = source.folders[0]
-    if not root.is_dir():
+    manifests = [_read_one(root, source, modalities) for root in source.folders]
+    return manifests[0] if len(manifests) == 1 else _joined(manifests)
+
+
+def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest:
+    if not root.exists():
         raise FileNotFoundError(f"data folder {root} does not exist: make one with 'toposlearn cohort --out {root}'")
-    layout, files = ("BIDS, the first session of each person", read_bids(root)) if is_bids(root) else read_plain(root)
-    records, ignored, notes = make_records(root, files, source, modalities)
+    root, layout, files = _read_files(root, source)
+    damaged = read_description(root)[1]
+    records, ignored, problems, notes = make_records(root, files, source, modalities)
     if not records:
-        raise FileNotFoundError(_nothing_in(root))
-    info = read_participants(root)
+        raise ValueError(problems[0]) if problems else FileNotFoundError(_nothing_in(root, ignored))
+    info, remarks = read_participants(root, list(dict.fromkeys(record.subject for record in records)))
     known = tuple(replace(record, info=info.get(record.subject, {})) for record in records)
-    return Manifest(root, known, layout, ignored, notes)
+    lines = (*problems, *notes, *remarks, *([damaged] if damaged else []))
+    return Manifest(root, known, layout, ignored, lines)
 
 
-def _nothing_in(root: Path) -> str:
-    inside = [path.relative_to(root).parts for path in sorted(root.rglob("*.nii*"))]
+def _read_files(root: Path, source: Source) -> tuple[Path, str, Iterable[File]]:
+    """The folder that holds the people, the layout in words, and the files."""
+    if (place := find_bids(root)) is not None:
+        return place, BIDS, read_bids(place)
+    return root, *read_plain(root)
+
+
+def _joined(manifests: Sequence[Manifest]) -> Manifest:
+    """One manifest of several data sets; the name of each is part of the names of its people."""
+    names = _names_of([manifest.root for manifest in manifests])
+    records = [
+        replace(record, data_set=name)
+        for name, manifest in zip(names, manifests, strict=True)
+        for record in manifest.records
+    ]
+    named = list(zip(names, manifests, strict=True))
+    return Manifest(
+        manifests[0].root,
+        tuple(records),
+        "; ".join(f"{name}: {manifest.layout}" for name, manifest in named),
+        tuple(path for manifest in manifests for path in manifest.ignored),
+        tuple(f"{name}: {note}" for name, manifest in named for note in manifest.notes),
+    )
+
+
+def _names_of(roots: Sequence[Path]) -> list[str]:
+    """The last parts of the folders' paths, as many as make them differ."""
+    parts = [root.resolve().parts for root in roots]
+    if len(set(parts)) < len(parts):
+        twice = next(root for place, root in enumerate(roots) if parts[place] in parts[:place])
+        raise ValueError(f"data folder {twice} is given twice: give it once")
+    length = next(n for n in range(1, max(map(len, parts)) + 1) if len({own[-n:] for own in parts}) == len(parts))
+    return ["-".join(own[-length:]).strip("/") for own in parts]
+
+
+def _nothing_in(root: Path, ignored: Sequence[Path]) -> str:
+    if ignored:
+        more = f" and {len(ignored) - 1} more files" if len(ignored) > 1 else ""
+        return f"no image in {root} can be used: {ignored[0]}{more} are not named as images of a modality; rename them"
+    inside = (path.relative_to(root).parts for path in sorted(root.rglob("*.nii*")))
     deeper = next((parts for parts in inside if len(parts) > 2 and parts[0] not in NO_SUBJECTS), None)
     if deeper:
-        place = root.joinpath(*deeper[:-1])
+        depth = next((place for place, part in enumerate(deeper) if part.startswith("sub-")), len(deeper) - 1)
+        place = root.joinpath(*deeper[:depth])
         return f"no image found in {root} or its folders, but deeper, in {place}: give the folder that holds the people"
     bids = f"BIDS names such as {root}/sub-01/anat/sub-01_T1w.nii.gz"
     own = f"one folder per person, such as {root}/ANNA/T1w.nii.gz, or files such as {root}/ANNA_T1w.nii.gz"

@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from toposlearn.data.images import is_image
 
 NO_SUBJECTS = ("derivatives", "sourcedata", "code", "stimuli")  # of BIDS; our cache lies there in every layout
+_NUMBER = re.compile(r"([0-9]+)")
 
 
 @dataclass(frozen=True)
 class File:
     """One image or label map; every layout is read as a sequence of these."""
 
-    path: Path
+    path: Path  # the folder of a person who has no image file at all
     subject: str  # the person; "" where the name does not say
     modality: str = ""  # of an image; "" for a label map or a file that no run uses
     session: str = ""  # visit or time point; "" where the name does not say
@@ -24,6 +27,30 @@ class File:
     entities: Mapping[str, str] = field(default_factory=dict)  # of BIDS, such as {"rec": "norm", "run": "1"}
     channel: int | None = None  # of a file that holds several modalities
     problem: str = ""  # why the name is not clear, in one line, with the remedy
+
+
+@lru_cache(maxsize=1024)
+def natural(text: str) -> tuple[tuple[str | int, ...], str]:
+    """Key of natural order: ses-2 comes before ses-10, and capitals count last."""
+    parts = _NUMBER.split(text.casefold())
+    return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), text
+
+
+def list_folder(folder: Path) -> tuple[list[str], list[str]]:
+    """Names of the image files and of the folders directly in a folder, sorted; OSError if it cannot be read.
+
+    A link whose target is missing, and a folder with the name of an image, count as image files.
+    """
+    images, folders = [], []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            if entry.name.startswith("."):
+                continue
+            if is_image(entry.name):
+                images.append(entry.name)
+            elif entry.is_dir():
+                folders.append(entry.name)
+    return sorted(images), sorted(folders)
 
 
 def folders_in(root: Path) -> list[Path]:
@@ -41,6 +68,6 @@ def scans_in(*folders: Path) -> list[Path]:
 def _names_in(folder: Path) -> Iterator[str]:
     try:
         names = sorted(os.listdir(folder))
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return
     yield from (name for name in names if is_image(name) and not name.startswith("."))
