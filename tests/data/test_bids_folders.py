@@ -1,4 +1,4 @@
-"""BIDS folders as researchers have them: which file of a person is used, which session, and what is said of the rest."""
+"""BIDS folders as researchers have them: which file is used, which session, and what is said of the rest."""
 
 import os
 from pathlib import Path

@@ -141,7 +141,9 @@ class Finder:
 
 
 def _plain(name: str) -> str:
-    words = re.findall("[a-z]+|[0-9]+", name.casefold().removeprefix("sub-"))
+    """Words and numbers without ``sub-``, capitals, marks and leading zeros: ``sub-P001`` -> ``p 1``."""
+    words = re.findall(r"[^\W\d_]+|[0-9]+", name.casefold())
+    words = words[1:] if words[:1] == ["sub"] else words
     return " ".join(word.lstrip("0") or "0" for word in words)
 
 
