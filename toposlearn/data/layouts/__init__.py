@@ -12,6 +12,8 @@ from pathlib import Path
 
 from toposlearn.data.layouts.bids import find_bids, read_bids
 from toposlearn.data.layouts.files import NO_SUBJECTS, File
+from toposlearn.data.layouts.lists import find_list, read_list
+from toposlearn.data.layouts.pattern import infer_patterns, read_patterns
 from toposlearn.data.layouts.plain import read_plain
 from toposlearn.data.layouts.records import make_records
 from toposlearn.data.layouts.tables import read_description, read_participants
@@ -43,11 +45,21 @@ def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest
     info, remarks = read_participants(root, list(dict.fromkeys(record.subject for record in records)))
     known = tuple(replace(record, info=info.get(record.subject, {})) for record in records)
     lines = (*problems, *notes, *remarks, *([damaged] if damaged else []))
-    return Manifest(root, known, layout, ignored, lines)
+    return Manifest(root, known, layout, ignored, lines, infer_patterns(known, root))
 
 
 def _read_files(root: Path, source: Source) -> tuple[Path, str, Iterable[File]]:
     """The folder that holds the people, the layout in words, and the files."""
+    place, layout, files = _by_layout(root)
+    if source.patterns:
+        return place, "named by patterns", read_patterns(place, source.patterns, files)
+    return place, layout, files
+
+
+def _by_layout(root: Path) -> tuple[Path, str, Iterable[File]]:
+    """As `_read_files`, by the layout that the folder has."""
+    if (listed := find_list(root)) is not None:
+        return listed.parent, *read_list(listed)
     if (place := find_bids(root)) is not None:
         return place, BIDS, read_bids(place)
     return root, *read_plain(root)
