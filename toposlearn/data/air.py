@@ -23,8 +23,11 @@ DARK = 0.5  # of the bright end: a limit of air above it is doubted
 DARK_CORNERS = 0.35  # of the bright end: corners above it are no air
 CORNER = 16  # the side of a volume is so many times that of a block in its corner
 BELOW = 0.065  # of the range: how far below the darkest tissue a background is put, more than `FOREGROUND_FRACTION`
-FEWEST_VOXELS, SMALLEST_SHARE = 64, 1e-3  # of a head, in an image
+FEWEST_VOXELS, SMALLEST_SHARE = 64, 1e-3  # connected, of a head in an image
 FEWEST_VALUES = 8  # that differ, in the head of an image: a mask or a map of few labels has less
+DARK_SPIKES = 0.1  # percent of the voxels
+NOISE_LIKE = 0.3  # correlation of neighbors below which a volume is noise all over
+NO_AIR = -1.0  # limit of air where there is none
 THIN = 128  # voxels along an axis that are enough to find the head
 
 Bools = NDArray[np.bool_]
@@ -33,11 +36,13 @@ Bools = NDArray[np.bool_]
 def darken_background(data: NDArray[Any]) -> NDArray[Any]:
     """The same volume with air the darkest: a constant background or NaN around the head is put below the tissue.
 
-    An image whose air is dark already is returned as it is. NaN elsewhere stays.
+    An image whose air is dark already is returned as it is. A few voxels far darker than all others (a number that
+    wrapped around) become as dark as the darkest of these. NaN elsewhere stays.
     """
     data = _without_nan_around(data)
     if not np.isfinite(data).all():
         return data
+    data = _without_dark_spikes(data)
     values, counts = np.unique(corners(data), return_counts=True)
     value = values[counts.argmax()]
     if counts.max() <= counts.sum() / 2 or not _too_bright(data, value):
@@ -54,6 +59,11 @@ def _without_nan_around(data: NDArray[Any]) -> NDArray[Any]:
     if len(finite) > len(in_corners) / 8:
         return np.where(outside, np.median(finite), data)
     return _recode(data, outside) if np.isfinite(data).any() else data
+
+
+def _without_dark_spikes(data: NDArray[Any]) -> NDArray[Any]:
+    low, high = np.percentile(thin(data), (DARK_SPIKES, 99))
+    return np.maximum(data, low) if low - float(data.min()) > high - low > 0 else data
 
 
 def _too_bright(data: NDArray[Any], value: float) -> bool:
@@ -80,7 +90,7 @@ def _recode(data: NDArray[Any], background: Bools) -> NDArray[Any]:
 
 
 def air_limit(volume: NDArray[Any]) -> float:
-    """The brightness that air does not exceed in a volume whose minimum is 0; 0 where air is zero, or there is none.
+    """The brightness that air does not exceed in a volume whose minimum is 0; `NO_AIR` where there is none.
 
     It is measured on the faces; in padded volumes on those of the part inside; in slabs in the corners.
     """
@@ -97,6 +107,8 @@ def air_limit(volume: NDArray[Any]) -> float:
 
 def brighter_than_air(volume: NDArray[Any], limit: float) -> Bools:
     """Voxels of a volume, whose minimum is 0, that are brighter than air of this limit (`air_limit`)."""
+    if limit == NO_AIR:
+        return np.ones(volume.shape, dtype=bool)
     return np.asarray(volume > max(FOREGROUND_FRACTION * np.percentile(volume, 99), limit))
 
 
@@ -113,14 +125,25 @@ def _inside(volume: NDArray[Any]) -> NDArray[Any]:
 
 
 def _corner_limit(volume: NDArray[Any], bright: float) -> float:
-    """The limit of air in the darker half of the corners; 0 where they are tissue."""
+    """The limit of air in the darker half of the corners; `NO_AIR` where they are tissue."""
     blocks = sorted((block.ravel() for block in _corner_blocks(volume)), key=np.median)
     values = np.concatenate(blocks[:4]).astype(np.float64)
     level = float(np.median(values))
     spread = 1.4826 * float(np.median(np.abs(values - level)))
     darker = float((volume < level - NOISE_SPREADS * spread).mean())
-    is_air = level <= DARK_CORNERS * bright and darker < SMALLEST_SHARE
-    return level + NOISE_SPREADS * spread if is_air else 0.0
+    is_air = level <= DARK_CORNERS * bright or _neighbors(volume) < NOISE_LIKE
+    return level + NOISE_SPREADS * spread if is_air and darker < SMALLEST_SHARE else NO_AIR
+
+
+def _neighbors(volume: NDArray[Any]) -> float:
+    """Correlation of voxels that lie side by side."""
+    longest = np.moveaxis(volume, int(np.argmax(volume.shape)), 0)
+    return float(np.corrcoef(longest[1:].ravel(), longest[:-1].ravel())[0, 1])
+
+
+def thin(data: NDArray[Any]) -> NDArray[Any]:
+    """Every second voxel or less along long axes."""
+    return data[tuple(slice(None, None, max(1, round(side / THIN))) for side in data.shape)]
 
 
 def on_faces(volume: NDArray[Any]) -> NDArray[Any]:
@@ -143,15 +166,17 @@ def _corner_blocks(volume: NDArray[Any]) -> list[NDArray[Any]]:
 
 def why_no_head(head: Bools) -> str:
     """Why these voxels of a volume cannot be a head, or ""."""
-    count = int(head.sum())
-    if count < FEWEST_VOXELS or count < SMALLEST_SHARE * head.size:
-        return f"shows nothing but air ({count} of {head.size} voxels are brighter): replace it, or remove it"
+    parts, _ = ndimage.label(head)
+    largest = int(np.bincount(parts.ravel())[1:].max(initial=0))
+    if largest < max(FEWEST_VOXELS, SMALLEST_SHARE * head.size):
+        connected = f"the largest connected part that is brighter has {largest} of {head.size} voxels"
+        return f"shows nothing but air ({connected}): replace it, or remove it"
     return ""
 
 
 def why_no_image(data: NDArray[Any]) -> str:
     """Why a volume, as it was read, cannot be an image of a head, or ""; looks at some of the voxels."""
-    some = data[tuple(slice(None, None, max(1, round(side / THIN))) for side in data.shape)]
+    some = thin(data)
     volume = some - some.min() if some.dtype.kind == "f" else some.astype(np.float32) - np.float32(some.min())
     head = brighter_than_air(volume, air_limit(volume))
     values = np.unique(volume[head][:: 1 + head.sum() // 100_000])

@@ -12,6 +12,7 @@ import numpy as np
 import torch
 from monai import transforms as mt
 from monai.data import MetaTensor
+from numpy.typing import NDArray
 from scipy import ndimage
 
 from toposlearn.config import VolumeConfig
@@ -20,6 +21,7 @@ from toposlearn.data.images import TRUTH_READERS, BadImageError, read_scan
 
 AXES = "RAS"
 BRIGHT_PERCENTILE = 99.5
+MOST_MEDIANS = 20.0  # brightness of a voxel, relative to the median of the head
 FILE = "filename_or_obj"  # in the meta data of a tensor, MONAI's name
 NO_CHANNELS: Mapping[str, int] = MappingProxyType({})
 
@@ -33,6 +35,8 @@ def load_volumes(
         path, name = Path(data[key]), str(key)
         voxels, image = read_scan(path, channels.get(name)) if name in images else TRUTH_READERS[name](path)
         values = torch.as_tensor(np.ascontiguousarray(voxels, dtype=np.float32))
+        if name in images:  # what is added around an image is zero, and no brighter than its air
+            values = values - values.min().clamp(max=0)
         values = values.movedim(-1, 0) if name in fields else values[None]
         result[key] = MetaTensor(values, affine=torch.as_tensor(image.affine), meta={FILE: str(path)})
     return result
@@ -54,7 +58,9 @@ def add_foreground(data: Mapping[Hashable, Any], keys: Sequence[str]) -> dict[Ha
     for key, head in heads.items():
         if reason := why_no_head(head & seen):
             raise BadImageError(f"{data[key].meta[FILE]} {reason}", key)
-    if any(limits.values()):  # hole by hole in slices along each axis: the skull is dark, and a neck is open
+    if any(
+        limit > 0 for limit in limits.values()
+    ):  # hole by hole in slices along each axis: the skull is dark, and a neck is open
         plane = ndimage.generate_binary_structure(2, 1)
         crosses = [np.expand_dims(plane, axis) for axis in range(3)]
         mask = np.any([ndimage.binary_fill_holes(mask, cross) for cross in crosses], axis=0)
@@ -62,7 +68,15 @@ def add_foreground(data: Mapping[Hashable, Any], keys: Sequence[str]) -> dict[Ha
     largest = 1 + int(np.bincount(parts.ravel())[1:].argmax()) if count else 1
     mask = ndimage.binary_fill_holes(parts == largest) & seen
     foreground = MetaTensor(torch.as_tensor(mask[None], dtype=torch.float32), meta=data[keys[0]].meta)
-    return {**data, "foreground": foreground}
+    capped = {key: _without_spikes(data[key], heads[key]) for key in keys}
+    return {**data, **capped, "foreground": foreground}
+
+
+def _without_spikes(image: MetaTensor, head: NDArray[np.bool_]) -> MetaTensor:
+    """The image with no voxel brighter than `MOST_MEDIANS` of its head: a few of them would take the whole range."""
+    dark = image.min()
+    median = float(np.median(np.asarray(image[0])[head])) - float(dark)
+    return image.clamp(max=float(dark) + MOST_MEDIANS * median)
 
 
 def to_one_grid(

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import math
 import re
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,6 +22,7 @@ DATA_FILE = {NRRD: r"^data ?file: *(.+)$", META: r"^ElementDataFile *= *(.+)$"}
 COMPRESSED = {NRRD: r"^encoding: *(?!raw)", META: r"^CompressedData *= *True"}
 PLACE = {NRRD: r"^space directions:", META: r"^(TransformMatrix|Rotation|Orientation|Offset|Position|Origin) *="}
 HEADER = 1 << 16  # bytes in which the header ends
+CHUNK = 1 << 22
 TYPES = {"8": "1", "16": "2", "32": "4", "64": "8"}  # bits -> bytes, in the words of SimpleITK
 
 
@@ -37,7 +41,8 @@ class StoredITK(NamedTuple):
         """One of so many equal parts of the array, along its last long axis; flat, the first axis fastest."""
         import SimpleITK as sitk  # noqa: N813
 
-        image = self.reader.Execute()
+        with _in_words("its voxels cannot be decoded"):
+            image = self.reader.Execute()
         array = sitk.GetArrayFromImage(image)  # (T, Z, Y, X), or (Z, Y, X, C)
         if image.GetNumberOfComponentsPerPixel() > 1:
             array = np.moveaxis(array, -1, 0)
@@ -55,23 +60,40 @@ def open_itk(path: Path, head: bytes) -> StoredITK | None:
     reader = sitk.ImageFileReader()
     reader.SetImageIO(kind)
     reader.SetFileName(str(path))
-    text = _header(path)
+    text, end = _header(path)
     files = _data_files(path, text, kind)
-    reader.ReadImageInformation()
+    with _in_words("its header cannot be read"):
+        reader.ReadImageInformation()
     size, components = reader.GetSize(), reader.GetNumberOfComponents()
     shape = (*map(int, size), *([components] if components > 1 else []))
     dtype = _dtype(sitk.GetPixelIDValueAsString(reader.GetPixelID()))
     stored = StoredITK(path, reader, shape, dtype, _affine(reader), bool(re.search(PLACE[kind], text, re.M)))
-    _check_size(stored, files, bool(re.search(COMPRESSED[kind], text, re.M | re.I)))
+    start = end if files == [path] else 0
+    if not re.search(COMPRESSED[kind], text, re.M | re.I):
+        _check_size(stored, files[0].stat().st_size - start)
+    elif kind == META:
+        _check_size(stored, _inflated(files[0], start))
+    else:
+        _check_size(stored, MOST_COMPRESSED * files[0].stat().st_size)
     return stored
 
 
-def _header(path: Path) -> str:
-    """The text before the voxels: to the first empty line (NRRD), or to the line that names their file (MetaImage)."""
+@contextmanager
+def _in_words(reason: str) -> Iterator[None]:
+    """Replace the many lines of SimpleITK's errors."""
+    try:
+        yield
+    except RuntimeError:
+        raise ValueError(reason) from None
+
+
+def _header(path: Path) -> tuple[str, int]:
+    """The text before the voxels, to the first empty line (NRRD) or the name of their file (MetaImage); its bytes."""
     with path.open("rb") as file:
-        text = file.read(HEADER).decode("latin-1").replace("\r\n", "\n")
-    end = re.search(r"\n\n|^ElementDataFile *=.*$", text, re.M)
-    return text[: end.end()] if end else text
+        text = file.read(HEADER).decode("latin-1")
+    end = re.search(r"\r?\n\r?\n|^ElementDataFile *=[^\n]*\n?", text, re.M)
+    length = end.end() if end else len(text)
+    return text[:length].replace("\r", ""), length
 
 
 def _data_files(path: Path, text: str, kind: str) -> list[Path]:
@@ -107,11 +129,23 @@ def _affine(reader: Any) -> Float64s:
     return np.diag([-1.0, -1.0, 1.0, 1.0]) @ affine
 
 
-def _check_size(stored: StoredITK, files: list[Path], compressed: bool) -> None:
-    """Refuse a shape that the files are too small for, before any memory is asked for."""
-    size = sum(file.stat().st_size for file in files)
+def _inflated(file: Path, start: int) -> int:
+    """How many bytes the zlib stream of a MetaImage holds; zlib.error where it is damaged, EOFError where it is cut."""
+    stream, count = zlib.decompressobj(), 0
+    with file.open("rb") as source:
+        source.seek(start)
+        while not stream.eof:
+            block = stream.unconsumed_tail or source.read(CHUNK)
+            if not block:
+                raise EOFError
+            count += len(stream.decompress(block, CHUNK))
+    return count
+
+
+def _check_size(stored: StoredITK, size: int) -> None:
+    """Refuse a shape for which there are too few bytes, before any memory is asked for."""
     count = math.prod(stored.shape) * stored.dtype.itemsize
-    if count < 1 or count > size * (MOST_COMPRESSED if compressed else 1):
+    if count < 1 or count > size:
         words = " x ".join(map(str, stored.shape))
-        claim = f"its header claims {words} voxels of {stored.dtype}, for which {size} bytes are too few"
+        claim = f"its header claims {words} voxels of {stored.dtype}, for which the file is too short"
         raise BadImageError(f"{stored.path} is truncated or damaged ({claim}): copy it again")

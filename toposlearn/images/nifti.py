@@ -87,8 +87,7 @@ def _checked(path: Path, stored: Stored) -> Stored:
         raise BadImageError(f"{path} has a header that claims {words or 'no'} voxels: copy it again, or repair it")
     count = int(np.prod(stored.shape, dtype=object)) * stored.dtype.itemsize
     if stored.proxy.offset < 0 or not holds(stored.path, stored.proxy.offset + count):
-        size = stored.path.stat().st_size
-        claim = f"its header claims {words} voxels of {stored.dtype}, for which {size} bytes are too few"
+        claim = f"its header claims {words} voxels of {stored.dtype}, for which the file is too short"
         raise BadImageError(f"{path} is truncated or damaged ({claim}): copy it again")
     return stored
 
