@@ -12,7 +12,8 @@ from toposlearn.data.origin import origin_of
 from toposlearn.data.pairs import PairBatch, PairDataset, augment
 from toposlearn.data.pose import apply_pose, draw_poses
 from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
-from toposlearn.data.prepared import Cache, prepare
+from toposlearn.data.prepared import Cache
+from toposlearn.data.preparing import prepare
 from toposlearn.data.source import Source
 from toposlearn.data.split import Split, split_subjects
 

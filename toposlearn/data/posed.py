@@ -17,7 +17,8 @@ from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import config_for
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
-from toposlearn.data.prepared import Cache, Prepared, prepare
+from toposlearn.data.prepared import Cache, Prepared
+from toposlearn.data.preparing import prepare
 from toposlearn.data.source import Data
 from toposlearn.data.split import split_subjects
 from toposlearn.topology.tokens import grid_positions, token_mask
@@ -99,9 +100,9 @@ def pose_subjects(
     With `count` the first of them, else all, and whoever is left out is reported. ValueError where nobody is complete.
     """
     complete = cache.registered(count)
-    odd = next((record for record in cache.manifest.records if not cache.assessment(record)["complete"]), None)
+    odd = next((record for record in cache.manifest.records if not cache.entry(record).complete), None)
     if odd is not None:
-        reason = f"{odd.name}: {cache.assessment(odd)['summary']}"
+        reason = f"{odd.name}: {cache.entry(odd).summary}"
         if not len(complete):
             root = cache.manifest.root
             raise ValueError(f"no person in {root} has every modality, registered, as measurements need: {reason}")

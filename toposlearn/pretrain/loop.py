@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,11 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, Manifest, PairDataset, augment, pose_subjects, prepare, read_manifest
+from toposlearn.data import Cache, PairDataset, augment, pose_subjects, prepare, read_manifest
+from toposlearn.data.batches import load_batches
 from toposlearn.data.source import Data
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
@@ -62,7 +62,7 @@ def pretrain(
     sides = run_folder.sides(out, manifest, config, resume)
     train_subjects, test_subjects = map(prepared.of, sides)
     split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)
-    dataset = PairDataset(train_subjects, config, accelerator.process_index)
+    dataset = PairDataset(train_subjects, config, accelerator.process_index, accelerator.num_processes)
     accelerator.wait_for_everyone()  # every process has checked: now the folder may change
     if first:
         run_folder.write_split(out, split)
@@ -203,10 +203,8 @@ def _accelerator(precision: str) -> Accelerator:
 
 def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dict[str, Tensor]]:
     """The batches from the trainer's step on, one item of the dataset each, under a progress bar."""
-    steps = range(trainer.step, len(dataset))
-    batches: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=None, sampler=steps))
     return tqdm(
-        batches,
+        load_batches(dataset, range(trainer.step, len(dataset))),
         desc=f"{trainer.config.variant}, seed {trainer.config.train.seed}",
         initial=trainer.step,
         total=len(dataset),
@@ -217,11 +215,10 @@ def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dic
 
 def _scorer(config: TacoConfig, test: Cache) -> Callable[[Taco], dict[str, dict[str, Any]]] | None:
     """The scorecard on held-out people, with controls computed once; None without truth or with fewer than two."""
-    test = test.registered()
-    few = test.manifest.records[: config.train.score_people]
-    known = len(few) > 1 and all(record.to_template for record in few)
+    few = test.registered(config.train.score_people)
+    known = len(few) > 1 and all(record.to_template for record in few.manifest.records)
     if not config.train.score_every or not known or len(config.volume.modalities) < 2:
         return None
-    subjects = pose_subjects(Cache(Manifest(test.manifest.root, few), test.folder), config)
+    subjects = pose_subjects(few, config)
     reference = {stride: controls(subjects, stride) for stride in config.model.token_strides}
     return partial(scorecard, subjects=subjects, reference=reference)
