@@ -288,8 +288,13 @@ def test_several_data_sets_are_told_apart(tmp_path):
     assert [record.root for record in manifest.records] == [tmp_path / "one/data", tmp_path / "two/data"]
     assert manifest.layout == "one-data: BIDS; two-data: BIDS"
     assert manifest.notes[1].startswith("two-data: T1w of sub-01: ")
-    with pytest.raises(ValueError, match="is given twice: give it once"):
-        read_manifest([tmp_path / "one/data", tmp_path / "one/../one/data"])
+
+
+@pytest.mark.parametrize("second", ["data", "../{name}/data", "."])
+def test_a_data_set_that_is_given_twice_is_refused(tmp_path, second):
+    anat(tmp_path / "data", "sub-01", "T1w")
+    with pytest.raises(ValueError, match=r"sub-01_T1w.nii.gz is in both .* and .*: give one of the two data folders"):
+        read_manifest([tmp_path / "data", tmp_path / second.format(name=tmp_path.name)])
 
 
 def test_each_folder_is_listed_once_or_twice_and_no_file_is_opened(tmp_path, monkeypatch):

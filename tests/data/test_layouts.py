@@ -32,22 +32,6 @@ def test_bids(tmp_path):
     assert manifest.ignored == ()
 
 
-def test_what_bids_holds_besides_images_is_kept_apart(tmp_path):
-    files(bids(tmp_path), "sub-01/anat/sub-01_dseg.nii.gz", "sub-01/anat/sub-01_label-lesion_mask.nii.gz")
-    assert [path.name for path in read_manifest(tmp_path).ignored] == [
-        "sub-01_dseg.nii.gz",
-        "sub-01_label-lesion_mask.nii.gz",
-    ]
-
-
-def test_two_runs_of_bids_are_not_chosen_between(tmp_path):
-    files(tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz")
-    with pytest.raises(
-        ValueError, match=r"run-2_T1w.nii.gz and sub-01_run-1_T1w.nii.gz .* both look like T1w: keep one"
-    ):
-        read_manifest(tmp_path)
-
-
 def test_brats_2021(tmp_path):
     subject = "BraTS2021_00000"
     files(tmp_path, *[f"{subject}/{subject}_{end}.nii.gz" for end in ("t1", "t1ce", "t2", "flair", "seg")])
@@ -236,6 +220,10 @@ def test_inspect_lists_what_became_what(foreign):
         "  T1w                t1_mprage.nii.gz  (2)",
         "  ce-gadolinium_T1w  t1_post-gd.nii.gz  (2)",
         "  not used           brainmask.nii.gz  (2)",
+        "names as patterns, to edit and to give again:",
+        "  --pattern 'FLAIR={subject}/T2_FLAIR.nii'",
+        "  --pattern 'T1w={subject}/t1_mprage.nii.gz'",
+        "  --pattern 'ce-gadolinium_T1w={subject}/t1_post-gd.nii.gz'",
         "grids: size in voxels, spacing in mm, orientation",
         *[f"  {name:<18} 186 x 213 x 75  1.2 x 1.2 x 3 mm  LPS  (2)" for name in ("FLAIR", "T1w", "ce-gadolinium_T1w")],
         "pairs of images: 6 registered (not compared with pairs of different people: that needs 3 people)",

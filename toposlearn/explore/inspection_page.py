@@ -63,7 +63,7 @@ def _subjects_table(inspection: Inspection) -> str:
 
 
 def _load(record: Record, modality: str) -> Loaded:
-    facts, data = read_image(record.images[modality])
+    facts, data = read_image(record.images[modality], record.channels.get(modality))
     return data.astype(np.float64), facts.affine
 
 

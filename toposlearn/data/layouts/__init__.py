@@ -6,6 +6,7 @@ kept in `Manifest.ignored`, and ``toposlearn inspect`` lists which file became w
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -31,7 +32,7 @@ def read_manifest(data: Data, modalities: Sequence[str] = ()) -> Manifest:
     """
     source = Source.of(data)
     manifests = [_read_one(root, source, modalities) for root in source.folders]
-    return manifests[0] if len(manifests) == 1 else _joined(manifests)
+    return manifests[0] if len(manifests) == 1 else _joined(source.folders, manifests)
 
 
 def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest:
@@ -45,13 +46,15 @@ def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest
     info, remarks = read_participants(root, list(dict.fromkeys(record.subject for record in records)))
     known = tuple(replace(record, info=info.get(record.subject, {})) for record in records)
     lines = (*problems, *notes, *remarks, *([damaged] if damaged else []))
-    return Manifest(root, known, layout, ignored, lines, infer_patterns(known, root))
+    patterns = {} if layout == BIDS else infer_patterns(known, root)
+    return Manifest(root, known, layout, ignored, lines, patterns)
 
 
 def _read_files(root: Path, source: Source) -> tuple[Path, str, Iterable[File]]:
     """The folder that holds the people, the layout in words, and the files."""
     place, layout, files = _by_layout(root)
     if source.patterns:
+        place = root if root.is_dir() else place
         return place, "named by patterns", read_patterns(place, source.patterns, files)
     return place, layout, files
 
@@ -65,31 +68,34 @@ def _by_layout(root: Path) -> tuple[Path, str, Iterable[File]]:
     return root, *read_plain(root)
 
 
-def _joined(manifests: Sequence[Manifest]) -> Manifest:
+def _joined(given: Sequence[Path], manifests: Sequence[Manifest]) -> Manifest:
     """One manifest of several data sets; the name of each is part of the names of its people."""
-    names = _names_of([manifest.root for manifest in manifests])
-    records = [
-        replace(record, data_set=name)
-        for name, manifest in zip(names, manifests, strict=True)
-        for record in manifest.records
-    ]
-    named = list(zip(names, manifests, strict=True))
+    _check_apart(given, manifests)
+    named = list(zip(_names_of(given), manifests, strict=True))
     return Manifest(
         manifests[0].root,
-        tuple(records),
+        tuple(replace(record, data_set=name) for name, manifest in named for record in manifest.records),
         "; ".join(f"{name}: {manifest.layout}" for name, manifest in named),
         tuple(path for manifest in manifests for path in manifest.ignored),
         tuple(f"{name}: {note}" for name, manifest in named for note in manifest.notes),
     )
 
 
+def _check_apart(given: Sequence[Path], manifests: Sequence[Manifest]) -> None:
+    """Raise ValueError where two data sets share an image."""
+    owner: dict[str, Path] = {}
+    for root, manifest in zip(given, manifests, strict=True):
+        for path in {os.path.abspath(path) for record in manifest.records for path in record.images.values()}:
+            if path in owner:
+                raise ValueError(f"{path} is in both {owner[path]} and {root}: give one of the two data folders")
+            owner[path] = root
+
+
 def _names_of(roots: Sequence[Path]) -> list[str]:
-    """The last parts of the folders' paths, as many as make them differ."""
-    parts = [root.resolve().parts for root in roots]
-    if len(set(parts)) < len(parts):
-        twice = next(root for place, root in enumerate(roots) if parts[place] in parts[:place])
-        raise ValueError(f"data folder {twice} is given twice: give it once")
-    length = next(n for n in range(1, max(map(len, parts)) + 1) if len({own[-n:] for own in parts}) == len(parts))
+    """The last parts of the paths, as many as make them differ."""
+    parts = [root.resolve().with_suffix("").parts if root.is_file() else root.resolve().parts for root in roots]
+    lengths = range(1, max(map(len, parts)) + 1)
+    length = next((n for n in lengths if len({own[-n:] for own in parts}) == len(parts)), lengths[-1])
     return ["-".join(own[-length:]).strip("/") for own in parts]
 
 

@@ -38,7 +38,7 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
     known = [_checked(file) for file in files]
     people = _group(known, "subject")
     visits = {subject: _visits(own, source.entities) for subject, own in people.items()}
-    seen = {subject: sessions for subject, sessions in visits.items() if sessions}
+    seen = _without_strays(visits)
     chosen = choose_sessions(seen, source.session, modalities)
     records, choices = [], list[Choice]()
     for subject, sessions in chosen.items():
@@ -83,6 +83,14 @@ def _visits(files: Iterable[File], wanted: Mapping[str, str]) -> dict[str, Image
         if usable := {name: group for name, group in by_modality.items() if group}:
             visits[session] = usable
     return visits
+
+
+def _without_strays(visits: Mapping[str, dict[str, Images]]) -> dict[str, dict[str, Images]]:
+    """Without people of whom one image of diffusion is all there is, but not of others: often named by other rules."""
+    own = {subject: {name for images in each.values() for name in images} for subject, each in visits.items()}
+    others = set().union(*own.values()) - set(DIFFUSION)
+    stray = {subject for subject, names in own.items() if len(names) == 1 and not names - set(DIFFUSION) and others}
+    return {subject: each for subject, each in visits.items() if each and subject not in stray}
 
 
 def _clear(modality: str, files: list[File], wanted: Mapping[str, str]) -> list[File]:
