@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import re
 import zlib
 from collections.abc import Iterator
@@ -16,10 +17,10 @@ from numpy.typing import NDArray
 from toposlearn.arrays import Float64s
 from toposlearn.images.damage import BadImageError
 
-MOST_COMPRESSED = 1032  # bytes that one byte of deflate can stand for
 NRRD, META = "NrrdImageIO", "MetaImageIO"
 DATA_FILE = {NRRD: r"^data ?file: *(.+)$", META: r"^ElementDataFile *= *(.+)$"}
-COMPRESSED = {NRRD: r"^encoding: *(?!raw)", META: r"^CompressedData *= *True"}
+COMPRESSED = {NRRD: r"^encoding: *gz", META: r"^CompressedData *= *True"}
+UNREAD = r"^encoding: *(?! |raw|gz)(.*)"
 PLACE = {NRRD: r"^space directions:", META: r"^(TransformMatrix|Rotation|Orientation|Offset|Position|Origin) *="}
 HEADER = 1 << 16  # bytes in which the header ends
 CHUNK = 1 << 22
@@ -61,6 +62,8 @@ def open_itk(path: Path, head: bytes) -> StoredITK | None:
     reader.SetImageIO(kind)
     reader.SetFileName(str(path))
     text, end = _header(path)
+    if unknown := re.search(UNREAD, text, re.M | re.I):
+        raise BadImageError(f"{path} has the encoding {unknown[1]}, which is not read: store it with gzip or raw")
     files = _data_files(path, text, kind)
     with _in_words("its header cannot be read"):
         reader.ReadImageInformation()
@@ -71,20 +74,24 @@ def open_itk(path: Path, head: bytes) -> StoredITK | None:
     start = end if files == [path] else 0
     if not re.search(COMPRESSED[kind], text, re.M | re.I):
         _check_size(stored, files[0].stat().st_size - start)
-    elif kind == META:
-        _check_size(stored, _inflated(files[0], start))
-    else:
-        _check_size(stored, MOST_COMPRESSED * files[0].stat().st_size)
+    elif _inflated(files[0], start) != _bytes(stored):
+        raise ValueError("its header claims another number of bytes than it holds")
     return stored
 
 
 @contextmanager
 def _in_words(reason: str) -> Iterator[None]:
-    """Replace the many lines of SimpleITK's errors."""
+    """Replace the many lines of SimpleITK's errors, and those that MetaImage's reader writes to stderr itself."""
+    kept = os.dup(2)
     try:
+        with open(os.devnull, "wb") as nothing:
+            os.dup2(nothing.fileno(), 2)
         yield
     except RuntimeError:
         raise ValueError(reason) from None
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 def _header(path: Path) -> tuple[str, int]:
@@ -130,8 +137,8 @@ def _affine(reader: Any) -> Float64s:
 
 
 def _inflated(file: Path, start: int) -> int:
-    """How many bytes the zlib stream of a MetaImage holds; zlib.error where it is damaged, EOFError where it is cut."""
-    stream, count = zlib.decompressobj(), 0
+    """How many bytes zlib or gzip stored from here on; zlib.error where they are damaged, EOFError where cut."""
+    stream, count = zlib.decompressobj(32 + zlib.MAX_WBITS), 0
     with file.open("rb") as source:
         source.seek(start)
         while not stream.eof:
@@ -142,10 +149,13 @@ def _inflated(file: Path, start: int) -> int:
     return count
 
 
+def _bytes(stored: StoredITK) -> int:
+    return math.prod(stored.shape) * stored.dtype.itemsize
+
+
 def _check_size(stored: StoredITK, size: int) -> None:
     """Refuse a shape for which there are too few bytes, before any memory is asked for."""
-    count = math.prod(stored.shape) * stored.dtype.itemsize
-    if count < 1 or count > size:
+    if not 0 < _bytes(stored) <= size:
         words = " x ".join(map(str, stored.shape))
         claim = f"its header claims {words} voxels of {stored.dtype}, for which the file is too short"
         raise BadImageError(f"{stored.path} is truncated or damaged ({claim}): copy it again")

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
 from nibabel.fileholders import FileHolder
-from nibabel.imageglobals import LoggingOutputSuppressor
+from nibabel.imageglobals import logger
 from nibabel.volumeutils import apply_read_scaling
 from numpy.typing import NDArray
 
@@ -66,7 +69,7 @@ def header_of_pair(path: Path) -> Path | None:
 def open_nifti(path: Path, head: bytes) -> Stored | None:
     """Read the header of a file that starts with `head`; None where it has none of these formats."""
     kind = next((each for at, magic, each in SINGLE if head[at:].startswith(magic)), None)
-    with LoggingOutputSuppressor():  # nibabel's remarks on headers that it repairs
+    with _quiet():
         if kind is not None:
             with open_bytes(path) as stream:
                 image = kind.from_file_map({"image": FileHolder(fileobj=stream)})
@@ -78,6 +81,18 @@ def open_nifti(path: Path, head: bytes) -> Stored | None:
         file = path if kind is not None else Path(image.file_map["image"].filename)
         stored = Stored(file, proxy, np.asarray(image.affine, dtype=np.float64), _placed(image.header))
     return _checked(path, stored)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without nibabel's remarks on headers that it repairs."""
+    before, logger.disabled = logger.disabled, True
+    try:
+        with warnings.catch_warnings(), np.errstate(all="ignore"):
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logger.disabled = before
 
 
 def _checked(path: Path, stored: Stored) -> Stored:

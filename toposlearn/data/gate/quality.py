@@ -20,6 +20,7 @@ SAME_AFFINE_MM = 1e-2
 SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
 SANE_RATIO = 30.0  # of its longest to its shortest spacing
 SANE_VOLUME = 0.2  # of a voxel, relative to one with right angles
+FARTHEST_MM = 1e6  # of a voxel from the origin
 LARGEST = 1e30  # value: float32 ends at 3e38, and its squares are needed
 
 
@@ -77,7 +78,7 @@ def _check_values(path: Path, data: NDArray[Any]) -> tuple[float, float]:
 
 def _check_affine(path: Path, affine: Float64s) -> tuple[float, ...]:
     """The spacing, where it is one with which a head can have been scanned."""
-    if not np.isfinite(affine).all() or np.isclose(np.linalg.det(affine), 0, atol=1e-12):
+    if not (np.abs(affine) < FARTHEST_MM).all() or np.isclose(np.linalg.det(affine), 0, atol=1e-12):
         raise BadImageError(f"{path} has no usable affine, so the place of its voxels is unknown: repair its header")
     spacing = tuple(float(size) for size in nib.affines.voxel_sizes(affine))
     voxels = f"{path} has voxels of {' x '.join(f'{size:g}' for size in spacing)} mm"
