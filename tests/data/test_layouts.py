@@ -49,7 +49,7 @@ def test_brats_2023(tmp_path):
     files(tmp_path, *[f"{subject}/{subject}-{end}.nii.gz" for end in ("t1n", "t1c", "t2w", "t2f", "seg")])
     manifest = read_manifest(tmp_path)
     assert manifest.layout.startswith("BraTS 2023")
-    assert read(tmp_path)[subject] == {
+    assert read(tmp_path)["BraTS-GLI-00000"] == {
         "ce-gadolinium_T1w": f"{subject}-t1c.nii.gz",
         "T1w": f"{subject}-t1n.nii.gz",
         "FLAIR": f"{subject}-t2f.nii.gz",
@@ -140,15 +140,9 @@ def test_words_name_a_modality(name, modality):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (
-            ["anna/T1.nii.gz", "anna/t1_mprage.nii.gz"],
-            "t1_mprage.nii.gz and T1.nii.gz of one person both look like T1w",
-        ),
         (["anna/scan3.nii.gz"], "anna/scan3.nii.gz names no modality"),
         (["anna/t1_to_t2.nii.gz"], r"t1_to_t2.nii.gz names more than one modality \(T1w, T2w\): rename it"),
-        (["anna_T1.nii.gz", "anna_T1_brain.nii.gz"], "both look like T1w: keep one of them"),
         (["T1.nii.gz"], "names no person: rename it, e.g. to ANNA_T1w.nii.gz"),
-        (["ben/T1.nii.gz", "anna_T1.nii.gz"], "anna_T1.nii.gz lies beside folders with images, such as ben"),
     ],
 )
 def test_what_could_mean_two_things_is_refused_in_one_line(tmp_path, capsys, names, message):
@@ -161,10 +155,21 @@ def test_what_could_mean_two_things_is_refused_in_one_line(tmp_path, capsys, nam
         assert capsys.readouterr().err == f"error: {caught.value}\n"
 
 
-def test_images_that_lie_deeper_are_pointed_at(tmp_path):
-    files(tmp_path, "download/people/anna/T1.nii.gz")
-    with pytest.raises(FileNotFoundError, match=r"but deeper, in .*/download/people/anna: give the folder that holds"):
-        read_manifest(tmp_path)
+@pytest.mark.parametrize("names", [["T1.nii.gz", "t1_mprage.nii.gz"], ["T1.nii.gz", "T1_brain.nii.gz"]])
+def test_of_two_that_show_the_same_the_plain_one_is_used_and_told(tmp_path, names):
+    manifest = read_manifest(files(tmp_path, *(f"anna/{name}" for name in names)))
+    assert manifest.records[0].images["T1w"].name == names[0]
+    assert all(name in manifest.notes[0] for name in names)
+
+
+def test_a_loose_file_beside_folders_of_people_is_nobody(tmp_path):
+    manifest = read_manifest(files(tmp_path, "ben/T1.nii.gz", "anna_T1.nii.gz"))
+    assert [record.subject for record in manifest.records] == ["ben"]
+    assert "anna_T1.nii.gz lies beside folders with images, such as ben: move it away" in manifest.notes[0]
+
+
+def test_images_may_lie_deeper(tmp_path):
+    assert list(read(files(tmp_path, "download/people/anna/T1.nii.gz"))) == ["anna"]
 
 
 def test_our_cache_in_a_folder_is_no_person(tmp_path):

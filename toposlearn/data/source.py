@@ -115,7 +115,7 @@ def _check(path: Path, content: Mapping[str, Any]) -> None:
     """Raise ValueError for an unknown key, or one with a value of another kind."""
     for key, value in content.items():
         if key not in KEYS:
-            near = difflib.get_close_matches(str(key), KEYS, 1, 0.4)
+            near = difflib.get_close_matches(str(key), KEYS, 1, 0.6)
             remedy = f"write {near[0]}" if near else f"choose among {', '.join(KEYS)}"
             raise ValueError(f"{path} holds the unknown key {key!r}: {remedy}")
         if not isinstance(value, _KINDS[key] or object) or (key == "folders" and not _all_text(value)):

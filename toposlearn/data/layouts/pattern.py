@@ -16,7 +16,7 @@ from pathlib import Path
 from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import meaning_of
 from toposlearn.data.layouts.tree import Place, walk
-from toposlearn.data.layouts.visits import followed_by_visit, visit_by_scheme
+from toposlearn.data.layouts.visits import PERSON, visit_by_scheme, visit_in_path
 from toposlearn.data.manifest import Record
 
 LABEL = "label:"
@@ -77,8 +77,9 @@ def _named(root: Path, places: Sequence[Place], name: str, pattern: str) -> Iter
         match = next((match for each in alternatives if (match := each.fullmatch(inside))), None)
         if match:
             own = match.groupdict()
-            subject = "_".join(part for part in (own.get("site"), own["subject"]) if part)
-            yield _file(place.path, name, subject, own.get("session") or "")
+            known = None if "session" in own else visit_by_scheme(own["subject"])
+            person, session = known or (own["subject"], own.get("session", ""))
+            yield _file(place.path, name, "_".join(part for part in (own.get("site"), person) if part), session)
 
 
 def _file(path: Path, name: str, subject: str, session: str) -> File:
@@ -115,26 +116,29 @@ def _template(path: Path, record: Record, root: Path, name: str) -> str:
     """How one file is named; "" where the person is not in its name."""
     if name in record.channels or not path.is_relative_to(root):
         return ""
-    inside, subject, fields = path.relative_to(root).as_posix(), record.subject, ""
+    inside, subject, site = path.relative_to(root).as_posix(), record.subject, ""
     first = inside.partition("/")[0]
-    if subject.startswith(f"{first}_") and not _whole(subject).search(inside):
-        inside, subject, fields = inside.replace(first, "{site}", 1), subject.removeprefix(f"{first}_"), "{site}"
-    if not _whole(subject).search(inside.removeprefix(fields)):
-        return ""
+    if subject.startswith(f"{first}_") and _replaced(inside, subject, "") == inside:
+        inside, subject, site = inside.removeprefix(first), subject.removeprefix(f"{first}_"), "{site}"
     session = record.session or _session_in(inside, subject)
-    inside = _whole(subject).sub("{subject}", inside)
-    return _whole(session).sub("{session}", inside) if session else inside
-
-
-def _whole(text: str) -> re.Pattern[str]:
-    """The text where no letter or digit touches it."""
-    return re.compile(rf"(?<![A-Za-z0-9{{]){re.escape(text)}(?![A-Za-z0-9}}])")
+    named = _replaced(inside, subject, "{subject}")
+    return site + _replaced(named, session, "{session}") if named != inside else ""
 
 
 def _session_in(inside: str, subject: str) -> str:
     """The visit in the name of a person's folder or file; "" if none."""
     schemes = (visit.session for part in inside.split("/") if (visit := visit_by_scheme(part)))
-    return next(filter(None, schemes), "") or followed_by_visit(inside, subject)
+    return next(filter(None, schemes), "") or visit_in_path(_replaced(inside, subject, PERSON))
+
+
+def _replaced(text: str, old: str, new: str) -> str:
+    """The text with `old` replaced where no letter or digit touches it."""
+    start = text.find(old) if old else -1
+    if start < 0:
+        return text
+    before, after = text[:start], text[start + len(old) :]
+    alone = not (before[-1:].isalnum() or after[:1].isalnum())
+    return before + (new if alone else old) + _replaced(after, old, new)
 
 
 def _alternatives(counts: Counter[str]) -> list[str]:

@@ -17,7 +17,7 @@ from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import EXAMPLE, Meaning, meaning_of, split_name
 from toposlearn.data.layouts.tree import Folders, Place, Tree, is_kind, names_images, walk
 from toposlearn.data.layouts.visits import is_visit, perhaps_visit, visit_by_scheme, visits_of, without_visit
-from toposlearn.data.layouts.words import MOVED, PROCESSING, WORD, is_site
+from toposlearn.data.layouts.words import DIFFUSION, MOVED, PROCESSING, WORD, is_site
 
 BRATS = (  # names of people or scans -> layout
     (r"Brats17_", "BraTS 2017, one folder per person"),
@@ -54,7 +54,7 @@ def read_plain(root: Path) -> tuple[str, list[File]]:
     found = list(walk(root))
     places = [each for each in found if isinstance(each, Place)]
     files = [*(each for each in found if isinstance(each, File)), *read_places(places, root)]
-    return _layout(places, files), _without_loose(files, root)
+    return _layout(places, files), _without_lone_diffusion(_without_loose(files, root), root)
 
 
 def _without_loose(files: list[File], root: Path) -> list[File]:
@@ -71,6 +71,17 @@ def _without_loose(files: list[File], root: Path) -> list[File]:
     return [
         replace(file, modality="", problem=f"{file.path} lies beside {other}: {remedy}")
         if file.modality and (file.path.parent == root) == loose and not is_kind(file.path.parent.name)
+        else file
+        for file in files
+    ]
+
+
+def _without_lone_diffusion(files: list[File], root: Path) -> list[File]:
+    """Loose files of diffusion are not used if there is no other image of the person: they may be parts of series."""
+    imaged = {file.subject for file in files if file.modality and file.modality not in DIFFUSION}
+    return [
+        replace(file, modality="", problem="")
+        if imaged and file.path.parent == root and file.modality in DIFFUSION and file.subject not in imaged
         else file
         for file in files
     ]

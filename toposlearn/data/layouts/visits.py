@@ -33,6 +33,8 @@ _PERHAPS = re.compile(  # a visit only with evidence from other names
     r"(?i)(?<![A-Za-z0-9])(?P<session>(?P<word>v|scan|study|exam|wave|time|m|d|w|y)[-_ ]?"
     r"(?P<number>\d{1,3})|bl)(?![A-Za-z0-9])"
 )
+PERSON = "\0"
+_AFTER_PERSON = re.compile(f"{PERSON}[-_. ]{_PERHAPS.pattern.removeprefix('(?i)')}", re.IGNORECASE)
 _UNITS = ("m", "d", "w", "y")  # months to years since the first visit: M0, M12
 _MOST = 6  # visits of one person, where only the number in the person's name is evidence
 _EDGE = "-_. "
@@ -70,11 +72,11 @@ def perhaps_visit(text: str) -> str:
     return match["session"] if match else ""
 
 
-def followed_by_visit(text: str, person: str) -> str:
-    """The words of a visit in a path: a folder, or what follows the person's name; "" if none."""
-    sure = [match["session"] for part in text.split("/") if (match := _SURE.search(part))]
-    perhaps = re.search(rf"{re.escape(person)}[-_. ]{_PERHAPS.pattern.removeprefix('(?i)')}", text, re.IGNORECASE)
-    return sure[0] if sure else perhaps["session"] if perhaps else ""
+def visit_in_path(text: str) -> str:
+    """The words of a visit in a path, in which `PERSON` stands for the person; "" if none."""
+    sure = _SURE.search(text)
+    match = sure or _AFTER_PERSON.search(text)
+    return match["session"] if match else ""
 
 
 def visits_of(names: Iterable[str]) -> dict[str, Visit]:
