@@ -67,6 +67,8 @@ def used(data, modalities=()) -> dict[str, dict[str, str]]:
         ("label-GM_probseg", ""),
         ("desc-brain_mask", ""),
         ("T1w (1)", ""),
+        ("T1w_defaced", "T1w"),
+        ("T1w_xyz", ""),
     ],
 )
 def test_suffix_and_entities_say_what_an_image_shows(ending, modality):
@@ -83,6 +85,7 @@ def test_suffix_and_entities_say_what_an_image_shows(ending, modality):
         ("label-L_desc-T1lesion_mask", "L_T1lesion_mask"),
         ("T2w_lesion-manual", "T2w_lesion"),
         ("msk", "lesion"),
+        ("synthseg", "synthseg"),
         ("mod-T1w_defacemask", ""),
         ("label-GM_probseg", ""),
     ],
@@ -113,15 +116,17 @@ def test_of_several_files_one_is_chosen_and_named(tmp_path, endings, chosen):
     assert manifest.records[0].images["T1w"].name == f"sub-01_{chosen}.nii.gz"
     assert manifest.records[0].images["T2w"].name == "sub-01_T2w.nii.gz"
     (note,) = manifest.notes
-    assert note.startswith(f"T1w of sub-01: sub-01_{chosen}.nii.gz, not sub-01_")
+    assert note.startswith(f"T1w of sub-01: sub-01_{chosen}.nii.gz is used instead of sub-01_")
 
 
 def test_a_choice_made_for_many_is_one_line_and_the_user_can_overrule_it(tmp_path):
     for number in range(1, 7):
         anat(tmp_path, f"sub-{number:02d}", "T1w", "rec-norm_T1w", "run-1_T2w", "run-2_T2w")
     rec, run = read_manifest(tmp_path).notes
-    assert rec.startswith("T1w: rec-norm is used where there are several (6 people, such as sub-01_rec-norm_T1w")
-    assert run.startswith("T2w: run-1 is used where there are several (6 people")
+    assert rec.startswith(
+        "T1w: rec-norm of several (6 people; sub-01_rec-norm_T1w.nii.gz is used instead of sub-01_T1w"
+    )
+    assert run.startswith("T2w: run-1 of several (6 people; ")
     chosen = used(Source((tmp_path,), entities={"rec": "", "run": "2"}))
     assert chosen["sub-03"] == {"T1w": "T1w", "T2w": "run-2_T2w"}
     notes = read_manifest(Source((tmp_path,), entities={"rec": "nrom"})).notes
@@ -172,6 +177,16 @@ def test_lesions_and_label_maps_are_found_in_derivatives(tmp_path):
     assert manifest.notes == ()
 
 
+def test_label_maps_of_freesurfer_are_found_in_derivatives(tmp_path):
+    anat(tmp_path, "sub-01", "T1w")
+    for name in ("T1", "aseg", "aseg.presurf", "aparc+aseg"):
+        (tmp_path / "derivatives/freesurfer/sub-01/mri").mkdir(parents=True, exist_ok=True)
+        (tmp_path / f"derivatives/freesurfer/sub-01/mri/{name}.mgz").write_bytes(b"")
+    (record,) = read_manifest(tmp_path).records
+    assert set(record.label_maps) == {"aseg", "aparc+aseg"}
+    assert set(record.images) == {"T1w"}
+
+
 def test_sessions_are_in_natural_order_and_the_first_that_has_what_is_needed_is_used(tmp_path):
     for session, endings in {"ses-10": ("T1w", "T2w"), "ses-2": ("T1w", "T2w"), "ses-1": ("T1w",)}.items():
         anat(tmp_path, "sub-01", *endings, session=session)
@@ -183,6 +198,13 @@ def test_sessions_are_in_natural_order_and_the_first_that_has_what_is_needed_is_
     assert used(tmp_path)["sub-03"] == {"T1w": "T1w", "T2w": "T2w"}
     (note,) = read_manifest(tmp_path).notes
     assert note.startswith("sessions: one is used of 1 person with several: 2 (1); --session LABEL or all")
+
+
+def test_labels_of_sessions_are_words_too(tmp_path):
+    for session in ("ses-baseline", "ses-m06", "ses-m12"):
+        anat(tmp_path, "sub-01", "T1w", session=session)
+    assert used(Source((tmp_path,), session="m6")) == {"sub-01": {"T1w": "ses-m06_T1w"}}
+    assert used(tmp_path) == {"sub-01": {"T1w": "ses-baseline_T1w"}}
 
 
 @pytest.mark.parametrize("label", ["2", "ses-2", "02", "SES-2"])
@@ -226,6 +248,7 @@ def test_files_in_one_folder_are_read_as_in_many(tmp_path):
         ("sub-MD_0001/anat/sub-MD_0001_T1w", "sub-MD_0001/anat/sub-MD_0001_T2w"),  # PD, MD and FA are no modalities
         ("P001/anat/T1w", "P001/anat/T2w"),
         ("sub-01/Anat/sub-01_T1w", "sub-01/Anat/sub-01_t2w"),
+        ("sub-01/anat/sub-1_T1w", "sub-01/anat/SUB-01_T2w"),
     ],
 )
 def test_folders_that_are_nearly_bids(tmp_path, names):
@@ -240,6 +263,7 @@ def test_folders_that_are_nearly_bids(tmp_path, names):
         ("sub-02/ses-1/anat/sub-02_ses-2_T2w", "lies in the folder of ses-1: move it to that of ses-2"),
         ("sub-02/anat/sub-02_XYZ", "is not used, since _XYZ is no suffix of an image in BIDS"),
         ("sub-02/anat/scan", "names no modality"),
+        ("sub-03_T1w", "lies beside the folders of the people"),
     ],
 )
 def test_what_is_not_clear_is_not_used_and_ends_nothing(tmp_path, name, said):
@@ -305,3 +329,24 @@ def test_each_folder_is_listed_once_or_twice_and_no_file_is_opened(tmp_path, mon
     monkeypatch.setattr("toposlearn.data.layouts.records.is_series", None)
     assert len(read_manifest(tmp_path)) == 300
     assert len(calls) <= 2 * 300 + 20
+
+
+def test_people_whose_names_differ_in_capitals_are_one_if_their_images_complete_each_other(tmp_path):
+    touch(tmp_path, "anna_T1", "Anna_T2", "ben_T1", "Ben_T1")
+    manifest = read_manifest(tmp_path)
+    people = {record.subject: set(record.images) for record in manifest.records}
+    assert people == {"anna": {"T1w", "T2w"}, "Ben": {"T1w"}, "ben": {"T1w"}}
+    assert manifest.notes == (
+        "Anna and anna differ in capitals only, and are taken for one person, anna: name the files alike",
+        "Ben and ben differ in capitals only, and are taken for several people: rename them if not",
+    )
+
+
+def test_visits_of_other_layouts_are_sessions_of_one_person(tmp_path):
+    touch(tmp_path, *(f"P00{n}_visit{s}/{m}" for n in (1, 2) for s in (1, 2) for m in ("T1w", "T2w")))
+    manifest = read_manifest(tmp_path)
+    assert [record.name for record in manifest.records] == ["P001", "P002"]
+    assert all("visit1" in str(path) for record in manifest.records for path in record.images.values())
+    everything = read_manifest(Source((tmp_path,), session="all")).records
+    assert len(everything) == 4
+    assert {record.subject for record in everything} == {"P001", "P002"}

@@ -135,7 +135,7 @@ def test_choices_people_without_images_and_damaged_tables_are_notes(tmp_path):
     page = inspect_folder(root).page()
     assert section(page, "notes:") == [
         "1 person without an image that can be used: sub-03",
-        "T1w of sub-02: sub-02_T1w.nii.gz, not sub-02_run-2_T1w.nii.gz is used (the file without run-)",
+        "T1w of sub-02: sub-02_T1w.nii.gz is used instead of sub-02_run-2_T1w.nii.gz (the file without run-)",
         f"{root}/participants.tsv is empty: it is not used",
     ]
     assert "\n  not used           PERSON_run-2_T1w.nii.gz  (1)\n" in page

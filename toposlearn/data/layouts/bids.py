@@ -17,6 +17,7 @@ from toposlearn.data.layouts.suffixes import meaning_of, split_name
 from toposlearn.settings import TRUTH
 
 _PLACES = ("anat", "dwi")  # folders of images within that of a person or a session
+_FREESURFER = ("aseg", "aparc+aseg", "wmparc")  # label maps in the folder mri of a person; the others repeat these
 
 
 def is_bids(root: Path) -> bool:
@@ -38,6 +39,8 @@ def read_bids(root: Path) -> Iterator[File]:
     if not any(map(_holds_images, people)):
         yield from (bids_file(root / name) for name in list_folder(root)[0])
         return
+    for name in list_folder(root)[0]:
+        yield File(root / name, "", problem=f"{root / name} lies beside the folders of the people: move it into one")
     for folder in people:
         yield File(folder, folder.name)
         yield from _files_of(folder, folder.name)
@@ -52,7 +55,7 @@ def bids_file(path: Path, subject: str = "", session: str = "") -> File:
     own = text.startswith(f"{subject}_") if subject else False
     label, _, rest = (subject, "", text[len(subject) + 1 :]) if own else text.partition("_")
     entities, suffix = split_name(rest)
-    if subject and label.casefold() != subject.casefold():
+    if subject and natural(label)[0] != natural(subject)[0]:  # sub-1 may lie in the folder of sub-01
         return File(path, subject, problem=f"{path} lies in the folder of {subject}: move it to that of {label}")
     visit = f"ses-{entities.pop('ses')}" if "ses" in entities else session
     if session and visit.casefold() != session.casefold():
@@ -76,7 +79,7 @@ def _people(root: Path, *, named: bool = False) -> list[Path]:
     folders = folders_in(root)
     found = [folder for folder in folders if folder.name.lower().startswith("sub-")]
     if not found and not named:
-        found = list(filter(_holds_images, folders))
+        found = [folder for folder in folders if folder.name.lower() not in _PLACES and _holds_images(folder)]
     return sorted(found, key=lambda folder: natural(folder.name))
 
 
@@ -127,6 +130,9 @@ def _derived_label_maps(root: Path, people: set[str]) -> Iterator[File]:
     for pipeline in pipelines:
         for name in sorted(people & set(_listed(pipeline)[1])):
             yield from (replace(file, modality="") for file in _files_of(pipeline / name, name) if file.label_map)
+            mri = pipeline / name / "mri"
+            maps = (mri / image for image in _listed(mri)[0] if stem(image) in _FREESURFER)
+            yield from (File(path, name, label_map=stem(path.name)) for path in maps)
 
 
 def _listed(folder: Path) -> tuple[list[str], list[str]]:

@@ -65,12 +65,12 @@ def describe(choices: Iterable[Choice]) -> Iterator[str]:
 
     for (name, reason), group in groupby(sorted(choices, key=kind), kind):
         same = list(group)
-        example = f"{same[0].used.path.name}, not {same[0].next.path.name}"
+        instead = f"{same[0].used.path.name} is used instead of {same[0].next.path.name}"
         people = len({choice.used.subject for choice in same})
         if people == 1:
-            yield f"{name} of {same[0].used.subject}: {example} is used ({reason})"
+            yield f"{name} of {same[0].used.subject}: {instead} ({reason})"
         else:
-            yield f"{name}: {reason} is used where there are several ({people} people, such as {example})"
+            yield f"{name}: {reason} of several ({people} people; {instead})"
 
 
 def _ranks(file: File, wanted: Mapping[str, str], space: str) -> Iterator[tuple[str, Any]]:

@@ -13,6 +13,7 @@ from toposlearn.data.layouts.choices import Choice, choose, describe, is_wanted,
 from toposlearn.data.layouts.files import File, natural
 from toposlearn.data.layouts.names import EXAMPLE
 from toposlearn.data.layouts.sessions import choose_sessions, describe_sessions, named, people_in_words
+from toposlearn.data.layouts.spellings import merge_spellings
 from toposlearn.data.layouts.words import DIFFUSION
 from toposlearn.data.manifest import Record
 from toposlearn.data.source import ALL, Source
@@ -35,10 +36,10 @@ class Records(NamedTuple):
 
 def make_records(root: Path, files: Iterable[File], source: Source, modalities: Sequence[str] = ()) -> Records:
     """Group files by person and session; `modalities` are those that a run needs (default: all)."""
-    known = [_checked(file) for file in files]
+    known, spellings = merge_spellings([_checked(file) for file in files])
     people = _group(known, "subject")
     visits = {subject: _visits(own, source.entities) for subject, own in people.items()}
-    seen = _without_strays(visits)
+    seen = {subject: sessions for subject, sessions in visits.items() if sessions}
     chosen = choose_sessions(seen, source.session, modalities)
     records, choices = [], list[Choice]()
     for subject, sessions in chosen.items():
@@ -51,6 +52,7 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
     ignored = tuple(file.path for file in known if file.path not in used and is_image(file.path.name))
     asked = [choice for choice in choices if not modalities or choice.used.modality in modalities]
     notes = [
+        *spellings,
         *_without_images(people, seen),
         *describe_sessions(seen, chosen, source.session),
         *describe(asked),
@@ -85,19 +87,12 @@ def _visits(files: Iterable[File], wanted: Mapping[str, str]) -> dict[str, Image
     return visits
 
 
-def _without_strays(visits: Mapping[str, dict[str, Images]]) -> dict[str, dict[str, Images]]:
-    """Without people of whom one image of diffusion is all there is, but not of others: often named by other rules."""
-    own = {subject: {name for images in each.values() for name in images} for subject, each in visits.items()}
-    others = set().union(*own.values()) - set(DIFFUSION)
-    stray = {subject for subject, names in own.items() if len(names) == 1 and not names - set(DIFFUSION) and others}
-    return {subject: each for subject, each in visits.items() if each and subject not in stray}
-
-
 def _clear(modality: str, files: list[File], wanted: Mapping[str, str]) -> list[File]:
     """The files; of diffusion only one that is no series, since several show different weightings."""
     if modality not in DIFFUSION:
         return files
     volumes = [file for file in files if file.channel is not None or not is_series(file.path)]
+    volumes = [file for file in volumes if "desc" not in file.entities] or volumes
     preferred = [file for file in volumes if is_wanted(file, wanted)] if len(volumes) > 1 and wanted else volumes
     return preferred if len(preferred) == 1 else []
 

@@ -48,7 +48,7 @@ def describe_sessions(visits: Visits, chosen: Mapping[str, Sequence[str]], label
     several = [person for person, sessions in visits.items() if len(sessions) > 1 and chosen[person]]
     if several and label == ALL:
         yield f"sessions: all are used, of {people_in_words(len(several))} with several"
-    elif several:
+    elif several and not label:
         counts = Counter(bare(chosen[person][0]) or "without a label" for person in several)
         used = ", ".join(f"{session} ({counts[session]})" for session in sorted(counts, key=natural))
         chosen_by = "--session LABEL or all chooses others"
@@ -61,7 +61,7 @@ def _choose(sessions: Mapping[str, Collection[str]], label: str, wanted: Collect
         return ordered
     if label:
         exact = [session for session in ordered if session.casefold() == label.casefold()]
-        return (exact or [session for session in ordered if bare(session).casefold() == bare(label).casefold()])[:1]
+        return (exact or [session for session in ordered if natural(bare(session))[0] == natural(bare(label))[0]])[:1]
     return [max(ordered, key=lambda session: len(set(sessions[session]) & set(wanted)))]
 
 

@@ -11,6 +11,7 @@ import re
 from collections.abc import Mapping
 from typing import NamedTuple
 
+from toposlearn.data.layouts.words import PROCESSING
 from toposlearn.settings import T1CE
 
 _IMAGES = {  # modality -> suffixes, also those of older BIDS and those often taken for BIDS
@@ -34,7 +35,8 @@ _NO_IMAGES = {  # why -> suffixes; those in no table are reported
     "other kind of image": "sbref bold cbv asl pet SWI swi minIP CT",
 }
 _LABEL_MAPS = {  # suffix -> kind; "msk" is the lesion mask of ISLES
-    **{name: name for name in ("dseg", "mask", "seg", "aseg", "lesion", "roi")},
+    **{name: name for name in ("dseg", "mask", "seg", "aseg", "lesion", "roi", "label", "labels", "parc", "wmparc")},
+    **{name: name for name in ("synthseg", "aparc+aseg", "aparcaseg")},
     "msk": "lesion",
 }
 _ENTITIES_OF_MAPS = ("label", "desc", "seg", "atlas")  # which say what a label map shows
@@ -63,9 +65,11 @@ class Meaning(NamedTuple):
 def split_name(text: str) -> tuple[dict[str, str], str]:
     """Entities and suffix of a name without ending: ``rec-norm_T1w`` -> ``{"rec": "norm"}``, ``T1w``.
 
-    A word without a hyphen, as ``brain`` in ``T1w_brain_T1w``, counts as a description.
+    A word without a hyphen, as ``brain`` in ``brain_T1w`` or ``T1w_brain``, counts as a description.
     """
     *parts, suffix = text.split("_")
+    if suffix.lower() in PROCESSING and parts and "-" not in parts[-1]:
+        parts[-1], suffix = suffix, parts[-1]
     pairs = (part.partition("-")[::2] if "-" in part else ("desc", part) for part in parts)
     return {name.lower(): value for name, value in pairs}, suffix
 
