@@ -207,4 +207,39 @@ TREES = {  # ways in which people keep scans -> their files, the people, and the
         "ANNA BEN",
         "T1w label:aseg label:aparc+aseg",
     ),
+    "sites, folders of modalities": (
+        tree("{site}/{what}/{who}.nii.gz", site="Berlin", what="T1 T2", who="anna ben"),
+        "anna ben",
+        "T1w T2w",
+    ),
+    "before and after": (tree("P1/{visit}_{what}.nii.gz", visit="pre post", what="T1 T2"), "P1", "T1w T2w"),
+    "BIDS names in folders of modalities": (
+        tree("{what}/{who}.nii.gz", what="T1 T2", who="sub-01 sub-02"),
+        "sub-01 sub-02",
+        "T1w T2w",
+    ),
+    "ATLAS": (
+        tree(
+            "ATLAS/Training/R001/{who}/ses-1/anat/{who}_ses-1_space-MNI_{what}.nii.gz",
+            who="sub-r1s1 sub-r1s2",
+            what="T1w label-L_desc-T1lesion_mask",
+        ),
+        "sub-r1s1 sub-r1s2",
+        "T1w label:L_T1lesion_mask",
+    ),
+    "WMH": (
+        [*tree("Utrecht/{who}/{place}/T1.nii.gz", who="0 2", place="pre orig"), "Utrecht/0/wmh.nii.gz"],
+        "0 2",
+        "T1w label:lesion",
+    ),
+    "ISBI": (
+        tree("{who}/preprocessed/{who}_{visit}_flair_pp.nii", who="training01 training02", visit="01 02"),
+        "training01 training02",
+        "FLAIR",
+    ),
+    "radiotherapy": (
+        tree("{who}/{who}_{what}.nii.gz", who="BraTS-MEN-RT-0001-1", what="t1c gtv"),
+        "BraTS-MEN-RT-0001",
+        "ce-gadolinium_T1w label:lesion",
+    ),
 }

@@ -38,7 +38,7 @@ class Source:
         """The source that `data` is, or that of a folder, of a file with the keys above, or of several of these."""
         if isinstance(data, Source):
             return data
-        parts = [_read(Path(each)) for each in ([data] if isinstance(data, (str, Path)) else data)]
+        parts = [_read(Path(each).expanduser()) for each in ([data] if isinstance(data, (str, Path)) else data)]
         if not parts:
             raise ValueError("no data folder is given: give one with --data")
         return cls(

@@ -30,11 +30,15 @@ EXAMPLE = "e.g. to ANNA_T1w.nii.gz"
 REMEDY = f"rename it, {EXAMPLE}, or name it with --pattern"
 NOTHING = f"names no modality ({', '.join(words.split()[0] for words in WORDS.values())} and the like)"
 _SHORT = 2  # letters of a word that may just as well be part of a person's name, such as MD_0001
-_PLUS = ((re.compile(r"(?i)(t1w?)[-_ ]?(?:\+[-_ ]?c|c\+?)(?![A-Za-z0-9])"), "t1c "), (re.compile(r"(?i)\bc\+"), " ce "))
+_PLUS = (
+    (re.compile(r"(?i)(t1w?)[-_ ]?(?:\+[-_ ]?c|c\+?)(?![A-Za-z0-9])"), "t1c "),
+    (re.compile(r"(?i)\bc\+|\+[-_ ]?c(?![A-Za-z0-9])"), " ce "),
+)
 _ENTITY = re.compile(r"(?i)(?:space|mod|ref)-[A-Za-z0-9]+")
 _TARGET = re.compile(  # the image to which another was brought: FLAIR_reg_to_T1 is a FLAIR
     r"(?i)(?<![A-Za-z0-9])(?:reg|coreg|registered|aligned)(?:[-_ ]?(?:to|2|in))?[-_ ](?=t[12]|flair|pd|dwi)[A-Za-z0-9]+"
 )
+_ANYBODY = re.compile(r"(?i)(patient|subject|sub|pat|case|person|participant|id|volunteer|brain|img|image)s?")
 _OF_LABELS = {"brain", "parenchyma", "tissue"}
 _SHORT_AFTER = re.compile(r"[-_+. ]+[A-Za-z]{1,2}(?![A-Za-z0-9])")
 
@@ -110,10 +114,10 @@ def split_name(text: str) -> tuple[str, str]:
         return text, ""
     start, end = naming[-1][0].start(), naming[-1][-1].end()
     before, after = text[:start].strip("-_. "), text[end:].strip("-_. ")
-    if before:
+    if before and not (_ANYBODY.fullmatch(before) and any(map(str.isdigit, after))):
         person, words = _without_leading_mask(before)
         return person, f"{words} {text[start:]}"
-    person = _without_last_words(after)
+    person = _without_last_words(after)  # patient_T1_007 is 007
     return person, text.replace(person, " ") if person else text
 
 

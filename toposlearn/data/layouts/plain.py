@@ -13,6 +13,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
+from toposlearn.data.layouts.bids import bids_file
 from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import EXAMPLE, Meaning, meaning_of, split_name
 from toposlearn.data.layouts.tree import Folders, Place, Tree, is_kind, names_images, walk
@@ -34,7 +35,9 @@ PER_PERSON = "one folder per person"
 PER_KIND = "folders of many people, person in the name"
 _TUMOR = re.compile(r"(?i)brats|upenn-gbm|ucsd-ptgbm|strokecase")  # data sets whose label maps show a lesion
 _PLAIN_LABELS = ("seg", "segm", "msk", "mask")
-_RUN = re.compile(r"(?i)(?:^|[-_. ])run[-_]?(?P<run>\d+)")
+_RUN = re.compile(r"(?i)(?:^|[-_. ])(?:run[-_]?|\()(?P<run>\d+)")
+_DATA_SET = "atlas"  # a data set of strokes; a folder of this name does not make its images atlases
+_MANY = 6  # more files of one modality in a folder are not of one person
 _SERIES = re.compile(r"(?i)(s|ser|series|im|img)?[-_]?\d{1,4}")  # 3_t1_mprage: no person within a person's folder
 
 
@@ -100,8 +103,11 @@ def _drafts(places: Sequence[Place]) -> list[_Draft]:
     leaves: defaultdict[Folders, list[Place]] = defaultdict(list)
     for place in places:
         leaves[place.folders].append(place)
-    shared = _shared_names(leaves)
-    crowded = {folders for folders, inside in leaves.items() if _is_crowd(folders, inside, shared)}
+    names = {folders: {_in_file(place)[0] for place in inside} - {""} for folders, inside in leaves.items()}
+    shared, beside = _shared(names), _shared_beside(names)
+    crowded = {
+        folders for folders, inside in leaves.items() if _is_crowd(folders, inside, shared, beside[folders[:-1]])
+    }
     tree = Tree(folders for folders in leaves if folders not in crowded)
     return [_draft(place, tree, crowd=folders in crowded) for folders, inside in leaves.items() for place in inside]
 
@@ -151,14 +157,26 @@ def _without_scheme(text: str, name: str) -> str:
     return re.sub(rf"{re.escape(person)}(?:[-_]{re.escape(visit)}(?:_\d{{4}}(?=_))?)?", " ", text)
 
 
-def _shared_names(leaves: Mapping[Folders, Sequence[Place]]) -> set[str]:
+def _shared(names: Mapping[Folders, set[str]]) -> set[str]:
     """Names in files that occur in several folders, as those of series do."""
-    counts = Counter(name for inside in leaves.values() for name in {_in_file(place)[0] for place in inside})
+    counts = Counter(name for inside in names.values() for name in inside)
     return {name for name, count in counts.items() if count > 1}
 
 
-def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str]) -> bool:
-    """True where a folder holds the files of many people, who are in the files' names."""
+def _shared_beside(names: Mapping[Folders, set[str]]) -> defaultdict[Folders, set[str]]:
+    """For each folder, the names that occur in several folders directly in it."""
+    together: defaultdict[Folders, Counter[str]] = defaultdict(Counter)
+    for folders, inside in names.items():
+        together[folders[:-1]].update(inside)
+    shared = {folders: {name for name, count in counts.items() if count > 1} for folders, counts in together.items()}
+    return defaultdict(set, shared)
+
+
+def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str], beside: set[str]) -> bool:
+    """True where a folder holds the files of many people, who are in the files' names.
+
+    `shared` are names that occur in other folders too, and `beside` those in folders beside this one.
+    """
     if all(map(is_kind, folders)):
         return True
     found: defaultdict[str, set[Meaning]] = defaultdict(set)
@@ -171,6 +189,8 @@ def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str]) -> bo
     if len(found) < 2 or all(name.startswith(owner) for name in found) or visit_by_scheme(owner):
         return False
     several = sum(len(meanings) > 1 for meanings in found.values())
+    if is_kind(folders[-1]) and not several:  # Berlin/T1/anna, Berlin/T2/anna, but not ANNA/T1/slice1
+        return len(found.keys() & beside) * 2 > len(found) or len(found) > _MANY
     if names_images(folders[-1]) and not several:
         return len({meaning for meanings in found.values() for meaning in meanings}) == 1
     if sum(name in shared for name in found) * 2 > len(found) or all(map(_SERIES.fullmatch, found)):
@@ -182,6 +202,8 @@ def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str]) -> bo
 
 def _file(draft: _Draft, person: str, visit: str, *, lesion: bool) -> File:
     path = draft.place.path
+    if draft.place.stem.lower().startswith("sub-") and not (named := bids_file(path)).problem:
+        return named if named.session else replace(named, session=draft.visit)
     own = without_visit(draft.rest)
     found = _meaning(own.person, draft)
     session = visit or draft.visit or own.session
@@ -197,16 +219,16 @@ def _file(draft: _Draft, person: str, visit: str, *, lesion: bool) -> File:
 
 def _remedy(draft: _Draft) -> str:
     """What to do about a file whose name is not clear, with the pattern that would name it."""
-    name, path = draft.name or draft.place.stem.rpartition("_")[0], draft.place.path
-    inside = Path(*draft.place.folders, path.name).as_posix()
-    pattern = inside.replace(name, "{subject}") if name else "{subject}/" + path.name
+    name, path = draft.name or draft.place.stem.rpartition("_")[0] or draft.place.stem, draft.place.path
+    pattern = Path(*draft.place.folders, path.name).as_posix().replace(name, "{subject}")
     return f"rename it, {EXAMPLE}, or name it, e.g. with --pattern 'T1w={pattern}'"
 
 
 def _meaning(rest: str, draft: _Draft) -> Meaning:
     """What a file is, by its name, or else by the nearest folder that says it; folders of masks hold masks."""
     found = meaning_of(rest)
-    around = [said for said in map(meaning_of, draft.around) if not said.unknown and not said.problem]
+    folders = (folder for folder in draft.around if not folder.lower().startswith(_DATA_SET))
+    around = [said for said in map(meaning_of, folders) if not said.problem]
     if found.unknown and _is_freesurfer(draft.place):
         return Meaning()
     if found.unknown:
@@ -224,7 +246,7 @@ def _is_freesurfer(place: Place) -> bool:
 def _entities(rest: str, draft: _Draft) -> dict[str, str]:
     words = [word.lower() for part in (rest, *draft.around) for word in WORD.findall(part)]
     moved = "-".join(word for word in words if word in MOVED)
-    other = "-".join(sorted({word for word in words if word in PROCESSING - MOVED - {"raw", "orig", "original"}}))
+    other = "-".join(sorted({word for word in words if word in PROCESSING - MOVED - {"raw"}}))
     run = _RUN.search(draft.place.stem)
     found = {"space": moved, "desc": other, "run": run["run"] if run else ""}
     return {name: value for name, value in found.items() if value}
@@ -243,9 +265,14 @@ def _with_perhaps_visits(files: Sequence[File], drafts: Sequence[_Draft]) -> lis
         seen[f"{file.subject}/{file.session}/{file.modality}"].add(word)
     several = {key.partition("/")[0] for key, each in seen.items() if len(each - {""}) > 1}
     return [
-        replace(file, session=word) if word and not file.session and file.subject in several else file
-        for file, word in zip(files, words, strict=True)
+        _of_visit(file, word, draft.rest) if word and not file.session and file.subject in several else file
+        for file, word, draft in zip(files, words, drafts, strict=True)
     ]
+
+
+def _of_visit(file: File, word: str, rest: str) -> File:
+    """The file of a visit; the word for it says no more about contrast agent (``post_T1``)."""
+    return replace(file, session=word, modality=meaning_of(rest.replace(word, " ")).modality or file.modality)
 
 
 def _keep_apart(files: Sequence[File], drafts: Sequence[_Draft], root: Path) -> Iterator[File]:

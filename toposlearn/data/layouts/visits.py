@@ -16,6 +16,7 @@ _SCHEMES = tuple(  # names of published data sets
         r"(?P<person>UPENN-GBM-\d{5})(?:_(?P<session>\d{2}))?",
         r"(?P<person>UCSF-PDGM-\d{3,4})(?:_(?P<session>FU\d+d?))?(?:_nifti)?",
         r"(?P<person>UCSD-PTGBM-\d{4})(?:_(?P<session>\d{2}))?",
+        r"(?P<person>(?:training|test)\d{2})_(?P<session>\d{2})",  # ISBI 2015
         r"(?P<person>OAS[12]_\d{4})(?:_(?P<session>MR\d+))?",
         r"(?P<person>(?:sub-)?OAS3\d{4})(?:_(?:ses-|MR_)?(?P<session>d\d{4}))?",
         r"(?P<person>\d{3}_S_\d{4,5})(?P<session>)",  # ADNI
@@ -31,10 +32,11 @@ _SURE = re.compile(
 )
 _PERHAPS = re.compile(  # a visit only with evidence from other names
     r"(?i)(?<![A-Za-z0-9])(?P<session>(?P<word>v|scan|study|exam|wave|time|m|d|w|y)[-_ ]?"
-    r"(?P<number>\d{1,3})|bl)(?![A-Za-z0-9])"
+    r"(?P<number>\d{1,3})|(?P<edge>bl|pre|post))(?![A-Za-z0-9])"
 )
 PERSON = "\0"
 _AFTER_PERSON = re.compile(f"{PERSON}[-_. ]{_PERHAPS.pattern.removeprefix('(?i)')}", re.IGNORECASE)
+_EDGES = {"bl": "m", "pre": "pre", "post": "pre"}  # the first visit, before months; before and after a treatment
 _UNITS = ("m", "d", "w", "y")  # months to years since the first visit: M0, M12
 _MOST = 6  # visits of one person, where only the number in the person's name is evidence
 _EDGE = "-_. "
@@ -88,7 +90,7 @@ def visits_of(names: Iterable[str]) -> dict[str, Visit]:
         found[name] = visit if visit.person else Visit(name)
         match = None if visit.session else _PERHAPS.search(name)
         if match and _cut(name, match):
-            perhaps[(match["word"] or "m").lower()][name] = match
+            perhaps[(match["word"] or _EDGES[match["edge"].lower()]).lower()][name] = match
     for word, matches in perhaps.items():
         if _borne_out(word, matches):
             found |= {name: Visit(_cut(name, match), match["session"]) for name, match in matches.items()}
@@ -99,7 +101,7 @@ def _borne_out(word: str, matches: dict[str, re.Match[str]]) -> bool:
     """True where people have several of these visits, rather than groups several of these people."""
     numbers: defaultdict[str, set[int]] = defaultdict(set)
     for name, match in matches.items():
-        numbers[_cut(name, match)].add(int(match["number"] or 0))
+        numbers[_cut(name, match)].add(int(match["number"] or (match["edge"] or "").lower() == "post"))
     most = max(map(len, numbers.values()))
     if most < 2:
         return False

@@ -29,8 +29,10 @@ DIFFUSION = ("dwi", "ADC")  # often there several times, or as a series: used wh
 CONTRAST = _set(
     "ce gd gad gado gadolinium contrast postcontrast postgd postgad post enhanced km ks kontrast kontrastmittel"
 )  # turns a T1w into T1CE
-NO_CONTRAST = _set("pre precontrast without no non native nativ noncontrast pregd")
-LESIONS = _set("lesion lesions tumor tumour wmh infarct consensus gold")
+NO_CONTRAST = _set(
+    "pre precontrast without no non native nativ noncontrast pregd ohne sans sin unenhanced nongad nogad"
+)
+LESIONS = _set("lesion lesions tumor tumour wmh infarct consensus gold gtv")
 LABELS = LESIONS | _set(  # words that name a label map
     "seg segm segmentation segmentations dseg fseg aseg aparc wmparc synthseg label labels labelmap labelmaps",
     "labelstr parc parcellation gt truth groundtruth glm msk roi rois annotation annotations ribbon",
