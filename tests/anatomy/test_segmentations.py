@@ -65,7 +65,7 @@ def half(value: float) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((4, 4, 4, 2), dtype=np.int16), r"has shape \(4, 4, 4, 2\), but it holds 2 volumes: extract one"),
+        (np.zeros((4, 4, 4, 2), dtype=np.int16), r"has shape \(4, 4, 4, 2\), but a 3-D volume is needed: extract one"),
         (half(0.5), "holds 1 values that are not whole numbers: is it an image"),
         (half(np.nan), "holds NaN or infinite values"),
         (half(-1), "holds labels -1 to 49: they must lie in 0 to 99999"),

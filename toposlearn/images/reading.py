@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -70,9 +71,11 @@ class Image:
 def open_image(path: str | Path) -> Image:
     """Open an image without reading its voxels; BadImageError, in one line, if that fails."""
     path = Path(path)
+    check_file(path)
     header = header_of_pair(path) or path
-    for file in {path: None, header: None}:  # each once, in this order
-        check_file(file)
+    if not os.path.lexists(header):
+        raise BadImageError(f"{path} has no header beside it ({header.name}): copy it")
+    check_file(header)
     with naming(path):
         with open_bytes(header) as stream:
             head = stream.read(HEAD)
@@ -118,5 +121,4 @@ def _check_count(path: Path, shape: tuple[int, ...]) -> None:
 
 
 def _no_volume(path: Path, shape: tuple[int, ...]) -> str:
-    several = f"it holds {shape[3]} volumes" if len(shape) == 4 else "a 3-D volume is needed"
-    return f"{path} has shape {shape}, but {several}: extract one, or remove it"
+    return f"{path} has shape {shape}, but a 3-D volume is needed: extract one, or remove it"

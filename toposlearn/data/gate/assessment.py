@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -113,6 +113,11 @@ class SubjectImages:
     broken: Mapping[str, str]  # modality -> why it cannot be used
     head: CoarseHead | None  # all of them on one coarse grid
 
+    @property
+    def fingerprints(self) -> set[str]:
+        """Of the images that could be read."""
+        return {facts.fingerprint for facts in self.facts.values()} - {""}
+
 
 def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
     """Read the images of a person in these modalities."""
@@ -143,14 +148,30 @@ def assess_subjects(
 def iterate_assessments(
     manifest: Manifest, modalities: Sequence[str], subjects: Collection[str]
 ) -> Iterator[SubjectAssessment]:
-    """Assess some of the people one by one, in the manifest's order; the next people in the manifest make the null."""
+    """Assess some of the people one by one, in the manifest's order; the next people in the manifest make the null.
+
+    Sessions of the same person, and people whose images hold the same voxels, are not part of it.
+    """
     records = manifest.records
     read = lru_cache(maxsize=2 * OTHERS)(lambda place: read_subject(records[place], modalities))
-    count = min(OTHERS, len(records) - 1) if len(records) >= FEWEST_FOR_NULL else 0
     for place, record in enumerate(records):
         if record.name in subjects:
-            others = [read((place + step) % len(records)) for step in range(1, count + 1)]
-            yield assess_subject(record, modalities, read(place), others)
+            others = [read(other) for other in _others(records, place)]
+            own = read(place).fingerprints
+            yield assess_subject(
+                record, modalities, read(place), [each for each in others if not own & each.fingerprints]
+            )
+
+
+def _others(records: Sequence[Record], place: int) -> list[int]:
+    """The places of the next people; none where there are too few for a null."""
+    if len(records) < FEWEST_FOR_NULL:
+        return []
+    person = records[place].data_set, records[place].subject
+    following = ((place + step) % len(records) for step in range(1, len(records)))
+    return list(
+        islice((each for each in following if (records[each].data_set, records[each].subject) != person), OTHERS)
+    )
 
 
 def assess_subject(

@@ -48,15 +48,22 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
                 continue
             if is_image(entry.name):
                 images.append(entry.name)
-            elif entry.is_dir():
+            elif _is_folder(entry):
                 folders.append(entry.name)
     return sorted(images), sorted(folders)
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to itself
+        return False
 
 
 def folders_in(root: Path) -> list[Path]:
     """Folders that may hold people, sorted by name."""
     with os.scandir(root) as entries:
-        names = sorted(entry.name for entry in entries if entry.is_dir())
+        names = sorted(entry.name for entry in entries if _is_folder(entry))
     return [root / name for name in names if not name.startswith(".") and name not in NO_SUBJECTS]
 
 
