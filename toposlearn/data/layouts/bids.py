@@ -1,7 +1,7 @@
 """BIDS: a folder per subject, the modality in the suffix of each file's name; also with all files in one folder.
 
-Read by names alone, without `pybids` or `bids2table`: both take ten times as long for 10 000 people, and neither
-reads names that are nearly BIDS.
+Read by names alone. `bids2table` and `pybids` index 10 000 people in 2.5 and 5 to 12 times the processor time, and read
+neither names that are nearly BIDS nor which of several files to use.
 """
 
 from __future__ import annotations
