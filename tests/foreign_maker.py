@@ -83,6 +83,11 @@ TREES = {  # ways in which people keep scans -> their files, the people, and the
         "ANNA BEN",
         "T1w T2w label:labels",
     ),
+    "ids with words in folders of modalities": (
+        tree("{what}/{who}.nii.gz", what="T1 T2", who="MD_0001 PD-02"),
+        "MD_0001 PD-02",
+        "T1w T2w",
+    ),
     "IXI": (
         tree("IXI-{what}/{who}-{what}.nii.gz", what="T1 T2 PD MRA", who="IXI002-Guys-0828 IXI012-HH-1211"),
         "IXI002-Guys-0828 IXI012-HH-1211",

@@ -122,3 +122,20 @@ def test_what_is_wrong_with_the_file_is_said_in_one_line(tmp_path, text, message
         Source.of(tmp_path / "data.yml")
     assert str(caught.value).startswith(str(tmp_path / "data.yml"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_visit_in_the_persons_name_is_no_other_person(tmp_path):
+    manifest = read(touch(tmp_path, tree("P1_visit{n}/x.nii.gz", n="1 2")), "T1w={subject}/x.nii.gz")
+    assert [record.subject for record in manifest.records] == ["P1"]
+
+
+def test_patterns_reach_into_derivatives(tmp_path):
+    files = ["ANNA/x.nii.gz", "derivatives/by_hand/ANNA.nii.gz", "derivatives/toposlearn/ANNA.nii.gz"]
+    manifest = read(touch(tmp_path, files), "T1w={subject}/x.nii.gz", "label:tissue=derivatives/*/{subject}.nii.gz")
+    assert manifest.records[0].label_maps == {"tissue": tmp_path / "derivatives/by_hand/ANNA.nii.gz"}
+
+
+def test_names_with_signs_of_patterns_are_read_the_same(tmp_path):
+    manifest = read_manifest(touch(tmp_path, ["A|B {1}*/T1 [2].nii.gz", "C/T1 [2].nii.gz"]))
+    again = read(tmp_path, *(f"{kind}={pattern}" for kind, pattern in manifest.patterns.items()))
+    assert [record.images for record in again.records] == [record.images for record in manifest.records]

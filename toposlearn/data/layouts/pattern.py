@@ -16,7 +16,7 @@ from pathlib import Path
 from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import meaning_of
 from toposlearn.data.layouts.tree import Place, walk
-from toposlearn.data.layouts.visits import PERSON, visit_by_scheme, visit_in_path
+from toposlearn.data.layouts.visits import PERSON, visit_by_scheme, visit_in_path, without_visit
 from toposlearn.data.manifest import Record
 
 LABEL = "label:"
@@ -57,7 +57,7 @@ def read_patterns(root: Path, patterns: Mapping[str, str], others: Iterable[File
 
     `others` are all files, as read by their names; those that are of no use here become files without a meaning.
     """
-    places = [place for place in walk(root) if isinstance(place, Place)]
+    places = [place for place in walk(root, everywhere=True) if isinstance(place, Place)]
     named: dict[Path, File] = {}
     problems = []
     for name, pattern in patterns.items():
@@ -77,8 +77,9 @@ def _named(root: Path, places: Sequence[Place], name: str, pattern: str) -> Iter
         match = next((match for each in alternatives if (match := each.fullmatch(inside))), None)
         if match:
             own = match.groupdict()
-            known = None if "session" in own else visit_by_scheme(own["subject"])
-            person, session = known or (own["subject"], own.get("session", ""))
+            person, session = own["subject"], own.get("session", "")
+            if "session" not in own:  # P001_visit2 is no other person than P001
+                person, session = visit_by_scheme(person) or without_visit(person)
             yield _file(place.path, name, "_".join(part for part in (own.get("site"), person) if part), session)
 
 
@@ -94,7 +95,7 @@ def _beside(named: Mapping[Path, File], others: Iterable[File], patterns: Mappin
     given = {(file.modality, file.label_map) for file in named.values()}
     with_session = any("{session}" in pattern for pattern in patterns.values())
     for file in others:
-        if file.path in named or not file.path.is_file():
+        if file.path in named or file.path.is_dir():
             continue
         new = file.subject in people and (file.modality, file.label_map) not in given
         session = file.session if with_session else ""
@@ -105,8 +106,7 @@ def infer_patterns(records: Iterable[Record], root: Path) -> dict[str, str]:
     """The pattern that the files of each modality and label map follow, by which the folder is read the same."""
     found: dict[str, Counter[str]] = {}
     for record in records:
-        maps = dict(record.label_maps) | ({"lesion": record.lesion} if record.lesion else {})
-        files = {**record.images, **{f"{LABEL}{kind}": path for kind, path in maps.items()}}
+        files = {**record.images, **{f"{LABEL}{kind}": path for kind, path in record.label_maps.items()}}
         for name, path in files.items():
             found.setdefault(name, Counter())[_template(path, record, root, name)] += 1
     return {name: "|".join(order) for name, counts in sorted(found.items()) if (order := _alternatives(counts))}
@@ -116,13 +116,18 @@ def _template(path: Path, record: Record, root: Path, name: str) -> str:
     """How one file is named; "" where the person is not in its name."""
     if name in record.channels or not path.is_relative_to(root):
         return ""
-    inside, subject, site = path.relative_to(root).as_posix(), record.subject, ""
+    inside, subject, site = _shown(path.relative_to(root).as_posix()), _shown(record.subject), ""
     first = inside.partition("/")[0]
     if subject.startswith(f"{first}_") and _replaced(inside, subject, "") == inside:
         inside, subject, site = inside.removeprefix(first), subject.removeprefix(f"{first}_"), "{site}"
-    session = record.session or _session_in(inside, subject)
+    session = _shown(record.session) or _session_in(inside, subject)
     named = _replaced(inside, subject, "{subject}")
     return site + _replaced(named, session, "{session}") if named != inside else ""
+
+
+def _shown(text: str) -> str:
+    """A name in which no sign has the meaning that it has in patterns."""
+    return re.sub(r"[*|{}]", "?", text)
 
 
 def _session_in(inside: str, subject: str) -> str:

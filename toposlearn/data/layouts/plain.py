@@ -37,6 +37,7 @@ _TUMOR = re.compile(r"(?i)brats|upenn-gbm|ucsd-ptgbm|strokecase")  # data sets w
 _PLAIN_LABELS = ("seg", "segm", "msk", "mask")
 _RUN = re.compile(r"(?i)(?:^|[-_. ])(?:run[-_]?|\()(?P<run>\d+)")
 _DATA_SET = "atlas"  # a data set of strokes; a folder of this name does not make its images atlases
+_INITIALS = re.compile(r"[A-Za-z]{2}[-_ ]?(?=\d)")
 _MANY = 6  # more files of one modality in a folder are not of one person
 _SERIES = re.compile(r"(?i)(s|ser|series|im|img)?[-_]?\d{1,4}")  # 3_t1_mprage: no person within a person's folder
 
@@ -138,9 +139,11 @@ def _in_scheme(place: Place) -> str:
 def _in_file(place: Place) -> tuple[str, str]:
     """Person and other words of a file's name; all of it is the person where only the folder names a modality."""
     name, words = split_name(place.stem)
-    if words or any(names_images(folder) for folder in place.folders):
-        return name, words
-    return "", place.stem
+    around = next((meaning_of(folder) for folder in reversed(place.folders) if names_images(folder)), None)
+    initials = _INITIALS.match(place.stem)  # T1/MD_0001.nii.gz is a T1w of MD_0001
+    if around and initials and around != meaning_of(words) and not split_name(place.stem[initials.end() :])[1]:
+        return place.stem, ""
+    return (name, words) if words or around else ("", place.stem)
 
 
 def _without(text: str, name: str) -> str:

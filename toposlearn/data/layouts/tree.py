@@ -13,9 +13,10 @@ from toposlearn.data.layouts.files import NO_SUBJECTS, File, list_folder
 from toposlearn.data.layouts.names import meaning_of, names_no_person
 from toposlearn.data.layouts.visits import is_visit, visit_by_scheme
 from toposlearn.data.layouts.words import is_container, is_site
+from toposlearn.settings import TRUTH
 
 DEEPEST = 8  # folders below the data folder
-_SKIPPED = (*NO_SUBJECTS, "fsaverage", "fsaverage5", "fsaverage6", "__MACOSX")
+_NOBODY = ("fsaverage", "fsaverage5", "fsaverage6", "__MACOSX")
 
 Folders = tuple[str, ...]
 
@@ -28,8 +29,11 @@ class Place(NamedTuple):
     stem: str
 
 
-def walk(root: Path, folders: Folders = ()) -> Iterator[Place | File]:
-    """Every image below a folder; a folder that cannot be read is a `File` with that problem."""
+def walk(root: Path, folders: Folders = (), *, everywhere: bool = False) -> Iterator[Place | File]:
+    """Every image below a folder; a folder that cannot be read is a `File` with that problem.
+
+    Folders that hold no people, as derivatives, are left out unless `everywhere`.
+    """
     here = root.joinpath(*folders)
     try:
         images, inside = list_folder(here)
@@ -38,8 +42,9 @@ def walk(root: Path, folders: Folders = ()) -> Iterator[Place | File]:
         return
     yield from (Place(here / name, folders, stem(name)) for name in images)
     for name in inside:
-        if len(folders) < DEEPEST and name not in _SKIPPED and not _leads_back(here / name):
-            yield from walk(root, (*folders, name))
+        left_out = name in _NOBODY or here / name == root / TRUTH or (name in NO_SUBJECTS and not everywhere)
+        if len(folders) < DEEPEST and not left_out and not _leads_back(here / name):
+            yield from walk(root, (*folders, name), everywhere=everywhere)
 
 
 def _leads_back(folder: Path) -> bool:
