@@ -21,7 +21,7 @@ def people(folder: Path) -> Table:
     for path in sorted(folder.rglob("*phenotypic*.csv")):
         frame = pd.read_csv(path, dtype=str)
         key = next((name for name in IDS if name in frame), None)
-        for _, row in frame.iterrows() if key else ():
+        for row in frame.to_dict(orient="records") if key else ():
             values = {ours: str(row[name]).strip() for name, ours in COLUMNS.items() if pd.notna(row.get(name))}
             table[str(row[key]).zfill(7)] = {
                 name: READ.get(name, {}).get(value, value) for name, value in values.items()

@@ -14,7 +14,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import nibabel as nib
 import numpy as np
@@ -48,6 +48,11 @@ class Found(NamedTuple):
         """Of which there is one file."""
         return self.subject, self.session, self.kind
 
+    @property
+    def name(self) -> str:
+        """Of the file, or of the member."""
+        return Path(self.member or self.path).name
+
 
 class Rule(NamedTuple):
     """Files whose path `pattern` matches: its groups `subject` and `session` name the person, unless given here.
@@ -64,8 +69,7 @@ def bids_place(found: Found) -> str:
     """Where a file of a person goes: images into anat or dwi, label maps into derivatives."""
     parts = [f"sub-{found.subject}", *([f"ses-{found.session}"] if found.session else [])]
     folder = "dwi" if found.kind in ("dwi", "ADC") else "anat"
-    name = (found.member or found.path.name).lower()
-    ending = ".nii.gz" if name.endswith(".gz") else ".nii"
+    ending = ".nii.gz" if found.name.lower().endswith(".gz") else ".nii"
     place = "/".join([*parts, folder, "_".join([*parts, found.kind]) + ending])
     return f"{LABELS}/{place}" if found.kind in LABEL_MAPS else place
 
@@ -129,54 +133,63 @@ def arrange(data_set: DataSet, source: Path, out: Path, *, subset: int | None, l
         partial.mkdir(parents=True)
         files = _unpacked([file for file in found if file.subject in people], partial, limit)
         sound, problems = _sound(files, data_set)
-        for file in sound:
-            place = partial / data_set.place(file)
-            place.parent.mkdir(parents=True, exist_ok=True)
-            place.symlink_to(os.path.relpath(file.path.resolve(), place.parent.resolve()))
+        _link(sound, data_set, partial)
         _describe(data_set, source, partial, sound)
         if data_set.finish:
             data_set.finish(source, partial)
-        read = {record.subject for record in read_manifest(partial).records}  # what every command will see
+        read = {record.subject.removeprefix("sub-") for record in read_manifest(partial).records}  # by every command
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
-    unread = sorted({file.subject for file in sound} - {name.removeprefix("sub-") for name in read}, key=_natural)
+    unread = {file.subject for file in sound if data_set.place is bids_place} - read
     without = [f"{len(unread)} people without a usable image: {_some(unread)}"] if unread else []
-    archived = all(partial in file.path.parents for file in sound)
-    place = f"unpacked into {out / 'sourcedata'}" if archived else f"linked to {source}, which must stay"
+    unpacked = all(partial in file.path.parents for file in sound)
+    where = f"unpacked into {out / 'sourcedata'}" if unpacked else f"linked to {source}, which must stay"
     counts = f"{out}: {len(read)} people of {data_set.title}; {_counts(sound)}"
-    return [counts, *notes, *problems, *without, f"{place}; license: {data_set.license}"]
+    return [counts, *notes, *problems, *without, f"{where}; license: {data_set.license}"]
+
+
+def _link(files: Iterable[Found], data_set: DataSet, root: Path) -> None:
+    for file in files:
+        link = root / data_set.place(file)
+        link.parent.mkdir(parents=True, exist_ok=True)
+        link.symlink_to(os.path.relpath(file.path.resolve(), link.parent.resolve()))
 
 
 def find(data_set: DataSet, source: Path) -> tuple[list[Found], list[str]]:
     """The files that the rules name, one for each person, session and kind, and lines about the others.
 
+    An archive that is unsafe, damaged or has a wrong checksum is left out and named.
+
     Raises:
-        ValueError: there is none, or an archive is unsafe, damaged or has a wrong checksum.
+        ValueError: no file is left.
     """
     known = known_checksums(data_set.name)
     chosen: dict[tuple[str, str, str], Found] = {}
-    doubles, changed = [], []
-    for text, path, member in _candidates(source, known):
-        found = data_set.match(text, path, member)
-        if found is None:
-            continue
-        other = chosen.setdefault(found.key, found)
-        if found.rank < other.rank:
-            chosen[found.key], found, other = found, other, found
-        if other is not found:
-            doubles.append(found.member or found.path.name)
-        elif not member and path.name in known and not has_checksum(path, known[path.name]):
-            changed.append(text)
+    unused, problems = list[str](), list[str]()
+    candidates = (data_set.match(*candidate) for candidate in _candidates(source, known, problems))
+    for found in filter(None, candidates):
+        better, worse = sorted((chosen.get(found.key, found), found), key=lambda each: each.rank)
+        chosen[found.key] = better
+        unused += [worse.name] if worse is not better else []
     if not chosen:
         expected = f"see the table of {Path(__file__).with_name('README.md')}"
-        raise ValueError(f"no file of {data_set.title} in {source}: give what was downloaded from there, {expected}")
-    lines = {"files of a person, session and kind that has one already are not used": doubles}
+        nothing = f"no file of {data_set.title} in {source}: give what was downloaded from there, {expected}"
+        raise ValueError(problems[0] if problems else nothing)
+    changed = [file.name for file in chosen.values() if _differs(file, known)]
+    lines = {"files of a person, session and kind that has one already are not used": unused}
     lines["files differ from the published ones (checksum)"] = changed
-    return list(chosen.values()), [f"{len(names)} {line}: {_some(names)}" for line, names in lines.items() if names]
+    notes = [f"{len(names)} {line}: {_some(names)}" for line, names in lines.items() if names]
+    return list(chosen.values()), [*notes, *(f"left out: {problem}" for problem in problems)]
 
 
-def _candidates(source: Path, known: Mapping[str, str]) -> Iterator[tuple[str, Path, str]]:
+def _differs(file: Found, known: Mapping[str, str]) -> bool:
+    """True for a loose file whose checksum is known, by its name or with that of its folder, and another one."""
+    names = () if file.member else (file.name, f"{file.path.parent.name}/{file.name}")
+    return any(name in known and not has_checksum(file.path, known[name]) for name in names)
+
+
+def _candidates(source: Path, known: Mapping[str, str], problems: list[str]) -> Iterator[tuple[str, Path, str]]:
     """Path as text, file, and member of an archive: files in folders first, so that an unpacked one is preferred."""
     archives = [source] if source.is_file() else []
     for folder, folders, names in os.walk(source):
@@ -188,10 +201,17 @@ def _candidates(source: Path, known: Mapping[str, str]) -> Iterator[tuple[str, P
             elif not name.endswith(".part"):
                 yield path.relative_to(source).as_posix(), path, ""
     for archive in archives:
-        if archive.name in known and not has_checksum(archive, known[archive.name]):
-            reason = f"{archive} does not have the published checksum {known[archive.name]}"
-            raise ValueError(f"{reason}: copy or download it again, or unpack it yourself and give the folder")
-        yield from ((name, archive, name) for name in names_in(archive))
+        try:
+            yield from [(name, archive, name) for name in _names_in(archive, known.get(archive.name, ""))]
+        except ValueError as error:
+            problems.append(str(error))
+
+
+def _names_in(archive: Path, checksum: str) -> list[str]:
+    if checksum and not has_checksum(archive, checksum):
+        reason = f"{archive} does not have the published checksum {checksum}"
+        raise ValueError(f"{reason}: copy or download it again, or unpack it yourself and give the folder")
+    return names_in(archive)
 
 
 def _unpacked(files: Sequence[Found], partial: Path, limit: int) -> list[Found]:
@@ -209,7 +229,8 @@ def _sound(files: Iterable[Found], data_set: DataSet) -> tuple[list[Found], list
     for file in tqdm(list(files), desc="checking", unit="file", disable=None):
         try:
             if file.kind in LABEL_MAPS or data_set.place is not bids_place:
-                np.asanyarray(nib.load(file.path).dataobj)
+                image: Any = nib.load(file.path)
+                np.asanyarray(image.dataobj)
             else:
                 check_image(file.path)
             sound.append(file)
@@ -221,25 +242,29 @@ def _sound(files: Iterable[Found], data_set: DataSet) -> tuple[list[Found], list
     return sound, problems
 
 
-def _describe(data_set: DataSet, source: Path, partial: Path, files: Sequence[Found]) -> None:
-    common = {"BIDSVersion": "1.10.0", "License": data_set.license, "HowToAcknowledge": data_set.cite}
-    common["SourceDatasets"] = [{"URL": data_set.address}]
-    write_json(partial / "dataset_description.json", {"Name": data_set.title, "DatasetType": "raw"} | common)
-    if (partial / LABELS).is_dir():
-        content = {"Name": f"Label maps of {data_set.title}", "DatasetType": "derivative"} | common
-        write_json(partial / LABELS / "dataset_description.json", content)
-    known = data_set.table(source) if data_set.table and source.is_dir() else {}
-    known = {_plain(subject): row for subject, row in known.items()}
+def _describe(data_set: DataSet, source: Path, root: Path, files: Sequence[Found]) -> None:
+    """Write what is known of the data set and of its people."""
+    folders = {root: (data_set.title, "raw"), root / LABELS: (f"Label maps of {data_set.title}", "derivative")}
+    for folder, (name, kind) in folders.items():
+        if folder.is_dir():
+            content = {"Name": name, "BIDSVersion": "1.10.0", "DatasetType": kind, "License": data_set.license}
+            sources = {"HowToAcknowledge": data_set.cite, "SourceDatasets": [{"URL": data_set.address}]}
+            write_json(folder / "dataset_description.json", content | sources)
+    table = data_set.table(source) if data_set.table and source.is_dir() else {}
+    _write_people(root / "participants.tsv", files, {_plain(subject): row for subject, row in table.items()})
+
+
+def _write_people(path: Path, files: Iterable[Found], table: Table) -> None:
     people: dict[str, str] = {}
     for found in sorted(files, key=lambda found: _natural(found.subject)):
         people.setdefault(found.subject, found.source)
-    columns = dict.fromkeys(column for subject in people for column in known.get(subject, {}))
-    with (partial / "participants.tsv").open("w", encoding="utf-8", newline="") as file:
-        table = csv.writer(file, dialect="excel-tab", lineterminator="\n")
-        table.writerow(["participant_id", "source_id", *columns])
+    columns = dict.fromkeys(column for subject in people for column in table.get(subject, {}))
+    with path.open("w", encoding="utf-8", newline="") as file:
+        lines = csv.writer(file, dialect="excel-tab", lineterminator="\n")
+        lines.writerow(["participant_id", "source_id", *columns])
         for subject, name in people.items():
-            row = known.get(subject, {})
-            table.writerow([f"sub-{subject}", name, *(row.get(column) or "n/a" for column in columns)])
+            row = table.get(subject, {})
+            lines.writerow([f"sub-{subject}", name, *(row.get(column) or "n/a" for column in columns)])
 
 
 def _counts(files: Sequence[Found]) -> str:

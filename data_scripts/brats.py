@@ -160,7 +160,7 @@ def _header(path: Path) -> Any:
 
 def _check_labels(path: Path, edition: Edition) -> None:
     try:
-        values = set(np.unique(np.asanyarray(nib.load(path).dataobj)).tolist())
+        values = set(np.unique(np.asanyarray(_header(path).dataobj)).tolist())
     except (EOFError, OSError, ValueError) as error:
         raise BadImageError(f"{path} is truncated or damaged ({error}): copy it again") from None
     if not values <= edition.values:

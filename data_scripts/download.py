@@ -67,8 +67,9 @@ def fetch(files: Sequence[Remote], folder: Path, known: Mapping[str, str]) -> li
         try:
             _fetch(file, folder, known)
         except requests.HTTPError as error:
-            if error.response.status_code not in (404, 410) or len(files) == 1:
-                raise ValueError(f"{file.url} answers {error.response.status_code}: try again later") from None
+            status = error.response.status_code if error.response is not None else 0
+            if status not in (404, 410) or len(files) == 1:
+                raise ValueError(f"{file.url} answers {status}: try again later") from None
             missing.append(file.url)
     if len(missing) == len(files):
         raise ValueError(f"{missing[0]} is not there, nor are the other files: the publisher has moved them")
@@ -90,7 +91,9 @@ def _fetch(file: Remote, folder: Path, known: Mapping[str, str]) -> None:
         if "hash" not in str(error):
             raise
         reason = f"{file.name} does not have the checksum {checksum}: it was damaged or replaced by its publisher"
-        raise ValueError(f"{reason}; nothing was kept, run again, and report it if it stays so") from None
+        raise ValueError(
+            f"{reason}; run again, or look at {file.url}, unpack it yourself and give --from DIR"
+        ) from None
     if file.name not in known and file.name not in seen:
         value = f"sha256:{pooch.file_hash(str(folder / file.name))}"
         write_json(recorded, seen | {file.name: value})

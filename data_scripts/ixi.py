@@ -35,9 +35,9 @@ def people(folder: Path) -> Table:
 
 
 def _read(path: Path) -> pd.DataFrame:
-    if path.suffix == ".xls":
-        need("xlrd")
-    frame = pd.read_excel(path) if path.suffix == ".xls" else pd.read_csv(path)
+    if excel := path.suffix == ".xls":
+        need("python_calamine", "python-calamine")
+    frame = pd.read_excel(path, engine="calamine") if excel else pd.read_csv(path)
     return frame.rename(columns=lambda name: str(name).strip().lower())
 
 

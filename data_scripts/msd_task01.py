@@ -22,7 +22,7 @@ IMAGES, LABELS = "imagesTr", "labelsTr"  # the 266 people of imagesTs have no la
 
 def place(found: Found) -> str:
     """Where a file goes: under the names of the Decathlon."""
-    return f"{found.kind}/{Path(found.member or found.path.name).name}"
+    return f"{found.kind}/{found.name}"
 
 
 def describe(_: Path, out: Path) -> None:

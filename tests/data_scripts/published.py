@@ -1,7 +1,9 @@
 """The trees of public data sets as published, small: names, folders, archives and tables as there, few people."""
 
+import base64
 import tarfile
 import zipfile
+import zlib
 from pathlib import Path
 
 import nibabel as nib
@@ -12,6 +14,17 @@ MS = "N4_noneck_reduced_winsor_regtoFLAIR"
 MS_NAMES = [f"{kind}_{MS}_brain_N4_regtoMNI" for kind in ("T1", "T1POST", "T2", "FLAIR")]
 ADNI = "MPR__GradWarp__B1_Correction__N3__Scaled"
 UPENN = ("UPENN-GBM-00001_11", "UPENN-GBM-00001_21", "UPENN-GBM-00002_11")
+XLS = (  # an old Excel table: IXI_ID, SEX_ID (1=m, 2=f), AGE of three people; the last one has two rows that differ
+    "eNrtWE1oE0EU/maz+aVJk5qKrVBCwdqfXFoPejCNFWPIwVKrYBGhJjaCNKYSvOjFas1REDz5cyn04qX+HPxBBb15ECJ6EAQh0aMn/8BDm/XN21"
+    "2btjk0oMWf+cK8efPmezsvO29mZ/dlKVSevdNewQoMwoGq4YWrxiaoeO1GENRvGFK1aw8VQ+GvgtdDE+ly4pH/hVvOoZzvCjTc1p+RBN5TOYJT"
+    "GJ7KZyPriN0cQ1rIGGIkBW6QJYA2jqqF5TGWG1jeYuZjlrvYcolljLhlcRil+HDvDiuLx7RO7gtAXvc++7xlSz9a8Vxm8bnLwuQ6MVQ4kc79mR"
+    "0dehPmQPOWzOazhXSujDBN4By+GRHgq71Sn0aUfX3tAmT/vtzurmO/ounANIyjnOBF+FFyyB4nDqYzuewC+iDbDnNdpsZS46k9IeBAYoyUSHd/"
+    "7GQ0MhA73kOEoWTCJ7dnXs7BZcvZz2neRHICzayHONmDtGEv3Pz0al9mJD7Olmnews2NfouMDQbOSw9yDsCMDFZAvezRx/ICX3Uz6+0sw8Skum"
+    "uk1VL2zjDnIvd20TjbGK/jW2v0btKLH/c/6Ch+iPeQPp+snA3Pv4nPopMePBPkL38ziIqouHZV4mHcroW1Kbxj2bZqg/BoQSt2w3qaNWMRPlZD"
+    "LM2WvDviZ0uz7pX0Fiu8n2AT20LMtOWX7dJL8rU6fI05AyxdLK/vtPmOOnwHc+7qS/xR2Hy9Dl9fxf/M/EGtBffk4LQ5LsEHBQUFBQUFBQWF/w"
+    "yCj4fmkV63Dvjy4Oi2vussUqmqzyT/LEYxRb/T9GKaQJ7qAs40lD8b4RT2tcQafezvhRKHaPQCJpHhOCYbzl966RO1/2fNjsFft4QaHb/aSJy/"
+    "efwfsoLOlg=="
+)
 PEOPLE = "site,ScanDir ID,Gender,Age,DX\n"
 
 
@@ -57,7 +70,7 @@ def ixi(root: Path) -> None:
         for number, person in enumerate(people[: 3 if name == "T1" else 2]):
             image(root / name / f"{person}-{name}.nii.gz", 10 * number + offset)
         pack(root, f"IXI-{name}.tar", name)
-    (root / "IXI.csv").write_text('IXI_ID,"SEX_ID (1=m, 2=f)",AGE\n2,2,35.8\n12,1,38.78\n300,1,20\n300,1,60\n')
+    (root / "IXI.xls").write_bytes(zlib.decompress(base64.b64decode(XLS)))
 
 
 def adni(root: Path) -> None:

@@ -125,6 +125,27 @@ def test_age_and_sex_are_kept(name, expected, tmp_path):
     assert {name: (row["age"], row["sex"]) for name, row in participants(tmp_path / "out").items()} == expected
 
 
+def test_age_and_sex_of_another_table(tmp_path):
+    source = tree(tmp_path, "ixi")
+    (source / "IXI.xls").unlink()
+    (source / "participants.csv").write_text("MRID,Age,Sex\nIXI002-Guys-0828,35.8,F\n")
+    (source / "notes.csv").write_text("of,something\nelse,1\n")
+    assert run(script("ixi").DATA, "--from", source, "--out", tmp_path / "out") == 0
+    assert [row["age"] for row in participants(tmp_path / "out").values()] == ["35.8", "n/a", "n/a"]
+
+
+def test_a_damaged_archive_is_left_out_and_named(tmp_path, capsys):
+    source = tree(tmp_path, "ixi")
+    archive = source / "IXI-PD.tar"
+    archive.write_bytes(archive.read_bytes()[:2000])
+    (source / "letters.zip").write_text("not a zip file")
+    assert run(script("ixi").DATA, "--from", source, "--out", tmp_path / "out") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert [line for line in lines if line.startswith("left out: ") and "IXI-PD.tar" in line]
+    assert len([line for line in lines if line.startswith("left out: ")]) == 2
+    assert read_manifest(tmp_path / "out").records[0].images.keys() == {"T1w", "T2w"}
+
+
 def test_a_person_scanned_twice_is_one_person(tmp_path):
     assert run(script("malf").DATA, "--from", tree(tmp_path, "malf"), "--out", tmp_path / "out") == 0
     assert (tmp_path / "out/sub-1003/ses-2/anat/sub-1003_ses-2_T1w.nii.gz").resolve().name == "1023_SS.nii.gz"
@@ -207,9 +228,13 @@ def test_an_archive_is_safe_whole_and_the_published_one(tmp_path, capsys, monkey
 
 
 def test_a_file_that_is_not_the_published_one_is_reported(tmp_path, capsys, monkeypatch):
-    monkeypatch.setattr(arrange, "known_checksums", lambda _: {"1000_SS.nii.gz": "md5:0"})
+    monkeypatch.setattr(
+        arrange, "known_checksums", lambda _: {"1000_SS.nii.gz": "md5:0", "malf/1003_SS.nii.gz": "md5:0"}
+    )
     assert run(script("malf").DATA, "--from", tree(tmp_path, "malf"), "--out", tmp_path / "out") == 0
-    assert "1 files differ from the published ones (checksum): 1000_SS.nii.gz" in capsys.readouterr().out
+    assert (
+        "2 files differ from the published ones (checksum): 1000_SS.nii.gz, 1003_SS.nii.gz" in capsys.readouterr().out
+    )
 
 
 def served(data_set, url):
@@ -326,6 +351,19 @@ def test_dicom_is_converted_person_by_person_and_continued(tmp_path, commons):
     assert {record.subject: tuple(sorted(record.images)) for record in records} == EXPECTED["upenn_gbm"][0]
     left = {path.name for path in (tmp_path / "data" / "downloads" / "upenn_gbm").iterdir()}
     assert left <= {"nifti", ".lock"}
+
+
+def test_dicom_that_does_not_come_or_cannot_be_converted(tmp_path, commons, capsys, monkeypatch):
+    client = sys.modules["idc_index"].IDCClient
+    with monkeypatch.context() as patch:
+        patch.setattr(client, "download_from_selection", lambda *_, **__: None)
+        assert "UPENN-GBM-00001 did not come whole" in refused(capsys, tmp_path, upenn_gbm.DATA)
+    (tmp_path / "there" / "dcm2niix").write_text(
+        '#!/bin/sh\ncase "$6" in *_T2) ;; *) cp "$9/one.nii.gz" "$8/$6.nii.gz";; esac\n'
+    )
+    assert run(upenn_gbm.DATA, "--out", tmp_path / "out", "--subset", 1) == 0
+    printed = capsys.readouterr().out
+    assert "UPENN-GBM-00001_2001-01-01_T2 is not used: its DICOM files give 0 volumes" in printed
 
 
 def test_packages_that_are_missing_are_named(tmp_path, capsys, monkeypatch):
