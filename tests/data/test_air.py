@@ -6,6 +6,8 @@ import pytest
 from scipy import ndimage
 
 from toposlearn.config import VolumeConfig
+from toposlearn.data import prepare, read_manifest
+from toposlearn.data.gate import quality
 from toposlearn.data.gate.quality import check_image, read_image
 from toposlearn.data.images import BadImageError
 from toposlearn.data.transforms import volume_transforms
@@ -145,3 +147,18 @@ def test_no_head_is_refused_in_one_line(tmp_path, image, reason):
         read_image(path)
     assert str(caught.value).startswith(f"{path} ")
     assert "\n" not in str(caught.value)
+
+
+def test_what_has_no_head_on_the_networks_grid_is_left_out_alone(tmp_path, monkeypatch):
+    """The gate looks at a part of the voxels; the pipeline asks again."""
+    monkeypatch.setattr(quality, "why_no_image", lambda data: "")
+    images = {"T1w": HEAD, "T2w": noisy(110.0 - HEAD) * INSIDE, "FLAIR": spike(1000, 1)(np.zeros(SHAPE, np.float32))}
+    for name, image in images.items():
+        (tmp_path / "A").mkdir(exist_ok=True)
+        nib.save(nib.Nifti1Image(image, AFFINE), tmp_path / "A" / f"{name}.nii.gz")
+    config = VolumeConfig((48, 48, 48), 4.0, tuple(images))
+    cache = prepare(read_manifest(tmp_path), config, folder=tmp_path / "cache", progress=False, report=False)
+    (record,) = cache.manifest.records
+    reason = cache.assessment(record)["broken"]["FLAIR"]
+    assert reason.startswith(f"{tmp_path / 'A' / 'FLAIR.nii.gz'} shows nothing but air")
+    assert cache[0].volumes.amax((1, 2, 3)).tolist() == pytest.approx([1, 1, 0], abs=1e-3)

@@ -14,6 +14,7 @@ from monai import transforms as mt
 from monai.data import MetaTensor
 from numpy.typing import NDArray
 from scipy import ndimage
+from torch import Tensor
 
 from toposlearn.config import VolumeConfig
 from toposlearn.data.air import air_limit, brighter_than_air, why_no_head
@@ -68,11 +69,11 @@ def add_foreground(data: Mapping[Hashable, Any], keys: Sequence[str]) -> dict[Ha
     largest = 1 + int(np.bincount(parts.ravel())[1:].argmax()) if count else 1
     mask = ndimage.binary_fill_holes(parts == largest) & seen
     foreground = MetaTensor(torch.as_tensor(mask[None], dtype=torch.float32), meta=data[keys[0]].meta)
-    capped = {key: _without_spikes(data[key], heads[key]) for key in keys}
-    return {**data, **capped, "foreground": foreground}
+    result: dict[Hashable, Any] = {**data, "foreground": foreground}
+    return result | {key: _without_spikes(data[key], heads[key]) for key in keys}
 
 
-def _without_spikes(image: MetaTensor, head: NDArray[np.bool_]) -> MetaTensor:
+def _without_spikes(image: MetaTensor, head: NDArray[np.bool_]) -> Tensor:
     """The image with no voxel brighter than `MOST_MEDIANS` of its head: a few of them would take the whole range."""
     dark = image.min()
     median = float(np.median(np.asarray(image[0])[head])) - float(dark)

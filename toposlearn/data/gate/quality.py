@@ -56,8 +56,10 @@ def read_image(path: Path, channel: int | None = None) -> tuple[ImageFacts, NDAr
 
 def fingerprint(data: NDArray[Any], affine: Float64s) -> str:
     """A short hash of voxels and shape, the same for a copy of other axes, compression or type of number."""
-    turned = np.ascontiguousarray(to_ras(data, affine)[0], dtype=np.float32) + np.float32(0)  # -0 is 0
-    return hashlib.blake2b(repr(turned.shape).encode() + turned.data, digest_size=8).hexdigest()
+    turned = to_ras(data, affine)[0].T + np.float32(0)  # -0 is 0
+    digest = hashlib.blake2b(repr(turned.shape).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(turned, dtype=np.float32).data)
+    return digest.hexdigest()
 
 
 def _check_values(path: Path, data: NDArray[Any]) -> tuple[float, float]:

@@ -116,8 +116,8 @@ def _measure_scans(record: Record, truth: _Truth) -> dict[str, dict[str, Any]]:
     rows, broken = {}, {}
     for modality, path in record.images.items():
         try:
-            check_image(path)
-            image, affine = read_ras(path)
+            check_image(path, record.channels.get(modality))
+            image, affine = read_ras(path, record.channels.get(modality))
         except BadImageError as error:
             broken[modality] = str(error)
             continue
