@@ -193,6 +193,27 @@ TREES = {  # ways in which people keep scans -> their files, the people, and the
         "T1w ce-gadolinium_T1w FLAIR label:lesion",
     ),
     "OASIS": (tree("OAS1_0001_{visit}/T1.nii.gz", visit="MR1 MR2"), "OAS1_0001", "T1w"),
+    "OASIS-3": (
+        tree("{who}_ses-{day}/anat/{who}_ses-{day}_T1w.nii.gz", who="sub-OAS30001", day="d0129 d0757"),
+        "sub-OAS30001",
+        "T1w",
+    ),
+    "ISLES": (
+        [
+            *tree(
+                "{who}/ses-0001/{what}.nii.gz", who="sub-strokecase0001", what="anat/sub-strokecase0001_ses-0001_FLAIR"
+            ),
+            *tree("sub-strokecase0001/ses-0001/dwi/sub-strokecase0001_ses-0001_{what}.nii.gz", what="dwi adc"),
+            "derivatives/sub-strokecase0001/ses-0001/sub-strokecase0001_ses-0001_msk.nii.gz",
+        ],
+        "sub-strokecase0001",
+        "FLAIR dwi ADC label:lesion",
+    ),
+    "ISLES, flat": (
+        tree("sub-strokecase0009_ses-0001_{what}.nii.gz", what="flair dwi adc msk"),
+        "sub-strokecase0009",
+        "FLAIR dwi ADC label:lesion",
+    ),
     "ADNI": (
         tree(
             "ADNI/{who}/MP-RAGE/{day}_11_20_47.0/S13408/ADNI_{who}_MR_MPRAGE_Br_2006.nii",

@@ -42,8 +42,9 @@ def read_bids(root: Path) -> Iterator[File]:
     for name in list_folder(root)[0]:
         yield File(root / name, "", problem=f"{root / name} lies beside the folders of the people: move it into one")
     for folder in people:
-        yield File(folder, folder.name)
-        yield from _files_of(folder, folder.name)
+        subject, sign, session = folder.name.partition("_ses-")  # sub-OAS30001_ses-d0129 of OASIS-3
+        yield File(folder, subject)
+        yield from _files_of(folder, subject, f"ses-{session}" if sign else "")
     yield from _derived_label_maps(root, {folder.name for folder in people})
 
 

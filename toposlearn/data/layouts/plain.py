@@ -7,16 +7,17 @@ was done to an image counts as ``space-`` (brought to another place) or ``desc-`
 from __future__ import annotations
 
 import re
-from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from toposlearn.data.layouts.bids import bids_file
+from toposlearn.data.layouts.crowds import crowded_folders, in_file
 from toposlearn.data.layouts.files import File
-from toposlearn.data.layouts.names import EXAMPLE, Meaning, meaning_of, split_name
-from toposlearn.data.layouts.tree import Folders, Place, Tree, is_kind, names_images, walk
+from toposlearn.data.layouts.names import EXAMPLE, Meaning, meaning_of
+from toposlearn.data.layouts.tree import Folders, Place, Tree, is_kind, walk
 from toposlearn.data.layouts.visits import is_visit, perhaps_visit, visit_by_scheme, visits_of, without_visit
 from toposlearn.data.layouts.words import DIFFUSION, MOVED, PROCESSING, WORD, is_site
 
@@ -37,9 +38,6 @@ _TUMOR = re.compile(r"(?i)brats|upenn-gbm|ucsd-ptgbm|strokecase")  # data sets w
 _PLAIN_LABELS = ("seg", "segm", "msk", "mask")
 _RUN = re.compile(r"(?i)(?:^|[-_. ])(?:run[-_]?|\()(?P<run>\d+)")
 _DATA_SET = "atlas"  # a data set of strokes; a folder of this name does not make its images atlases
-_INITIALS = re.compile(r"[A-Za-z]{2}[-_ ]?(?=\d)")
-_MANY = 6  # more files of one modality in a folder are not of one person
-_SERIES = re.compile(r"(?i)(s|ser|series|im|img)?[-_]?\d{1,4}")  # 3_t1_mprage: no person within a person's folder
 
 
 class _Draft(NamedTuple):
@@ -104,11 +102,7 @@ def _drafts(places: Sequence[Place]) -> list[_Draft]:
     leaves: defaultdict[Folders, list[Place]] = defaultdict(list)
     for place in places:
         leaves[place.folders].append(place)
-    names = {folders: {_in_file(place)[0] for place in inside} - {""} for folders, inside in leaves.items()}
-    shared, beside = _shared(names), _shared_beside(names)
-    crowded = {
-        folders for folders, inside in leaves.items() if _is_crowd(folders, inside, shared, beside[folders[:-1]])
-    }
+    crowded = crowded_folders(leaves)
     tree = Tree(folders for folders in leaves if folders not in crowded)
     return [_draft(place, tree, crowd=folders in crowded) for folders, inside in leaves.items() for place in inside]
 
@@ -117,7 +111,7 @@ def _draft(place: Place, tree: Tree, *, crowd: bool) -> _Draft:
     """The name of the person: of the file in a crowded folder, else of the person's folder."""
     folders, depth = place.folders, tree.person(place.folders)
     if crowd or depth is None:
-        name, rest = _in_file(place)
+        name, rest = in_file(place)
         site, around = tree.site_of_crowd(folders), folders
     else:
         name, site = folders[depth], tree.site(folders)
@@ -136,16 +130,6 @@ def _in_scheme(place: Place) -> str:
     return next((name for name in (*reversed(place.folders), place.stem) if visit_by_scheme(name)), "")
 
 
-def _in_file(place: Place) -> tuple[str, str]:
-    """Person and other words of a file's name; all of it is the person where only the folder names a modality."""
-    name, words = split_name(place.stem)
-    around = next((meaning_of(folder) for folder in reversed(place.folders) if names_images(folder)), None)
-    initials = _INITIALS.match(place.stem)  # T1/MD_0001.nii.gz is a T1w of MD_0001
-    if around and initials and around != meaning_of(words) and not split_name(place.stem[initials.end() :])[1]:
-        return place.stem, ""
-    return (name, words) if words or around else ("", place.stem)
-
-
 def _without(text: str, name: str) -> str:
     """The text without a person's name, with the visit or not."""
     for each in (name, without_visit(name).person):
@@ -158,49 +142,6 @@ def _without_scheme(text: str, name: str) -> str:
     """The text without the person and visit of a published data set."""
     person, visit = visit_by_scheme(name) or (name, "")
     return re.sub(rf"{re.escape(person)}(?:[-_]{re.escape(visit)}(?:_\d{{4}}(?=_))?)?", " ", text)
-
-
-def _shared(names: Mapping[Folders, set[str]]) -> set[str]:
-    """Names in files that occur in several folders, as those of series do."""
-    counts = Counter(name for inside in names.values() for name in inside)
-    return {name for name, count in counts.items() if count > 1}
-
-
-def _shared_beside(names: Mapping[Folders, set[str]]) -> defaultdict[Folders, set[str]]:
-    """For each folder, the names that occur in several folders directly in it."""
-    together: defaultdict[Folders, Counter[str]] = defaultdict(Counter)
-    for folders, inside in names.items():
-        together[folders[:-1]].update(inside)
-    shared = {folders: {name for name, count in counts.items() if count > 1} for folders, counts in together.items()}
-    return defaultdict(set, shared)
-
-
-def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str], beside: set[str]) -> bool:
-    """True where a folder holds the files of many people, who are in the files' names.
-
-    `shared` are names that occur in other folders too, and `beside` those in folders beside this one.
-    """
-    if all(map(is_kind, folders)):
-        return True
-    found: defaultdict[str, set[Meaning]] = defaultdict(set)
-    for place in inside:
-        name, words = _in_file(place)
-        stemmed = without_visit(name).person
-        if stemmed and not is_visit(name) and not perhaps_visit(name):
-            found[stemmed].add(meaning_of(words))
-    owner = next(folder for folder in reversed(folders) if not is_kind(folder))
-    if len(found) < 2 or all(name.startswith(owner) for name in found) or visit_by_scheme(owner):
-        return False
-    several = sum(len(meanings) > 1 for meanings in found.values())
-    if is_kind(folders[-1]) and not several:  # Berlin/T1/anna, Berlin/T2/anna, but not ANNA/T1/slice1
-        return len(found.keys() & beside) * 2 > len(found) or len(found) > _MANY
-    if names_images(folders[-1]) and not several:
-        return len({meaning for meanings in found.values() for meaning in meanings}) == 1
-    if sum(name in shared for name in found) * 2 > len(found) or all(map(_SERIES.fullmatch, found)):
-        return False
-    alike = len({meaning for meanings in found.values() for meaning in meanings}) == 1
-    before = all(place.stem.startswith(_in_file(place)[0]) for place in inside)
-    return several * 2 >= len(found) or (alike and before)
 
 
 def _file(draft: _Draft, person: str, visit: str, *, lesion: bool) -> File:
@@ -222,7 +163,9 @@ def _file(draft: _Draft, person: str, visit: str, *, lesion: bool) -> File:
 
 def _remedy(draft: _Draft) -> str:
     """What to do about a file whose name is not clear, with the pattern that would name it."""
-    name, path = draft.name or draft.place.stem.rpartition("_")[0] or draft.place.stem, draft.place.path
+    path, (first, _, last) = draft.place.path, draft.place.stem.rpartition("_")
+    own = first if first and (last.isalpha() or re.fullmatch(r"\d{4}", last)) else draft.place.stem
+    name = draft.name or own
     pattern = Path(*draft.place.folders, path.name).as_posix().replace(name, "{subject}")
     return f"rename it, {EXAMPLE}, or name it, e.g. with --pattern 'T1w={pattern}'"
 
