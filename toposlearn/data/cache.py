@@ -49,10 +49,12 @@ class Entry:
     path: str = ""  # of the file; not stored
 
     @classmethod
-    def from_dict(cls, stored: Mapping[str, Any]) -> Entry:
-        """An entry from JSON."""
-        inputs = {name: Stamp(*values) for name, values in stored["inputs"].items()}
-        return cls(**{**stored, "truth": tuple(stored["truth"]), "inputs": inputs})
+    def from_json(cls, text: str, folder: str) -> Entry:
+        """The inverse of `to_json`, of a file in this folder."""
+        stored = json.loads(text)
+        stored["inputs"] = {name: Stamp(*values) for name, values in stored["inputs"].items()}
+        stored["truth"] = tuple(stored["truth"])
+        return cls(**stored, path=os.path.join(folder, stored["stem"] + ENDING))
 
     def to_json(self) -> str:
         """One line."""
@@ -79,7 +81,7 @@ class Shelf:
         index: dict[str, Entry] = {}
         with suppress(OSError, ValueError, TypeError, KeyError), (self.folder / INDEX).open(encoding="utf-8") as file:
             for line in file:
-                entry = Entry.from_dict(json.loads(line))
+                entry = Entry.from_json(line, os.fspath(self.folder))
                 index[entry.stem] = entry
         return index
 
@@ -94,7 +96,9 @@ class Shelf:
         if stored is None or stored.people < people or stored.key != self.key(stored.inputs):
             return Found(stem, inputs, None)
         same = still_same(stored.inputs, inputs, record.root)
-        return Found(stem, inputs, None if same is None else replace(stored, inputs=same))
+        if same is None or same is stored.inputs:
+            return Found(stem, inputs, None if same is None else stored)
+        return Found(stem, inputs, replace(stored, inputs=same))
 
     def entry(self, stem: str) -> Entry | None:
         """The entry of a file, from the index or from the file; None where it is missing or damaged."""
@@ -104,8 +108,9 @@ class Shelf:
         except OSError:
             return None
         known = self.index.get(stem)
-        if known is None or (known.size, known.modified) != (status.st_size, status.st_mtime_ns):
-            known = _read_entry(path)
+        if known is not None and (known.size, known.modified) == (status.st_size, status.st_mtime_ns):
+            return known
+        known = _read_entry(path)
         return known and replace(known, stem=stem, path=path, size=status.st_size, modified=status.st_mtime_ns)
 
     def key(self, inputs: Stamps) -> str:
@@ -126,7 +131,7 @@ class Shelf:
 
     def is_news(self, entries: Iterable[Entry]) -> bool:
         """True where the index on disk does not say the same."""
-        return any(self.index.get(entry.stem) != replace(entry, path="") for entry in entries)
+        return any(self.index.get(entry.stem) is not entry for entry in entries)
 
     def save_index(self, entries: Sequence[Entry]) -> None:
         """Write the index: these entries, and those of other people whose files are here."""
@@ -183,7 +188,7 @@ def _read_entry(path: str) -> Entry | None:
     """The entry that a file holds; None where it is cut short, empty or not ours."""
     try:
         with safe_open(path, "pt") as file:
-            return Entry.from_dict(json.loads((file.metadata() or {})["entry"]))
+            return Entry.from_json((file.metadata() or {})["entry"], os.path.dirname(path))
     except (SafetensorError, OSError, ValueError, KeyError, TypeError):
         return None
 

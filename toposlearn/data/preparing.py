@@ -79,9 +79,14 @@ def _by_root(manifest: Manifest) -> dict[Path, list[Record]]:
     return roots
 
 
+def settings_of(config: VolumeConfig) -> str:
+    """What people are prepared with; people prepared with other settings are kept apart."""
+    return json.dumps([asdict(config), CACHE_VERSION], sort_keys=True)
+
+
 def _open(root: Path, records: Sequence[Record], config: VolumeConfig, folder: str | Path | None, people: int) -> _Part:
     """The first place that may be written, or that holds everyone already."""
-    settings = json.dumps([asdict(config), CACHE_VERSION], sort_keys=True)
+    settings = settings_of(config)
     errors: list[OSError] = []
     for place in places(root, settings, folder):
         shelf, hold = Shelf(place.folder, settings), Hold(place.folder)
