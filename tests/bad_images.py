@@ -109,6 +109,7 @@ RGB = np.zeros(SHAPE, dtype=[("R", "u1"), ("G", "u1"), ("B", "u1")])
 SPIKE = np.zeros(SHAPE, dtype=np.float32)
 SPIKE[9, 9, 9] = 1000
 NOISE = np.abs(np.random.default_rng(0).normal(0, 5, (40, 40, 40))).astype(np.float32)
+LABELS = ((head() > 0) * (1 + np.arange(SHAPE[0]) // 5)[:, None, None]).astype(np.uint8)
 CUT = "is truncated or damaged"
 BIG = "is truncated or damaged (its header claims"
 VOLUME = "but a 3-D volume is needed: extract one, or remove it"
@@ -181,7 +182,7 @@ KINDS: dict[str, Kind] = {
     "one bright voxel": (GZ, image(SPIKE), "shows nothing but air"),
     "noise": (GZ, image(NOISE), "shows nothing but air"),
     "mask": (GZ, image((head() > 0).astype(np.uint8)), "it is a mask or a label map, not an image"),
-    "label map": (GZ, image((head() // 250).astype(np.uint8)), "it is a mask or a label map, not an image"),
+    "label map": (GZ, image(LABELS), "it is a mask or a label map, not an image"),
     "flat affine": (GZ, affine(3, 0, 0, 0, 0, 3, 0, 0, 0, 0, 0, 0), "has no usable affine"),
     "nan in the affine": (GZ, header(280, "<f", np.nan), "has no usable affine"),
     "affine far away": (GZ, header(292, "<f", 1e30), "has no usable affine"),

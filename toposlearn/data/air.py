@@ -25,6 +25,7 @@ CORNER = 16  # the side of a volume is so many times that of a block in its corn
 BELOW = 0.065  # of the range: how far below the darkest tissue a background is put, more than `FOREGROUND_FRACTION`
 FEWEST_VOXELS, SMALLEST_SHARE = 64, 1e-3  # connected, of a head in an image
 FEWEST_VALUES = 8  # that differ, in the head of an image: a mask or a map of few labels has less
+MAP_LIKE = 0.7  # share of neighbors with one value in such a map
 DARK_SPIKES = 0.1  # percent of the voxels
 NOISE_LIKE = 0.3  # correlation of neighbors below which a volume is noise all over
 NO_AIR = -1.0  # limit of air where there is none
@@ -146,6 +147,12 @@ def thin(data: NDArray[Any]) -> NDArray[Any]:
     return data[tuple(slice(None, None, max(1, round(side / THIN))) for side in data.shape)]
 
 
+def _equal_neighbors(volume: NDArray[Any], head: Bools) -> float:
+    """Share of the head's voxels whose neighbor along the first axis, in the head too, has the same value."""
+    both = head[1:] & head[:-1]
+    return float((volume[1:] == volume[:-1])[both].mean()) if both.any() else 0.0
+
+
 def on_faces(volume: NDArray[Any]) -> NDArray[Any]:
     """The voxels on the six faces, flat."""
     on_face = np.ones(volume.shape, dtype=bool)
@@ -180,7 +187,7 @@ def why_no_image(data: NDArray[Any]) -> str:
     volume = some - some.min() if some.dtype.kind == "f" else some.astype(np.float32) - np.float32(some.min())
     head = brighter_than_air(volume, air_limit(volume))
     values = np.unique(volume[head][:: 1 + head.sum() // 100_000])
-    if len(values) < FEWEST_VALUES and head.sum() >= FEWEST_VOXELS:
+    if len(values) < FEWEST_VALUES and head.sum() >= FEWEST_VOXELS and _equal_neighbors(volume, head) > MAP_LIKE:
         words = f"has only {len(values)} different values in the head"
         return f"{words}: it is a mask or a label map, not an image; replace it, or name it as one"
     return why_no_head(head)
