@@ -103,7 +103,11 @@ def prepare_alike(root: Path, config: VolumeConfig) -> None:
 
 
 def start(root: Path, config: VolumeConfig) -> tuple[float, float]:
-    """Seconds to read the manifest, and to find everyone prepared."""
+    """Seconds to read the manifest, and to find everyone prepared: the fastest of three starts."""
+    return min((_start(root, config) for _ in range(3)), key=sum)
+
+
+def _start(root: Path, config: VolumeConfig) -> tuple[float, float]:
     begin = time.perf_counter()
     manifest = read_manifest(root, config.modalities)
     middle = time.perf_counter()

@@ -5,10 +5,11 @@ An unusable image or subject is skipped and reported; the run continues.
 
 from __future__ import annotations
 
+import gc
 import json
 import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -55,7 +56,8 @@ def prepare(
     absent = [name for name in config.modalities if not any(name in record.images for record in manifest.records)]
     manifest.require(absent)
     limit, people = size_limit(), min(len(manifest), gate.FEWEST_FOR_NULL)
-    parts = [_open(root, records, config, folder, people) for root, records in _by_root(manifest).items()]
+    with _without_collection():
+        parts = [_open(root, records, config, folder, people) for root, records in _by_root(manifest).items()]
     if report:
         gate.report_problems([part.note for part in parts if part.note])
     entries = _prepare_missing(manifest, config, parts, limit, progress)
@@ -77,6 +79,18 @@ def _by_root(manifest: Manifest) -> dict[Path, list[Record]]:
     for record in manifest.records:
         roots.setdefault(record.root if record.root != Path() else manifest.root, []).append(record)
     return roots
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """Make many objects, none of which is garbage: Python would spend most of the time on looking for it."""
+    enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if enabled:
+            gc.enable()
 
 
 def settings_of(config: VolumeConfig) -> str:
