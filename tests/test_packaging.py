@@ -49,9 +49,10 @@ def test_the_constraints_fit_the_bounds():
     pins = dict(line.split("==") for line in lines if line and not line.startswith("#"))
     plain = r"\d+\.\d+\.\d+"
     assert all(re.fullmatch(plain, pin) for pin in pins.values()), "a local part such as +cpu fits one machine only"
-    asked = PROJECT["dependencies"] + PROJECT["optional-dependencies"]["homology"]
+    extras = PROJECT["optional-dependencies"]
+    asked = PROJECT["dependencies"] + extras["homology"] + extras["data"]
     bounds = dict(re.match(r"([\w-]+)>=([\d.]+)", line).groups() for line in asked if ">=" in line)
-    assert set(pins) == {"torch", "ipyniivue", "gudhi"}
+    assert set(pins) == {"torch", "ipyniivue", "gudhi", "SimpleITK", "pooch", "python-calamine"}
     for name, pin in pins.items():
         assert [*map(int, pin.split("."))] >= [*map(int, bounds[name].split("."))]
 

@@ -9,6 +9,7 @@ import random
 import resource
 import subprocess
 import sys
+import uuid
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.metadata import PackageNotFoundError, version
@@ -96,7 +97,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path beside `path` that replaces it only if the block succeeds: no half-written file is left."""
     path = Path(path)
     suffix = "".join(path.suffixes[-2:])  # keep .nii.gz: writers choose the format by it
-    partial = path.with_name(f".{path.name}.{os.getpid()}.part{suffix}")
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.part{suffix}")  # processes of two machines too
     try:
         yield partial
         partial.replace(path)

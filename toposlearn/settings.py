@@ -183,10 +183,14 @@ class TrainConfig:
     score_every: int = 100  # steps between scorecards on held-out people; 0: no scorecard
     score_people: int = 8
     test_fraction: float = 0.25  # of the people, held out
+    # Where batches are prepared changes no batch: runs that differ in this only are one run.
+    workers: int = field(default=0, compare=False)  # processes that prepare batches ahead; 0: the training process
+    prefetch: int = field(default=2, compare=False)  # batches that each worker prepares ahead
 
     def __post_init__(self) -> None:
         _require_min(self, "train", 1, "steps", "subjects_per_step", "checkpoint_every")
-        _require_min(self, "train", 0, "warmup_steps", "score_every")
+        _require_min(self, "train", 0, "warmup_steps", "score_every", "workers")
+        _require_min(self, "train", 1, "prefetch")
         require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
         require(self.clip_norm > 0, f"train.clip_norm must be positive, got {self.clip_norm}")

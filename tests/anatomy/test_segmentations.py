@@ -65,7 +65,7 @@ def half(value: float) -> npt.NDArray[np.float32]:
 @pytest.mark.parametrize(
     ("data", "message"),
     [
-        (np.zeros((4, 4, 4, 2), dtype=np.int16), r"it has 4 axes \(4, 4, 4, 2\), a segmentation has three"),
+        (np.zeros((4, 4, 4, 2), dtype=np.int16), r"has shape \(4, 4, 4, 2\), but a 3-D volume is needed: extract one"),
         (half(0.5), "holds 1 values that are not whole numbers: is it an image"),
         (half(np.nan), "holds NaN or infinite values"),
         (half(-1), "holds labels -1 to 49: they must lie in 0 to 99999"),
@@ -88,11 +88,11 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
         load_segmentation(tmp_path / "missing.nii", NAMES)
     text = tmp_path / "text.nii.gz"
     text.write_text("labels")
-    with pytest.raises(ValueError, match=r"text\.nii\.gz cannot be read as a segmentation"):
+    with pytest.raises(ValueError, match=r"text\.nii\.gz is text, not an image: replace it"):
         load_segmentation(text, NAMES)
     cut = written(tmp_path / "cut.nii", blocks())
     cut.write_bytes(cut.read_bytes()[:400])
-    with pytest.raises(ValueError, match=r"cut\.nii cannot be read as a segmentation"):
+    with pytest.raises(ValueError, match=r"cut\.nii is truncated or damaged"):
         load_segmentation(cut, NAMES)
 
 
@@ -129,16 +129,16 @@ def test_damaged_headers_are_reported(tmp_path: Path) -> None:
     raw = bytearray(path.read_bytes())
     raw[: len(header.binaryblock)] = header.binaryblock
     path.write_bytes(bytes(raw))
-    with pytest.raises(ValueError, match=r"flat\.nii cannot be read as a segmentation"):
+    with pytest.raises(ValueError, match=r"flat\.nii has an affine that gives voxels no size"):
         load_segmentation(path, NAMES)
     odd = written(tmp_path / "odd.nii", blocks())
     raw = bytearray(odd.read_bytes())
     raw[70:72] = (9999).to_bytes(2, "little")  # a code of no data type
     odd.write_bytes(bytes(raw))
-    with pytest.raises(ValueError, match=r"odd\.nii cannot be read as a segmentation"):
+    with pytest.raises(ValueError, match=r"odd\.nii is truncated or damaged \(data code 9999 not recognized\)"):
         load_segmentation(odd, NAMES)
     nib.save(nib.Nifti1Image(blocks().astype(np.complex64), np.eye(4)), tmp_path / "complex.nii")
-    with pytest.raises(ValueError, match="of type complex64, labels are numbers"):
+    with pytest.raises(ValueError, match="holds complex64 values instead of one real number per voxel"):
         load_segmentation(tmp_path / "complex.nii", NAMES)
-    with pytest.raises(ValueError, match="is a folder: give the file"):
+    with pytest.raises(ValueError, match="is a folder, not an image file"):
         load_segmentation(tmp_path, NAMES)

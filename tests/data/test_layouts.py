@@ -10,7 +10,7 @@ from image_maker import bids, head, save
 from toposlearn import cli
 from toposlearn.config import preset
 from toposlearn.data import Manifest, Record, config_for, inspect_folder, load_posed, pair_of, prepare, read_manifest
-from toposlearn.data.layouts import modality_of, subject_in
+from toposlearn.data.layouts.names import modality_of, subject_in
 
 
 def files(root: Path, *names: str) -> Path:
@@ -32,22 +32,6 @@ def test_bids(tmp_path):
     assert manifest.ignored == ()
 
 
-def test_what_bids_holds_besides_images_is_kept_apart(tmp_path):
-    files(bids(tmp_path), "sub-01/anat/sub-01_dseg.nii.gz", "sub-01/anat/sub-01_label-lesion_mask.nii.gz")
-    assert [path.name for path in read_manifest(tmp_path).ignored] == [
-        "sub-01_dseg.nii.gz",
-        "sub-01_label-lesion_mask.nii.gz",
-    ]
-
-
-def test_two_runs_of_bids_are_not_chosen_between(tmp_path):
-    files(tmp_path, "sub-01/anat/sub-01_run-1_T1w.nii.gz", "sub-01/anat/sub-01_run-2_T1w.nii.gz")
-    with pytest.raises(
-        ValueError, match=r"run-2_T1w.nii.gz and sub-01_run-1_T1w.nii.gz .* both look like T1w: keep one"
-    ):
-        read_manifest(tmp_path)
-
-
 def test_brats_2021(tmp_path):
     subject = "BraTS2021_00000"
     files(tmp_path, *[f"{subject}/{subject}_{end}.nii.gz" for end in ("t1", "t1ce", "t2", "flair", "seg")])
@@ -65,7 +49,7 @@ def test_brats_2023(tmp_path):
     files(tmp_path, *[f"{subject}/{subject}-{end}.nii.gz" for end in ("t1n", "t1c", "t2w", "t2f", "seg")])
     manifest = read_manifest(tmp_path)
     assert manifest.layout.startswith("BraTS 2023")
-    assert read(tmp_path)[subject] == {
+    assert read(tmp_path)["BraTS-GLI-00000"] == {
         "ce-gadolinium_T1w": f"{subject}-t1c.nii.gz",
         "T1w": f"{subject}-t1n.nii.gz",
         "FLAIR": f"{subject}-t2f.nii.gz",
@@ -156,15 +140,9 @@ def test_words_name_a_modality(name, modality):
 @pytest.mark.parametrize(
     ("names", "message"),
     [
-        (
-            ["anna/T1.nii.gz", "anna/t1_mprage.nii.gz"],
-            "t1_mprage.nii.gz and T1.nii.gz of one person both look like T1w",
-        ),
         (["anna/scan3.nii.gz"], "anna/scan3.nii.gz names no modality"),
         (["anna/t1_to_t2.nii.gz"], r"t1_to_t2.nii.gz names more than one modality \(T1w, T2w\): rename it"),
-        (["anna_T1.nii.gz", "anna_T1_brain.nii.gz"], "both look like T1w: keep one of them"),
         (["T1.nii.gz"], "names no person: rename it, e.g. to ANNA_T1w.nii.gz"),
-        (["ben/T1.nii.gz", "anna_T1.nii.gz"], "anna_T1.nii.gz lies beside folders with images, such as ben"),
     ],
 )
 def test_what_could_mean_two_things_is_refused_in_one_line(tmp_path, capsys, names, message):
@@ -177,10 +155,21 @@ def test_what_could_mean_two_things_is_refused_in_one_line(tmp_path, capsys, nam
         assert capsys.readouterr().err == f"error: {caught.value}\n"
 
 
-def test_images_that_lie_deeper_are_pointed_at(tmp_path):
-    files(tmp_path, "download/people/anna/T1.nii.gz")
-    with pytest.raises(FileNotFoundError, match=r"but deeper, in .*/download/people/anna: give the folder that holds"):
-        read_manifest(tmp_path)
+@pytest.mark.parametrize("names", [["T1.nii.gz", "t1_mprage.nii.gz"], ["T1.nii.gz", "T1_brain.nii.gz"]])
+def test_of_two_that_show_the_same_the_plain_one_is_used_and_told(tmp_path, names):
+    manifest = read_manifest(files(tmp_path, *(f"anna/{name}" for name in names)))
+    assert manifest.records[0].images["T1w"].name == names[0]
+    assert all(name in manifest.notes[0] for name in names)
+
+
+def test_a_loose_file_beside_folders_of_people_is_nobody(tmp_path):
+    manifest = read_manifest(files(tmp_path, "ben/T1.nii.gz", "anna_T1.nii.gz"))
+    assert [record.subject for record in manifest.records] == ["ben"]
+    assert "anna_T1.nii.gz lies beside folders with images, such as ben: move it away" in manifest.notes[0]
+
+
+def test_images_may_lie_deeper(tmp_path):
+    assert list(read(files(tmp_path, "download/people/anna/T1.nii.gz"))) == ["anna"]
 
 
 def test_our_cache_in_a_folder_is_no_person(tmp_path):
@@ -236,6 +225,10 @@ def test_inspect_lists_what_became_what(foreign):
         "  T1w                t1_mprage.nii.gz  (2)",
         "  ce-gadolinium_T1w  t1_post-gd.nii.gz  (2)",
         "  not used           brainmask.nii.gz  (2)",
+        "names as patterns, to edit and to give again:",
+        "  --pattern 'FLAIR={subject}/T2_FLAIR.nii'",
+        "  --pattern 'T1w={subject}/t1_mprage.nii.gz'",
+        "  --pattern 'ce-gadolinium_T1w={subject}/t1_post-gd.nii.gz'",
         "grids: size in voxels, spacing in mm, orientation",
         *[f"  {name:<18} 186 x 213 x 75  1.2 x 1.2 x 3 mm  LPS  (2)" for name in ("FLAIR", "T1w", "ce-gadolinium_T1w")],
         "pairs of images: 6 registered (not compared with pairs of different people: that needs 3 people)",

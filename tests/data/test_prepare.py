@@ -1,6 +1,7 @@
 """From files to the network's grid: left is left, millimeters are kept, and nothing is computed twice."""
 
 import os
+from pathlib import Path
 
 import nibabel as nib
 import numpy as np
@@ -8,9 +9,9 @@ import pytest
 import torch
 from image_maker import AFFINE, SHAPE, bids, head, save
 
-from toposlearn.settings import TRUTH
 from toposlearn.config import VolumeConfig
-from toposlearn.data import prepare, prepared, read_manifest
+from toposlearn.data import prepare, preparing, read_manifest
+from toposlearn.settings import TRUTH
 
 CONFIG = VolumeConfig(shape=(32, 32, 32), spacing=3.0, modalities=("T1w", "T2w"))
 WORLD = np.stack(np.indices(SHAPE), -1) @ AFFINE[:3, :3].T + AFFINE[:3, 3]  # mm of each voxel
@@ -145,13 +146,13 @@ def times(folder):
 @pytest.fixture
 def counted(monkeypatch):
     """Names of the people that were preprocessed."""
-    names, prepare_one = [], prepared._prepare_one
+    names, prepare_one = [], preparing._prepare_one
 
     def counting(record, *others):
         names.append(record.subject)
         return prepare_one(record, *others)
 
-    monkeypatch.setattr(prepared, "_prepare_one", counting)
+    monkeypatch.setattr(preparing, "_prepare_one", counting)
     return names
 
 
@@ -166,9 +167,11 @@ def test_nobody_is_preprocessed_twice_until_a_file_or_a_setting_changes(tmp_path
     future = max(times(first.folder).values()) + 10**9
     os.utime(root / "sub-02/anat/sub-02_T2w.nii.gz", ns=(future, future))
     before = first[1].volumes
-    prepare(read_manifest(root), CONFIG, progress=False)
+    again = prepare(read_manifest(root), CONFIG, progress=False)
     assert counted[2:] == ["sub-02"]
-    assert not torch.equal(first[1].volumes, before)
+    assert not torch.equal(again[1].volumes, before)
+    with pytest.raises(ValueError, match=r"sub-02.safetensors was made anew from other images meanwhile: start again"):
+        first[1]
 
     other = prepare(read_manifest(root), VolumeConfig((32, 32, 32), 4.0, ("T1w", "T2w")), progress=False)
     assert counted[3:] == ["sub-01", "sub-02"]
@@ -185,12 +188,12 @@ def test_the_cache_is_no_person_of_the_data_set(tmp_path):
 def test_an_interruption_leaves_whole_people_only(tmp_path, monkeypatch):
     root = bids(tmp_path / "data")
 
-    def interrupted(tensors, path, metadata):
-        path.write_bytes(b"half")
+    def interrupted(path, data):
+        path.write_text("half")
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:
-        patch.setattr(prepared, "save_file", interrupted)
+        patch.setattr(Path, "write_bytes", interrupted)
         with pytest.raises(KeyboardInterrupt):
             prepare(read_manifest(root), CONFIG, folder=tmp_path / "cache", progress=False)
     assert [path for path in (tmp_path / "cache").rglob("*") if path.is_file()] == []

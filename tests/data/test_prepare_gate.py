@@ -13,8 +13,8 @@ from nibabel.processing import resample_to_output
 from scipy import ndimage
 
 from toposlearn.config import VolumeConfig
-from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_subjects, prepare, prepared, read_manifest
-from toposlearn.data.prepared import INTER, INTRA
+from toposlearn.data import Manifest, PairDataset, augment, load_posed, pose_subjects, prepare, preparing, read_manifest
+from toposlearn.data.tensors import INTER, INTRA
 from toposlearn.data.transforms import to_one_grid, volume_transforms
 
 CONFIG = VolumeConfig(shape=(32, 32, 32), spacing=6.0, modalities=("T1w", "T2w", "FLAIR"))
@@ -127,7 +127,7 @@ def test_a_broken_image_leaves_the_others(folder, expected, capsys):
     image(folder).write_bytes(b"no image")
     cache = cache_of(folder)
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"sub-001: T2w is left out: {image(folder)} is not a NIfTI image")
+    assert line.startswith(f"sub-001: T2w is left out: {image(folder)} is text, not an image")
     assert len(cache) == 4
     subject = cache[0]
     assert subject.pairs.tolist() == [[INTRA, 0, INTRA], [0, 0, 0], [INTRA, 0, INTRA]]
@@ -177,7 +177,7 @@ def test_assessments_are_kept_and_reported_again(folder, capsys, monkeypatch):
     assert pair["verdict"] == "inter only"
     assert pair["evidence"]["shift"] == pytest.approx(15, abs=1)
     assert pair["evidence"]["null"] > 1
-    monkeypatch.setattr(prepared, "_prepare_one", lambda *_: pytest.fail("made again"))
+    monkeypatch.setattr(preparing, "_prepare_one", lambda *_: pytest.fail("made again"))
     assert len(cache_of(folder)) == 4
     assert capsys.readouterr().err == first
     prepare(read_manifest(folder), CONFIG, progress=False, report=False)

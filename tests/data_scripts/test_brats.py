@@ -8,6 +8,7 @@ import tarfile
 import zipfile
 from pathlib import Path
 
+import brats
 import miniature
 import nibabel as nib
 import numpy as np
@@ -17,9 +18,7 @@ from toposlearn import cli
 from toposlearn.data import origin_of, read_manifest
 
 SCRIPT = Path(__file__).parents[2] / "data_scripts" / "brats.py"
-sys.path.insert(0, str(SCRIPT.parent))  # as python does for a script
-
-import brats  # noqa: E402
+ALL = ["FLAIR", "T1w", "T2w", "ce-gadolinium_T1w"]
 
 
 def run(source, out, *more, grid=miniature.GRID):
@@ -107,7 +106,7 @@ def test_a_patient_scanned_twice_is_one_person(tmp_path, capsys):
     assert run(tree, tmp_path / "out") == 0
     assert "1 later scans left out" in capsys.readouterr().out
     names = [record.subject for record in read_manifest(tmp_path / "out").records]
-    assert names == list(miniature.PEOPLE[2023][:3])
+    assert names == [name.removesuffix("-000") for name in miniature.PEOPLE[2023][:3]]
     plain = read_manifest(tree / miniature.WRAPPER[2023])  # and without the script
     assert [record.subject for record in plain.records] == names
     assert {path.parent.name for path in plain.ignored} == {"BraTS-GLI-00008-001"}
@@ -115,7 +114,7 @@ def test_a_patient_scanned_twice_is_one_person(tmp_path, capsys):
 
 def test_a_validation_set_has_no_labels(tmp_path, year, capsys):
     assert run(miniature.write(tmp_path / "download", year, labels=False), tmp_path / "out") == 0
-    assert "without labels" in capsys.readouterr().out
+    assert " 0 with labels, " in capsys.readouterr().out
     assert all(record.lesion is None for record in read_manifest(tmp_path / "out").records)
 
 
@@ -130,10 +129,6 @@ def file_of(tree, year, ending) -> Path:
 
 def missing(tree, year):
     file_of(tree, year, miniature.IMAGES[year][2]).unlink()
-
-
-def missing_labels(tree, year):
-    file_of(tree, year, miniature.LABELS[year][0]).unlink()
 
 
 def truncated(tree, year):
@@ -162,7 +157,6 @@ def other_grid(tree, year):
     ("ill", "message"),
     [
         (missing, "is missing: download this person again"),
-        (missing_labels, "is missing: download this person again"),
         (truncated, "is truncated or damaged"),
         (truncated_labels, "is truncated or damaged"),
         (strange_name, "is not named as in BraTS"),
@@ -183,9 +177,59 @@ def test_other_voxels_than_published_are_refused(tree, year, tmp_path, capsys):
     assert "more people with problems" in line
 
 
+def test_a_validation_set_beside_the_training_set(tmp_path, year, capsys):
+    download = miniature.write(tmp_path / "download", year)
+    person = subject(download, year, 0)
+    other = download / "ValidationData" / person.name.replace("00000", "00100")
+    for path in person.iterdir():
+        if miniature.LABELS[year][0] not in path.name:
+            other.mkdir(parents=True, exist_ok=True)
+            (other / path.name.replace("00000", "00100")).write_bytes(path.read_bytes())
+    assert run(download, tmp_path / "out") == 0
+    assert ", 1 without labels" in capsys.readouterr().out
+    assert sum(record.lesion is None for record in read_manifest(tmp_path / "out").records) == 1
+
+
+def test_capitals_and_plain_files(tmp_path, capsys):
+    download = miniature.write(tmp_path / "download", 2023)
+    for path in list(download.rglob("*-t2w.nii.gz")):
+        path.rename(path.with_name(path.name.replace("t2w", "t2W")))
+    for path in list(download.rglob("*-t1n.nii.gz")):
+        nib.save(nib.load(path), path.with_suffix(""))
+        path.unlink()
+    assert run(download, tmp_path / "out", "--subset", "2") == 0
+    assert [sorted(record.images) for record in read_manifest(tmp_path / "out").records] == [ALL] * 2
+    assert len(list((tmp_path / "out").rglob("*-t2w.nii.gz"))) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "edition"),
+    [
+        ("Brats18_CBICA_AAB_1", "BraTS 2018"),
+        ("BraTS19_TCIA01_131_1", "BraTS 2019"),
+        ("BraTS20_Training_001", "BraTS 2020"),
+        ("BraTS20_Validation_001", "BraTS 2020"),
+        ("BraTS-GLI-02062-100", "BraTS 2024"),
+    ],
+)
+def test_other_years(tmp_path, capsys, name, edition):
+    year = 2021 if "_" in name else 2023
+    person = subject(miniature.write(tmp_path / "other", year), year, 0)
+    for path in person.iterdir():
+        if miniature.LABELS[year][0] not in path.name:
+            new = tmp_path / "download" / "HGG" / name / path.name.replace(person.name, name)
+            new.parent.mkdir(parents=True, exist_ok=True)
+            new.write_bytes(path.read_bytes())
+    assert run(tmp_path / "download", tmp_path / "out") == 0
+    assert f"1 people of {edition} " in capsys.readouterr().out
+    assert [sorted(record.images) for record in read_manifest(tmp_path / "out").records] == [ALL]
+
+
 def test_both_years_or_two_sets_or_nothing(tmp_path, capsys):
     download = miniature.write(miniature.write(tmp_path / "download", 2021), 2023)
-    assert "holds several sets" in refused(capsys, tmp_path, download)
+    assert "holds people of BraTS 2021 and BraTS 2023: give one year" in refused(capsys, tmp_path, download)
+    twice = miniature.write(miniature.write(tmp_path / "twice", 2021) / "copy", 2021).parent
+    assert "holds BraTS2021_00000 in several places" in refused(capsys, tmp_path, twice)
     assert "no folder of a person" in refused(capsys, tmp_path, subject(download, 2021))
     assert "does not exist" in refused(capsys, tmp_path, tmp_path / "absent")
     (tmp_path / "letter.txt").write_text("dear")

@@ -16,7 +16,7 @@ from accelerate import Accelerator
 from toposlearn import cli
 from toposlearn.config import TacoConfig, with_variant
 from toposlearn.data import PairDataset, read_manifest, split_subjects
-from toposlearn.data.prepared import INTER
+from toposlearn.data.tensors import INTER
 from toposlearn.models import load_weights
 from toposlearn.pretrain import Trainer, loop, pretrain
 from toposlearn.pretrain.loop import learning_rate_factor

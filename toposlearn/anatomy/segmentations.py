@@ -7,17 +7,15 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import nibabel as nib
 import numpy as np
 import numpy.typing as npt
 
 from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, Structure
 from toposlearn.arrays import Float64s
+from toposlearn.images import BadImageError, is_image, labels_of, open_image, stem, to_ras
 
 HIGHEST_LABEL = 99_999  # Destrieux parcels of FreeSurfer end at 14 175
-_SUFFIXES = (".nii.gz", ".mgz", ".nii", ".mgh", ".img", ".hdr")
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,14 +66,13 @@ class Segmentation:
 
 
 def load_segmentation(path: str | Path, structures: Mapping[int, Structure], name: str | None = None) -> Segmentation:
-    """Read a segmentation (NIfTI, MGH) of any voxel size and orientation, with the label table `structure_names(…)`.
+    """Read a segmentation of any format, voxel size and orientation, with the label table `structure_names(…)`.
 
     `name` is that of the head (default: of the file). ValueError: the file cannot be read, is not 3-D, holds
     fractions, or no label of the table.
     """
     path = Path(path)
-    image = _read(path)
-    raw = _whole_numbers(path, np.asarray(image.dataobj))
+    raw, affine = _read(path)
     counts = np.bincount(raw.ravel())
     present = [label for label in np.flatnonzero(counts).tolist() if label != BACKGROUND]
     known = {label: structures[label] for label in present if label in structures}
@@ -84,13 +81,13 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
         seen = f"it holds {len(present)} labels: {', '.join(map(str, present[:8]))}{more}" if present else "it is empty"
         raise ValueError(f"{path}: none of its labels is in the table ({seen}); choose another table of labels")
     labels = np.where(np.isin(raw, list(known)), raw, BACKGROUND)
-    label_map = LabelMap(labels, np.asarray(image.affine, np.float64), name or path_stem(path), str(path), known)
+    label_map = LabelMap(labels, affine, name or path_stem(path), str(path), known)
     return Segmentation(label_map, {label: int(counts[label]) for label in present if label not in known})
 
 
 def path_stem(path: Path) -> str:
     """Name of an image file without its suffix (``.nii.gz`` and the like)."""
-    return next((path.name.removesuffix(end) for end in _SUFFIXES if path.name.endswith(end)), path.stem)
+    return stem(path.name) if is_image(path.name) else path.stem
 
 
 def distinct_names(paths: Sequence[Path]) -> list[str]:
@@ -113,36 +110,13 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{name}-{number}" for number, name in enumerate(names, 1)]
 
 
-def _read(path: Path) -> Any:
-    if not path.is_file():
-        raise ValueError(f"{path} is a folder: give the file" if path.is_dir() else f"{path} does not exist")
-    try:
-        image: Any = nib.load(path)
-        if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
-            raise ValueError("its affine gives voxels no size")
-        if image.get_data_dtype().kind not in "uif":
-            raise ValueError(f"its voxels are of type {image.get_data_dtype()}, labels are numbers")
-        if len(image.shape) == 4 and image.shape[3] == 1:
-            image = image.slicer[..., 0]
-        if len(image.shape) != 3:
-            raise ValueError(f"it has {len(image.shape)} axes {tuple(image.shape)}, a segmentation has three")
-        image = nib.as_closest_canonical(image)  # type: ignore[no-untyped-call]
-        np.asarray(image.dataobj)  # raises for a file that was cut short
-    except Exception as error:  # a damaged header fails in many ways, and must not end the run of the others
-        reason = " ".join(str(error).split())
-        raise ValueError(f"{path} cannot be read as a segmentation ({reason}): replace it") from error
-    return image
-
-
-def _whole_numbers(path: Path, data: npt.NDArray[Any]) -> npt.NDArray[np.int32]:
-    """Labels as integers, also where they are stored as floats."""
-    if not np.isfinite(data).all():
-        raise ValueError(f"{path} holds NaN or infinite values: a segmentation holds labels")
-    if data.dtype.kind == "f" and (fractions := int((data != np.rint(data)).sum())):
-        raise ValueError(
-            f"{path} holds {fractions} values that are not whole numbers: is it an image, or a segmentation resampled"
-            " with interpolation? Resample labels to the nearest voxel"
-        )
-    if data.min() < 0 or data.max() > HIGHEST_LABEL:
-        raise ValueError(f"{path} holds labels {data.min():g} to {data.max():g}: they must lie in 0 to {HIGHEST_LABEL}")
-    return data.astype(np.int32)
+def _read(path: Path) -> tuple[npt.NDArray[np.int32], Float64s]:
+    """Labels with axes turned to RAS, as integers also where they are stored as floats, and the affine."""
+    image = open_image(path)
+    if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:
+        raise BadImageError(f"{path} has an affine that gives voxels no size: repair its header")
+    labels, affine = to_ras(labels_of(image), image.affine)
+    if labels.min() < 0 or labels.max() > HIGHEST_LABEL:
+        span = f"{labels.min():g} to {labels.max():g}"
+        raise ValueError(f"{path} holds labels {span}: they must lie in 0 to {HIGHEST_LABEL}")
+    return labels.astype(np.int32), affine

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -17,11 +18,37 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-FOLDER = "Data folder: BIDS, BraTS, one folder per person, or all files in one folder."
+FOLDER = (
+    "Data folder: BIDS, BraTS, nnU-Net, one folder per person, all files in one folder; or a file that describes one."
+)
+SESSION = "Session (visit, time point) of each person, or 'all' (default: the first that has what is needed)."
+ENTITY = "BIDS entity to prefer where a person has several images of a modality, e.g. rec=norm; repeatable."
+PATTERN = "How files are named, e.g. 'T1w={subject}/t1_*.nii.gz'; repeatable (`inspect` prints what it inferred)."
+SEEN = "Also measure people on whom the weights were trained; the result names them."
 DataOption = Annotated[Path, Option("--data", help=FOLDER)]
+SourcesOption = Annotated[list[Path] | None, Option("--data", help=f"{FOLDER} Repeatable (default: {DATA}).")]
+SessionOption = Annotated[str, Option(help=SESSION)]
+EntityOption = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help=ENTITY)]
+PatternOption = Annotated[list[str] | None, Option(metavar="MODALITY=PATTERN", help=PATTERN)]
+AllowSeenOption = Annotated[bool, Option("--allow-seen", help=SEEN)]
 PresetOption = Annotated[str, Option(help="Preset: smoke, lab, gpu or paper.")]
 SeedsOption = Annotated[int, Option(help="Number of pre-training seeds per variant.")]
 HeldOutOption = Annotated[Path | None, Option(help="BIDS folder of people from another label map, measured as well.")]
+
+
+def _use_cache(folder: Path | None) -> Path | None:
+    if folder is not None:
+        os.environ["TOPOSLEARN_CACHE"] = str(folder)
+    return folder
+
+
+CACHE = "Folder of preprocessed images (default: $TOPOSLEARN_CACHE, else below the data folder)."
+CacheOption = Annotated[Path | None, Option(help=CACHE, callback=_use_cache)]
+
+
+def listed(text: str | None) -> tuple[str, ...]:
+    """The names in a comma-separated list; blanks around them do not count."""
+    return tuple(name.strip() for name in (text or "").split(",") if name.strip())
 
 
 def _version(wanted: bool) -> None:

@@ -9,7 +9,19 @@ import typer
 from typer import Argument, Option
 
 from toposlearn import config
-from toposlearn.commands.app import CHECKPOINTS, DATA, FOLDER, DataOption, PresetOption, app
+from toposlearn.commands.app import (
+    CHECKPOINTS,
+    DATA,
+    FOLDER,
+    CacheOption,
+    DataOption,
+    EntityOption,
+    PatternOption,
+    PresetOption,
+    SessionOption,
+    app,
+    listed,
+)
 
 RECIPES = "plain: one disease, one lesion, one grid; full: all diseases and lesions, seven scans, four sites."
 MOTION = "Simulated head motion between scans (mm) that the headers do not record."
@@ -37,7 +49,7 @@ def cohort(
 
     chosen = recipe_named(
         recipe,
-        modalities=tuple(modalities.split(",")) if modalities else None,
+        modalities=listed(modalities) or None,
         voxels=voxels,
         misregister_mm=misregister_mm,
         misregister_degrees=misregister_degrees,
@@ -49,13 +61,17 @@ def cohort(
 
 @app.command()
 def inspect(
-    data: Annotated[Path, Argument(help=FOLDER)],
+    data: Annotated[list[Path], Argument(help=FOLDER, metavar="DATA...")],
     html: Annotated[Path | None, Option(help="Page to write, which also shows every image.")] = None,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
 ) -> None:
     """Check a data set on one page: its files, the registration of its images, and its faults."""
-    from toposlearn.data import inspect_folder
+    from toposlearn.data import Source, inspect_folder
 
-    inspection = inspect_folder(data, progress=True)
+    source = Source.of_options(data, session, entity or (), pattern or ())
+    inspection = inspect_folder(source, progress=True)
     typer.echo(inspection.page())
     if html is not None:
         from toposlearn.explore.inspection_page import write_inspection
@@ -70,6 +86,7 @@ def explore(
     checkpoints: Annotated[Path, Option(help="Folder of weights, or one weights file.")] = CHECKPOINTS,
     port: Annotated[int | None, Option(help="Port on this machine (default: a free one).")] = None,
     browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser window.")] = True,
+    cache: CacheOption = None,
 ) -> None:
     """Show learned tokens in a browser on this machine: neighbors, matches, true places. Ctrl-C ends it."""
     from toposlearn.explorer.serve import serve_explorer

@@ -5,15 +5,35 @@ from __future__ import annotations
 import json
 import time
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from typer import Argument, Option
 
 from toposlearn import config
-from toposlearn.commands.app import CHECKPOINTS, DATA, DataOption, HeldOutOption, PresetOption, SeedsOption, app
+from toposlearn.commands.app import (
+    CHECKPOINTS,
+    DATA,
+    AllowSeenOption,
+    CacheOption,
+    DataOption,
+    EntityOption,
+    HeldOutOption,
+    PatternOption,
+    PresetOption,
+    SeedsOption,
+    SessionOption,
+    SourcesOption,
+    app,
+    listed,
+)
+
+if TYPE_CHECKING:
+    from toposlearn.data import Source
 
 MODALITIES = "Comma-separated modalities (default: the preset's, else those that all people have)."
+WORKERS = "Processes that read images while the network trains (default: the preset's)."
+HASHED = "Keep the names of people as salted hashes: in the run, in the weights and in their card."
 TEST = "BIDS folder of held-out people; repeatable (default: held-out part of --data)."
 
 
@@ -34,52 +54,80 @@ def show_config(
 def pretrain(
     preset: PresetOption = "lab",
     variant: Annotated[str, Option(help="Loss variant, such as intra or full (an unknown name lists all).")] = "full",
-    data: DataOption = DATA,
+    data: SourcesOption = None,
     out: Annotated[Path, Option(help="Folder of history, checkpoints and weights.")] = Path("runs/pretrain"),
     modalities: Annotated[str | None, Option(help=MODALITIES)] = None,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
+    cache: CacheOption = None,
+    workers: Annotated[int | None, Option(min=0, help=WORKERS)] = None,
+    hash_names: Annotated[bool, Option("--hash-names", help=HASHED)] = False,
     steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
     seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
     resume: Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
 ) -> None:
     """Pre-train an encoder."""
-    train = {"seed": seed} | ({} if steps is None else {"steps": steps})
+    chosen = {"seed": seed, "steps": steps, "workers": workers}
+    train = {name: value for name, value in chosen.items() if value is not None}
     settings = config.with_variant(config.preset(preset), variant).replace(train=train)
-    from toposlearn.data import config_for, read_manifest
+    from toposlearn.data import Source
     from toposlearn.pretrain import pretrain as run_pretraining
 
-    if modalities is not None:
-        settings = settings.replace(volume={"modalities": tuple(modalities.split(","))})
-    else:
-        settings = config_for(settings, read_manifest(data))
+    source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
+    settings = _with_modalities(settings, source, modalities)
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
-    typer.echo(run_pretraining(settings, data, out, resume=resume))
+    typer.echo(run_pretraining(settings, source, out, resume=resume, hash_names=hash_names))
+
+
+def _with_modalities(settings: config.TacoConfig, source: Source, modalities: str | None) -> config.TacoConfig:
+    """The settings with the modalities of the user, or with those that people have."""
+    from toposlearn.data import config_for, read_manifest
+
+    if modalities is not None:
+        return settings.replace(volume={"modalities": listed(modalities)})
+    return config_for(settings, read_manifest(source, settings.volume.modalities))
 
 
 @app.command()
 def scorecard(
     weights: Annotated[Path, Argument(help="Weights file (.safetensors).")],
-    data: DataOption = DATA,
+    data: SourcesOption = None,
     out: Annotated[Path | None, Option(help="Result file (JSON) to write.")] = None,
+    modalities: Annotated[str | None, Option(help=MODALITIES)] = None,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
+    cache: CacheOption = None,
+    allow_seen: AllowSeenOption = False,
 ) -> None:
     """Measure weights on held-out people: correspondence in mm and neighborhoods, with their baselines."""
-    from toposlearn.data import config_for, pose_subjects, prepare, read_manifest, split_subjects
+    from toposlearn.data import Source, pose_subjects, prepare, read_manifest, split_subjects
+    from toposlearn.data.split import named, refuse_seen
     from toposlearn.models import load_weights
     from toposlearn.pretrain import scorecard as measure
     from toposlearn.reproducibility import write_result
 
     start = time.perf_counter()
     model, trained = load_weights(weights)
-    manifest = read_manifest(data)
-    settings = config_for(trained, manifest)
-    _, held_out = split_subjects(manifest, test_fraction=settings.train.test_fraction)
-    metrics = measure(model, pose_subjects(prepare(held_out, settings.volume), settings))
+    source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
+    settings = _with_modalities(trained, source, modalities)
+    people = read_manifest(source, settings.volume.modalities)
+    if not allow_seen:
+        _, people = split_subjects(people, test_fraction=settings.train.test_fraction, weights=weights)
+    prepared = prepare(people, settings.volume)
+    seen = refuse_seen([weights], prepared.manifest, prepared.fingerprints(), allow_seen=allow_seen)
+    if seen:
+        typer.echo(f"note: the weights were trained on {len(seen)} of these people: {named(seen)}", err=True)
+    metrics = measure(model, pose_subjects(prepared, settings))
     for name, metric in metrics.items():
         shown = {part: f"{value:.4g}" if isinstance(value, float) else value for part, value in metric.items()}
         typer.echo(f"{name:<36} {'  '.join(f'{part} {value}' for part, value in shown.items())}")
     if out is not None:
         seconds = time.perf_counter() - start
         command = f"toposlearn scorecard {weights}"
-        typer.echo(write_result(out, source=command, metrics=metrics, config=settings.to_dict(), seconds=seconds))
+        facts = settings.to_dict() | ({"measured people who were trained on": seen} if seen else {})
+        typer.echo(write_result(out, source=command, metrics=metrics, config=facts, seconds=seconds))
 
 
 @app.command()
@@ -96,7 +144,7 @@ def ablation(
     settings = config.preset(preset)
     from toposlearn.studies.ablation import run_ablation
 
-    chosen = tuple(variants.split(",")) if variants else config.VARIANTS
+    chosen = listed(variants) or config.VARIANTS
     metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
     if shipped is not None:
         from toposlearn.studies.ablation.figures import save_overview
@@ -129,11 +177,18 @@ def evaluate(
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of the result file; it is kept and continued.")] = Path("runs/evaluation"),
     test: Annotated[list[Path] | None, Option(help=TEST)] = None,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
+    cache: CacheOption = None,
+    allow_seen: AllowSeenOption = False,
 ) -> None:
     """Measure downstream tasks, frozen and fine-tuned, with every subset of the modalities, beside baselines."""
+    from toposlearn.data import Source
     from toposlearn.studies.tasks.evaluation import evaluate as run_evaluation
     from toposlearn.studies.tasks.summary import evaluation_tables
 
-    path = run_evaluation(checkpoints, data, out, tests=test or ())
+    source, *tests = (Source.of_options([each], session, entity or (), pattern or ()) for each in (data, *(test or ())))
+    path = run_evaluation(checkpoints, source, out, tests=tests, allow_seen=allow_seen)
     typer.echo(evaluation_tables(path))
     typer.echo(path)

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 
+from toposlearn.data.file_names import unused_names, used_names
 from toposlearn.data.gate import assessment as gate
-from toposlearn.data.gate.quality import BadImageError, ImageFacts, damaged_truth
-from toposlearn.data.layouts import is_series, read_manifest
+from toposlearn.data.gate.quality import ImageFacts, damaged_truth
+from toposlearn.data.images import BadImageError
+from toposlearn.data.label_maps import LabelMaps, read_label_maps
+from toposlearn.data.layouts import BIDS, read_manifest
 from toposlearn.data.manifest import Manifest
+from toposlearn.data.source import Data
 
 MOST_KINDS = 4  # spacings of a modality that are listed one by one
 MOST_LINES = 20  # people or pairs that are listed one by one
-_TRUTH = {"labels": "labels", "lesion": "lesion mask", "to_template": "map to template"}
 
 
 @dataclass(frozen=True)
@@ -25,6 +27,7 @@ class Inspection:
     subjects: tuple[gate.SubjectAssessment, ...]
     broken: tuple[str, ...]  # one line per image that cannot be used
     damaged: tuple[str, ...] = ()  # one line per file of the ground truth that cannot be used
+    label_maps: Mapping[str, LabelMaps] = field(default_factory=dict)  # kind -> what they hold
 
     @property
     def modalities(self) -> tuple[str, ...]:
@@ -52,43 +55,95 @@ class Inspection:
             reason = f"no person in {self.manifest.root} has two images that can be compared"
             raise ValueError(f"{reason}: add images of other modalities")
 
+    def duplicates(self) -> Iterator[str]:
+        """One line for each two or more people who have the same voxels."""
+        people: dict[str, list[tuple[str, str]]] = defaultdict(list)
+        for subject in self.subjects:
+            for modality, facts in subject.facts.items():
+                people[facts.fingerprint or str(facts.path)].append((subject.subject, modality))
+        alike: dict[tuple[str, ...], list[str]] = defaultdict(list)
+        for same in people.values():
+            alike[tuple(dict.fromkeys(name for name, _ in same))].append(same[0][1])
+        for names, modalities in alike.items():
+            if len(names) > 1:
+                remedy = "if they are one person, remove all but one"
+                yield f"{' and '.join(names)} have the same {', '.join(sorted(modalities))} image: {remedy}"
+
     def page(self, most: int | None = MOST_LINES) -> str:
         """The page as text, with at most so many lines of a kind; None: all."""
-        pairs = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count)
-        if len(self.manifest) < gate.FEWEST_FOR_NULL:
-            pairs += f" (not compared with pairs of different people: that needs {gate.FEWEST_FOR_NULL} people)"
-        counts = Counter(name for record in self.manifest.records for name in record.images)
-        common = {name for name, count in counts.items() if count >= len(self.subjects) / 2}
-        lacking = [(each.subject, [name for name in each.missing if name in common]) for each in self.subjects]
-        missing = [f"  {subject}  no {', '.join(names)}" for subject, names in lacking if names]
-        usable = [name for name in self.modalities if len(self._facts(name)) == len(self.subjects)]
+        duplicates = [f"  {line}" for line in self.duplicates()]
+        notes = [f"  {note}" for note in self.manifest.notes]
         lines = [
-            f"{self.manifest.root}: {len(self.manifest)} people",
+            _heading(self.manifest),
             f"layout: {self.manifest.layout}",
-            *_names(self.manifest),
+            *_shortened(used_names(self.manifest), most),
+            *_shortened(unused_names(self.manifest), most),
+            *_titled("notes:", _shortened(notes, most)),
+            *_titled("label maps: the values that occur", self._label_lines(most)),
+            *_titled("names as patterns, to edit and to give again:", _shortened(_pattern_lines(self.manifest), most)),
             "grids: size in voxels, spacing in mm, orientation",
             *(f"  {name:<18} {_grid(self._facts(name))}" for name in self.modalities if self._facts(name)),
-            *(["missing images:"] if missing else []),
-            *_shortened(missing, most),
-            f"pairs of images: {pairs}",
+            *_titled("missing images:", _shortened(self._missing(), most)),
+            *_titled("people with the same images:", _shortened(duplicates, most)),
+            f"pairs of images: {self._pairs()}",
             *_shortened([f"  {subject}  {pair.describe()}" for subject, pair in self.suspicious()], most),
             *_shortened([f"  left out: {reason}" for reason in self.broken], most),
             *_shortened([f"  ground truth: {reason}" for reason in self.damaged], most),
-            f"modalities that everyone has: {', '.join(usable) or 'none'}",
+            f"modalities that everyone has: {', '.join(self._usable()) or 'none'}",
         ]
         return "\n".join(lines)
+
+    def _pairs(self) -> str:
+        pairs = ", ".join(f"{count} {status}" for status, count in self.counts.items() if count) or "none"
+        if len(self.manifest) < gate.FEWEST_FOR_NULL:
+            pairs += f" (not compared with pairs of different people: that needs {gate.FEWEST_FOR_NULL} people)"
+        return pairs
+
+    def _missing(self) -> list[str]:
+        """Who has no image in a modality that half of the people have."""
+        counts = Counter(name for record in self.manifest.records for name in record.images)
+        common = {name for name, count in counts.items() if count >= len(self.subjects) / 2}
+        lacking = [(each.subject, [name for name in each.missing if name in common]) for each in self.subjects]
+        return [f"  {subject}  no {', '.join(names)}" for subject, names in lacking if names]
+
+    def _usable(self) -> list[str]:
+        return [name for name in self.modalities if len(self._facts(name)) == len(self.subjects)]
+
+    def _label_lines(self, most: int | None) -> list[str]:
+        lines = [f"  {kind:<18} {maps.describe()}" for kind, maps in self.label_maps.items()]
+        problems = [f"  {reason}" for maps in self.label_maps.values() for reason in maps.problems]
+        return [*_shortened(lines, most), *_shortened(problems, most)]
 
     def _facts(self, modality: str) -> list[ImageFacts]:
         return [subject.facts[modality] for subject in self.subjects if modality in subject.facts]
 
 
-def inspect_folder(root: str | Path, *, progress: bool = False) -> Inspection:
+def inspect_folder(data: Data, *, progress: bool = False) -> Inspection:
     """Read every image of a data folder and its ground truth, and assess every pair; errors as `read_manifest`."""
-    manifest = read_manifest(root)
+    manifest = read_manifest(data)
     subjects = gate.assess_subjects(manifest, progress=progress)
     broken = [reason for subject in subjects for reason in subject.broken.values()]
     damaged = [reason for record in manifest.records for reason in damaged_truth(record)]
-    return Inspection(manifest, tuple(subjects), tuple(broken), tuple(damaged))
+    return Inspection(manifest, tuple(subjects), tuple(broken), tuple(damaged), read_label_maps(manifest.records))
+
+
+def _heading(manifest: Manifest) -> str:
+    """The folders, and how many people and sessions they hold."""
+    roots = dict.fromkeys(record.root for record in manifest.records if record.data_set) or {manifest.root: None}
+    people = len({(record.data_set, record.subject) for record in manifest.records})
+    sessions = f", {len(manifest)} sessions" if len(manifest) > people else ""
+    return f"{', '.join(map(str, roots))}: {people} {'person' if people == 1 else 'people'}{sessions}"
+
+
+def _pattern_lines(manifest: Manifest) -> list[str]:
+    """How files are named, as an option of commands; nothing for BIDS, which needs none."""
+    if manifest.layout == BIDS:
+        return []
+    return [f"  --pattern '{name}={pattern}'" for name, pattern in manifest.patterns.items()]
+
+
+def _titled(title: str, lines: Sequence[str]) -> list[str]:
+    return [title, *lines] if lines else []
 
 
 def _grid(facts: Sequence[ImageFacts]) -> str:
@@ -116,20 +171,3 @@ def _kinds(values: Iterable[str]) -> str:
 def _shortened(lines: Sequence[str], most: int | None) -> list[str]:
     more = 0 if most is None else len(lines) - most
     return [*lines[:most], *[f"  and {more} more: --html FILE lists all"] * (more > 0)]
-
-
-def _names(manifest: Manifest) -> list[str]:
-    """One line for each way of naming a modality: ``T1w  PERSON_t1.nii.gz  (6)``."""
-    used = [
-        (kind, path.name.replace(record.subject, "PERSON"))
-        for record in manifest.records
-        for kind, path in (*record.images.items(), *((_TRUTH[name], path) for name, path in record.truth.items()))
-    ]
-    subjects = sorted((record.subject for record in manifest.records), key=len, reverse=True)
-    unused = []
-    for path in manifest.ignored:
-        subject = next((name for name in subjects if name in path.name), "")
-        name = path.name.replace(subject, "PERSON") if subject else path.name
-        unused.append(("not used, 4-D" if is_series(path) else "not used", name))
-    counts = [*sorted(Counter(used).items()), *sorted(Counter(unused).items())]
-    return [f"  {kind:<18} {name}  ({count})" for (kind, name), count in counts]

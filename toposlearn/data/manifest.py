@@ -1,17 +1,12 @@
-"""The people of a data folder: their files, the modalities that a run can use, and the split into train and test."""
+"""The people of a data folder: their files, and the modalities that a run can use."""
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from itertools import count
 from pathlib import Path
 
-import numpy as np
-
-from toposlearn.anatomy import SOURCES
 from toposlearn.config import TacoConfig
 
 NEARLY = 0.8  # share of the people who have a modality that a run uses
@@ -19,14 +14,24 @@ NEARLY = 0.8  # share of the people who have a modality that a run uses
 
 @dataclass(frozen=True)
 class Record:
-    """The files of one person; ground truth is None where the data set has none."""
+    """The files of one session of a person; ground truth is None where the data set has none."""
 
-    subject: str
+    subject: str  # the person: all sessions of a person have the same
     images: Mapping[str, Path]  # modality -> file
     labels: Path | None = None
     lesion: Path | None = None
     to_template: Path | None = None
     info: Mapping[str, str] = field(default_factory=dict)  # row of participants.tsv
+    session: str = ""  # only where several sessions of a person are used
+    data_set: str = ""  # only where several data sets are used
+    root: Path = Path()  # folder of the data set
+    channels: Mapping[str, int] = field(default_factory=dict)  # modality -> channel of a file that holds several
+    label_maps: Mapping[str, Path] = field(default_factory=dict)  # kind, as in the file's name -> label map
+
+    @property
+    def name(self) -> str:
+        """Unique in a manifest, and part of file names."""
+        return "_".join(part for part in (self.data_set, self.subject, self.session) if part)
 
     @property
     def truth(self) -> dict[str, Path]:
@@ -42,6 +47,10 @@ class Manifest:
     records: tuple[Record, ...]
     layout: str = ""  # in words
     ignored: tuple[Path, ...] = ()  # image files that are not used
+    notes: tuple[
+        str, ...
+    ] = ()  # one line per choice among files, damaged table or person without images
+    patterns: Mapping[str, str] = field(default_factory=dict)  # modality -> how its files are named, for ``--pattern``
 
     def __len__(self) -> int:
         return len(self.records)
@@ -56,12 +65,12 @@ class Manifest:
         for record in self.records:
             if missing := [name for name in modalities if name not in record.images]:
                 others = f"it has {', '.join(sorted(record.images)) or 'none'}"
-                lacking = f"{record.subject} in {self.root} has no {', '.join(missing)} image ({others})"
+                lacking = f"{record.name} in {self.root} has no {', '.join(missing)} image ({others})"
                 raise ValueError(f"{lacking}: add it, or choose modalities that everyone has")
 
     def select(self, subjects: Sequence[str]) -> Manifest:
         """The manifest of these people only, in this order."""
-        by_name = {record.subject: record for record in self.records}
+        by_name = {record.name: record for record in self.records}
         return replace(self, records=tuple(by_name[name] for name in subjects))
 
 
@@ -78,7 +87,7 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
     if len(common) < 2:
         poorest = min(manifest.records, key=lambda record: len(record.images))
         shared = f"the {len(manifest)} people of {manifest.root} share {' and '.join(common) or 'none'}"
-        reason = f"{shared} ({poorest.subject} has {', '.join(sorted(poorest.images))})"
+        reason = f"{shared} ({poorest.name} has {', '.join(sorted(poorest.images))})"
         remedy = "add images, or move people to another folder"
         raise ValueError(f"at least two modalities that everyone has are needed, but {reason}: {remedy}")
     chosen = [name for name in wanted if name in common]
@@ -88,33 +97,3 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
 def pair_of(modalities: Sequence[str], first: str, second: str) -> tuple[str, str]:
     """These two modalities where both are among `modalities`, else its first two."""
     return (first, second) if {first, second} <= set(modalities) else (modalities[0], modalities[1])
-
-
-def origin_of(root: Path) -> str:
-    """Name and license of a data folder, for the cards of weights trained on it."""
-    path = root / "dataset_description.json"
-    description = json.loads(path.read_text()) if path.exists() else {}
-    recipe = description.get("Recipe", {})
-    if recipe.get("Generator") == "toposlearn cohort":
-        source = SOURCES[recipe["Anatomy"]]
-        return (
-            f"simulated people made from label map {recipe['Anatomy']} ({source.origin}; {source.licence}), as shipped "
-            f"by the package {source.package}. The Apache-2.0 license of the code does not cover the label map"
-        )
-    name = description.get("Name", root.resolve().name)
-    return f"{name}; license: {description.get('License', 'not stated in the data set')}"
-
-
-def split_subjects(manifest: Manifest, *, test_fraction: float = 0.25, minimum: int = 1) -> tuple[Manifest, Manifest]:
-    """Training people and at least `minimum` test people, drawn once and for all; no person is in both."""
-    if len(manifest) < 2:
-        raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
-    names = [record.subject for record in manifest.records]
-    order = np.random.default_rng(0).permutation(len(names))
-    held_out = max(1, round(test_fraction * len(names)))
-    if held_out < minimum:
-        needed = next(n for n in count(len(names)) if round(test_fraction * n) >= minimum)
-        few = f"{manifest.root} holds {len(names)} people, of whom {held_out} would be held out"
-        raise ValueError(f"{few}, but {minimum} are needed: bring at least {needed} people")
-    test, train = sorted(order[:held_out]), sorted(order[held_out:])
-    return manifest.select([names[i] for i in train]), manifest.select([names[i] for i in test])

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import cast
+from typing import NamedTuple, cast
 
 import torch
 from torch import Tensor
@@ -13,7 +13,8 @@ from torch.utils.data import Dataset
 
 from toposlearn.config import TacoConfig
 from toposlearn.data.pose import apply_pose, compose, draw_motion, draw_poses, relative_pose
-from toposlearn.data.prepared import INTER, INTRA, Cache, Prepared
+from toposlearn.data.prepared import Cache, Prepared
+from toposlearn.data.tensors import INTER, INTRA, allowed_matrix
 from toposlearn.reproducibility import step_seed
 from toposlearn.topology import tokens_from_map
 
@@ -43,66 +44,132 @@ def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(step_seed(seed, step, process) % 2**63)
 
 
-class PairDataset(Dataset[dict[str, Tensor]]):
-    """Item s is the batch of step s, before pose and intensity augmentation (`augment`, on the device)."""
+class _Known(NamedTuple):
+    """What must be known of one session of a person before its images are read."""
 
-    def __init__(self, cache: Cache, config: TacoConfig, process: int = 0) -> None:
+    person: tuple[str, str]  # data set and name
+    allowed: Tensor | None  # `Prepared.pairs`
+    mapped: bool  # the map to the template is there
+
+
+class PairDataset(Dataset[dict[str, Tensor]]):
+    """Item s is the batch of step s, before pose and intensity augmentation (`augment`, on the device).
+
+    People are read when they are drawn. Every step draws one order of all people, in which data sets take turns, and
+    each of `process_count` processes takes its own part of it. Of a person with several sessions one is drawn.
+    """
+
+    def __init__(
+        self, people: Cache | Sequence[Prepared], config: TacoConfig, process: int = 0, process_count: int = 1
+    ) -> None:
         if len(config.volume.modalities) < 2:
             raise ValueError("volume.modalities must name at least two modalities to form pairs")
-        loss, subjects = config.loss, [cache[index] for index in range(len(cache))]
-        if loss.matcher == "oracle" and any(subject.to_template is None for subject in subjects):
+        loss, known = config.loss, _known(people)
+        if loss.matcher == "oracle" and not all(each.mapped for each in known):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         inter = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
         self.term = INTER if inter or loss.weight_intra == 0 else INTRA
-        self.subjects = [each for each in subjects if each.pairs is None or (each.pairs.triu(1) >= self.term).any()]
-        if len(self.subjects) < config.train.subjects_per_step:
-            counts = f"{len(self.subjects)} people to train on, but train.subjects_per_step is"
-            raise ValueError(f"{counts} {config.train.subjects_per_step}: add people, or lower it")
-        self.all_registered = all(subject.registered for subject in self.subjects)
-        self.config, self.process = config, process
+        usable = [each.allowed is None or bool((each.allowed.triu(1) >= self.term).any()) for each in known]
+        self.allowed = [each.allowed for each in known]
+        sessions: dict[tuple[str, str], list[int]] = {}
+        for index in [index for index, each in enumerate(usable) if each]:
+            sessions.setdefault(known[index].person, []).append(index)
+        self.sessions = list(sessions.values())  # of each person, as places in `people`
+        sets = list(dict.fromkeys(data_set for data_set, _ in sessions))
+        self.data_sets = torch.tensor([sets.index(data_set) for data_set, _ in sessions])  # (people,)
+        wanted = process_count * config.train.subjects_per_step
+        if len(self.sessions) < wanted:
+            processes = f" in each of {process_count} processes" if process_count > 1 else ""
+            counts = f"{len(self.sessions)} people to train on, but train.subjects_per_step is"
+            raise ValueError(f"{counts} {config.train.subjects_per_step}{processes}: add people, or lower it")
+        used = [self.allowed[index] for own in self.sessions for index in own]
+        self.all_registered = all(allowed is None or bool((allowed == INTRA).all()) for allowed in used)
+        self.people, self.config, self.process = people, config, process
 
     def __len__(self) -> int:
         return self.config.train.steps
 
     def __getitem__(self, step: int) -> dict[str, Tensor]:
-        generator = step_generator(self.config.train.seed, step, self.process)
-        chosen = torch.randperm(len(self.subjects), generator=generator)[: self.config.train.subjects_per_step]
-        people, settings = chosen.tolist(), self.config.augment
-        rows = [(self.subjects[index], self._draw_pair(self.subjects[index], generator)) for index in people]
-        first = draw_poses(len(rows), settings, generator)
-        masks = [subject.foreground_of(modality) for subject, pair in rows for modality in pair]
-        poses = [first, first if settings.shared_pose else draw_poses(len(rows), settings, generator)]
+        seed, settings = self.config.train.seed, self.config.augment
+        shared = step_generator(seed, step)
+        chosen = self._draw_people(shared)
+        generator = step_generator(seed, step, self.process) if self.process else shared
+        places = [self._draw_session(person, generator) for person in chosen.tolist()]
+        pairs = [self._draw_pair(place, generator) for place in places]
+        subjects = [self._read(place, pair) for place, pair in zip(places, pairs, strict=True)]
+        first = draw_poses(len(chosen), settings, generator)
+        masks = [subject.foreground_of(side) for subject in subjects for side in (0, 1)]
+        poses = [first, first if settings.shared_pose else draw_poses(len(chosen), settings, generator)]
+        rows = zip(chosen.tolist(), pairs, strict=True)
         batch = {
-            "volumes": torch.stack([subject.volumes[list(pair)] for subject, pair in rows]),  # (B, 2, D, H, W)
-            "foreground": torch.stack(masks).view(len(rows), 2, *masks[0].shape),
-            "subjects": chosen,
-            "modalities": torch.tensor([pair for _, pair in rows]),  # (B, 2)
+            "volumes": torch.stack([subject.volumes for subject in subjects]),  # (B, 2, D, H, W)
+            "foreground": torch.stack(masks).view(len(chosen), 2, *masks[0].shape),
+            "subjects": chosen,  # (B,) a number per person, whichever session it is
+            "modalities": torch.tensor(pairs),  # (B, 2)
             "poses": torch.stack(poses, dim=1),  # (B, 2, 3, 4)
-            "motions": torch.stack([self._motions(index, pair) for index, (_, pair) in zip(people, rows, strict=True)]),
+            "motions": torch.stack([self._motions(person, pair) for person, pair in rows]),
         }
         if not self.all_registered:
-            batch["registered"] = torch.tensor([subject.allows(*pair, INTRA) for subject, pair in rows])
+            batch["registered"] = torch.tensor([subject.registered for subject in subjects])
         if self.config.loss.matcher == "oracle":  # no other loss may see the truth
-            batch["to_template"] = torch.stack([cast(Tensor, subject.to_template) for subject, _ in rows])
+            batch["to_template"] = torch.stack([cast(Tensor, subject.to_template) for subject in subjects])
         return batch
 
-    def _draw_pair(self, subject: Prepared, generator: torch.Generator) -> tuple[int, int]:
+    def _draw_people(self, generator: torch.Generator) -> Tensor:
+        """(B,) the people of this process: its part of an order of all, in which data sets take turns."""
+        order = torch.randperm(len(self.sessions), generator=generator)
+        if (count := int(self.data_sets.max()) + 1) > 1:
+            own = self.data_sets[order]
+            turn = torch.randperm(count, generator=generator)[own]
+            rank = F.one_hot(own, count).cumsum(0).gather(1, own[:, None])[:, 0]  # of a person within the data set
+            order = order[(rank * count + turn).argsort()]
+        size = self.config.train.subjects_per_step
+        return order[self.process * size : (self.process + 1) * size].clone()
+
+    def _draw_session(self, person: int, generator: torch.Generator) -> int:
+        own = self.sessions[person]
+        return own[0] if len(own) == 1 else own[int(torch.randint(len(own), (), generator=generator))]
+
+    def _draw_pair(self, place: int, generator: torch.Generator) -> tuple[int, int]:
         """Two modalities, drawn until they may be compared."""
+        allowed = self.allowed[place]
         while True:
             first, second = torch.randperm(len(self.config.volume.modalities), generator=generator)[:2].tolist()
-            if subject.allows(first, second, self.term):
+            if allowed is None or int(allowed[first, second]) >= self.term:
                 return first, second
 
-    def _motions(self, index: int, pair: tuple[int, int]) -> Tensor:
+    def _read(self, place: int, pair: tuple[int, int]) -> Prepared:
+        """A person in two modalities, with the map to the template where the matcher needs it."""
+        truth = ("to_template",) if self.config.loss.matcher == "oracle" else ()
+        if isinstance(self.people, Cache):
+            return self.people.take(place, pair, truth)
+        return self.people[place].take(pair)
+
+    def _motions(self, person: int, pair: tuple[int, int]) -> Tensor:
         """Simulated misregistration (2, 3, 4) of a person's modalities: the identity for the first modality."""
         augment, count = self.config.augment, len(self.config.volume.modalities)
         motions = torch.eye(3, 4).repeat(2, 1, 1)
         for place, modality in enumerate(pair):
             if modality > 0:
-                number = modality + count * (0 if augment.misregister_alike else index)
+                number = modality + count * (0 if augment.misregister_alike else person)
                 generator = step_generator(self.config.train.seed, number, MOTION_STREAM)
                 motions[place] = draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
         return motions
+
+
+def _known(people: Cache | Sequence[Prepared]) -> list[_Known]:
+    """What is known of each: of a cache without opening a file."""
+    if not isinstance(people, Cache):
+        return [_Known(("", str(i)), each.pairs, each.to_template is not None) for i, each in enumerate(people)]
+    matrices: dict[str, Tensor] = {}  # few are different
+    known = []
+    for record in people.manifest.records:
+        entry = people.entry(record)
+        if entry.allowed not in matrices:
+            matrices[entry.allowed] = allowed_matrix(entry.allowed)
+        person = (record.data_set, record.subject)
+        known.append(_Known(person, matrices[entry.allowed], "to_template" in entry.truth))
+    return known
 
 
 def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Generator | None = None) -> PairBatch:

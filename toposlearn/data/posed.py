@@ -14,10 +14,13 @@ from torch.nn import functional as F
 from toposlearn.config import TacoConfig
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.layouts import read_manifest
-from toposlearn.data.manifest import config_for, split_subjects
+from toposlearn.data.manifest import config_for
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
-from toposlearn.data.prepared import Cache, Prepared, prepare
+from toposlearn.data.prepared import Cache, Prepared
+from toposlearn.data.preparing import prepare
+from toposlearn.data.source import Data
+from toposlearn.data.split import split_subjects
 from toposlearn.topology.tokens import grid_positions, token_mask
 
 POSE_STREAM = 77  # separates the random numbers of these poses from those of training
@@ -89,17 +92,23 @@ class PosedSubjects:
         return blocks.flatten(4).mode(dim=-1).values.flatten(1).long()
 
 
-def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True) -> PosedSubjects:
-    """Every person of a cache whose modalities are all registered, in a pose drawn from `seed`, or upright."""
-    complete = cache.registered()
-    if len(complete) < len(cache):
-        odd = next(record for record in cache.manifest.records if record not in complete.manifest.records)
-        reason = f"{odd.subject}: {cache.assessment(odd)['summary']}"
+def pose_subjects(
+    cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True, count: int | None = None
+) -> PosedSubjects:
+    """The people of a cache whose modalities are all registered, in a pose drawn from `seed`, or upright.
+
+    With `count` the first of them, else all, and whoever is left out is reported. ValueError where nobody is complete.
+    """
+    complete = cache.registered(count)
+    odd = next((record for record in cache.manifest.records if not cache.entry(record).complete), None)
+    if odd is not None:
+        reason = f"{odd.name}: {cache.entry(odd).summary}"
         if not len(complete):
             root = cache.manifest.root
             raise ValueError(f"no person in {root} has every modality, registered, as measurements need: {reason}")
-        left_out = f"{len(cache) - len(complete)} of {len(cache)} people"
-        report_problems([f"{left_out} are left out of the measurements, for example {reason}"])
+        if count is None:
+            left_out = f"{len(cache) - len(complete)} of {len(cache)} people"
+            report_problems([f"{left_out} are left out of the measurements, for example {reason}"])
     subjects = [complete[index] for index in range(len(complete))]
     poses = [_pose(index, config, seed) if posed else None for index in range(len(subjects))]
     moved = [_move(*pair, config.volume.spacing) for pair in zip(subjects, poses, strict=True)]
@@ -110,16 +119,21 @@ def pose_subjects(cache: Cache, config: TacoConfig, *, seed: int = 0, posed: boo
     return PosedSubjects(names, config.volume.modalities, config.volume.spacing, info=info, **stacked)
 
 
-def load_posed(root: str | Path, config: TacoConfig, count: int, *, seed: int = 0) -> PosedSubjects:
-    """Up to `count` held-out people of a data folder, posed, in modalities that everyone has (`config_for`)."""
-    manifest = read_manifest(root)
+def load_posed(
+    data: Data, config: TacoConfig, count: int, *, seed: int = 0, weights: str | Path | None = None
+) -> PosedSubjects:
+    """Up to `count` held-out people, posed, in modalities that everyone has (`config_for`).
+
+    Held out are those whom `weights` were not trained on, or else those that are drawn (`split_subjects`).
+    """
+    manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
-    _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2)
-    names = [record.subject for record in held_out.records]
+    _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2, weights=weights)
+    names = [record.name for record in held_out.records]
     cache = prepare(held_out.select(names[:count]), config.volume, progress=False)
     if len(cache.registered()) < min(count, len(held_out)):  # others replace them
-        cache = prepare(held_out, config.volume, progress=False, report=False).registered(count)
-    return pose_subjects(cache, config, seed=seed)
+        cache = prepare(held_out, config.volume, progress=False, report=False)
+    return pose_subjects(cache, config, seed=seed, count=count)
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:

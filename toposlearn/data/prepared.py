@@ -1,36 +1,21 @@
-"""People on the network's grid, checked and preprocessed once: a safetensors file per person, remade on changes.
-
-An unusable image or subject is skipped and reported; the run continues.
-"""
+"""People on the network's grid, as `prepare` has kept them: read from memory maps when they are asked for."""
 
 from __future__ import annotations
 
-import hashlib
-import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
-from scipy.sparse.csgraph import connected_components
+from safetensors import SafetensorError, safe_open
 from torch import Tensor
-from tqdm import tqdm
 
-from toposlearn.settings import TRUTH
-from toposlearn.config import VolumeConfig
-from toposlearn.data.gate import assessment as gate
-from toposlearn.data.gate.quality import BadImageError, damaged_truth, load_image, same_grid
+from toposlearn.data.cache import Entry, Shelf, read_assessment, stem_of
 from toposlearn.data.manifest import Manifest, Record
-from toposlearn.data.transforms import volume_transforms
-from toposlearn.reproducibility import atomic_path, write_json
-
-CACHE = f"{TRUTH}/cache"
-CACHE_VERSION = 3  # raised when the transforms or the gate change
-ASSESSMENTS = "verdicts.json"
-INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
+from toposlearn.data.places import Hold
+from toposlearn.data.tensors import GROUND_TRUTH, INTRA
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,157 +41,86 @@ class Prepared:
         """(D, H, W) bool, where this modality shows the head."""
         return self.foreground if self.foregrounds is None else self.foregrounds[modality]
 
-    def allows(self, first: int, second: int, term: int) -> bool:
-        """True where these two modalities may enter a term, `INTER` or `INTRA`."""
-        return self.pairs is None or int(self.pairs[first, second]) >= term
+    def take(self, modalities: Sequence[int]) -> Prepared:
+        """The same person in some of the modalities."""
+        rows = list(modalities)
+        pairs = None if self.pairs is None else self.pairs[rows][:, rows]
+        own = None if self.foregrounds is None else self.foregrounds[rows]
+        return replace(self, volumes=self.volumes[rows], pairs=pairs, foregrounds=own)
 
 
 @dataclass(frozen=True)
 class Cache:
-    """The prepared people of a manifest, read from disk when asked for."""
+    """The prepared people of a manifest, read from disk when asked for: it holds no images."""
 
     manifest: Manifest
-    folder: Path
+    folder: Path  # of the first data set
+    entries: Mapping[str, Entry] = field(default_factory=dict, repr=False)  # `Record.name` -> what is known
+    holds: tuple[Hold, ...] = field(default=(), repr=False)  # folders that no other process may remove
 
     def __len__(self) -> int:
         return len(self.manifest)
 
     def __getitem__(self, index: int) -> Prepared:
+        return self.take(index)
+
+    def take(
+        self, index: int, modalities: Sequence[int] | None = None, truth: Collection[str] = GROUND_TRUTH
+    ) -> Prepared:
+        """One person in some modalities (default: all), with the ground truth that is named; nothing else is read."""
         record = self.manifest.records[index]
-        tensors = load_file(_file(self.folder, record))
-        tensors["volumes"] = tensors["volumes"].float()
-        return Prepared(record.subject, info=record.info, **tensors)
+        with _opened(self.entry(record)) as file:
+            rows = range(file.get_slice("volumes").get_shape()[0]) if modalities is None else modalities
+            here = set(file.keys())
+            parts = {name: _rows(file, name, rows) for name in ("volumes", "foregrounds") if name in here}
+            wanted = here & {"foreground", *truth}
+            tensors = {name: file.get_tensor(name).clone() for name in wanted}
+            pairs = file.get_tensor("pairs")[list(rows)][:, list(rows)]
+        parts["volumes"] = parts["volumes"].float()
+        return Prepared(record.name, info=record.info, pairs=pairs, **parts, **tensors)
 
     def of(self, subjects: Manifest) -> Cache:
         """The people of `subjects` that are here, in their order."""
-        here = {record.subject for record in self.manifest.records}
-        return self._keep([record for record in subjects.records if record.subject in here])
+        here = {record.name for record in self.manifest.records}
+        return self._keep([record for record in subjects.records if record.name in here])
 
     def registered(self, count: int | None = None) -> Cache:
         """The first people with every modality at the same place: places can be compared on them alone."""
-        return self._keep([record for record in self.manifest.records if self.assessment(record)["complete"]][:count])
+        return self._keep([record for record in self.manifest.records if self.entry(record).complete][:count])
+
+    def entry(self, record: Record) -> Entry:
+        """What is known of a person without reading images."""
+        entry = self.entries.get(record.name) or Shelf(self.folder, "").entry(stem_of(record))
+        if entry is None:
+            raise ValueError(f"{self.folder} holds no prepared {record.name}: prepare the data set again")
+        return entry
 
     def assessment(self, record: Record) -> dict[str, Any]:
         """The stored `SubjectAssessment.to_dict` of a person, with its ``summary``."""
-        return _stored(self.folder, record)
+        return read_assessment(self.entry(record).path)
+
+    def fingerprints(self) -> dict[str, tuple[str, ...]]:
+        """`Record.name` -> fingerprints of the voxels of the person's images."""
+        return {record.name: tuple(self.entry(record).fingerprints.values()) for record in self.manifest.records}
 
     def _keep(self, records: Sequence[Record]) -> Cache:
         return replace(self, manifest=replace(self.manifest, records=tuple(records)))
 
 
-def prepare(
-    manifest: Manifest,
-    config: VolumeConfig,
-    *,
-    folder: str | Path | None = None,
-    progress: bool = True,
-    report: bool = True,
-) -> Cache:
-    """Preprocess every person that is not in the cache yet; people without two images to compare are left out.
-
-    Images on other grids than a person's first modality are resampled to it. The cache is kept in `folder`, or below
-    the data folder. The findings of the quality gate are kept there in ``verdicts.json``, and reported on stderr.
-    ValueError: a modality that no person has, or no person with two usable images. OSError: no cache can be written.
-    """
-    absent = [name for name in config.modalities if not any(name in record.images for record in manifest.records)]
-    manifest.require(absent)
-    settings = json.dumps([asdict(config), CACHE_VERSION], sort_keys=True)
-    place = Path(folder or manifest.root / CACHE) / hashlib.sha256(settings.encode()).hexdigest()[:12]
-    place.mkdir(parents=True, exist_ok=True)
-    records = {record.subject: record for record in manifest.records}
-    todo = [name for name, record in records.items() if not _is_fresh(record, place, config, len(records))]
-    assessments = gate.iterate_assessments(manifest, config.modalities, todo)
-    hidden = not (progress and todo)
-    for assessment in tqdm(assessments, total=len(todo), desc="preparing", unit="person", disable=hidden):
-        _prepare_one(records[assessment.subject], assessment, config, place, len(records))
-    stored = {name: _stored(place, record) for name, record in records.items()}
-    if todo:
-        write_json(place / ASSESSMENTS, stored)
-    problems = [f"{name}: {each['summary']}" for name, each in stored.items() if each["summary"]]
-    if report:
-        gate.report_problems(problems, place / ASSESSMENTS)
-    usable = tuple(record for name, record in records.items() if stored[name]["usable"])
-    if not usable:
-        raise ValueError(problems[0])
-    return Cache(replace(manifest, records=usable), place)
-
-
-def _file(place: Path, record: Record) -> Path:
-    return place / f"{record.subject}.safetensors"
-
-
-def _stored(place: Path, record: Record) -> dict[str, Any]:
-    """The assessment kept in a person's file; empty where there is no such file."""
-    if not _file(place, record).exists():
-        return {}
-    with safe_open(_file(place, record), "pt") as file:
-        assessment: dict[str, Any] = json.loads(file.metadata()["verdict"])
-    return assessment
-
-
-def _is_fresh(record: Record, place: Path, config: VolumeConfig, subjects: int) -> bool:
-    """True where the file was made of the inputs that are there now, with enough other people for a null."""
-    stored, missing = _stored(place, record), [name for name in config.modalities if name not in record.images]
-    if not stored or stored["people"] < min(subjects, gate.FEWEST_FOR_NULL) or stored["missing"] != missing:
-        return False
-    made = _file(place, record).stat().st_mtime
-    return all(path.stat().st_mtime <= made for path in (*record.images.values(), *record.truth.values()))
-
-
-def _prepare_one(
-    record: Record, assessment: gate.SubjectAssessment, config: VolumeConfig, place: Path, subjects: int
-) -> None:
-    """Write a person's file: the assessment, and tensors unless the person is left out."""
-    names = config.modalities
-    pairs = torch.diag(torch.tensor([INTRA * (name in assessment.facts) for name in names])).to(torch.uint8)
-    for pair in assessment.pairs:  # (M, M), as `Prepared.pairs`; a usable modality may enter both terms with itself
-        i, j = names.index(pair.first), names.index(pair.second)
-        pairs[i, j] = pairs[j, i] = INTRA if pair.aligned else INTER * (pair.status == gate.INTER_ONLY)
-    usable = bool((pairs.triu(1) if len(pairs) > 1 else pairs).any())
-    alone = "" if usable else "left out because no two images can be compared: "
-    stored = assessment.to_dict() | {"summary": alone + assessment.summary, "usable": usable, "people": subjects}
-    tensors = _subject_tensors(record, assessment, pairs, config) if usable else {}
-    with atomic_path(_file(place, record)) as partial:
-        save_file(tensors, partial, metadata={"verdict": json.dumps(stored)})
-
-
-def _subject_tensors(
-    record: Record, assessment: gate.SubjectAssessment, pairs: Tensor, config: VolumeConfig
-) -> dict[str, Tensor]:
-    """The tensors of `Prepared`: each group of registered modalities, and the truth with the first group."""
-    usable = pairs.diag().nonzero()[:, 0]
-    count, numbers = connected_components((pairs[usable][:, usable] == INTRA).numpy())
-    groups = [usable[torch.from_numpy(numbers == number)].tolist() for number in range(count)]
-    parts = [_group_tensors(record, assessment, config, group, truth=group is groups[0]) for group in groups]
-    volumes = torch.zeros(len(pairs), *config.shape, dtype=torch.half)
-    foregrounds = torch.zeros(volumes.shape, dtype=torch.bool)
-    for group, part in zip(groups, parts, strict=True):
-        volumes[group], foregrounds[group] = part["volumes"], part["foreground"]
-    tensors = parts[0] | {"volumes": volumes, "pairs": pairs}
-    if len(groups) > 1:
-        tensors["foregrounds"] = foregrounds
-    return {name: tensor.contiguous() for name, tensor in tensors.items()}
-
-
-def _group_tensors(
-    record: Record, assessment: gate.SubjectAssessment, config: VolumeConfig, group: list[int], *, truth: bool
-) -> dict[str, Tensor]:
-    """Tensors of one group on the grid of its first modality, with the head in the middle."""
-    names = [config.modalities[index] for index in group]
-    files = {name: record.images[name] for name in names} | (record.truth if truth else {})
-    first = assessment.facts[names[0]]
-    elsewhere = [name for name, path in files.items() if not same_grid(load_image(path), first)]
-    transforms = volume_transforms(replace(config, modalities=tuple(names)), truth=files, elsewhere=elsewhere)
+@contextmanager
+def _opened(entry: Entry) -> Iterator[Any]:
+    """A person's file; ValueError where it was damaged, removed or made anew of other images since it was checked."""
     try:
-        data = {name: value.as_tensor() for name, value in transforms(files).items()}
-    except RuntimeError:  # of MONAI, which does not name the file
-        for reason in damaged_truth(record):
-            raise BadImageError(reason) from None
-        raise
-    tensors = {name: data[name][0] > 0.5 for name in ("foreground", "lesion") if name in data}
-    tensors["volumes"] = torch.cat([data[name] for name in names]).half()
-    if "labels" in data:
-        tensors["labels"] = data["labels"][0].to(torch.int16)
-    if "to_template" in data:
-        tensors["to_template"] = data["to_template"].float()
-    return tensors
+        with safe_open(entry.path, "pt") as file:
+            if (file.metadata() or {}).get("key") != entry.key:
+                raise ValueError(f"{entry.path} was made anew from other images meanwhile: start again, or resume")
+            yield file
+    except (OSError, SafetensorError):
+        remedy = "start again, or resume, and it is made anew"
+        raise ValueError(f"{entry.path} was damaged or removed while it was in use: {remedy}") from None
+
+
+def _rows(file: Any, name: str, rows: Sequence[int]) -> Tensor:
+    """Some rows of a tensor, (len(rows), ...); the others are not read."""
+    stored = file.get_slice(name)
+    return torch.stack([stored[row] for row in rows])

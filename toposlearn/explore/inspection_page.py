@@ -58,12 +58,12 @@ def _subjects_table(inspection: Inspection) -> str:
             without = "cannot be used" if name in subject.broken else "no image"
             cells.append(_thumbnail(images[name], center) if name in images else f"<td class=bad>{without}</td>")
         kind, words = ("bad", subject.summary) if subject.summary else ("good", "all pairs are aligned")
-        rows.append(f"<tr><th>{escape(record.subject)}</th>{''.join(cells)}<td class={kind}>{escape(words)}</td></tr>")
+        rows.append(f"<tr><th>{escape(record.name)}</th>{''.join(cells)}<td class={kind}>{escape(words)}</td></tr>")
     return f"<table>{''.join(rows)}</table>"
 
 
 def _load(record: Record, modality: str) -> Loaded:
-    facts, data = read_image(record.images[modality])
+    facts, data = read_image(record.images[modality], record.channels.get(modality))
     return data.astype(np.float64), facts.affine
 
 
@@ -102,5 +102,5 @@ def _pair_picture(record: Record, pair: PairAssessment) -> str:
         write_letters(ax, plane)
         ax.set(title=plane, xticks=[-100, 0, 100], yticks=[-100, 0, 100])
         ax.set_xlabel("mm from the head's center", size=8)
-    figure.suptitle(f"{record.subject}: {pair.first}, outlines of {pair.second}", size=11)
-    return figure_element(figure, f"{record.subject}  {pair.describe()}")
+    figure.suptitle(f"{record.name}: {pair.first}, outlines of {pair.second}", size=11)
+    return figure_element(figure, f"{record.name}  {pair.describe()}")

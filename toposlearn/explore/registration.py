@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from scipy import ndimage
 
 from toposlearn.arrays import Float64s
+from toposlearn.data.air import air_limit, brighter_than_air
 from toposlearn.data.gate.alignment import CoarseHead, joint_histogram, nmi_at, pair_evidence
 from toposlearn.data.gate.assessment import MAX_DISPLACEMENT
-from toposlearn.data.gate.quality import air_noise, brighter_than_air
 from toposlearn.explore.curves import row_of_axes, shared_legend
 from toposlearn.explore.slices import Panel, Spacing, Volume, cut, draw_panel, extent_of
 
@@ -67,7 +67,7 @@ def _scaled(volume: Volume) -> Float64s:
 def _head(volume: Volume) -> NDArray[np.bool_]:
     array = np.asarray(volume, dtype=float)
     array = array - array.min()
-    return np.asarray(brighter_than_air(array, air_noise(array)))
+    return np.asarray(brighter_than_air(array, air_limit(array)))
 
 
 def plot_shifts(heads: Mapping[str, CoarseHead], pair: tuple[str, str], shifts: Sequence[float]) -> Figure:

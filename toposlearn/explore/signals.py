@@ -23,7 +23,7 @@ from toposlearn.cohort.contrast import SEQUENCES, PulseSequence
 from toposlearn.cohort.head import load_head
 from toposlearn.cohort.lesions import KINDS, LESION_LABELS
 from toposlearn.cohort.tissue import ROWS, tissue_rows
-from toposlearn.data.gate.quality import read_ras
+from toposlearn.data.images import read_ras
 from toposlearn.data.manifest import Record
 from toposlearn.explore.curves import row_of_axes, shared_legend
 from toposlearn.explore.slices import Panel, Spacing, Volume, draw_panel, steps_of

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data.source import Data
 from toposlearn.explore.tokens_rgb import fit_basis
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
@@ -52,44 +53,52 @@ class Scene:
         return self.stride * self.subjects.spacing
 
 
-def open_scene(weights: str | Path, data: str | Path, *, subjects: int = 6, seed: int = 0) -> Scene:
+def open_scene(weights: str | Path, data: Data, *, subjects: int = 6, seed: int = 0) -> Scene:
     """Load a folder of weights (or one file) and a folder of scans, pose held-out people, and encode everything.
 
     An untrained network is always added; `seed` is that of its weights and of the poses. Missing weights or data raise
     FileNotFoundError; networks that do not share a grid or a token level, or people without a modality, ValueError.
     """
     models, config = load_networks(weights, seed)
-    manifest, config = choose_subjects(data, config, subjects)
+    manifest, config = choose_subjects(data, config, subjects, weights=weights_in(weights)[-1])
     return make_scene(models, pose_subjects(prepare(manifest, config.volume, progress=False), config, seed=seed))
 
 
 def load_networks(weights: str | Path, seed: int = 0) -> tuple[dict[str, Taco], TacoConfig]:
     """Networks by the name of their file, an untrained one first, and the configuration of the last."""
-    place = Path(weights)
-    files = sorted(place.glob("*.safetensors")) if place.is_dir() else [place] if place.suffix else []
-    if not files:
-        hint = "pre-train first, or use the folder checkpoints/lab"
-        raise FileNotFoundError(f"no weights (*.safetensors) in {place}: {hint}")
-    loaded = {file.stem: load_weights(file) for file in files}
-    names = sorted(loaded, key=lambda name: (ORDER.index(name) if name in ORDER else len(ORDER), name))
-    config = loaded[names[-1]][1]
+    loaded = {file.stem: load_weights(file) for file in weights_in(weights)}
+    config = list(loaded.values())[-1][1]
     grids = {(each.volume.shape, each.volume.spacing) for _, each in loaded.values()}
     if len(grids) > 1:
         raise ValueError(f"weights must be of one grid (shape, spacing in mm), got {sorted(grids)}: choose among them")
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         untrained = Taco(config.model).eval()
-    return {UNTRAINED: untrained, **{name: loaded[name][0] for name in names}}, config
+    return {UNTRAINED: untrained, **{name: model for name, (model, _) in loaded.items()}}, config
 
 
-def choose_subjects(data: str | Path, config: TacoConfig, count: int = 6) -> tuple[Manifest, TacoConfig]:
-    """Up to `count` held-out people (any, where fewer than two are held out), and the configuration for them."""
-    manifest = read_manifest(data)
+def weights_in(place: str | Path) -> list[Path]:
+    """The weights files of a folder, or the one file; `ORDER` first, others by name."""
+    place = Path(place)
+    files = list(place.glob("*.safetensors")) if place.is_dir() else [place] if place.suffix else []
+    if not files:
+        hint = "pre-train first, or use the folder checkpoints/lab"
+        raise FileNotFoundError(f"no weights (*.safetensors) in {place}: {hint}")
+    return sorted(files, key=lambda file: (ORDER.index(file.stem) if file.stem in ORDER else len(ORDER), file.stem))
+
+
+def choose_subjects(
+    data: Data, config: TacoConfig, count: int = 6, *, weights: Path | None = None
+) -> tuple[Manifest, TacoConfig]:
+    """Up to `count` people held out of `weights` (any, if fewer than two are), and the configuration for them."""
+    manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
     manifest.require(config.volume.modalities)
-    held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)[1] if len(manifest) > 1 else manifest
+    fraction = config.train.test_fraction
+    several = len(manifest) > 1
+    held_out = split_subjects(manifest, test_fraction=fraction, weights=weights)[1] if several else manifest
     chosen = held_out if len(held_out) > 1 else manifest
-    return manifest.select([record.subject for record in chosen.records[:count]]), config
+    return manifest.select([record.name for record in chosen.records[:count]]), config
 
 
 def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:

@@ -17,7 +17,7 @@ from traitlets.config import Config
 from voila.app import Voila
 
 from toposlearn.data import prepare
-from toposlearn.explorer.scene import choose_subjects, load_networks
+from toposlearn.explorer.scene import choose_subjects, load_networks, weights_in
 
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
@@ -41,7 +41,7 @@ def serve_explorer(
 ) -> None:
     """Serve the explorer until it is interrupted; `report` receives its address. Errors are raised before it starts."""
     _, config = load_networks(weights)
-    manifest, config = choose_subjects(data, config)
+    manifest, config = choose_subjects(data, config, weights=weights_in(weights)[-1])
     prepare(manifest, config.volume)  # with a progress bar here, rather than behind an empty page
     token, port = secrets.token_urlsafe(24), free_port(port)
     address = f"http://{HOST}:{port}/?token={token}"

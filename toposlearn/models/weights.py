@@ -15,15 +15,24 @@ from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import atomic_path
 
 
-def save_weights(path: str | Path, model: Taco, config: TacoConfig, *, half: bool = False) -> Path:
-    """Write ``path`` (.safetensors); with `half` in 16 bits, half as large."""
+def save_weights(
+    path: str | Path,
+    model: Taco,
+    config: TacoConfig,
+    *,
+    half: bool = False,
+    split: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write ``path`` (.safetensors), with the people of `split`; with `half` in 16 bits, half as large."""
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
+    parts = {"config": config.to_dict(), "split": split}
+    metadata = {name: json.dumps(part) for name, part in parts.items() if part is not None}
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata={"config": json.dumps(config.to_dict())})
+        save_file(tensors, partial, metadata=metadata)
     return path
 
 

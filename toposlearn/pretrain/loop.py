@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -17,11 +17,12 @@ from accelerate import Accelerator, DistributedDataParallelKwargs
 from torch import Tensor
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
-from torch.utils.data import DataLoader
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, Manifest, PairDataset, augment, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data import Cache, PairDataset, augment, pose_subjects, prepare, read_manifest
+from toposlearn.data.batches import load_batches
+from toposlearn.data.source import Data
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
 from toposlearn.pretrain import run_folder
@@ -35,29 +36,36 @@ LOG_EVERY = 10  # steps between writes of the history: one device synchronizatio
 
 def pretrain(
     config: TacoConfig,
-    data: str | Path,
+    data: Data,
     out: str | Path,
     *,
     resume: bool = False,
+    hash_names: bool = False,
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Pre-train on the training people of the BIDS folder `data`, and return the weights file.
+    """Pre-train on the training people of `data`, and return the weights file.
 
-    Writes below `out`: ``config.json``, ``history.jsonl`` (one line per step), ``scorecard.jsonl`` (metrics on held-out
-    people, where the data set has the truth), ``checkpoint.pt``, and at the end ``weights.safetensors``, ``card.md``.
-    `resume` continues from the checkpoint; `cache` is the folder of the preprocessed people (default: below `data`).
+    Writes below `out`: ``config.json``, ``split.json`` (who is trained on, and who is held out), ``history.jsonl`` (one
+    line per step), ``scorecard.jsonl`` (metrics on held-out people, where the data set has the truth),
+    ``checkpoint.pt``, and at the end ``weights.safetensors`` and ``card.md``. `resume` continues from the checkpoint,
+    with the people of its split. With `hash_names`, people are stored as salted hashes. `cache` is the folder of the
+    preprocessed people (default: below `data`).
     Raises ValueError for bad data or settings, or a run in `out` without `resume`, FileNotFoundError without people or
     checkpoint, and FloatingPointError when the loss is not finite.
     """
     accelerator, out = _accelerator(config.train.precision), Path(out)
     run_folder.check_run(config, out, resume)  # before anything is computed
-    manifest, first = read_manifest(data), accelerator.is_main_process
+    manifest, first = read_manifest(data, config.volume.modalities), accelerator.is_main_process
     with accelerator.main_process_first():
         prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
-    train_subjects, test_subjects = map(prepared.of, split_subjects(manifest, test_fraction=config.train.test_fraction))
-    dataset = PairDataset(train_subjects, config, accelerator.process_index)
+    sides = run_folder.sides(out, manifest, config, resume)
+    train_subjects, test_subjects = map(prepared.of, sides)
+    split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)
+    dataset = PairDataset(train_subjects, config, accelerator.process_index, accelerator.num_processes)
     accelerator.wait_for_everyone()  # every process has checked: now the folder may change
+    if first:
+        run_folder.write_split(out, split)
     trainer = Trainer(config, accelerator, out)
     trainer.start(resume)
     score = _scorer(config, test_subjects) if accelerator.is_main_process else None
@@ -76,7 +84,8 @@ def pretrain(
     accelerator.wait_for_everyone()
     if accelerator.is_main_process:
         seconds = (time.perf_counter() - began) / max(trainer.step - started_at, 1)
-        run_folder.write_weights(out, trainer.network, config, train_subjects.manifest, trainer.untrained, seconds)
+        roots = dict.fromkeys(record.root for record in train_subjects.manifest.records)
+        run_folder.write_weights(out, trainer.network, config, split, trainer.untrained, seconds, roots)
     return out / run_folder.WEIGHTS
 
 
@@ -194,10 +203,8 @@ def _accelerator(precision: str) -> Accelerator:
 
 def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dict[str, Tensor]]:
     """The batches from the trainer's step on, one item of the dataset each, under a progress bar."""
-    steps = range(trainer.step, len(dataset))
-    batches: Iterator[dict[str, Tensor]] = iter(DataLoader(dataset, batch_size=None, sampler=steps))
     return tqdm(
-        batches,
+        load_batches(dataset, range(trainer.step, len(dataset))),
         desc=f"{trainer.config.variant}, seed {trainer.config.train.seed}",
         initial=trainer.step,
         total=len(dataset),
@@ -208,11 +215,10 @@ def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dic
 
 def _scorer(config: TacoConfig, test: Cache) -> Callable[[Taco], dict[str, dict[str, Any]]] | None:
     """The scorecard on held-out people, with controls computed once; None without truth or with fewer than two."""
-    test = test.registered()
-    few = test.manifest.records[: config.train.score_people]
-    known = len(few) > 1 and all(record.to_template for record in few)
+    few = test.registered(config.train.score_people)
+    known = len(few) > 1 and all(record.to_template for record in few.manifest.records)
     if not config.train.score_every or not known or len(config.volume.modalities) < 2:
         return None
-    subjects = pose_subjects(Cache(Manifest(test.manifest.root, few), test.folder), config)
+    subjects = pose_subjects(few, config)
     reference = {stride: controls(subjects, stride) for stride in config.model.token_strides}
     return partial(scorecard, subjects=subjects, reference=reference)

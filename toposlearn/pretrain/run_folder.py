@@ -3,16 +3,26 @@
 from __future__ import annotations
 
 import json
+import math
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Manifest, origin_of
+from toposlearn.data import Cache, Manifest, Split, origin_of, split_subjects
+from toposlearn.data.split import SPLIT
 from toposlearn.models import Taco, model_card, save_weights
-from toposlearn.reproducibility import atomic_path, check_writable, environment_report, peak_memory_bytes
+from toposlearn.reproducibility import (
+    atomic_path,
+    check_writable,
+    environment_report,
+    peak_memory_bytes,
+    write_json,
+    write_text,
+)
 
 WEIGHTS, CARD, CHECKPOINT, CONFIG = "weights.safetensors", "card.md", "checkpoint.pt", "config.json"
 HISTORY, SCORES = "history.jsonl", "scorecard.jsonl"
@@ -23,11 +33,39 @@ def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
     saved = out / CONFIG
     if resume and not has_checkpoint(out):
         raise FileNotFoundError(f"no checkpoint in {out}: run without --resume to start from the beginning")
-    if resume and saved.exists() and TacoConfig.load(saved) != config:
+    if resume and _saved_config(saved) not in (None, config):
         raise ValueError(f"{out} holds a run with other settings ({saved}): resume it with the same ones")
     if not resume and saved.exists():
         raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
     check_writable(out)
+
+
+def _saved_config(path: Path) -> TacoConfig | None:
+    """The settings of the run; None where the file is missing or was cut off, as by a full disk."""
+    with suppress(FileNotFoundError, json.JSONDecodeError):
+        return TacoConfig.load(path)
+    return None
+
+
+def sides(out: Path, manifest: Manifest, config: TacoConfig, resume: bool) -> tuple[Manifest, Manifest]:
+    """Training people and held-out people of a run: those it began with, whoever has come to the folder since."""
+    stored = Split.load(out) if resume else None
+    known = stored.sides(manifest, newcomers=False) if stored else None
+    return known or split_subjects(manifest, test_fraction=config.train.test_fraction)
+
+
+def split_of(out: Path, train: Cache, held_out: Manifest, resume: bool, hashed: bool) -> Split:
+    """The split to keep: the one that a resumed run began with, else that of these people."""
+    stored = Split.load(out) if resume else None
+    if stored is not None:
+        stored.check_complete(train.manifest)
+        return stored
+    return Split.of(train.manifest, held_out, train.fingerprints(), hashed=hashed)
+
+
+def write_split(out: Path, split: Split) -> None:
+    """Keep who is trained on and who is held out."""
+    write_json(out / SPLIT, split.to_dict())
 
 
 def save_checkpoint(out: Path, *, step: int, **states: dict[str, Any]) -> None:
@@ -61,22 +99,38 @@ def truncate(out: Path, step: int) -> None:
     for name, limit in ((HISTORY, step), (SCORES, step + 1)):  # a history line is of a step, a score after it
         path = out / name
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if json.loads(line)["step"] < limit]
+            kept = [line for line in path.read_text().splitlines() if _step(line) < limit]
             path.write_text("".join(line + "\n" for line in kept))
 
 
+def _step(line: str) -> float:
+    """The step of a logged line; infinite where the line was cut off."""
+    try:
+        return float(json.loads(line)["step"])
+    except (ValueError, KeyError, TypeError):
+        return math.inf
+
+
 def write_weights(
-    out: Path, model: Taco, config: TacoConfig, subjects: Manifest, untrained: Iterable[str], seconds: float
+    out: Path,
+    model: Taco,
+    config: TacoConfig,
+    split: Split,
+    untrained: Iterable[str],
+    seconds: float,
+    roots: Iterable[Path],
 ) -> None:
     """Write the weights and their card, with training people, weights without a gradient, and seconds per step."""
     report = environment_report()
     facts = {
-        "people trained on": len(subjects),
+        "people trained on": len(split.train),
+        "names, as salted hashes" if split.salt else "names": ", ".join(split.train),
         "seconds per step": f"{seconds:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],
         "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
     }
-    save_weights(out / WEIGHTS, model, config)
+    save_weights(out / WEIGHTS, model, config, split=split.to_dict())
     title = f"TACO {config.preset}, {config.variant}"
-    (out / CARD).write_text(model_card(title, config, facts, origin_of(subjects.root), untrained))
+    origin = "; ".join(map(origin_of, roots))
+    write_text(out / CARD, model_card(title, config, facts, origin, untrained))

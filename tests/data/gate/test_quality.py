@@ -11,7 +11,8 @@ from image_maker import AFFINE, SHAPE, bids, head, save
 from toposlearn import cli
 from toposlearn.config import VolumeConfig
 from toposlearn.data import inspect_folder, prepare, read_manifest
-from toposlearn.data.gate.quality import BadImageError, check_image
+from toposlearn.data.gate.quality import check_image
+from toposlearn.data.images import BadImageError
 
 BAD = "sub-02/anat/sub-02_T2w.nii.gz"
 
@@ -83,9 +84,9 @@ def no_place(path):
 
 
 ILLS = [
-    (no_nifti, "is not a NIfTI image: replace it"),
-    (compressed_text, "is not a NIfTI image: replace it"),
-    (empty, "is not a NIfTI image: replace it"),
+    (no_nifti, "is text, not an image: replace it, or remove it"),
+    (compressed_text, "is text, not an image: replace it, or remove it"),
+    (empty, "is empty (0 bytes): copy it again, or remove it"),
     (truncated, "is truncated or damaged"),
     (damaged, "is truncated or damaged"),
     (not_finite, "holds 2 NaN or infinite voxels: repair or replace it"),
@@ -176,7 +177,7 @@ def test_inspect_describes_a_good_folder_on_one_page(tmp_path, capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines == [
         f"{root}: 2 people",
-        "layout: BIDS, the first session of each person",
+        "layout: BIDS",
         "  T1w                PERSON_T1w.nii.gz  (2)",
         "  T2w                PERSON_T2w.nii.gz  (2)",
         "grids: size in voxels, spacing in mm, orientation",

@@ -142,7 +142,7 @@ def test_broken_images_are_left_out_and_reported_in_one_line(cohort, tmp_path, c
     first, second = capsys.readouterr().err.splitlines()
     assert first.startswith("sub-002: ")
     assert all(f"{name} is left out: {file}" in first for name, file in files.items())
-    assert second.startswith(f"sub-003: T1w is left out: {data / 'sub-003/anat/sub-003_T1w.nii.gz'} is not a NIfTI")
+    assert second.startswith(f"sub-003: T1w is left out: {data / 'sub-003/anat/sub-003_T1w.nii.gz'} is empty (0 bytes)")
     assert scans_of(measured) == {"sub-001": 4, "sub-003": 3}
     volumes = measured.rows[measured.rows["group"] == "volume"]
     assert volumes["subject"].unique().tolist() == ["sub-001", "sub-002", "sub-003"]  # their shape is known

@@ -168,7 +168,7 @@ def test_damaged_labels_are_named(folder, tmp_path, capsys):
     file.write_bytes(file.read_bytes()[:-20])
     out = tmp_path / "out"
     assert cli.execute(["shortcuts", "--data", str(tmp_path / "data"), "--out", str(out), "--preset", "smoke"]) == 1
-    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file} cannot be read as a segmentation")
+    assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {file} is truncated or damaged")
 
 
 def test_volumes_are_in_milliliters_and_nothing_is_its_own_shortcut(folder, result):

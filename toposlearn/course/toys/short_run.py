@@ -46,7 +46,7 @@ def draw_batches(config: TacoConfig, root: str | Path, subjects: int, *, truth: 
     `truth` keeps the true places, which only the oracle matcher reads.
     """
     train, _ = split_subjects(read_manifest(root), test_fraction=config.train.test_fraction, minimum=2)
-    chosen = train.select([record.subject for record in train.records[:subjects]])
+    chosen = train.select([record.name for record in train.records[:subjects]])
     config = config.replace(loss={"matcher": "oracle"}) if truth else config
     dataset = PairDataset(prepare(chosen, config.volume, progress=False), config)
     seeds = (step_seed(config.train.seed, step) for step in range(config.train.steps))

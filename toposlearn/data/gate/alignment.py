@@ -17,7 +17,7 @@ from scipy.spatial.transform import Rotation
 from torch.nn import functional as F
 
 from toposlearn.arrays import Float32s, Float64s
-from toposlearn.data.gate.quality import air_noise, brighter_than_air
+from toposlearn.data.air import air_limit, brighter_than_air
 
 SPACING = 5.0  # mm of the coarse grid
 SIDE = 48  # voxels: 240 mm hold a whole head
@@ -53,7 +53,8 @@ class CoarseHead:
     @cached_property
     def places(self) -> _Places:
         """Places on and around the head, off the grid: every motion interpolates alike there, and none is favored."""
-        voxels = np.argwhere(ndimage.binary_dilation(np.any(self.foreground, axis=0), iterations=2))
+        head = ndimage.binary_dilation(np.any(self.foreground, axis=0), iterations=2)
+        voxels = np.argwhere(head if head.any() else np.ones_like(head))
         random = np.random.default_rng(0)
         voxels = voxels[np.sort(random.choice(len(voxels), POINTS, replace=len(voxels) < POINTS))]
         points = (voxels + random.uniform(-0.5, 0.5, voxels.shape) - (SIDE - 1) / 2) * SPACING
@@ -96,9 +97,10 @@ def coarse_head(images: Mapping[str, Image]) -> CoarseHead:
 
 
 def head_center(data: Float32s, affine: Float64s) -> Float64s:
-    """World mm of the mean of all voxels brighter than air."""
+    """World mm of the mean of all voxels brighter than air; of all voxels where none is."""
     volume = data - data.min()
-    voxels = np.argwhere(brighter_than_air(volume, air_noise(volume)))
+    head = brighter_than_air(volume, air_limit(volume))
+    voxels = np.argwhere(head if head.any() else np.ones_like(head))
     return np.asarray(nib.affines.apply_affine(affine, voxels.mean(0)))
 
 
@@ -112,7 +114,7 @@ def _place(data: Float32s, affine: Float64s, center: Float64s) -> tuple[NDArray[
     index = np.tensordot(linear, np.indices(shape), 1) + shift[:, None, None, None]
     limits = np.array(volume.shape)[:, None, None, None] - 0.5
     inside = ((index > -0.5) & (index < limits)).all(0)
-    foreground = brighter_than_air(moved, air_noise(volume)) & inside
+    foreground = brighter_than_air(moved, air_limit(volume)) & inside
     bright = np.percentile(moved[foreground], BRIGHT) if foreground.any() else 1.0
     return (255 * np.clip(moved / bright, 0, 1)).astype(np.uint8), inside, foreground
 
@@ -197,14 +199,19 @@ def peak(values: Float64s, step: float) -> Float64s:
 
 def _search(head: CoarseHead, first: str, second: str) -> Float64s:
     """The motion (6,) of the second image with most mutual information, from the headers or from equal centers."""
-    shown = (head.places.foreground[head.modalities.index(name)] for name in (first, second))
-    first_center, second_center = (head.places.points[foreground].mean(0) for foreground in shown)
+    first_center, second_center = (_center(head.places, head.modalities.index(name)) for name in (first, second))
     ends = []
     for motion in (np.zeros(6), np.concatenate([second_center - first_center, np.zeros(3)])):
         for step in SEARCH:
             motion = motion + peak(nmi_at(head, first, second, _around(motion, step)), step)
         ends.append(motion)
     return ends[int(np.argmax(nmi_at(head, first, second, ends)))]
+
+
+def _center(places: _Places, modality: int) -> Float64s:
+    """Mean (3,) of the places that one image shows as the head; zero where there is none."""
+    points = places.points[places.foreground[modality]]
+    return np.asarray(points.mean(0)) if len(points) else np.zeros(3)
 
 
 def nmi_at(head: CoarseHead, first: str, second: str, motions: ArrayLike) -> Float64s:

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
-from itertools import combinations
+from itertools import combinations, islice
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,8 @@ import numpy as np
 from tqdm import tqdm
 
 from toposlearn.data.gate.alignment import CoarseHead, PairEvidence, coarse_head, pair_evidence, shrink
-from toposlearn.data.gate.quality import BadImageError, ImageFacts, read_image, same_grid
+from toposlearn.data.gate.quality import ImageFacts, read_image, same_grid
+from toposlearn.data.images import BadImageError
 from toposlearn.data.manifest import Manifest, Record
 
 REGISTERED = "registered"  # one grid: may enter the intra-instance and the inter-instance loss
@@ -112,6 +113,11 @@ class SubjectImages:
     broken: Mapping[str, str]  # modality -> why it cannot be used
     head: CoarseHead | None  # all of them on one coarse grid
 
+    @property
+    def fingerprints(self) -> set[str]:
+        """Of the images that could be read."""
+        return {facts.fingerprint for facts in self.facts.values()} - {""}
+
 
 def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
     """Read the images of a person in these modalities."""
@@ -120,7 +126,7 @@ def read_subject(record: Record, modalities: Sequence[str]) -> SubjectImages:
     images = {}
     for name in [name for name in modalities if name in record.images]:
         try:
-            facts[name], data = read_image(record.images[name])
+            facts[name], data = read_image(record.images[name], record.channels.get(name))
             images[name] = shrink(data, facts[name].affine)
         except BadImageError as error:
             broken[name] = str(error)
@@ -133,7 +139,7 @@ def assess_subjects(
     """Assess every pair of images of each person, in all modalities unless some are given."""
     if modalities is None:
         modalities = sorted({name for record in manifest.records for name in record.images})
-    subjects = [record.subject for record in manifest.records]
+    subjects = [record.name for record in manifest.records]
     assessments = iterate_assessments(manifest, modalities, subjects)
     hidden = None if progress and subjects else True  # None: shown on a terminal only
     return list(tqdm(assessments, total=len(subjects), desc="checking", unit="person", leave=False, disable=hidden))
@@ -142,14 +148,30 @@ def assess_subjects(
 def iterate_assessments(
     manifest: Manifest, modalities: Sequence[str], subjects: Collection[str]
 ) -> Iterator[SubjectAssessment]:
-    """Assess some of the people one by one, in the manifest's order; the next people in the manifest make the null."""
+    """Assess some of the people one by one, in the manifest's order; the next people in the manifest make the null.
+
+    Sessions of the same person, and people whose images hold the same voxels, are not part of it.
+    """
     records = manifest.records
     read = lru_cache(maxsize=2 * OTHERS)(lambda place: read_subject(records[place], modalities))
-    count = min(OTHERS, len(records) - 1) if len(records) >= FEWEST_FOR_NULL else 0
     for place, record in enumerate(records):
-        if record.subject in subjects:
-            others = [read((place + step) % len(records)) for step in range(1, count + 1)]
-            yield assess_subject(record, modalities, read(place), others)
+        if record.name in subjects:
+            others = [read(other) for other in _others(records, place)]
+            own = read(place).fingerprints
+            yield assess_subject(
+                record, modalities, read(place), [each for each in others if not own & each.fingerprints]
+            )
+
+
+def _others(records: Sequence[Record], place: int) -> list[int]:
+    """The places of the next people; none where there are too few for a null."""
+    if len(records) < FEWEST_FOR_NULL:
+        return []
+    person = records[place].data_set, records[place].subject
+    following = ((place + step) % len(records) for step in range(1, len(records)))
+    return list(
+        islice((each for each in following if (records[each].data_set, records[each].subject) != person), OTHERS)
+    )
 
 
 def assess_subject(
@@ -164,7 +186,7 @@ def assess_subject(
         status, reason = (LEFT_OUT, bad) if bad else _status(images, *names, evidence[names])
         pairs.append(PairAssessment(*names, status, reason, evidence.get(names)))
     missing = tuple(name for name in modalities if name not in record.images)
-    return SubjectAssessment(record.subject, tuple(pairs), images.facts, images.broken, missing)
+    return SubjectAssessment(record.name, tuple(pairs), images.facts, images.broken, missing)
 
 
 def _status(images: SubjectImages, first: str, second: str, evidence: PairEvidence) -> tuple[str, str]:

@@ -1,33 +1,27 @@
-"""One image file: read and check it before anything is computed from it, and distinguish the head from air."""
+"""One image file: read and check it before anything is computed from it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Protocol
 
 import nibabel as nib
 import numpy as np
-from nibabel.spatialimages import SpatialImage
-from nibabel.wrapstruct import WrapStructError
 from numpy.typing import NDArray
 
 from toposlearn.arrays import Float64s
+from toposlearn.data.air import why_no_image
+from toposlearn.data.images import TRUTH_READERS, BadImageError, read_scan, to_ras
 from toposlearn.data.manifest import Record
 
 SAME_AFFINE_MM = 1e-2
 SANE_MM = (0.1, 20.0)  # spacing of a scan of a head
 SANE_RATIO = 30.0  # of its longest to its shortest spacing
 SANE_VOLUME = 0.2  # of a voxel, relative to one with right angles
-FOREGROUND_FRACTION = 0.05  # of the bright end (99th percentile) of a modality
-NOISE_MEDIANS = 3.5  # about 4 standard deviations of the noise: the median of a Rayleigh law is 1.18 of them
-NOISY_FACES = 0.3  # share of the outermost voxels that must not be zero for air to count as noisy
-
-
-class BadImageError(ValueError):
-    """An image that cannot be used; the message names the file, the problem and the remedy."""
+FARTHEST_MM = 1e6  # of a voxel from the origin
+LARGEST = 1e30  # value: float32 ends at 3e38, and its squares are needed
 
 
 @dataclass(frozen=True)
@@ -42,69 +36,51 @@ class ImageFacts:
     high: float
     affine: Float64s = field(repr=False, default_factory=lambda: np.eye(4))
     placed: bool = True  # the header defines the position: it has a qform or sform code
+    fingerprint: str = ""  # the same for the same voxels, whatever their file
 
 
-@contextmanager
-def _naming(path: Path) -> Iterator[None]:
-    """Turn any error of a reader into a `BadImageError` of one line that names the file."""
-    try:
-        yield
-    except FileNotFoundError:
-        raise BadImageError(f"{path} does not exist") from None
-    except (nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError, WrapStructError):
-        raise BadImageError(f"{path} is not a NIfTI image: replace it, or remove it from the folder") from None
-    except Exception as error:  # damaged bytes fail in many ways
-        brief = (str(error).splitlines() or [type(error).__name__])[0][:80]
-        raise BadImageError(f"{path} is truncated or damaged ({brief}): copy it again") from None
-
-
-def load_image(path: Path) -> SpatialImage:
-    """Open an image without reading its voxels; raise BadImageError if that fails."""
-    with _naming(path):
-        return cast(SpatialImage, nib.load(path))
-
-
-def read_ras(path: Path) -> tuple[NDArray[Any], Float64s]:
-    """Voxels of an image, mask or map with axes turned to RAS, and the affine; BadImageError if it is damaged."""
-    with _naming(path):
-        image: Any = nib.as_closest_canonical(nib.load(path))  # type: ignore[arg-type, no-untyped-call]
-        return np.asanyarray(image.dataobj), np.asarray(image.affine)
-
-
-def check_image(path: Path) -> ImageFacts:
+def check_image(path: Path, channel: int | None = None) -> ImageFacts:
     """Read every voxel of an image, and raise BadImageError with one line if it cannot be used."""
-    return read_image(path)[0]
+    return read_image(path, channel)[0]
 
 
-def read_image(path: Path) -> tuple[ImageFacts, NDArray[Any]]:
-    """The facts of `check_image`, and the voxels (X, Y, Z)."""
-    image = load_image(path)
-    with _naming(path):
-        data = np.asanyarray(image.dataobj)
-    _check_voxels(path, data)
+def read_image(path: Path, channel: int | None = None) -> tuple[ImageFacts, NDArray[Any]]:
+    """The facts of `check_image`, and the voxels (X, Y, Z) with air the darkest (`darken_background`)."""
+    data, image = read_scan(path, channel)
     spacing = _check_affine(path, image.affine)
-    low, high = float(data.min()), float(data.max())
-    if low == high:
-        raise BadImageError(f"{path} is constant ({low:g}), so it shows nothing: replace it, or remove it")
+    low, high = _check_values(path, data)
     axes = "".join(nib.aff2axcodes(image.affine))
-    header = cast("dict[str, Any]", image.header)
-    codes = [int(header[name]) for name in ("qform_code", "sform_code") if name in header]
-    return ImageFacts(path, tuple(data.shape), spacing, axes, low, high, image.affine, not codes or any(codes)), data
+    print_ = fingerprint(data, image.affine)
+    return ImageFacts(path, tuple(data.shape), spacing, axes, low, high, image.affine, image.placed, print_), data
 
 
-def _check_voxels(path: Path, data: NDArray[Any]) -> None:
-    if data.ndim != 3 or min(data.shape) < 2:
-        raise BadImageError(f"{path} has shape {data.shape}, but a 3-D volume is needed: extract one, or remove it")
-    if data.dtype.kind not in "iufb":
-        raise BadImageError(f"{path} holds {data.dtype} values instead of one real number per voxel: convert it")
+def fingerprint(data: NDArray[Any], affine: Float64s) -> str:
+    """A short hash of voxels and shape, the same for a copy of other axes, compression or type of number."""
+    turned = to_ras(data, affine)[0].T + np.float32(0)  # -0 is 0
+    digest = hashlib.blake2b(repr(turned.shape).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(turned, dtype=np.float32).data)
+    return digest.hexdigest()
+
+
+def _check_values(path: Path, data: NDArray[Any]) -> tuple[float, float]:
+    """The smallest and the largest value of an image that shows a head."""
     if not np.isfinite(data).all():
         count = int((~np.isfinite(data)).sum())
         raise BadImageError(f"{path} holds {count} NaN or infinite voxels: repair or replace it")
+    low, high = float(data.min()), float(data.max())
+    if max(-low, high) > LARGEST:
+        remedy = "repair the scale (scl_slope) in its header"
+        raise BadImageError(f"{path} holds values of {low:.3g} to {high:.3g}: {remedy}")
+    if np.float32(low) == np.float32(high):
+        raise BadImageError(f"{path} is constant ({low:g}), so it shows nothing: replace it, or remove it")
+    if reason := why_no_image(data):
+        raise BadImageError(f"{path} {reason}")
+    return low, high
 
 
 def _check_affine(path: Path, affine: Float64s) -> tuple[float, ...]:
     """The spacing, where it is one with which a head can have been scanned."""
-    if not np.isfinite(affine).all() or np.isclose(np.linalg.det(affine), 0, atol=1e-12):
+    if not (np.abs(affine) < FARTHEST_MM).all() or np.isclose(np.linalg.det(affine), 0, atol=1e-12):
         raise BadImageError(f"{path} has no usable affine, so the place of its voxels is unknown: repair its header")
     spacing = tuple(float(size) for size in nib.affines.voxel_sizes(affine))
     voxels = f"{path} has voxels of {' x '.join(f'{size:g}' for size in spacing)} mm"
@@ -115,7 +91,19 @@ def _check_affine(path: Path, affine: Float64s) -> tuple[float, ...]:
     return spacing
 
 
-def same_grid(one: ImageFacts | SpatialImage, other: ImageFacts | SpatialImage) -> bool:
+class HasGrid(Protocol):
+    """An image, or the facts of one."""
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Voxels along each axis."""
+
+    @property
+    def affine(self) -> Float64s:
+        """Voxel index to mm (4, 4)."""
+
+
+def same_grid(one: HasGrid, other: HasGrid) -> bool:
     """True where equal indices are the same place by the headers of two images (or maps of vectors)."""
     return one.shape[:3] == other.shape[:3] and np.allclose(one.affine, other.affine, atol=SAME_AFFINE_MM)
 
@@ -123,24 +111,9 @@ def same_grid(one: ImageFacts | SpatialImage, other: ImageFacts | SpatialImage) 
 def damaged_truth(record: Record) -> list[str]:
     """One line for each file of a person's ground truth that cannot be used; all their voxels are read."""
     problems = []
-    for path in record.truth.values():
+    for name, path in record.truth.items():
         try:
-            if not np.isfinite(read_ras(path)[0]).all():
-                problems.append(f"{path} holds NaN or infinite voxels: repair or replace it")
+            TRUTH_READERS[name](path)
         except BadImageError as error:
             problems.append(str(error))
     return problems
-
-
-def air_noise(volume: NDArray[Any]) -> float:
-    """Noise of the air: the median of nonzero voxels on the volume's six faces, or 0 where most of them are zero."""
-    on_face = np.ones(volume.shape, dtype=bool)
-    on_face[(slice(1, -1),) * volume.ndim] = False
-    faces = volume[on_face]
-    noisy = faces[faces > 0]
-    return float(np.median(noisy)) if len(noisy) > NOISY_FACES * len(faces) else 0.0
-
-
-def brighter_than_air(volume: NDArray[Any], noise: float) -> NDArray[np.bool_]:
-    """Voxels of a volume, whose minimum is 0, that are brighter than air with this much noise (`air_noise`)."""
-    return np.asarray(volume > max(FOREGROUND_FRACTION * np.percentile(volume, 99), NOISE_MEDIANS * noise))

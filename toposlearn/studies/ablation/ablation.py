@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from toposlearn.config import MATCHERS, VARIANTS, TacoConfig, with_variant
+from toposlearn.data import Split
 from toposlearn.models import load_weights, save_weights
 from toposlearn.pretrain import pretrain
 from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS, has_checkpoint
@@ -47,7 +48,7 @@ def run_ablation(
     """
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
-    groups = measure.held_out_groups(config, data, held_out)
+    groups = measure.held_out_groups(config, data, held_out, weights=next(iter(weights.values()))[0])
     measured = partial(measure.measure_network, held_out=groups)
     raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
     metrics = measure.variant_metrics(raw, groups) | measure.full_minus_others(raw, groups)
@@ -73,7 +74,7 @@ def run_matchers(
     """Train, measure and compare the matchers as `run_ablation` does; return ``matchers.json``, copied to `shipped`."""
     began, out = time.perf_counter(), Path(out)
     fresh, weights = _train_all(config, variants, seeds, data, out, progress)
-    groups = measure.held_out_groups(config, data, held_out)
+    groups = measure.held_out_groups(config, data, held_out, weights=next(iter(weights.values()))[0])
     measured = partial(measure.measure_network, held_out=groups)
     raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
     profiled = partial(measure.measure_profile, subjects=groups.groups[measure.PROFILED])
@@ -117,7 +118,10 @@ def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> 
     for variant in [name for name in SHIPPED if name in weights]:
         run = weights[variant][0].parent
         model, config = load_weights(run / WEIGHTS)
-        save_weights(folder / f"{variant}.safetensors", model, config, half=True)
+        split = Split.load(run / WEIGHTS)
+        save_weights(
+            folder / f"{variant}.safetensors", model, config, half=True, split=split.to_dict() if split else None
+        )
         for name in (HISTORY, SCORES, CARD):
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / f"{variant}.{name}")

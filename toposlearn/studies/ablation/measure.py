@@ -17,6 +17,7 @@ from tqdm import tqdm
 from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
 from toposlearn.data import PosedSubjects, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data.split import refuse_seen
 from toposlearn.downstream import fit_probe, probe_dice
 from toposlearn.intervals import mean_metric
 from toposlearn.models import Taco, load_weights
@@ -45,13 +46,17 @@ class HeldOut:
     controls: Mapping[tuple[str, int], Controls]  # (anatomy, stride)
 
 
-def held_out_groups(config: TacoConfig, data: str | Path, other: str | Path | None = None) -> HeldOut:
-    """Held-out people of `data` (anatomy A) and all people of the folder `other` (anatomy B)."""
-    train, test = split_subjects(read_manifest(data), test_fraction=config.train.test_fraction)
+def held_out_groups(
+    config: TacoConfig, data: str | Path, other: str | Path | None = None, *, weights: Path | None = None
+) -> HeldOut:
+    """People of `data` held out of `weights` (anatomy A), and all people of the folder `other` (anatomy B)."""
+    train, test = split_subjects(read_manifest(data), test_fraction=config.train.test_fraction, weights=weights)
     groups = {"A": pose_subjects(prepare(test, config.volume), config)}
     if other is not None:
-        groups["B"] = pose_subjects(prepare(read_manifest(other), config.volume), config)
-    few = train.select([record.subject for record in train.records[:PROBE_SUBJECTS]])
+        cache = prepare(read_manifest(other), config.volume)
+        refuse_seen([weights] if weights else [], cache.manifest, cache.fingerprints())
+        groups["B"] = pose_subjects(cache, config)
+    few = train.select([record.name for record in train.records[:PROBE_SUBJECTS]])
     probe_subjects = pose_subjects(prepare(few, config.volume), config, seed=PROBE_POSE_SEED)
     levels = [(name, stride) for name in groups for stride in config.model.token_strides]
     reference = {(name, stride): controls(groups[name], stride) for name, stride in levels}

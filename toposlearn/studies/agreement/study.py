@@ -44,7 +44,7 @@ def find_readers(segmentations: Sequence[Path], labels: str | None, data: Path |
         return {name: partial(_read_labels, name, path, table) for name, path in named}
     if data is not None:
         table = structure_names(labels or "toposlearn")
-        files = {record.subject: record.labels for record in read_manifest(data).records}
+        files = {record.name: record.labels for record in read_manifest(data).records}
         if not any(files.values()):
             raise ValueError(f"no person in {data} has structure labels (_dseg.nii.gz)")
         return {name: partial(_read_labels, name, path, table) for name, path in files.items()}

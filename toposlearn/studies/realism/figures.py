@@ -19,7 +19,7 @@ from toposlearn.anatomy import load_template
 from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Record
-from toposlearn.data.gate.quality import read_ras
+from toposlearn.data.images import read_ras
 from toposlearn.explore.slices import PLANES, Panel, plot_panels
 from toposlearn.studies.realism.images import on_grid
 from toposlearn.studies.realism.measure import T1_TEMPLATES

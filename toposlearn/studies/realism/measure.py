@@ -24,7 +24,7 @@ from toposlearn.arrays import Float64s
 from toposlearn.cohort.head import Head, load_head
 from toposlearn.data import Record, read_manifest
 from toposlearn.data.gate.assessment import SubjectAssessment, read_subject, report_problems
-from toposlearn.data.gate.quality import read_ras
+from toposlearn.data.images import read_ras
 from toposlearn.relations.layout import shared_faces
 from toposlearn.studies.realism.images import CLASSES, Numbers, View, measure_image, on_grid, truth_of, view_of
 from toposlearn.studies.realism.published import PUBLISHED
@@ -96,7 +96,7 @@ def _tables(record: Record, label_map: LabelMap, truth: View) -> list[pd.DataFra
     kind, shape = record.info.get("lesion_type") or "lesion", (volume_numbers(label_map), touching_pairs(truth.image))
     tables = [_rows(numbers, **facts) for numbers in (*shape, map_numbers(record, truth))]
     for name, path in record.images.items():
-        numbers = measure_image(view_of(*read_ras(path), truth), name, facts["site"], kind)
+        numbers = measure_image(view_of(*read_ras(path, record.channels.get(name)), truth), name, facts["site"], kind)
         tables.append(_rows(numbers, **facts, modality=name))
     return tables
 

@@ -29,7 +29,7 @@ UNKNOWN = ("", "n/a")
 def subject_table(manifest: Manifest) -> pd.DataFrame:
     """One row per subject, as strings, with those of `COLUMNS` that participants.tsv has; ValueError without any."""
     table = pd.DataFrame([dict(record.info) for record in manifest.records]).fillna("").astype(str)
-    table.index = pd.Index([record.subject for record in manifest.records], name="participant_id")
+    table.index = pd.Index([record.name for record in manifest.records], name="participant_id")
     known = [name for name in COLUMNS if name in table]
     if not known:
         raise ValueError(f"{manifest.root}/participants.tsv has none of the columns {', '.join(COLUMNS)}: add one")
@@ -69,7 +69,7 @@ def file_features(manifest: Manifest, config: VolumeConfig, out: Path) -> pd.Dat
     CSV in `out` and used again unless a file, a subject or the grid has changed. BadImageError names an unusable image.
     """
     grid = f"{config.shape} {config.spacing:g} {','.join(manifest.modalities)}"
-    subjects = [record.subject for record in manifest.records]
+    subjects = [record.name for record in manifest.records]
     inputs = [path for record in manifest.records for path in (*record.images.values(), record.labels) if path]
     if out.exists() and all(path.stat().st_mtime <= out.stat().st_mtime for path in inputs):
         kept = pd.read_csv(out, index_col="participant_id")

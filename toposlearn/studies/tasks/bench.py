@@ -10,6 +10,8 @@ from pathlib import Path
 
 from toposlearn.config import VARIANTS, TacoConfig
 from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data.source import Data
+from toposlearn.data.split import refuse_seen
 from toposlearn.downstream import classification, readers, segmentation
 from toposlearn.downstream.finetune import FinetuneConfig
 from toposlearn.downstream.splits import check_splits
@@ -41,14 +43,23 @@ class Bench:
         return digest.hexdigest()
 
 
-def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = ()) -> Bench:
+def gather(
+    config: TacoConfig,
+    data: Data,
+    tests: Sequence[Data] = (),
+    *,
+    weights: Sequence[Path] = (),
+    allow_seen: bool = False,
+) -> Bench:
     """Training people of `data`, and test people: those of `tests`, or the held-out part of `data`.
 
-    A subject in two parts, or a data set with the truth of no task, raises ValueError.
+    ValueError: a subject in two parts, a data set with the truth of no task, or, unless `allow_seen`, test people on
+    whom some of `weights` were trained.
     """
-    manifest = read_manifest(data)
+    manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
-    train, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction)
+    first = weights[0] if weights else None
+    train, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, weights=first)
     manifests = [read_manifest(folder) for folder in tests] or [held_out]
     groups = {_group(one): one for one in manifests}
     if len(groups) < len(manifests) or "train" in groups:
@@ -57,15 +68,19 @@ def gather(config: TacoConfig, data: str | Path, tests: Sequence[str | Path] = (
         raise ValueError(f"{rule}, got {got}: give one folder of each")
     check_splits({"the training people": train, **groups})
     settings = FinetuneConfig()
-    few = train.select([record.subject for record in train.records[: settings.subjects]])
+    few = train.select([record.name for record in train.records[: settings.subjects]])
 
     def posed(part: Manifest, seed: int = 0) -> PosedSubjects:
         return pose_subjects(prepare(part, config.volume), config, seed=seed)
 
+    def unseen(part: Manifest) -> PosedSubjects:
+        refuse_seen(weights, part, prepare(part, config.volume).fingerprints(), allow_seen=allow_seen)
+        return posed(part)
+
     bench = Bench(
         posed(train, FIT_POSE_SEED),
         [posed(few, FINETUNE_POSE_SEED + pose) for pose in range(settings.poses)],
-        {name: posed(group) for name, group in groups.items()},
+        {name: unseen(group) for name, group in groups.items()},
     )
     if not tasks_of(bench.train):
         raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be evaluated")

@@ -18,6 +18,7 @@ from tqdm import tqdm
 
 from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
+from toposlearn.data.source import Data
 from toposlearn.downstream import tasks
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.segmentation import structure_classes
@@ -33,22 +34,25 @@ Raw = dict[str, Float64s]
 
 def evaluate(
     checkpoints: str | Path,
-    data: str | Path,
+    data: Data,
     out: str | Path,
     *,
-    tests: Sequence[str | Path] = (),
+    tests: Sequence[Data] = (),
+    allow_seen: bool = False,
     progress: bool = True,
 ) -> Path:
     """Evaluate every weights file of a folder, and return the result file ``OUT/results.json``.
 
     `checkpoints` is a folder of runs (``VARIANT-seedN``), or of weights files (``VARIANT.safetensors``). Readers are
     fitted to the training people of `data`, and evaluated on the people of the folders `tests` (default: the held-out
-    part of `data`). A stopped evaluation is continued when the command is given again.
+    part of `data`); people on whom some of the weights were trained are refused unless `allow_seen`. A stopped
+    evaluation is continued when the command is given again.
     """
     began, out = time.perf_counter(), Path(out)
     files = find_checkpoints(checkpoints)
     config = load_weights(next(iter(files.values()))[0])[1]
-    bench = gather(config, data, tests)
+    weights = [path for paths in files.values() for path in paths]
+    bench = gather(config, data, tests, weights=weights, allow_seen=allow_seen)
     seeds = range(max(len(paths) for paths in files.values()))
     (out / "raw").mkdir(parents=True, exist_ok=True)
     fresh, stamp = True, bench.stamp()
