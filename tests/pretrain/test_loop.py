@@ -41,7 +41,15 @@ def trainer(config: TacoConfig, out: Path) -> Trainer:
 
 
 def test_a_run_writes_what_it_promises(run, config):
-    expected = {"config.json", "history.jsonl", "scorecard.jsonl", "checkpoint.pt", "weights.safetensors", "card.md"}
+    expected = {
+        "config.json",
+        "split.json",
+        "history.jsonl",
+        "scorecard.jsonl",
+        "checkpoint.pt",
+        "weights.safetensors",
+        "card.md",
+    }
     assert {path.name for path in run.iterdir()} == expected
     assert TacoConfig.load(run / "config.json") == config
     model, stored = load_weights(run / "weights.safetensors")

@@ -75,18 +75,20 @@ def pretrain(
     from toposlearn.pretrain import pretrain as run_pretraining
 
     source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
-    settings = _with_modalities(settings, source, modalities)
+    settings = _with_modalities(settings, source, modalities, minimum=1)
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
     typer.echo(run_pretraining(settings, source, out, resume=resume, hash_names=hash_names))
 
 
-def _with_modalities(settings: config.TacoConfig, source: Source, modalities: str | None) -> config.TacoConfig:
-    """The settings with the modalities of the user, or with those that people have."""
+def _with_modalities(
+    settings: config.TacoConfig, source: Source, modalities: str | None, minimum: int = 2
+) -> config.TacoConfig:
+    """The settings with the modalities of the user, or with those that people have, `minimum` or more."""
     from toposlearn.data import config_for, read_manifest
 
     if modalities is not None:
         return settings.replace(volume={"modalities": listed(modalities)})
-    return config_for(settings, read_manifest(source, settings.volume.modalities))
+    return config_for(settings, read_manifest(source, settings.volume.modalities), minimum=minimum)
 
 
 @app.command()

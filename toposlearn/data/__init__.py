@@ -16,3 +16,5 @@ from toposlearn.data.prepared import Cache
 from toposlearn.data.preparing import prepare
 from toposlearn.data.source import Source
 from toposlearn.data.split import Split, split_subjects
+
+split_people = split_subjects  # its name in earlier versions

@@ -51,7 +51,7 @@ class Inspection:
         if bad:
             more = f" (and {len(bad) - 1} more files with problems)" if len(bad) > 1 else ""
             raise BadImageError(bad[0] + more)
-        if self.counts[gate.LEFT_OUT] == sum(self.counts.values()):
+        if self.counts[gate.LEFT_OUT] == sum(self.counts.values()) and len(self.modalities) > 1:
             reason = f"no person in {self.manifest.root} has two images that can be compared"
             raise ValueError(f"{reason}: add images of other modalities")
 

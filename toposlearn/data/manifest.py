@@ -74,8 +74,8 @@ class Manifest:
         return replace(self, records=tuple(by_name[name] for name in subjects))
 
 
-def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
-    """The same settings with modalities that at least four in five people have, two or more.
+def config_for(config: TacoConfig, manifest: Manifest, *, minimum: int = 2) -> TacoConfig:
+    """The same settings with modalities that at least four in five people have, `minimum` or more.
 
     The configuration's own modalities are kept if all are such; else all such are taken, the configuration's first.
     """
@@ -84,7 +84,7 @@ def config_for(config: TacoConfig, manifest: Manifest) -> TacoConfig:
     wanted = config.volume.modalities
     if set(wanted) <= set(common):
         return config
-    if len(common) < 2:
+    if len(common) < minimum:
         poorest = min(manifest.records, key=lambda record: len(record.images))
         shared = f"the {len(manifest)} people of {manifest.root} share {' and '.join(common) or 'none'}"
         reason = f"{shared} ({poorest.name} has {', '.join(sorted(poorest.images))})"

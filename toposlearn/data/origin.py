@@ -2,15 +2,28 @@
 
 from __future__ import annotations
 
+from functools import cache, lru_cache
 from pathlib import Path
 
 from toposlearn.anatomy import SOURCES
 from toposlearn.data.layouts.tables import read_description
 
 
-def data_set_name(root: Path) -> str:
-    """The name in the description of a data set, or else that of its folder."""
-    return str(read_description(root)[0].get("Name") or root.resolve().name)
+def described_name(root: Path) -> str:
+    """The name in the description of a data set; "" where there is none, or a damaged one."""
+    file = root / "dataset_description.json"
+    return _name_in(root, file.stat().st_mtime_ns) if file.is_file() else ""
+
+
+@lru_cache
+def _name_in(root: Path, _modified: int) -> str:
+    return str(read_description(root)[0].get("Name") or "")
+
+
+@cache
+def folder_of(root: Path) -> str:
+    """The name of the folder of a data set."""
+    return root.resolve().name
 
 
 def origin_of(root: Path) -> str:
@@ -24,4 +37,4 @@ def origin_of(root: Path) -> str:
             f"simulated people made from label map {anatomy} ({source.origin}; {source.licence}), as shipped "
             f"by the package {source.package}. The Apache-2.0 license of the code does not cover the label map"
         )
-    return f"{data_set_name(root)}; license: {description.get('License') or 'not stated in the data set'}"
+    return f"{described_name(root) or folder_of(root)}; license: {description.get('License') or 'not stated in the data set'}"

@@ -62,14 +62,12 @@ class PairDataset(Dataset[dict[str, Tensor]]):
     def __init__(
         self, people: Cache | Sequence[Prepared], config: TacoConfig, process: int = 0, process_count: int = 1
     ) -> None:
-        if len(config.volume.modalities) < 2:
-            raise ValueError("volume.modalities must name at least two modalities to form pairs")
         loss, known = config.loss, _known(people)
         if loss.matcher == "oracle" and not all(each.mapped for each in known):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         inter = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
         self.term = INTER if inter or loss.weight_intra == 0 else INTRA
-        usable = [each.allowed is None or bool((each.allowed.triu(1) >= self.term).any()) for each in known]
+        usable = [each.allowed is None or bool((_of_pairs(each.allowed) >= self.term).any()) for each in known]
         self.allowed = [each.allowed for each in known]
         sessions: dict[tuple[str, str], list[int]] = {}
         for index in [index for index, each in enumerate(usable) if each]:
@@ -131,12 +129,13 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return own[0] if len(own) == 1 else own[int(torch.randint(len(own), (), generator=generator))]
 
     def _draw_pair(self, place: int, generator: torch.Generator) -> tuple[int, int]:
-        """Two modalities, drawn until they may be compared."""
-        allowed = self.allowed[place]
-        while True:
-            first, second = torch.randperm(len(self.config.volume.modalities), generator=generator)[:2].tolist()
+        """Two modalities, drawn until they may be compared; of a data set of one modality, this one twice."""
+        allowed, count = self.allowed[place], len(self.config.volume.modalities)
+        while count > 1:
+            first, second = torch.randperm(count, generator=generator)[:2].tolist()
             if allowed is None or int(allowed[first, second]) >= self.term:
                 return first, second
+        return 0, 0
 
     def _read(self, place: int, pair: tuple[int, int]) -> Prepared:
         """A person in two modalities, with the map to the template where the matcher needs it."""
@@ -155,6 +154,11 @@ class PairDataset(Dataset[dict[str, Tensor]]):
                 generator = step_generator(self.config.train.seed, number, MOTION_STREAM)
                 motions[place] = draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
         return motions
+
+
+def _of_pairs(allowed: Tensor) -> Tensor:
+    """What two different modalities may enter; of one modality, what it may enter with itself."""
+    return allowed.triu(1) if len(allowed) > 1 else allowed
 
 
 def _known(people: Cache | Sequence[Prepared]) -> list[_Known]:

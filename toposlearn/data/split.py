@@ -16,7 +16,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from toposlearn.data.manifest import Manifest, Record
-from toposlearn.data.origin import data_set_name
+from toposlearn.data.origin import described_name, folder_of
 
 SCHEMA = "toposlearn/split/1"
 SPLIT = "split.json"  # in the folder of a run
@@ -31,6 +31,7 @@ class Split:
     train: Mapping[str, tuple[str, ...]]  # person -> fingerprints of the images trained on
     held_out: frozenset[str] = field(default_factory=frozenset)
     salt: str = ""
+    described: Mapping[str, str] = field(default_factory=dict)  # folder of a data set -> its name, where it has one
 
     @classmethod
     def of(
@@ -42,7 +43,9 @@ class Split:
         for record in train.records:
             key, own = _kept(person_key(record), salt), fingerprints.get(record.name, ())
             people[key] = (*people.get(key, ()), *(_kept(each, salt) for each in own))
-        return cls(people, frozenset(_kept(person_key(record), salt) for record in held_out.records), salt)
+        roots = {record.root for record in (*train.records, *held_out.records)}
+        described = {folder_of(root): name for root in roots if (name := described_name(root))}
+        return cls(people, frozenset(_kept(person_key(record), salt) for record in held_out.records), salt, described)
 
     @classmethod
     def load(cls, place: str | Path) -> Split | None:
@@ -51,19 +54,21 @@ class Split:
         if place.is_dir():
             text = (place / SPLIT).read_text() if (place / SPLIT).is_file() else ""
         else:
-            text = _metadata(place).get("split", "")
-        return cls.from_dict(json.loads(text)) if text else None
+            text = json.dumps(_parsed(_metadata(place).get("config", ""), place).get("split"))
+        stored = _parsed(text, place)
+        return cls.from_dict(stored) if stored else None
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Split:
         """Inverse of `to_dict`."""
         train = {person: tuple(fingerprints) for person, fingerprints in stored["train"].items()}
-        return cls(train, frozenset(stored["held_out"]), stored.get("salt", ""))
+        return cls(train, frozenset(stored["held_out"]), stored["salt"], stored["described"])
 
     def to_dict(self) -> dict[str, Any]:
         """Ready for JSON."""
         train = {person: list(fingerprints) for person, fingerprints in self.train.items()}
-        return {"schema": SCHEMA, "salt": self.salt, "train": train, "held_out": sorted(self.held_out)}
+        parts = {"train": train, "held_out": sorted(self.held_out), "described": dict(self.described)}
+        return {"schema": SCHEMA, "salt": self.salt, **parts}
 
     @cached_property
     def voxels(self) -> frozenset[str]:
@@ -73,11 +78,22 @@ class Split:
     def trained_on(self, record: Record, fingerprints: Iterable[str] = ()) -> bool:
         """True where this person, or an image with one of these fingerprints, was trained on."""
         own = {_kept(each, self.salt) for each in fingerprints}
-        return _kept(person_key(record), self.salt) in self.train or bool(own & self.voxels)
+        return self.key(record) in self.train or bool(own & self.voxels)
+
+    def key(self, record: Record) -> str:
+        """The key of a person here; a data set is known by its folder or, elsewhere, by the name in its description."""
+        own, name = folder_of(record.root), described_name(record.root)
+        folders = [folder for folder, known in self.described.items() if name and known == name]
+        if name and self.described.get(own, name) != name:
+            folders.append("")  # another data set in a folder of the same name
+        keys = [_kept(person_key(record, folder), self.salt) for folder in folders] or [
+            _kept(person_key(record), self.salt)
+        ]
+        return next((key for key in keys if key in self.train or key in self.held_out), keys[0])
 
     def sides(self, manifest: Manifest, *, newcomers: bool = True) -> tuple[Manifest, Manifest] | None:
         """The people trained on, and those held out with whoever came later; None where nobody is known."""
-        keys = {record.name: _kept(person_key(record), self.salt) for record in manifest.records}
+        keys = {record.name: self.key(record) for record in manifest.records}
         known = {key for key in keys.values() if key in self.train or key in self.held_out}
         if not known:
             return None
@@ -87,17 +103,17 @@ class Split:
 
     def check_complete(self, train: Manifest) -> None:
         """Raise ValueError unless everyone trained on is in this manifest, as a resumed run needs."""
-        here = {_kept(person_key(record), self.salt) for record in train.records}
+        here = {self.key(record) for record in train.records}
         if lost := [person for person in self.train if person not in here]:
             reason = f"the run was trained on people who can no longer be used in {train.root}: {named(lost)}"
             raise ValueError(f"{reason}; restore their images, or start a new run in another --out")
 
 
-def person_key(record: Record) -> str:
-    """Data set and name of a person: of a simulated one, label map and seed instead of the data set."""
+def person_key(record: Record, folder: str | None = None) -> str:
+    """Folder of the data set and name of a person: of a simulated one, label map and seed instead of the folder."""
     if record.info.get("seed") and record.info.get("anatomy"):
         return f"simulated {record.info['anatomy']} {record.info['seed']}/{record.subject}"
-    return f"{data_set_name(record.root)}/{record.subject}"
+    return f"{folder_of(record.root) if folder is None else folder}/{record.subject}"
 
 
 def split_subjects(
@@ -169,6 +185,14 @@ def _draw(manifest: Manifest, test_fraction: float, minimum: int) -> tuple[Manif
 def _kept(text: str, salt: str) -> str:
     """The text as it is stored: hashed where there is a salt."""
     return hashlib.sha256((salt + text).encode()).hexdigest()[:HASH_LENGTH] if salt else text
+
+
+def _parsed(text: str, place: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(text) or {}) if text else {}
+    except ValueError:
+        remedy = "restore it, or start a new run in another --out"
+        raise ValueError(f"the people of the run in {place} cannot be read: {SPLIT} is damaged; {remedy}") from None
 
 
 def _metadata(path: Path) -> dict[str, str]:

@@ -29,10 +29,9 @@ def save_weights(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    parts = {"config": config.to_dict(), "split": split}
-    metadata = {name: json.dumps(part) for name, part in parts.items() if part is not None}
+    stored = config.to_dict() | ({} if split is None else {"split": split})  # of two entries the order is not fixed
     with atomic_path(path) as partial:
-        save_file(tensors, partial, metadata=metadata)
+        save_file(tensors, partial, metadata={"config": json.dumps(stored)})
     return path
 
 
@@ -43,7 +42,8 @@ def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
         raise FileNotFoundError(f"weights {path} do not exist: pre-train first, or use a file from checkpoints/")
     try:
         with safe_open(path, framework="pt") as file:
-            config = TacoConfig.from_dict(json.loads((file.metadata() or {})["config"]))
+            stored = json.loads((file.metadata() or {})["config"])
+            config = TacoConfig.from_dict({name: part for name, part in stored.items() if name != "split"})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a weights file written by toposlearn ({error})") from None

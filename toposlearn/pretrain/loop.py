@@ -64,7 +64,7 @@ def pretrain(
     split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)
     dataset = PairDataset(train_subjects, config, accelerator.process_index, accelerator.num_processes)
     accelerator.wait_for_everyone()  # every process has checked: now the folder may change
-    if first:
+    if first and not resume:
         run_folder.write_split(out, split)
     trainer = Trainer(config, accelerator, out)
     trainer.start(resume)

@@ -118,10 +118,9 @@ def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> 
     for variant in [name for name in SHIPPED if name in weights]:
         run = weights[variant][0].parent
         model, config = load_weights(run / WEIGHTS)
-        split = Split.load(run / WEIGHTS)
-        save_weights(
-            folder / f"{variant}.safetensors", model, config, half=True, split=split.to_dict() if split else None
-        )
+        known = Split.load(run / WEIGHTS)
+        split = known.to_dict() if known else None
+        save_weights(folder / f"{variant}.safetensors", model, config, half=True, split=split)
         for name in (HISTORY, SCORES, CARD):
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / f"{variant}.{name}")
