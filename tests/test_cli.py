@@ -158,7 +158,7 @@ def test_pretrain_builds_the_settings(stand_in, cohort):
     ((settings, *_), named) = calls[0]
     assert (settings.preset, settings.variant, settings.train.seed, settings.train.steps) == ("smoke", "intra", 3, 10)
     assert settings.loss.weight_inter == 0
-    assert named == {"resume": True}
+    assert named == {"resume": True, "hash_names": False}
 
 
 def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment
+from toposlearn.data import Cache, Manifest, PairDataset, apply_pose, augment, prepare, read_manifest
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import compose
 
@@ -132,12 +132,19 @@ def test_augmentation_repeats_with_its_generator(dataset, alike):
     assert not torch.equal(draws[0], draws[2])
 
 
-def test_too_few_people_or_modalities_are_refused(subjects, smoke):
+def test_too_few_people_are_refused(subjects, smoke):
     one = Cache(Manifest(subjects.manifest.root, subjects.manifest.records[:1]), subjects.folder)
     with pytest.raises(ValueError, match=r"1 people to train on, but train.subjects_per_step is 2"):
         PairDataset(one, smoke)
-    with pytest.raises(ValueError, match=r"volume.modalities must name at least two modalities"):
-        PairDataset(subjects, smoke.replace(volume={"modalities": ("T1w",)}))
+
+
+def test_of_one_modality_both_views_show_the_same_scan_in_two_poses(cohort, smoke, tmp_path):
+    config = smoke.replace(volume={"modalities": ("T1w",)})
+    people = prepare(read_manifest(cohort), config.volume, folder=tmp_path, progress=False)
+    batch = PairDataset(people, config)[0]
+    assert batch["modalities"].tolist() == [[0, 0], [0, 0]]
+    assert torch.equal(batch["volumes"][:, 0], batch["volumes"][:, 1])
+    assert not torch.equal(batch["poses"][:, 0], batch["poses"][:, 1])
 
 
 def test_its_length_is_the_number_of_steps(dataset, smoke: TacoConfig):
