@@ -268,4 +268,69 @@ TREES = {  # ways in which people keep scans -> their files, the people, and the
         "BraTS-MEN-RT-0001",
         "ce-gadolinium_T1w label:lesion",
     ),
+    "hospital export": (
+        tree("{who}/{day}/{what}.nii.gz", who="1234 8765", day="20190301 20200405", what="301_T1W_TFE 401_T2W_TSE"),
+        "1234 8765",
+        "T1w T2w",
+    ),
+    "days before years": (
+        ["P1/01-02-1999/T1.nii.gz", "P1/3.12.2001/T1.nii.gz", "P2/05-02-1999/T1.nii.gz"],
+        "P1 P2",
+        "T1w",
+    ),
+    "few people, numbered visits": (
+        tree("RHUH-{who}/{visit}/RHUH-{who}_{visit}_{what}.nii.gz", who="0001 0002", visit="0 1 2", what="t1 t2"),
+        "RHUH-0001 RHUH-0002",
+        "T1w T2w",
+    ),
+    "studies in folders": (
+        tree("{who}/{visit}/SER{what}.nii.gz", who="PAT1 PAT2", visit="STUDY01 STUDY02", what="003_t1 004_t2"),
+        "PAT1 PAT2",
+        "T1w T2w",
+    ),
+    "time since the first visit": (
+        tree("{who}_{visit}_T1.nii.gz", who="P01 P02", visit="baseline 12months 2yr"),
+        "P01 P02",
+        "T1w",
+    ),
+    "test and retest": (tree("{who}/{visit}/t1.nii.gz", who="P01 P02 P03", visit="test retest"), "P01 P02 P03", "T1w"),
+    "scans in folders of days": (
+        [
+            *tree("PPMI/3102/MPRAGE/2011-02-01_09_10_11.0/I226/PPMI_3102_{what}_I226.nii", what="MP-RAGE"),
+            *tree("PPMI/3102/MPRAGE/2012-02-01_09_10_11.0/I227/PPMI_3102_{what}_I227.nii", what="MP-RAGE"),
+            *tree("PPMI/3104/MPRAGE/2011-02-03_09_10_11.0/I228/PPMI_3104_{what}_I228.nii", what="MP-RAGE"),
+        ],
+        "3102 3104",
+        "T1w",
+    ),
+    "UK Biobank": (
+        [
+            *tree("{who}_20252_{visit}_0/T1/{what}.nii.gz", who="1000001 1000002", visit="2 3", what="T1 T1_brain"),
+            *tree("{who}_20253_{visit}_0/T2_FLAIR/T2_FLAIR.nii.gz", who="1000001 1000002", visit="2 3"),
+        ],
+        "1000001 1000002",
+        "T1w FLAIR",
+    ),
+    "FreeSurfer, longitudinal": (
+        tree("{who}/mri/{what}.mgz", who="s1_tp1 s1_tp2 s1_base s1_tp1.long.s1_base s2_tp1", what="T1 orig lh.ribbon"),
+        "s1 s2",
+        "T1w",
+    ),
+    "FastSurfer": (
+        tree("{who}/mri/{what}.mgz", who="sub-01 sub-02", what="orig orig_nu mask aparc.DKTatlas+aseg.deep"),
+        "sub-01 sub-02",
+        "T1w label:aparc.DKTatlas+aseg",
+    ),
+    "HCP, unprocessed": (
+        tree("{who}/unprocessed/3T/{what}/{who}_3T_{what}.nii.gz", who="100307 100408", what="T1w_MPR1 T2w_SPC1"),
+        "100307 100408",
+        "T1w T2w",
+    ),
+    "ABIDE": (tree("{who}/anat/NIfTI/mprage.nii.gz", who="NYU_0050952 NYU_0050953"), "NYU_0050952 NYU_0050953", "T1w"),
+    "MSSEG": (
+        tree("{who}/{what}.nii.gz", who="01016SACH 01038PAGU", what="3DFLAIR 3DT1 3DT1GADO DP Consensus"),
+        "01016SACH 01038PAGU",
+        "FLAIR T1w ce-gadolinium_T1w PDw label:lesion",
+    ),
+    "FSL": (tree("{who}_{what}.nii.gz", who="s1 s2", what="T1 T1_fast_seg T1_pve_0"), "s1 s2", "T1w label:fast_seg"),
 }

@@ -129,3 +129,25 @@ def test_ten_thousand_people_are_read_in_seconds(tmp_path):
     start = time.perf_counter()
     assert len(read_manifest(tmp_path)) == 2000
     assert time.perf_counter() - start < 10  # a fifth of ten thousand people
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (["derivatives/fs/sub-1/mri/T1.mgz"], "but deeper, in {root}/derivatives/fs: give the folder"),
+        (
+            tree("imagesTr/G_{who}_{what}.nii.gz", who="001 002", what="0000 0001"),
+            "'T1w=imagesTr/{{subject}}_0000.nii.gz'",
+        ),
+        (["ANNA/brainmask.nii.gz"], "or name them with --pattern"),
+    ],
+)
+def test_what_to_do_where_no_image_is_found(tmp_path, files, words):
+    with pytest.raises((ValueError, FileNotFoundError)) as error:
+        read_manifest(touch(tmp_path, files))
+    assert words.format(root=tmp_path) in str(error.value)
+
+
+def test_of_files_of_one_name_the_folders_are_told(tmp_path):
+    (note,) = read_manifest(touch(tmp_path, ["P1/T1/t1w.nii.gz", "P1/T2/t1w.nii.gz"])).notes
+    assert "T1/t1w.nii.gz is used instead of T2/t1w.nii.gz" in note

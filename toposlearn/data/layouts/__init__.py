@@ -11,6 +11,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from toposlearn.data.images import is_image
 from toposlearn.data.layouts.bids import find_bids, read_bids
 from toposlearn.data.layouts.files import NO_SUBJECTS, File
 from toposlearn.data.layouts.lists import find_list, read_list
@@ -102,9 +103,11 @@ def _names_of(roots: Sequence[Path]) -> list[str]:
 def _nothing_in(root: Path, ignored: Sequence[Path]) -> str:
     if ignored:
         more = f" and {len(ignored) - 1} more files" if len(ignored) > 1 else ""
-        return f"no image in {root} can be used: {ignored[0]}{more} are not named as images of a modality; rename them"
-    inside = (path.relative_to(root).parts for path in sorted(root.rglob("*.nii*")))
-    deeper = next((parts for parts in inside if len(parts) > 2 and parts[0] not in NO_SUBJECTS), None)
+        told = f"no image in {root} can be used: {ignored[0]}{more} are not named as images of a modality"
+        return f"{told}; rename them, or name them with --pattern"
+    inside = [path.relative_to(root).parts for path in sorted(root.rglob("*")) if is_image(path.name)]
+    inside.sort(key=lambda parts: parts[0] in NO_SUBJECTS)
+    deeper = next((parts for parts in inside if len(parts) > 2), None)
     if deeper:
         depth = next((place for place, part in enumerate(deeper) if part.startswith("sub-")), len(deeper) - 1)
         place = root.joinpath(*deeper[:depth])

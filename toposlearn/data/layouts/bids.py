@@ -88,8 +88,14 @@ def _holds_images(folder: Path) -> bool:
     """True where a person's folder holds an anat folder, a session with images, or a file named by BIDS."""
     images, folders = _listed(folder)
     sessions = [folder / name for name in folders if _is_session(name)]
-    anat = any(name.lower() == "anat" for name in folders)
-    return anat or any(map(_is_bids_name, images)) or any(_listed(each)[0] or _holds_images(each) for each in sessions)
+    anat = [folder / name for name in folders if name.lower() == "anat"]
+    if anat and not folder.name.lower().startswith("sub-"):  # NYU_0050952/anat/NIfTI/mprage.nii.gz is not BIDS
+        anat = [each for each in anat if _listed(each)[0]]
+    return (
+        bool(anat)
+        or any(map(_is_bids_name, images))
+        or any(_listed(each)[0] or _holds_images(each) for each in sessions)
+    )
 
 
 def _is_flat(root: Path) -> bool:

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
+from pathlib import Path
 from typing import Any, NamedTuple
 
 from toposlearn.data.layouts.files import File, natural
@@ -65,12 +66,18 @@ def describe(choices: Iterable[Choice]) -> Iterator[str]:
 
     for (name, reason), group in groupby(sorted(choices, key=kind), kind):
         same = list(group)
-        instead = f"{same[0].used.path.name} is used instead of {same[0].next.path.name}"
+        instead = " is used instead of ".join(_told_apart(same[0].used.path, same[0].next.path))
         people = len({choice.used.subject for choice in same})
         if people == 1:
             yield f"{name} of {same[0].used.subject}: {instead} ({reason})"
         else:
             yield f"{name}: {reason} of several ({people} people; {instead})"
+
+
+def _told_apart(one: Path, other: Path) -> tuple[str, str]:
+    """The names of two files, with the folders that make them differ."""
+    depth = next((depth for depth in range(1, len(one.parts)) if one.parts[-depth:] != other.parts[-depth:]), 1)
+    return "/".join(one.parts[-depth:]), "/".join(other.parts[-depth:])
 
 
 def _ranks(file: File, wanted: Mapping[str, str], space: str) -> Iterator[tuple[str, Any]]:

@@ -64,12 +64,14 @@ def _is_crowd(folders: Folders, inside: Sequence[Place], shared: set[str], besid
     if len(found) < 2 or all(name.startswith(owner) for name in found) or visit_by_scheme(owner):
         return False
     several = sum(len(meanings) > 1 for meanings in found.values())
+    kinds = {meaning for meanings in found.values() for meaning in meanings}
+    if len(kinds) == len(found) and all(map(_SERIES.fullmatch, found)):  # 301_T1, 401_T2 of one visit
+        return False
     if is_kind(folders[-1]) and not several:  # Berlin/T1/anna, Berlin/T2/anna, but not ANNA/T1/slice1
         return len(found.keys() & beside) * 2 > len(found) or len(found) > _MANY
     if names_images(folders[-1]) and not several:
-        return len({meaning for meanings in found.values() for meaning in meanings}) == 1
+        return len(kinds) == 1
     if sum(name in shared for name in found) * 2 > len(found) or all(map(_SERIES.fullmatch, found)):
         return False
-    alike = len({meaning for meanings in found.values() for meaning in meanings}) == 1
     before = all(place.stem.startswith(in_file(place)[0]) for place in inside)
-    return several * 2 >= len(found) or (alike and before)
+    return several * 2 >= len(found) or (len(kinds) == 1 and before)

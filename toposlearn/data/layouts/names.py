@@ -32,6 +32,7 @@ NOTHING = f"names no modality ({', '.join(words.split()[0] for words in WORDS.va
 _SHORT = 2  # letters of a word that may just as well be part of a person's name, such as MD_0001
 _PLUS = (
     (re.compile(r"(?i)(t1w?)[-_ ]?(?:\+[-_ ]?c|c\+?)(?![A-Za-z0-9])"), "t1c "),
+    (re.compile(r"(?i)(?<![A-Za-z0-9])mp[-_ ]rage(?![A-Za-z0-9])"), "mprage"),
     (re.compile(r"(?i)\bc\+|\+[-_ ]?c(?![A-Za-z0-9])"), " ce "),
 )
 _ENTITY = re.compile(r"(?i)(?:space|mod|ref)-[A-Za-z0-9]+")
@@ -147,6 +148,8 @@ def _without_last_words(after: str) -> str:
 def names_no_person(text: str) -> bool:
     """True where every word of a name is known."""
     words = WORD.findall(_plain(text))
+    if any(is_naming(word.lower()) for word in words):  # T2w_SPC1
+        words = [word if is_known(word.lower()) else word.rstrip("0123456789") for word in words]
     return bool(words) and all(is_known(word.lower()) for word in words)
 
 

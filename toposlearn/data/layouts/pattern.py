@@ -15,13 +15,14 @@ from pathlib import Path
 
 from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import meaning_of
-from toposlearn.data.layouts.tree import Place, walk
+from toposlearn.data.layouts.tree import LONGITUDINAL, Place, repeated_folders, walk
 from toposlearn.data.layouts.visits import PERSON, visit_by_scheme, visit_in_path, without_visit
 from toposlearn.data.manifest import Record
 
 LABEL = "label:"
 FIELDS = ("subject", "session", "site")
 _PIECE = re.compile(r"\{(?P<field>[^{}]*)\}|(?P<folders>\*\*/?)|(?P<any>\*)|(?P<one>\?)|(?P<text>[^{}*?]+|.)")
+_FIELD = re.compile(r"\{\w+\}")
 _MOST = 6  # alternatives of one modality
 
 
@@ -58,6 +59,9 @@ def read_patterns(root: Path, patterns: Mapping[str, str], others: Iterable[File
     `others` are all files, as read by their names; those that are of no use here become files without a meaning.
     """
     places = [place for place in walk(root, everywhere=True) if isinstance(place, Place)]
+    if not any(LONGITUDINAL in pattern for pattern in patterns.values()):
+        repeats = repeated_folders(places)
+        places = [place for place in places if not repeats & set(place.folders)]
     named: dict[Path, File] = {}
     problems = []
     for name, pattern in patterns.items():
@@ -152,5 +156,7 @@ def _alternatives(counts: Counter[str]) -> list[str]:
         return []
     if len(counts) > _MOST:
         counts = Counter({re.sub(r"\d+", "*", each): count for each, count in counts.items()})
-    ordered = sorted(counts, key=lambda each: ("{session}" not in each, -counts[each], each))
+    ordered = sorted(
+        counts, key=lambda each: (-len(_FIELD.sub("", each)), "{session}" not in each, -counts[each], each)
+    )
     return ordered if len(ordered) <= _MOST else []

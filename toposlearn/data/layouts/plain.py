@@ -17,7 +17,7 @@ from toposlearn.data.layouts.bids import bids_file
 from toposlearn.data.layouts.crowds import crowded_folders, in_file
 from toposlearn.data.layouts.files import File
 from toposlearn.data.layouts.names import EXAMPLE, Meaning, meaning_of
-from toposlearn.data.layouts.tree import Folders, Place, Tree, is_kind, walk
+from toposlearn.data.layouts.tree import LONGITUDINAL, Folders, Place, Tree, is_kind, repeated_folders, walk
 from toposlearn.data.layouts.visits import is_visit, perhaps_visit, visit_by_scheme, visits_of, without_visit
 from toposlearn.data.layouts.words import DIFFUSION, MOVED, PROCESSING, WORD, is_site
 
@@ -37,6 +37,7 @@ PER_KIND = "folders of many people, person in the name"
 _TUMOR = re.compile(r"(?i)brats|upenn-gbm|ucsd-ptgbm|strokecase")  # data sets whose label maps show a lesion
 _PLAIN_LABELS = ("seg", "segm", "msk", "mask")
 _RUN = re.compile(r"(?i)(?:^|[-_. ])(?:run[-_]?|\()(?P<run>\d+)")
+_CONFORMED = "orig.mgz"  # the T1w on the grid of FreeSurfer; FastSurfer has no other
 _DATA_SET = "atlas"  # a data set of strokes; a folder of this name does not make its images atlases
 
 
@@ -91,11 +92,18 @@ def _without_lone_diffusion(files: list[File], root: Path) -> list[File]:
 
 def read_places(places: Sequence[Place], root: Path) -> Iterator[File]:
     """What the names and folders of images say, each seen beside the others."""
-    drafts = _drafts(places)
+    repeats = repeated_folders(places)
+    yield from (_repeat(place) for place in places if repeats & set(place.folders))
+    drafts = _drafts([place for place in places if not repeats & set(place.folders)])
     visits = visits_of(draft.name for draft in drafts)
     lesions = {draft.name for draft in drafts if _is_tumor_set(draft)}
     files = [_file(draft, *visits[draft.name], lesion=draft.name in lesions) for draft in drafts]
     yield from _keep_apart(_with_perhaps_visits(files, drafts), drafts, root)
+
+
+def _repeat(place: Place) -> File:
+    told = "repeats scans that are used, in a longitudinal stream of FreeSurfer, and is not used"
+    return File(place.path, "", problem=f"{place.path} {told}: to use it, give its folder alone")
 
 
 def _drafts(places: Sequence[Place]) -> list[_Draft]:
@@ -114,7 +122,7 @@ def _draft(place: Place, tree: Tree, *, crowd: bool) -> _Draft:
         name, rest = in_file(place)
         site, around = tree.site_of_crowd(folders), folders
     else:
-        name, site = folders[depth], tree.site(folders)
+        name, site = folders[depth].partition(LONGITUDINAL)[0], tree.site(folders)
         rest, around = _without(place.stem, name), (*folders[:depth], *folders[depth + 1 :])
     if known := _in_scheme(place):
         name, site, rest = known, "", _without_scheme(place.stem, known)
@@ -165,18 +173,26 @@ def _remedy(draft: _Draft) -> str:
     """What to do about a file whose name is not clear, with the pattern that would name it."""
     path, (first, _, last) = draft.place.path, draft.place.stem.rpartition("_")
     own = first if first and (last.isalpha() or re.fullmatch(r"\d{4}", last)) else draft.place.stem
-    name = draft.name or own
+    channel = re.fullmatch(r"(.+)_\d{4}", draft.place.stem) if _names_channels(draft.place) else None
+    name = channel[1] if channel else draft.name or own
     pattern = Path(*draft.place.folders, path.name).as_posix().replace(name, "{subject}")
     return f"rename it, {EXAMPLE}, or name it, e.g. with --pattern 'T1w={pattern}'"
+
+
+def _names_channels(place: Place) -> bool:
+    """True in the folders of nnU-Net, imagesTr and imagesTs, where CASE_0000 is the first modality of CASE."""
+    return place.folders[-1:] in (("imagesTr",), ("imagesTs",), ("imagesVal",))
 
 
 def _meaning(rest: str, draft: _Draft) -> Meaning:
     """What a file is, by its name, or else by the nearest folder that says it; folders of masks hold masks."""
     found = meaning_of(rest)
+    if _is_freesurfer(draft.place) and draft.place.stem.startswith(("lh.", "rh.")):  # half of ribbon.mgz
+        return Meaning()
     folders = (folder for folder in draft.around if not folder.lower().startswith(_DATA_SET))
     around = [said for said in map(meaning_of, folders) if not said.problem]
     if found.unknown and _is_freesurfer(draft.place):
-        return Meaning()
+        return Meaning("T1w") if draft.place.path.name == _CONFORMED else Meaning()
     if found.unknown:
         return around[0] if around else found
     if found.modality and around and not around[0].modality:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
@@ -11,12 +12,17 @@ from typing import NamedTuple
 from toposlearn.data.images import stem
 from toposlearn.data.layouts.files import NO_SUBJECTS, File, list_folder
 from toposlearn.data.layouts.names import meaning_of, names_no_person
-from toposlearn.data.layouts.visits import is_visit, visit_by_scheme
+from toposlearn.data.layouts.visits import MOST_VISITS, is_visit, perhaps_visit, visit_by_scheme
 from toposlearn.data.layouts.words import is_container, is_site
 from toposlearn.settings import TRUTH
 
 DEEPEST = 8  # folders below the data folder
 _NOBODY = ("fsaverage", "fsaverage5", "fsaverage6", "__MACOSX")
+
+_SCAN = re.compile(r"[IS]\d{2,}")  # a scan or series in the folder of a day, as the archive of ADNI numbers them
+_SHORT = re.compile(r"\d{1,2}|[A-Za-z]")  # P01/1 and P01/2
+
+LONGITUDINAL = ".long."  # of FreeSurfer, between a scan and the template of its person
 
 Folders = tuple[str, ...]
 
@@ -50,6 +56,14 @@ def walk(root: Path, folders: Folders = (), *, everywhere: bool = False) -> Iter
 def _leads_back(folder: Path) -> bool:
     """True for a link to a folder that holds it."""
     return folder.is_symlink() and folder.resolve() in folder.absolute().parents
+
+
+def repeated_folders(places: Iterable[Place]) -> set[str]:
+    """Folders of FreeSurfer that repeat the scans of others: ``s1_tp1.long.s1_base`` beside ``s1_tp1``, and s1_base."""
+    folders = {folder for place in places for folder in place.folders}
+    streams = {folder: folder.partition(LONGITUDINAL) for folder in folders if LONGITUDINAL in folder}
+    bases = {base for _, _, base in streams.values()}
+    return bases | {folder for folder, (scan, _, _) in streams.items() if scan in folders}
 
 
 @lru_cache(maxsize=65536)
@@ -92,16 +106,33 @@ class Tree:
 
     def _candidates(self, folders: Folders) -> list[int]:
         """Depths of folders that may be people, the deepest first."""
-        depths = reversed(range(len(folders)))
-        return [depth for depth in depths if not is_kind(folders[depth]) and (depth, folders[depth]) not in self.visits]
+        depths = [depth for depth in reversed(range(len(folders))) if not is_kind(folders[depth])]
+        days = {depth for depth, name in enumerate(folders) if is_visit(name)}
+        scans = [depth for depth in depths if _SCAN.fullmatch(folders[depth]) and depth - 1 in days]
+        return [depth for depth in depths if depth not in scans and (depth, folders[depth]) not in self.visits]
 
     def _recurring(self, leaves: Sequence[Folders]) -> set[tuple[int, str]]:
-        """Names that occur in the folders of more people than there are such names, such as 0, 1 and 2."""
+        """Names that occur in the folders of more people than there are such names, such as 0, 1 and 2.
+
+        Names that say little, such as 1, A or study2, recur where they are few, and the names above hold numbers.
+        """
         inner: defaultdict[int, set[str]] = defaultdict(set)
         outer: defaultdict[int, set[Folders]] = defaultdict(set)
+        pairs: defaultdict[int, set[Folders]] = defaultdict(set)
         for folders in leaves:
             if len(candidates := self._candidates(folders)) > 1:
                 depth = candidates[0]
                 inner[depth].add(folders[depth])
                 outer[depth].add(folders[: candidates[1] + 1])
-        return {(depth, name) for depth, names in inner.items() if len(names) < len(outer[depth]) for name in names}
+                pairs[depth].add((*folders[: candidates[1] + 1], folders[depth]))
+        shared = {depth for depth, names in inner.items() if len(names) < len(pairs[depth])}
+        little = {depth for depth in shared if _say_little(inner[depth], outer[depth])}
+        fewer = {depth for depth in inner if len(inner[depth]) < len(outer[depth])}
+        return {(depth, name) for depth in little | fewer for name in inner[depth]}
+
+
+def _say_little(inner: set[str], outer: set[Folders]) -> bool:
+    """True for names of few visits, in folders of people whose names hold numbers."""
+    little = all(_SHORT.fullmatch(name) or perhaps_visit(name) == name for name in inner)
+    numbered = all(any(map(str.isdigit, folders[-1])) for folders in outer)
+    return little and numbered and len(inner) <= MOST_VISITS

@@ -20,15 +20,20 @@ _SCHEMES = tuple(  # names of published data sets
         r"(?P<person>OAS[12]_\d{4})(?:_(?P<session>MR\d+))?",
         r"(?P<person>(?:sub-)?OAS3\d{4})(?:_(?:ses-|MR_)?(?P<session>d\d{4}))?",
         r"(?P<person>\d{3}_S_\d{4,5})(?P<session>)",  # ADNI
+        r"(?P<person>[1-9]\d{6})_2\d{4}_(?P<session>\d)_\d",  # UK Biobank
         r"(?P<person>IXI\d{3}-[A-Za-z]+-\d{4})(?P<session>)",
         r"(?P<person>sub-[A-Za-z0-9]+)(?:_(?P<session>ses-[A-Za-z0-9]+))?",
     )
 )
 _TIME = r"(?:[-_ T]?\d{2}[-_:]?\d{2}[-_:]?\d{2}(?:\.\d+)?)?"
-_DATE = r"(?:19|20)\d{2}[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01])" + _TIME
+_YEAR, _MONTH_OR_DAY = r"(?:19|20)\d{2}", r"(?:0?[1-9]|[12]\d|3[01])"
+_DATE = rf"{_YEAR}[-_.]?(?:0[1-9]|1[0-2])[-_.]?(?:0[1-9]|[12]\d|3[01]){_TIME}"
+_DATE_BEHIND = rf"{_MONTH_OR_DAY}(?P<sign>[-_.]){_MONTH_OR_DAY}(?P=sign){_YEAR}"  # 03-02-1999
+_COUNTED = r"\d+[-_ ]?(?:months?|mo|weeks?|wks?|days?|years?|yrs?)"  # 12months
 _SURE = re.compile(
     r"(?i)(?<![A-Za-z0-9])(?P<session>ses-[a-z0-9]+|(?:ses(?:sion)?|visit|vis|time[-_]?point|tp|follow[-_]?up|fu|month|mo|"
-    rf"week|day|year)[-_ ]?\d+(?:-\d+)?|baseline|follow[-_]?up|screening|pre[-_]?op|post[-_]?op|{_DATE})(?![A-Za-z0-9])"
+    r"week|day|year)[-_ ]?\d+(?:-\d+)?|baseline|follow[-_]?up|screening|(?:pre|post|intra)[-_]?op|t0|retest|rescan|"
+    rf"{_COUNTED}|{_DATE}|{_DATE_BEHIND})(?![A-Za-z0-9])"
 )
 _PERHAPS = re.compile(  # a visit only with evidence from other names
     r"(?i)(?<![A-Za-z0-9])(?P<session>(?P<word>v|scan|study|exam|wave|time|m|d|w|y)[-_ ]?"
@@ -38,7 +43,7 @@ PERSON = "\0"
 _AFTER_PERSON = re.compile(f"{PERSON}[-_. ]{_PERHAPS.pattern.removeprefix('(?i)')}", re.IGNORECASE)
 _EDGES = {"bl": "m", "pre": "pre", "post": "pre"}  # the first visit, before months; before and after a treatment
 _UNITS = ("m", "d", "w", "y")  # months to years since the first visit: M0, M12
-_MOST = 6  # visits of one person, where only the number in the person's name is evidence
+MOST_VISITS = 6  # visits of one person, where only the number in the person's name is evidence
 _EDGE = "-_. "
 
 
@@ -108,7 +113,7 @@ def _borne_out(word: str, matches: dict[str, re.Match[str]]) -> bool:
     if word in _UNITS:
         return any(0 in each for each in numbers.values())
     several = [person for person, each in numbers.items() if len(each) > 1]
-    numbered = most <= _MOST and all(any(map(str.isdigit, person)) for person in several)
+    numbered = most <= MOST_VISITS and all(any(map(str.isdigit, person)) for person in several)
     return numbered or len(numbers) >= most
 
 

@@ -16,11 +16,11 @@ WORD = re.compile(r"[A-Za-z0-9]+")
 WORDS = {  # modality -> words that name it, in the spelling of BIDS, BraTS, and scanners
     "T1w": "t1 t1w t1n t1wi t1pre t1native mprage mpr spgr fspgr irspgr bravo mdeft t1mprage t1mpr t1spgr t1fspgr"
     " t1bravo t1vibe t1flash t1tfl t1tfe t1ffe t1se t1tse t1fse",
-    T1CE: "t1ce t1c t1gd t1gad t1post t1wks t1ks t1km t1wc t1wce t1wgd t1wpost t1contrast t1kontrast"
+    T1CE: "t1ce t1c t1gd t1gad t1post t1wks t1ks t1km t1gado t1wc t1wce t1wgd t1wpost t1contrast t1kontrast"
     " cet1 cet1w gdt1 ct1",
     "T2w": "t2 t2w t2wi t2space t2cube t2se t2tse t2fse t2blade",
     "FLAIR": "flair t2f t2flair tirm dark",  # "t2_space_dark-fluid" is a FLAIR
-    "PDw": "pd pdw",
+    "PDw": "pd pdw dp",
     "dwi": "dwi trace",
     "ADC": "adc",
 }
@@ -35,7 +35,7 @@ NO_CONTRAST = _set(
 LESIONS = _set("lesion lesions tumor tumour wmh infarct consensus gold gtv")
 LABELS = LESIONS | _set(  # words that name a label map
     "seg segm segmentation segmentations dseg fseg aseg aparc wmparc synthseg label labels labelmap labelmaps",
-    "labelstr parc parcellation gt truth groundtruth glm msk roi rois annotation annotations ribbon",
+    "labelstr parc parcellation gt truth groundtruth glm msk roi rois annotation annotations ribbon pveseg fast",
 )
 SOFT = _set("prob probseg posterior posteriors probability pve")  # of a class: no label map
 OTHER = SOFT | _set(  # masks, maps and kinds of image that no run here uses
@@ -62,7 +62,7 @@ CONTAINERS = _set(  # folders of many people, or of all images of one
     "download downloads people subjects patients release files anat dwi coregistered native longitudinal nifti",
 )
 _BEFORE = re.compile(r"^(?:[23]d|ax|sag|cor|tra|[srwm])+(?=[a-z])")  # sag3dt1, wt1 of SPM
-_AFTER = re.compile(r"(?<=[a-z]{3})(?:[23]d|ax|sag|cor|tra|\d{1,2})$")  # flair3d, mprage2
+_AFTER = re.compile(r"(?<=[a-z]{3})(?:reg|[23]d|ax|sag|cor|tra|\d{1,2})$")  # flair3d, mprage2
 _SITES = re.compile(r"(site|cent(er|re)|hospital|scanner|cohort|dataset|ds)[-_ ]?[a-z0-9]{0,6}", re.IGNORECASE)
 
 
