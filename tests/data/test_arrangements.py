@@ -151,3 +151,10 @@ def test_what_to_do_where_no_image_is_found(tmp_path, files, words):
 def test_of_files_of_one_name_the_folders_are_told(tmp_path):
     (note,) = read_manifest(touch(tmp_path, ["P1/T1/t1w.nii.gz", "P1/T2/t1w.nii.gz"])).notes
     assert "T1/t1w.nii.gz is used instead of T2/t1w.nii.gz" in note
+
+
+def test_files_that_are_alike_are_one_line_in_folders_of_any_days(tmp_path):
+    days = tree("YG_{who}/20{day}-02-11/POST.nii.gz", who="1 2", day="15 16 17")
+    manifest = read_manifest(touch(tmp_path, [*days, "YG_1/2015-02-11/T1.nii.gz"]))
+    assert sum("names no modality" in note for note in manifest.notes) == 1
+    assert "and 5 more files like it" in " ".join(manifest.notes)

@@ -157,3 +157,10 @@ def test_a_limit_that_is_no_number_is_refused(root, monkeypatch, text):
     monkeypatch.setenv("TOPOSLEARN_CACHE_GB", text)
     with pytest.raises(ValueError, match="TOPOSLEARN_CACHE_GB must be a number of gigabytes"):
         cache_of(root)
+
+
+def test_the_home_of_the_user_may_be_written_as_a_sign(root, tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert next(places.places(root, "settings", "~/kept")).base == tmp_path / "kept"
+    monkeypatch.setenv("TOPOSLEARN_CACHE", "~/kept")
+    assert next(places.places(root, "settings")).base == tmp_path / "kept"

@@ -5,7 +5,7 @@ import json
 import pytest
 from foreign_maker import touch, tree
 
-from toposlearn.data import read_manifest
+from toposlearn.data import Source, read_manifest
 
 T1CE = "ce-gadolinium_T1w"
 
@@ -134,3 +134,38 @@ def test_a_file_that_is_no_list_is_refused(tmp_path):
     (tmp_path / "scan.nii.gz").touch()
     with pytest.raises(NotADirectoryError, match="is no folder: give the folder of the images, or a JSON file"):
         read_manifest(tmp_path / "scan.nii.gz")
+
+
+def test_an_image_that_is_listed_and_not_there_is_told(tmp_path):
+    touch(tmp_path, ["imagesTr/a.nii.gz"])
+    listed = [{"image": f"./imagesTr/{name}.nii.gz", "label": f"./labelsTr/{name}.nii.gz"} for name in "ab"]
+    write(tmp_path / "dataset.json", {"modality": {"0": "T1"}, "training": listed})
+    manifest = read_manifest(tmp_path)
+    assert [record.subject for record in manifest.records] == ["a"]
+    assert f"{tmp_path}/imagesTr/b.nii.gz does not exist, but dataset.json lists it: copy it" in manifest.notes[0]
+
+
+def test_lists_are_read_as_editors_leave_them(tmp_path):
+    touch(tmp_path, ["imagesTr/a.nii.gz"])
+    (tmp_path / "dataset.json").write_bytes(b'\xef\xbb\xbf{"modality": {"0": "T1",}, "training": [],}')
+    assert len(read_manifest(tmp_path)) == 1
+    (tmp_path / "dataset.json").write_text('{"modality": ')
+    with pytest.raises(ValueError, match=r"dataset.json is no JSON .*: correct it, or remove it from the folder"):
+        read_manifest(tmp_path)
+
+
+def test_a_list_without_a_modality_is_told_and_a_pattern_helps(tmp_path):
+    touch(tmp_path, ["imagesTr/a.nii.gz"])
+    write(tmp_path / "dataset.json", {"training": []})
+    with pytest.raises(ValueError, match=r"has no modality in dataset.json: name it in the list, or with --pattern"):
+        read_manifest(tmp_path)
+    source = Source.of_options(tmp_path, patterns=["T1w=imagesTr/{subject}.nii.gz"])
+    assert list(read_manifest(source).records[0].images) == ["T1w"]
+
+
+def test_a_folder_of_data_sets_is_told(tmp_path):
+    for name in ("Dataset001_A", "Dataset002_B"):
+        touch(tmp_path / name, ["imagesTr/a_0000.nii.gz"])
+        write(tmp_path / name / "dataset.json", {"channel_names": {"0": "T1"}})
+    with pytest.raises(ValueError, match=r"holds 2 data sets, such as Dataset001_A, .*: give each by its own --data"):
+        read_manifest(tmp_path)

@@ -112,6 +112,7 @@ def test_the_file_may_be_json_and_stand_in_its_folder(tmp_path):
         ("patterns: [a]", r"holds patterns: \['a'\]: write it as in 'patterns: {T1w: "),
         ("patterns:\n  T1w: {subject}/x.nii", r"is not valid YAML \(line 2\): correct it; patterns stand in quotes"),
         ("folders: [1]", r"holds folders: \[1\]: write it as in 'folders: "),
+        ("patterns:\n  T1w:", "holds the pattern T1w: None: write it as in 'patterns: {T1w: "),
         ("- a", "holds no keys: write folders, patterns, session, entities"),
         ("", "holds no keys"),
     ],
@@ -139,3 +140,9 @@ def test_names_with_signs_of_patterns_are_read_the_same(tmp_path):
     manifest = read_manifest(touch(tmp_path, ["A|B {1}*/T1 [2].nii.gz", "C/T1 [2].nii.gz"]))
     again = read(tmp_path, *(f"{kind}={pattern}" for kind, pattern in manifest.patterns.items()))
     assert [record.images for record in again.records] == [record.images for record in manifest.records]
+
+
+def test_folders_of_the_file_may_lie_in_the_home_of_the_user(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    (tmp_path / "map.yaml").write_text("folders: ~/mine")
+    assert Source.of(tmp_path / "map.yaml").folders == (tmp_path / "mine",)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -139,7 +140,7 @@ def _pattern_lines(manifest: Manifest) -> list[str]:
     """How files are named, as an option of commands; nothing for BIDS, which needs none."""
     if manifest.layout == BIDS:
         return []
-    return [f"  --pattern '{name}={pattern}'" for name, pattern in manifest.patterns.items()]
+    return [f"  --pattern {shlex.quote(f'{name}={pattern}')}" for name, pattern in manifest.patterns.items()]
 
 
 def _titled(title: str, lines: Sequence[str]) -> list[str]:

@@ -37,9 +37,9 @@ class Place(NamedTuple):
 
 def places(root: Path, settings: str, folder: str | Path | None = None) -> Iterator[Place]:
     """Where people of the data set in `root` may be kept, best first; `settings` are those they are prepared with."""
-    chosen, own = folder or os.environ.get(PLACE), _digest(settings)
+    chosen, own = os.path.expanduser(folder or os.environ.get(PLACE, "")), _digest(settings)
     if folder:
-        yield Place(Path(folder), Path(folder) / _digest(settings + str(root.resolve())))
+        yield Place(Path(chosen), Path(chosen) / _digest(settings + str(root.resolve())))
     elif chosen:
         yield Place(Path(chosen), Path(chosen) / _named(root) / own)
     else:

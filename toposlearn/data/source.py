@@ -88,7 +88,9 @@ def _read(path: Path) -> Source:
     _check(path, content)
     folders = content.get("folders") or ["."]
     return Source(
-        tuple(path.parent / folder for folder in ([folders] if isinstance(folders, str) else folders)),
+        tuple(
+            path.parent / Path(folder).expanduser() for folder in ([folders] if isinstance(folders, str) else folders)
+        ),
         str(content.get("session") or ""),
         {str(name): str(value) for name, value in (content.get("entities") or {}).items()},
         {str(name): _joined(value) for name, value in (content.get("patterns") or {}).items()},
@@ -120,6 +122,9 @@ def _check(path: Path, content: Mapping[str, Any]) -> None:
             raise ValueError(f"{path} holds the unknown key {key!r}: {remedy}")
         if not isinstance(value, _KINDS[key] or object) or (key == "folders" and not _all_text(value)):
             raise ValueError(f"{path} holds {key}: {value!r}: write it as in '{_EXAMPLES[key]}'")
+    for name, pattern in (content.get("patterns") or {}).items():
+        if not isinstance(pattern, (str, list)) or not _all_text(pattern):
+            raise ValueError(f"{path} holds the pattern {name}: {pattern!r}: write it as in '{_EXAMPLES['patterns']}'")
 
 
 _KINDS: Mapping[str, tuple[type, ...]] = {

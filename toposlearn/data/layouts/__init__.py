@@ -13,7 +13,7 @@ from pathlib import Path
 
 from toposlearn.data.images import is_image
 from toposlearn.data.layouts.bids import find_bids, read_bids
-from toposlearn.data.layouts.files import NO_SUBJECTS, File
+from toposlearn.data.layouts.files import NO_SUBJECTS, File, folders_in
 from toposlearn.data.layouts.lists import find_list, read_list
 from toposlearn.data.layouts.pattern import infer_patterns, read_patterns
 from toposlearn.data.layouts.plain import read_plain
@@ -38,11 +38,13 @@ def read_manifest(data: Data, modalities: Sequence[str] = ()) -> Manifest:
 
 def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest:
     if not root.exists():
-        raise FileNotFoundError(f"data folder {root} does not exist: make one with 'toposlearn cohort --out {root}'")
+        made = f"make one with 'toposlearn cohort --out {root}'"
+        raise FileNotFoundError(f"data folder {root} does not exist: {made}, or correct the path")
     root, layout, files = _read_files(root, source)
     damaged = read_description(root)[1]
     records, ignored, problems, notes = make_records(root, files, source, modalities)
     if not records:
+        _check_for_several(root)
         raise ValueError(problems[0]) if problems else FileNotFoundError(_nothing_in(root, ignored))
     info, remarks = read_participants(root, list(dict.fromkeys(record.subject for record in records)))
     known = tuple(replace(record, info=info.get(record.subject, {})) for record in records)
@@ -98,6 +100,14 @@ def _names_of(roots: Sequence[Path]) -> list[str]:
     lengths = range(1, max(map(len, parts)) + 1)
     length = next((n for n in lengths if len({own[-n:] for own in parts}) == len(parts)), lengths[-1])
     return ["-".join(own[-length:]).strip("/") for own in parts]
+
+
+def _check_for_several(root: Path) -> None:
+    """Raise ValueError where folders hold data sets of their own, as nnUNet_raw does."""
+    inside = [folder for folder in folders_in(root) if find_list(folder)] if root.is_dir() else []
+    if len(inside) > 1:
+        told = f"{root} holds {len(inside)} data sets, such as {inside[0].name}"
+        raise ValueError(f"{told}, and no images of its own: give each by its own --data")
 
 
 def _nothing_in(root: Path, ignored: Sequence[Path]) -> str:

@@ -6,10 +6,9 @@ A plain list holds, for each person, ``{"subject": "ANNA", "T1w": "anna/t1.nii.g
 
 from __future__ import annotations
 
-import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from toposlearn.data.images import is_image, stem
 from toposlearn.data.layouts.files import File, folders_in, scans_in
 from toposlearn.data.layouts.names import Meaning, meaning_of
 from toposlearn.data.layouts.plain import read_places
+from toposlearn.data.layouts.texts import parse_json, read_text
 from toposlearn.data.layouts.tree import Place
 from toposlearn.data.layouts.visits import visits_of
 
@@ -61,10 +61,9 @@ def read_list(path: Path) -> tuple[str, list[File]]:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(path.read_text(encoding="utf-8-sig"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        brief = str(error).splitlines()[0][:80]
-        raise ValueError(f"{path} is damaged ({brief}): write it again, or remove it from the folder") from None
+        return parse_json(read_text(path).removeprefix("\ufeff"))[0]
+    except ValueError as error:
+        raise ValueError(f"{path} {error}: correct it, or remove it from the folder") from None
 
 
 def _decathlon_or_nnunet(path: Path, content: Mapping[str, Any]) -> tuple[str, list[File]]:
@@ -74,10 +73,30 @@ def _decathlon_or_nnunet(path: Path, content: Mapping[str, Any]) -> tuple[str, l
     cases = [_CASE.fullmatch(stem(image.name)) for image in images]
     split = bool(images) and all(cases) and any(int(case["channel"]) < len(names) for case in cases if case)
     kind = _kind_of_labels(content.get("labels"))
-    meanings = [_meaning(str(name)) for name in names] or [meaning_of("")]
+    meanings = [_meaning(str(name)) for name in names] or [Meaning(problem=f"has no modality in {path.name}")]
     files = list(_by_case(images, meanings) if split else _by_channel(images, meanings))
+    files += _absent(path, content, {file.subject for file in files})
     labels = [File(image, stem(image.name), label_map=kind) for image in scans_in(path.parent / "labelsTr")]
     return ("nnU-Net" if split else "Medical Segmentation Decathlon") + f", {path.name}", _as_people([*files, *labels])
+
+
+def _absent(path: Path, content: Mapping[str, Any], cases: Container[str]) -> Iterator[File]:
+    """The images that are listed and not there."""
+    for text in _listed_images(content):
+        where = _resolved(text, path)
+        if stem(where.name) not in cases and not where.exists():
+            told = f"{where} does not exist, but {path.name} lists it: copy it, or remove it from the list"
+            yield File(where, stem(where.name), problem=told)
+
+
+def _listed_images(content: Mapping[str, Any]) -> Iterator[str]:
+    """The paths of images as they are listed."""
+    for part in ("training", "test"):
+        entries = content.get(part)
+        for entry in entries if isinstance(entries, list) else []:
+            text = entry.get("image") if isinstance(entry, dict) else entry
+            if isinstance(text, str):
+                yield text
 
 
 def _kind_of_labels(labels: Any) -> str:
@@ -108,7 +127,7 @@ def _by_channel(images: Iterable[Path], meanings: list[Meaning]) -> Iterator[Fil
 
 
 def _file(path: Path, subject: str, found: Meaning, session: str = "", channel: int | None = None) -> File:
-    remedy = "name its modality there"
+    remedy = "name it in the list, or with --pattern"
     problem = f"{path}: {found.problem}: {remedy}" if found.problem else ""
     return File(path, subject, found.modality, session, found.label_map, channel=channel, problem=problem)
 

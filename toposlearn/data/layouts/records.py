@@ -22,6 +22,7 @@ from toposlearn.settings import TRUTH
 _TRUTH = {"labels": "dseg", "lesion": "label-lesion_mask", "to_template": "from-subject_to-template_xfm"}
 _LESION = re.compile(r"lesion|stroke|tumou?r|wmh", re.IGNORECASE)  # kinds of label maps that show one
 _NATIVE = {"", "t1w", "t2w", "flair", "anat", "orig", "native", "individual", "scanner"}  # spaces of a person's own
+_NUMBERS = re.compile(r"\d{2,}")  # of people and days in the names of folders
 Images = dict[str, list[File]]  # modality or kind of label map -> files
 
 
@@ -147,7 +148,7 @@ def _problems(files: Iterable[File]) -> Iterator[str]:
     for file in files:
         if file.problem:
             kind = file.problem.replace(str(file.path), "").replace(file.path.name, "").replace(file.subject or " ", "")
-            alike.setdefault(kind, []).append(file.problem)
+            alike.setdefault(_NUMBERS.sub("", kind), []).append(file.problem)
     for first, *others in alike.values():
         yield first + (f" (and {len(others)} more files like it)" if others else "")
 
