@@ -162,3 +162,11 @@ def test_what_has_no_head_on_the_networks_grid_is_left_out_alone(tmp_path, monke
     reason = cache.assessment(record)["broken"]["FLAIR"]
     assert reason.startswith(f"{tmp_path / 'A' / 'FLAIR.nii.gz'} shows nothing but air")
     assert cache[0].volumes.amax((1, 2, 3)).tolist() == pytest.approx([1, 1, 0], abs=1e-3)
+
+
+@pytest.mark.parametrize("air", ["zero", "noise"])
+def test_a_value_that_is_added_to_all_voxels_takes_no_contrast(tmp_path, air):
+    plain, added = (
+        prepared(tmp_path / name, AIR[air](HEAD) + more) for name, more in (("a.nii.gz", 0), ("b.nii.gz", 3000))
+    )
+    assert np.abs(plain[0] - added[0]).max() < 0.02

@@ -147,7 +147,7 @@ def test_a_channel_of_a_file_that_holds_several(tmp_path, data):
     vector = sitk.GetImageFromArray(np.ascontiguousarray(both.transpose(2, 1, 0, 3)), isVector=True)
     sitk.WriteImage(vector, str(tmp_path / "x.nrrd"))
     np.testing.assert_array_equal(open_image(tmp_path / "x.nrrd").voxels(1), data[::-1])
-    with pytest.raises(BadImageError, match="so no channel 2: correct the channel"):
+    with pytest.raises(BadImageError, match="so no channel 2: store all channels"):
         open_image(path).voxels(2)
     with pytest.raises(BadImageError, match="but a 3-D volume is needed"):
         open_image(path).voxels()

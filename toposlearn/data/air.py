@@ -188,6 +188,6 @@ def why_no_image(data: NDArray[Any]) -> str:
     head = brighter_than_air(volume, air_limit(volume))
     values = np.unique(volume[head][:: 1 + head.sum() // 100_000])
     if len(values) < FEWEST_VALUES and head.sum() >= FEWEST_VOXELS and _equal_neighbors(volume, head) > MAP_LIKE:
-        words = f"has only {len(values)} different values in the head"
+        words = f"has only {len(values)} different value{'s' * (len(values) > 1)} in the head"
         return f"{words}: it is a mask or a label map, not an image; replace it, or name it as one"
     return why_no_head(head)

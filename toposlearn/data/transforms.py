@@ -17,12 +17,13 @@ from scipy import ndimage
 from torch import Tensor
 
 from toposlearn.config import VolumeConfig
-from toposlearn.data.air import air_limit, brighter_than_air, why_no_head
+from toposlearn.data.air import air_limit, brighter_than_air, thin, why_no_head
 from toposlearn.data.images import TRUTH_READERS, BadImageError, read_scan
 
 AXES = "RAS"
 BRIGHT_PERCENTILE = 99.5
 MOST_MEDIANS = 20.0  # brightness of a voxel, relative to the median of the head
+FAR_ABOVE = 0.25  # of the bright end: air this bright, as after adding 1024 to all, would take most of the range
 FILE = "filename_or_obj"  # in the meta data of a tensor, MONAI's name
 NO_CHANNELS: Mapping[str, int] = MappingProxyType({})
 
@@ -37,7 +38,8 @@ def load_volumes(
         voxels, image = read_scan(path, channels.get(name)) if name in images else TRUTH_READERS[name](path)
         values = torch.as_tensor(np.ascontiguousarray(voxels, dtype=np.float32))
         if name in images:  # what is added around an image is zero, and no brighter than its air
-            values = values - values.min().clamp(max=0)
+            low = float(values.min())
+            values = values - (low if low > FAR_ABOVE * np.percentile(thin(voxels), 99) else min(low, 0.0))
         values = values.movedim(-1, 0) if name in fields else values[None]
         result[key] = MetaTensor(values, affine=torch.as_tensor(image.affine), meta={FILE: str(path)})
     return result

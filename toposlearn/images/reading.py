@@ -62,7 +62,8 @@ class Image:
                 raise BadImageError(_no_volume(self.path, self.shape))
             return self.array()
         if len(self.shape) != 4 or not 0 <= channel < self.shape[3]:
-            raise BadImageError(f"{self.path} has shape {self.shape}, so no channel {channel}: correct the channel")
+            remedy = "store all channels that are listed in it"
+            raise BadImageError(f"{self.path} has shape {self.shape}, so no channel {channel}: {remedy}")
         with naming(self.path):
             _check_count(self.path, self.shape[:3])
             return self.stored.values(channel, self.shape[3]).reshape(self.shape[:3], order="F")
