@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toposlearn.data import Manifest, Record, Split, split_subjects
-from toposlearn.data.split import person_key, refuse_seen, seen_by
+from toposlearn.data.split import person_key, refuse_seen, remarks, seen_by
 from toposlearn.reproducibility import write_json
 
 PRINTS = {"ANNA": ("a1", "a2"), "BELA": ("b1",)}
@@ -87,3 +87,37 @@ def test_a_resumed_run_needs_everyone_it_was_trained_on(tmp_path):
     with pytest.raises(ValueError, match=f"can no longer be used in .*: data/{train.records[0].name}; restore"):
         Split.load(run).check_complete(fewer)
     Split.load(run).check_complete(train)
+
+
+def test_a_renamed_folder_is_recognized_by_the_voxels_of_its_people(tmp_path):
+    run, train, held_out = kept(tmp_path, folder_of(tmp_path / "data", *"ABCDEFGH"))
+    renamed = folder_of(tmp_path / "renamed", *"ABCDEFGHI")
+    prints = {record.name: (f"print of {record.name}",) for record in renamed.records}
+    split = Split.load(run)
+    assert split.sides(renamed) is None
+    split = split.recognizing(renamed, prints)
+    assert [names(side) for side in split.sides(renamed, newcomers=False)] == [names(train), names(held_out)]
+    split.check_complete(renamed)
+    assert "moved" not in split.to_dict()
+
+
+@pytest.mark.parametrize("content", ["", "{", "{}", "[1]", "null", '{"train": {}}', "\0"])
+def test_a_damaged_split_is_named_and_never_drawn_again(tmp_path, content):
+    (tmp_path / "split.json").write_text(content)
+    with pytest.raises(ValueError, match=r"split.json is damaged: who was trained on cannot be read; restore it"):
+        Split.load(tmp_path)
+
+
+def test_the_weights_that_were_trained_on_people_are_named(tmp_path):
+    run, train, _ = kept(tmp_path, folder_of(tmp_path / "data", *"ABCDEFGH"))
+    with pytest.raises(ValueError, match=f"{run} was trained on 6 of these people"):
+        refuse_seen([tmp_path / "other", run], train, {})
+
+
+def test_a_result_names_people_trained_on_and_weights_that_do_not_know_them(tmp_path):
+    run, *_ = kept(tmp_path, folder_of(tmp_path / "data", *"ABCDEFGH"))
+    assert remarks([run], []) == {}
+    assert remarks([run, tmp_path], ["A"]) == {
+        "measured people who were trained on": ["A"],
+        "weights without the people trained on": [str(tmp_path)],
+    }

@@ -266,3 +266,31 @@ def test_the_command_trains_and_prints_where_the_weights_are(cohort, tmp_path, m
     assert str(out / "weights.safetensors") in capsys.readouterr().out
     assert cli.execute(arguments) == 1
     assert capsys.readouterr().err.splitlines()[-1].startswith(f"error: {out} already holds a run")
+
+
+@pytest.mark.parametrize("content", ["", '{"volume"', "[]", "null"])
+def test_a_run_whose_settings_were_cut_off_resumes_and_writes_them_again(run, config, cohort, cache, tmp_path, content):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "config.json").write_text(content)
+    (out / "history.jsonl").write_bytes((out / "history.jsonl").read_bytes() + b'{"step": 7, "\xff')
+    pretrain(config, cohort, out, cache=cache, resume=True, progress=False)
+    for name in ("config.json", "history.jsonl"):
+        assert (out / name).read_bytes() == (run / name).read_bytes()
+
+
+def test_a_run_without_its_split_says_so_and_keeps_the_one_it_draws(run, config, cohort, cache, tmp_path, capsys):
+    out = tmp_path / "run"
+    shutil.copytree(run, out)
+    (out / "split.json").unlink()
+    pretrain(config, cohort, out, cache=cache, resume=True, progress=False)
+    assert f"note: {out / 'split.json'} is missing: people are divided as for a new run" in capsys.readouterr().err
+    assert (out / "split.json").read_text() == (run / "split.json").read_text()
+
+
+@pytest.mark.parametrize(("count", "last"), [(5, "note 4"), (9, "and 5 more notes: 'toposlearn inspect' lists them")])
+def test_files_and_people_that_are_not_used_are_told(capsys, count, last):
+    loop._report([f"note {number}" for number in range(count)])
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[-1] == last
+    assert len(lines) == 5

@@ -3,7 +3,8 @@
 import pytest
 import torch
 
-from toposlearn.pretrain.run_folder import CHECKPOINT, has_checkpoint, load_checkpoint, save_checkpoint
+from toposlearn.config import TacoConfig
+from toposlearn.pretrain.run_folder import CHECKPOINT, check_run, has_checkpoint, load_checkpoint, save_checkpoint
 
 CPU = torch.device("cpu")
 
@@ -51,3 +52,10 @@ def test_no_code_of_a_checkpoint_is_run(tmp_path):
     torch.save({"step": 1, "model": Intruder()}, tmp_path / CHECKPOINT)
     with pytest.raises(ValueError, match="damaged"):
         load_checkpoint(tmp_path, CPU)
+
+
+def test_settings_of_another_kind_are_named_in_one_line(tmp_path):
+    save_checkpoint(tmp_path, step=3)
+    (tmp_path / "config.json").write_text('{"volume": {"size": 3}}')
+    with pytest.raises(ValueError, match=r"config.json does not hold .* \(unknown setting size in .*\): restore it"):
+        check_run(TacoConfig(), tmp_path, resume=True)

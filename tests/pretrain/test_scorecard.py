@@ -1,11 +1,14 @@
 """Measures in millimeters: compared with loops, and the controls with their known values."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
 from draws import tokens as draw
 
 from toposlearn.data import PosedSubjects, pose_subjects
+from toposlearn.data.posed import measurable
 from toposlearn.intervals import across_subjects, bootstrap_subjects
 from toposlearn.models import Taco
 from toposlearn.pretrain import Controls, controls, encode, error_matrix, scorecard
@@ -142,3 +145,26 @@ def test_a_scorecard_measures_every_level(model, posed, known):
     overlap = metrics["stride4/overlap"]
     assert overlap["value"] > overlap["null"]  # even untrained: the place shows through
     assert 0 < overlap["null"] < 0.2
+
+
+def test_one_person_is_measured_without_anything_across_people(model, posed):
+    metrics = scorecard(model, posed.take([0]))
+    assert set(metrics) == {f"stride{stride}/{name}" for stride in (4, 8) for name in ("same_person_error", "overlap")}
+    assert not {"low", "high"} & set(metrics["stride4/overlap"])
+
+
+def test_one_modality_is_refused_in_one_line(model, posed):
+    one = dataclasses.replace(posed, modalities=("T1w",))
+    with pytest.raises(ValueError, match=r"two modalities of each person, but T1w is the only one: .*--modalities"):
+        scorecard(model, one)
+
+
+def test_a_person_with_several_sessions_is_measured_once(subjects, smoke):
+    twice = [
+        dataclasses.replace(r, subject=f"P{n // 2}", session=str(n)) for n, r in enumerate(subjects.manifest.records)
+    ]
+    named = {new.name: subjects.entries[old.name] for new, old in zip(twice, subjects.manifest.records, strict=True)}
+    people = dataclasses.replace(subjects.manifest, records=tuple(twice))
+    cache = dataclasses.replace(subjects, manifest=people, entries=named)
+    assert pose_subjects(cache, smoke).names == ("P0_0", "P1_2", "P2_4")
+    assert [record.subject for record in measurable(cache, 2).manifest.records] == ["P0", "P1"]

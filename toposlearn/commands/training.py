@@ -105,31 +105,38 @@ def scorecard(
 ) -> None:
     """Measure weights on held-out people: correspondence in mm and neighborhoods, with their baselines."""
     from toposlearn.data import Source, pose_subjects, prepare, read_manifest, split_subjects
-    from toposlearn.data.split import named, refuse_seen
+    from toposlearn.data.split import named, refuse_seen, remarks
     from toposlearn.models import load_weights
     from toposlearn.pretrain import scorecard as measure
+    from toposlearn.pretrain.scorecard import check_modalities
     from toposlearn.reproducibility import write_result
 
     start = time.perf_counter()
     model, trained = load_weights(weights)
     source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
     settings = _with_modalities(trained, source, modalities)
+    check_modalities(settings.volume.modalities)
     people = read_manifest(source, settings.volume.modalities)
     if not allow_seen:
         _, people = split_subjects(people, test_fraction=settings.train.test_fraction, weights=weights)
     prepared = prepare(people, settings.volume)
     seen = refuse_seen([weights], prepared.manifest, prepared.fingerprints(), allow_seen=allow_seen)
-    if seen:
-        typer.echo(f"note: the weights were trained on {len(seen)} of these people: {named(seen)}", err=True)
-    metrics = measure(model, pose_subjects(prepared, settings))
+    facts = remarks([weights], seen)
+    for name, values in facts.items():
+        typer.echo(f"note: {name}: {named(values)}", err=True)
+    subjects = pose_subjects(prepared, settings)
+    if len(subjects.names) < 2:
+        typer.echo(f"note: {subjects.names[0]} alone is measured: no interval, and nothing across people", err=True)
+    metrics = measure(model, subjects)
     for name, metric in metrics.items():
         shown = {part: f"{value:.4g}" if isinstance(value, float) else value for part, value in metric.items()}
         typer.echo(f"{name:<36} {'  '.join(f'{part} {value}' for part, value in shown.items())}")
     if out is not None:
         seconds = time.perf_counter() - start
         command = f"toposlearn scorecard {weights}"
-        facts = settings.to_dict() | ({"measured people who were trained on": seen} if seen else {})
-        typer.echo(write_result(out, source=command, metrics=metrics, config=facts, seconds=seconds))
+        typer.echo(
+            write_result(out, source=command, metrics=metrics, config=settings.to_dict() | facts, seconds=seconds)
+        )
 
 
 @app.command()

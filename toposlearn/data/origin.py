@@ -37,4 +37,5 @@ def origin_of(root: Path) -> str:
             f"simulated people made from label map {anatomy} ({source.origin}; {source.licence}), as shipped "
             f"by the package {source.package}. The Apache-2.0 license of the code does not cover the label map"
         )
-    return f"{described_name(root) or folder_of(root)}; license: {description.get('License') or 'not stated in the data set'}"
+    licence = description.get("License") or "not stated in the data set"
+    return f"{described_name(root) or folder_of(root)}; license: {licence}"

@@ -95,11 +95,11 @@ class PosedSubjects:
 def pose_subjects(
     cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True, count: int | None = None
 ) -> PosedSubjects:
-    """The people of a cache whose modalities are all registered, in a pose drawn from `seed`, or upright.
+    """The `measurable` people of a cache, in a pose drawn from `seed`, or upright.
 
     With `count` the first of them, else all, and whoever is left out is reported. ValueError where nobody is complete.
     """
-    complete = cache.registered(count)
+    complete = measurable(cache, count)
     odd = next((record for record in cache.manifest.records if not cache.entry(record).complete), None)
     if odd is not None:
         reason = f"{odd.name}: {cache.entry(odd).summary}"
@@ -107,7 +107,7 @@ def pose_subjects(
             root = cache.manifest.root
             raise ValueError(f"no person in {root} has every modality, registered, as measurements need: {reason}")
         if count is None:
-            left_out = f"{len(cache) - len(complete)} of {len(cache)} people"
+            left_out = f"{len(cache) - len(cache.registered())} of {len(cache)} people"
             report_problems([f"{left_out} are left out of the measurements, for example {reason}"])
     subjects = [complete[index] for index in range(len(complete))]
     poses = [_pose(index, config, seed) if posed else None for index in range(len(subjects))]
@@ -117,6 +117,14 @@ def pose_subjects(
     names = tuple(subject.subject for subject in subjects)
     info = tuple(subject.info or {} for subject in subjects)
     return PosedSubjects(names, config.volume.modalities, config.volume.spacing, info=info, **stacked)
+
+
+def measurable(cache: Cache, count: int | None = None) -> Cache:
+    """The first `count` people whose modalities are all registered, in one session each: a person counts once."""
+    first: dict[tuple[str, str], str] = {}
+    for record in cache.registered().manifest.records:
+        first.setdefault((record.data_set, record.subject), record.name)
+    return cache.of(cache.manifest.select(list(first.values())[:count]))
 
 
 def load_posed(
@@ -129,9 +137,10 @@ def load_posed(
     manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
     _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2, weights=weights)
-    names = [record.name for record in held_out.records]
-    cache = prepare(held_out.select(names[:count]), config.volume, progress=False)
-    if len(cache.registered()) < min(count, len(held_out)):  # others replace them
+    people = list(dict.fromkeys((record.data_set, record.subject) for record in held_out.records))
+    chosen = [record.name for record in held_out.records if (record.data_set, record.subject) in people[:count]]
+    cache = prepare(held_out.select(chosen), config.volume, progress=False)
+    if len(measurable(cache)) < min(count, len(people)):  # others replace them
         cache = prepare(held_out, config.volume, progress=False, report=False)
     return pose_subjects(cache, config, seed=seed, count=count)
 

@@ -6,7 +6,7 @@ import hashlib
 import json
 import secrets
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from itertools import count
 from pathlib import Path
@@ -32,6 +32,7 @@ class Split:
     held_out: frozenset[str] = field(default_factory=frozenset)
     salt: str = ""
     described: Mapping[str, str] = field(default_factory=dict)  # folder of a data set -> its name, where it has one
+    moved: Mapping[str, str] = field(default_factory=dict)  # folder of a data set -> the name it had; not stored
 
     @classmethod
     def of(
@@ -49,14 +50,17 @@ class Split:
 
     @classmethod
     def load(cls, place: str | Path) -> Split | None:
-        """The split kept in a weights file or a run's folder; None where there is none."""
+        """The split kept in a weights file or a run's folder; None where there is none, ValueError if damaged."""
         place = Path(place)
-        if place.is_dir():
-            text = (place / SPLIT).read_text() if (place / SPLIT).is_file() else ""
-        else:
-            text = json.dumps(_parsed(_metadata(place).get("config", ""), place).get("split"))
-        stored = _parsed(text, place)
-        return cls.from_dict(stored) if stored else None
+        file = place / SPLIT if place.is_dir() else place
+        try:
+            if file != place:
+                return cls.from_dict(json.loads(file.read_bytes())) if file.is_file() else None
+            stored = json.loads(_metadata(file).get("config", "{}")).get("split")
+            return None if stored is None else cls.from_dict(stored)
+        except (ValueError, KeyError, TypeError, AttributeError):
+            reason = f"{file} is damaged: who was trained on cannot be read"
+            raise ValueError(f"{reason}; restore it, or start a new run in another --out") from None
 
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> Split:
@@ -86,10 +90,26 @@ class Split:
         folders = [folder for folder, known in self.described.items() if name and known == name]
         if name and self.described.get(own, name) != name:
             folders.append("")  # another data set in a folder of the same name
+        if own in self.moved:
+            folders.append(self.moved[own])
         keys = [_kept(person_key(record, folder), self.salt) for folder in folders] or [
             _kept(person_key(record), self.salt)
         ]
         return next((key for key in keys if key in self.train or key in self.held_out), keys[0])
+
+    def recognizing(self, manifest: Manifest, fingerprints: Mapping[str, Iterable[str]]) -> Split:
+        """The same split, which knows data folders under new names by the voxels of people who keep theirs.
+
+        With a salt it cannot: the names are hashed together with those of their folders.
+        """
+        owners = {each: person for person, known in self.train.items() for each in known}
+        moved: dict[str, str] = {}
+        for record in manifest.records:
+            for owner in {owners.get(each, "") for each in fingerprints.get(record.name, ())}:
+                folder = owner.removesuffix(f"/{record.subject}")
+                if folder != owner and self.key(record) not in self.train:
+                    moved[folder_of(record.root)] = folder
+        return replace(self, moved=moved)
 
     def sides(self, manifest: Manifest, *, newcomers: bool = True) -> tuple[Manifest, Manifest] | None:
         """The people trained on, and those held out with whoever came later; None where nobody is known."""
@@ -106,7 +126,8 @@ class Split:
         here = {self.key(record) for record in train.records}
         if lost := [person for person in self.train if person not in here]:
             reason = f"the run was trained on people who can no longer be used in {train.root}: {named(lost)}"
-            raise ValueError(f"{reason}; restore their images, or start a new run in another --out")
+            remedy = "restore their images and the name of their folder, or start a new run in another --out"
+            raise ValueError(f"{reason}; {remedy}")
 
 
 def person_key(record: Record, folder: str | None = None) -> str:
@@ -129,7 +150,7 @@ def split_subjects(
     if len(sides[1]) < minimum:
         seen = [record.name for record in sides[0].records]
         reason = f"{weights} was trained on {len(seen)} of the {len(manifest)} people of {manifest.root}: {named(seen)}"
-        raise ValueError(f"{reason}; {minimum} others are needed")
+        raise ValueError(f"{reason}; give {minimum} or more people whom it was not trained on")
     return sides
 
 
@@ -153,9 +174,18 @@ def refuse_seen(
     """Raise ValueError where some of these weights were trained on some of these people; if allowed, name them."""
     seen = seen_by(weights, manifest, fingerprints)
     if seen and not allow_seen:
-        reason = f"{', '.join(map(str, weights[:1]))} was trained on {len(seen)} of these people: {named(seen)}"
+        trained = next(path for path in weights if seen_by([path], manifest, fingerprints))
+        seen = seen_by([trained], manifest, fingerprints)
+        reason = f"{trained} was trained on {len(seen)} of these people: {named(seen)}"
         raise ValueError(f"{reason}; take other people, or measure nevertheless with --allow-seen")
     return seen
+
+
+def remarks(weights: Iterable[str | Path], seen: Sequence[str]) -> dict[str, list[str]]:
+    """What a result must say of its people: who was trained on, and weights that do not know whom they were."""
+    unknown = [str(path) for path in weights if Split.load(path) is None]
+    parts = {"measured people who were trained on": list(seen), "weights without the people trained on": unknown}
+    return {name: values for name, values in parts.items() if values}
 
 
 def named(people: Iterable[str]) -> str:
@@ -185,14 +215,6 @@ def _draw(manifest: Manifest, test_fraction: float, minimum: int) -> tuple[Manif
 def _kept(text: str, salt: str) -> str:
     """The text as it is stored: hashed where there is a salt."""
     return hashlib.sha256((salt + text).encode()).hexdigest()[:HASH_LENGTH] if salt else text
-
-
-def _parsed(text: str, place: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(text) or {}) if text else {}
-    except ValueError:
-        remedy = "restore it, or start a new run in another --out"
-        raise ValueError(f"the people of the run in {place} cannot be read: {SPLIT} is damaged; {remedy}") from None
 
 
 def _metadata(path: Path) -> dict[str, str]:

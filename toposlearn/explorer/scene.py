@@ -13,7 +13,9 @@ from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.source import Data
+from toposlearn.data.split import named, seen_by
 from toposlearn.explore.tokens_rgb import fit_basis
 from toposlearn.models import Taco, load_weights
 from toposlearn.pretrain import encode
@@ -90,15 +92,20 @@ def weights_in(place: str | Path) -> list[Path]:
 def choose_subjects(
     data: Data, config: TacoConfig, count: int = 6, *, weights: Path | None = None
 ) -> tuple[Manifest, TacoConfig]:
-    """Up to `count` people held out of `weights` (any, if fewer than two are), and the configuration for them."""
+    """Up to `count` people held out of `weights`, and the configuration for them.
+
+    Where fewer than two are held out, any are taken, and those trained on are named on stderr.
+    """
     manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
     manifest.require(config.volume.modalities)
     fraction = config.train.test_fraction
     several = len(manifest) > 1
-    held_out = split_subjects(manifest, test_fraction=fraction, weights=weights)[1] if several else manifest
-    chosen = held_out if len(held_out) > 1 else manifest
-    return manifest.select([record.name for record in chosen.records[:count]]), config
+    held_out = split_subjects(manifest, test_fraction=fraction, minimum=0, weights=weights)[1] if several else manifest
+    chosen = manifest.select([each.name for each in (held_out if len(held_out) > 1 else manifest).records[:count]])
+    if weights is not None and (seen := seen_by([weights], chosen, {})):
+        report_problems([f"note: fewer than two people are held out; {weights} was trained on {named(seen)}"])
+    return chosen, config
 
 
 def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ from tqdm import tqdm
 from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, PairDataset, augment, pose_subjects, prepare, read_manifest
 from toposlearn.data.batches import load_batches
+from toposlearn.data.gate.assessment import REPORTED, report_problems
+from toposlearn.data.posed import measurable
 from toposlearn.data.source import Data
 from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
@@ -57,9 +59,11 @@ def pretrain(
     accelerator, out = _accelerator(config.train.precision), Path(out)
     run_folder.check_run(config, out, resume)  # before anything is computed
     manifest, first = read_manifest(data, config.volume.modalities), accelerator.is_main_process
+    if first:
+        _report(manifest.notes)
     with accelerator.main_process_first():
         prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
-    sides = run_folder.sides(out, manifest, config, resume)
+    sides = run_folder.sides(out, prepared, manifest, config, resume)
     train_subjects, test_subjects = map(prepared.of, sides)
     split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)
     dataset = PairDataset(train_subjects, config, accelerator.process_index, accelerator.num_processes)
@@ -68,6 +72,8 @@ def pretrain(
         run_folder.write_split(out, split)
     trainer = Trainer(config, accelerator, out)
     trainer.start(resume)
+    if first and resume:  # it may have been missing
+        run_folder.write_split(out, split)
     score = _scorer(config, test_subjects) if accelerator.is_main_process else None
     began, started_at = time.perf_counter(), trainer.step
     bar = _batches(dataset, trainer, progress)
@@ -119,11 +125,13 @@ class Trainer:
             self.optimizer.load_state_dict(state["optimizer"])
             self.schedule.load_state_dict(state["schedule"])
             self.step = state["step"]
-            run_folder.truncate(self.out, self.step)
+            if self.accelerator.is_main_process:
+                run_folder.truncate(self.out, self.step)
+                run_folder.write_config(self.out, self.config)
         elif self.accelerator.is_main_process:
             self.out.mkdir(parents=True, exist_ok=True)
             self.checkpoint()  # from here on the run can be resumed
-            self.config.save(self.out / run_folder.CONFIG)
+            run_folder.write_config(self.out, self.config)
 
     def is_due(self, every: int) -> bool:
         """Whether the step just taken is one of every `every` (0: none), or the last."""
@@ -201,6 +209,12 @@ def _accelerator(precision: str) -> Accelerator:
     return accelerator
 
 
+def _report(notes: Sequence[str]) -> None:
+    """Tell which files and people of the data are not used: `REPORTED` lines or fewer."""
+    more = [f"and {len(notes) - REPORTED + 1} more notes: 'toposlearn inspect' lists them"] * (len(notes) > REPORTED)
+    report_problems([*notes[: REPORTED - len(more)], *more])
+
+
 def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dict[str, Tensor]]:
     """The batches from the trainer's step on, one item of the dataset each, under a progress bar."""
     return tqdm(
@@ -215,7 +229,7 @@ def _batches(dataset: PairDataset, trainer: Trainer, progress: bool) -> tqdm[dic
 
 def _scorer(config: TacoConfig, test: Cache) -> Callable[[Taco], dict[str, dict[str, Any]]] | None:
     """The scorecard on held-out people, with controls computed once; None without truth or with fewer than two."""
-    few = test.registered(config.train.score_people)
+    few = measurable(test, config.train.score_people)
     known = len(few) > 1 and all(record.to_template for record in few.manifest.records)
     if not config.train.score_every or not known or len(config.volume.modalities) < 2:
         return None

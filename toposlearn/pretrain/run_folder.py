@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +12,7 @@ import torch
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, Manifest, Split, origin_of, split_subjects
+from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.split import SPLIT
 from toposlearn.models import Taco, model_card, save_weights
 from toposlearn.reproducibility import (
@@ -42,15 +42,23 @@ def check_run(config: TacoConfig, out: Path, resume: bool) -> None:
 
 def _saved_config(path: Path) -> TacoConfig | None:
     """The settings of the run; None where the file is missing or was cut off, as by a full disk."""
-    with suppress(FileNotFoundError, json.JSONDecodeError):
-        return TacoConfig.load(path)
-    return None
+    try:
+        stored = json.loads(path.read_bytes())
+    except (FileNotFoundError, ValueError):
+        return None
+    try:
+        return TacoConfig.from_dict(stored) if isinstance(stored, dict) else None
+    except (ValueError, TypeError, AttributeError) as error:
+        remedy = "restore it, or start a new run in another --out"
+        raise ValueError(f"{path} does not hold the settings of a run ({error}): {remedy}") from None
 
 
-def sides(out: Path, manifest: Manifest, config: TacoConfig, resume: bool) -> tuple[Manifest, Manifest]:
+def sides(
+    out: Path, prepared: Cache, manifest: Manifest, config: TacoConfig, resume: bool
+) -> tuple[Manifest, Manifest]:
     """Training people and held-out people of a run: those it began with, whoever has come to the folder since."""
     stored = Split.load(out) if resume else None
-    known = stored.sides(manifest, newcomers=False) if stored else None
+    known = stored and stored.recognizing(prepared.manifest, prepared.fingerprints()).sides(manifest, newcomers=False)
     return known or split_subjects(manifest, test_fraction=config.train.test_fraction)
 
 
@@ -58,9 +66,16 @@ def split_of(out: Path, train: Cache, held_out: Manifest, resume: bool, hashed: 
     """The split to keep: the one that a resumed run began with, else that of these people."""
     stored = Split.load(out) if resume else None
     if stored is not None:
-        stored.check_complete(train.manifest)
+        stored.recognizing(train.manifest, train.fingerprints()).check_complete(train.manifest)
         return stored
+    if resume:
+        report_problems([f"note: {out / SPLIT} is missing: people are divided as for a new run"])
     return Split.of(train.manifest, held_out, train.fingerprints(), hashed=hashed)
+
+
+def write_config(out: Path, config: TacoConfig) -> None:
+    """Keep the settings, also of a resumed run whose file was damaged."""
+    write_json(out / CONFIG, config.to_dict())
 
 
 def write_split(out: Path, split: Split) -> None:
@@ -99,7 +114,7 @@ def truncate(out: Path, step: int) -> None:
     for name, limit in ((HISTORY, step), (SCORES, step + 1)):  # a history line is of a step, a score after it
         path = out / name
         if path.exists():
-            kept = [line for line in path.read_text().splitlines() if _step(line) < limit]
+            kept = [line for line in path.read_text(errors="replace").splitlines() if _step(line) < limit]
             path.write_text("".join(line + "\n" for line in kept))
 
 

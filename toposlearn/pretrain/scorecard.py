@@ -4,7 +4,7 @@ Entry (p, q) of an error matrix is the mean distance (mm) between the true place
 most similar token: one subject in two modalities on the diagonal, two people elsewhere.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -109,7 +109,7 @@ def relative_error(errors: Float64s, reference: Controls) -> float:
 def mean_errors(errors: Float64s, *, interval: bool = False) -> dict[str, float]:
     """``same person`` and, where it is known, ``other person`` of an error matrix (R, S, S), with its interval."""
     result = {"same person": float(same_person(errors).mean())}
-    if np.isnan(across_subjects(errors)):
+    if not _known_across(errors):
         return result
     result["other person"] = across_subjects(errors)
     return result | (dict(zip(("low", "high"), bootstrap_subjects(errors), strict=True)) if interval else {})
@@ -123,7 +123,7 @@ def error_metrics(errors: Float64s, prefix: str, reference: Controls | None = No
     kinds = {"null": reference.random, "baseline": reference.position} if reference else {}
     own = {kind: float(same_person(matrix).mean()) for kind, matrix in kinds.items()}
     result = {f"{prefix}/same_person_error": mean_metric(same_person(errors), unit="mm", **own)}
-    if np.isnan(across_subjects(errors)):
+    if not _known_across(errors):
         return result
     other = {kind: across_subjects(matrix) for kind, matrix in kinds.items()}
     result[f"{prefix}/across_people_error"] = mean_metric(errors, unit="mm", **other)
@@ -131,6 +131,11 @@ def error_metrics(errors: Float64s, prefix: str, reference: Controls | None = No
         relative = metric(relative_error(errors, reference), n=errors.shape[-1], baseline=1.0)
         result[f"{prefix}/across_people_relative"] = relative
     return result
+
+
+def _known_across(errors: Float64s) -> bool:
+    """Whether errors (R, S, S) between two people are known: there are two, and their true places."""
+    return errors.shape[-1] > 1 and not np.isnan(across_subjects(errors))
 
 
 def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor) -> dict[str, Float64s]:
@@ -152,8 +157,10 @@ def scorecard(
 ) -> dict[str, dict[str, Any]]:
     """All metrics of each token level; subjects are read in their first two modalities.
 
-    Without a map to the template none is across people; `reference` are `controls` by stride, when already computed.
+    Of one person, or without a map to the template, none is across people; `reference` are `controls` by stride, when
+    already computed. ValueError where there is one modality only.
     """
+    check_modalities(subjects.modalities)
     tokens_a, tokens_b = (encode(model, subjects, modality) for modality in subjects.modalities[:2])
     result: dict[str, dict[str, Any]] = {}
     for stride in tokens_a:
@@ -165,5 +172,13 @@ def scorecard(
         values = neighborhood_values(tokens_a[stride], tokens_b[stride], mask)
         null = float(values["overlap_null"].mean())
         result[f"{prefix}/overlap"] = mean_metric(values["overlap"][None], null=null)
-        result[f"{prefix}/matched"] = mean_metric(values["matched"][None], null=0.5)
+        if len(mask) > 1:  # of one person the next is the same
+            result[f"{prefix}/matched"] = mean_metric(values["matched"][None], null=0.5)
     return result
+
+
+def check_modalities(modalities: Sequence[str]) -> None:
+    """Raise ValueError unless there are the two modalities that a scorecard compares."""
+    if len(modalities) < 2:
+        reason = f"a scorecard compares two modalities of each person, but {', '.join(modalities)} is the only one"
+        raise ValueError(f"{reason}: name two that people have, as in --modalities T1w,T2w, or take other data")

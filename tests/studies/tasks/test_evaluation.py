@@ -173,3 +173,23 @@ def test_scores_keep_their_subsets_apart_until_the_auc():
     raw = {"A/diagnosis/linear/score": np.zeros((3, 8)), "A/diagnosis/linear/score/T1w": np.ones((3, 8))}
     stacked = with_subset_means(raw)["A/diagnosis/linear/score/mean-of-subsets"]
     np.testing.assert_array_equal(stacked, np.stack([np.zeros((3, 8)), np.ones((3, 8))], axis=1))
+
+
+def test_copies_of_people_to_whom_readers_are_fitted_are_no_test_people(cohort, smoke, tmp_path):
+    for number in range(1, 7):
+        for path in (cohort / f"sub-{number:03d}").rglob("*_T[12]w.nii.gz"):
+            copy = tmp_path / "copies" / f"sub-9{number}" / "anat" / path.name.replace(f"{number:03d}", f"9{number}", 1)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(path, copy)
+    config = smoke.replace(volume={"modalities": ("T1w", "T2w")})
+    with pytest.raises(ValueError, match=r"images of sub-9\d, .* in .*copies are also those of people .*: remove one"):
+        gather(config, cohort, [tmp_path / "copies"])
+
+
+def test_weights_that_do_not_name_their_people_are_told(checkpoints, result):
+    """The result says so, and its command names folders."""
+    stored = json.loads(result.read_text())
+    assert stored["config"]["weights without the people trained on"] == [
+        str(checkpoints / f"{name}.safetensors") for name in ("reconstruction", "full")
+    ]
+    assert "Source(" not in stored["source"]

@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from toposlearn.config import VARIANTS, TacoConfig
 from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.source import Data
-from toposlearn.data.split import refuse_seen
+from toposlearn.data.split import named, refuse_seen, remarks
 from toposlearn.downstream import classification, readers, segmentation
 from toposlearn.downstream.finetune import FinetuneConfig
 from toposlearn.downstream.splits import check_splits
@@ -32,6 +33,7 @@ class Bench:
     train: PosedSubjects
     few: Sequence[PosedSubjects]  # the few labeled people of fine-tuning, in several poses
     tests: Mapping[str, PosedSubjects]  # group -> held-out people
+    remarks: Mapping[str, Sequence[str]] = field(default_factory=dict)  # what the result must say of its people
 
     def stamp(self) -> str:
         """A digest of images and settings: numbers kept from other people or readers are not reused."""
@@ -59,7 +61,10 @@ def gather(
     manifest = read_manifest(data, config.volume.modalities)
     config = config_for(config, manifest)
     first = weights[0] if weights else None
-    train, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, weights=first)
+    fraction, minimum = config.train.test_fraction, 0 if tests else 1
+    train, held_out = split_subjects(manifest, test_fraction=fraction, minimum=minimum, weights=first)
+    if not len(train):  # a folder that holds none of the people trained on
+        train, held_out = split_subjects(manifest, test_fraction=fraction)
     manifests = [read_manifest(folder) for folder in tests] or [held_out]
     groups = {_group(one): one for one in manifests}
     if len(groups) < len(manifests) or "train" in groups:
@@ -73,17 +78,29 @@ def gather(
     def posed(part: Manifest, seed: int = 0) -> PosedSubjects:
         return pose_subjects(prepare(part, config.volume), config, seed=seed)
 
+    known = {each for own in prepare(train, config.volume).fingerprints().values() for each in own} - {""}
+    seen: list[str] = []
+
     def unseen(part: Manifest) -> PosedSubjects:
-        refuse_seen(weights, part, prepare(part, config.volume).fingerprints(), allow_seen=allow_seen)
+        prepared = prepare(part, config.volume)
+        prints = prepared.fingerprints()
+        seen.extend(refuse_seen(weights, prepared.manifest, prints, allow_seen=allow_seen))
+        if shared := [name for name, own in prints.items() if known & set(own)]:
+            reason = f"images of {named(shared)} in {part.root} are also those of people to whom readers are fitted"
+            raise ValueError(f"{reason}: remove one of the two copies, or take other people")
         return posed(part)
 
     bench = Bench(
         posed(train, FIT_POSE_SEED),
         [posed(few, FINETUNE_POSE_SEED + pose) for pose in range(settings.poses)],
         {name: unseen(group) for name, group in groups.items()},
+        remarks(weights, seen),
     )
+    report_problems([f"note: {name}: {named(values)}" for name, values in bench.remarks.items()])
     if not tasks_of(bench.train):
-        raise ValueError(f"{data} has neither structure labels, lesion masks nor diagnoses: nothing can be evaluated")
+        raise ValueError(
+            f"{manifest.root} has neither structure labels, lesion masks nor diagnoses: nothing can be evaluated"
+        )
     return bench
 
 

@@ -18,7 +18,7 @@ from tqdm import tqdm
 
 from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
-from toposlearn.data.source import Data
+from toposlearn.data.source import Data, Source
 from toposlearn.downstream import tasks
 from toposlearn.downstream.finetune import FinetuneConfig, finetune
 from toposlearn.downstream.segmentation import structure_classes
@@ -69,12 +69,16 @@ def evaluate(
     stacked |= {name: _stack([baseline]) for name, baseline in baselines.items()}
     return write_result(
         out / "results.json",
-        source=" --test ".join(map(str, (f"toposlearn evaluate --checkpoints {checkpoints} --data {data}", *tests))),
+        source=f"toposlearn evaluate --checkpoints {checkpoints} --data {' --test '.join(map(_place, (data, *tests)))}",
         metrics=summarize(stacked, bench.tests),
-        config=config.to_dict(),
+        config=config.to_dict() | dict(bench.remarks),
         seeds=list(seeds),
         seconds=time.perf_counter() - began if fresh else None,  # of a continued run only the last part is known
     )
+
+
+def _place(data: Data) -> str:
+    return " ".join(map(str, Source.of(data).folders))
 
 
 def _jobs(
