@@ -3,8 +3,8 @@
 Own data: ``load_posed(DATA, config, count)``, or ``manifest = read_manifest(DATA); config_for(config, manifest)``.
 """
 
-from toposlearn.data.images import BadImageError
 from toposlearn.data.gate import assess_subjects, check_image
+from toposlearn.data.images import BadImageError
 from toposlearn.data.inspection import Inspection, inspect_folder
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, pair_of

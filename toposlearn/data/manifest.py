@@ -47,9 +47,7 @@ class Manifest:
     records: tuple[Record, ...]
     layout: str = ""  # in words
     ignored: tuple[Path, ...] = ()  # image files that are not used
-    notes: tuple[
-        str, ...
-    ] = ()  # one line per choice among files, damaged table or person without images
+    notes: tuple[str, ...] = ()  # one line per choice among files, damaged table or person without images
     patterns: Mapping[str, str] = field(default_factory=dict)  # modality -> how its files are named, for ``--pattern``
 
     def __len__(self) -> int:

@@ -5,11 +5,10 @@ An unusable image or subject is skipped and reported; the run continues.
 
 from __future__ import annotations
 
-import gc
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -20,6 +19,7 @@ from toposlearn.config import VolumeConfig
 from toposlearn.data.cache import ASSESSMENTS, Entry, Found, Shelf, refusal
 from toposlearn.data.gate import assessment as gate
 from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.many import without_collection
 from toposlearn.data.places import FULL, REMEDY, Hold, Place, make_room, places, size_limit, write_error
 from toposlearn.data.prepared import Cache
 from toposlearn.data.stamps import with_content
@@ -56,7 +56,7 @@ def prepare(
     absent = [name for name in config.modalities if not any(name in record.images for record in manifest.records)]
     manifest.require(absent)
     limit, people = size_limit(), min(len(manifest), gate.FEWEST_FOR_NULL)
-    with _without_collection():
+    with without_collection():
         parts = [_open(root, records, config, folder, people) for root, records in _by_root(manifest).items()]
     if report:
         gate.report_problems([part.note for part in parts if part.note])
@@ -79,18 +79,6 @@ def _by_root(manifest: Manifest) -> dict[Path, list[Record]]:
     for record in manifest.records:
         roots.setdefault(record.root if record.root != Path() else manifest.root, []).append(record)
     return roots
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """Make many objects, none of which is garbage: Python would spend most of the time on looking for it."""
-    enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if enabled:
-            gc.enable()
 
 
 def settings_of(config: VolumeConfig) -> str:

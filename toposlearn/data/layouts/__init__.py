@@ -20,6 +20,7 @@ from toposlearn.data.layouts.plain import read_plain
 from toposlearn.data.layouts.records import make_records
 from toposlearn.data.layouts.tables import read_description, read_participants
 from toposlearn.data.manifest import Manifest
+from toposlearn.data.many import without_collection
 from toposlearn.data.source import Data, Source
 
 BIDS = "BIDS"
@@ -32,7 +33,8 @@ def read_manifest(data: Data, modalities: Sequence[str] = ()) -> Manifest:
     has the session asked for. Everything else that cannot be used is left out and named in `Manifest.notes`.
     """
     source = Source.of(data)
-    manifests = [_read_one(root, source, modalities) for root in source.folders]
+    with without_collection():
+        manifests = [_read_one(root, source, modalities) for root in source.folders]
     return manifests[0] if len(manifests) == 1 else _joined(source.folders, manifests)
 
 

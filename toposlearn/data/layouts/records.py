@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -135,10 +136,10 @@ def _same_space(file: File, space: str) -> bool:
 
 def _truth(root: Path, subject: str) -> dict[str, Path]:
     """Ground truth of a simulated person."""
-    folder = root / TRUTH / subject
-    if not folder.is_dir():
+    if not os.path.isdir(f"{root}/{TRUTH}/{subject}"):
         return {}
-    paths = {name: folder / "anat" / f"{subject}_{ending}.nii.gz" for name, ending in _TRUTH.items()}
+    folder = root / TRUTH / subject / "anat"
+    paths = {name: folder / f"{subject}_{ending}.nii.gz" for name, ending in _TRUTH.items()}
     return {name: path for name, path in paths.items() if path.exists()}
 
 
