@@ -22,7 +22,7 @@ from toposlearn.explore.neighborhoods import find_match, plot_match
 from toposlearn.pretrain import controls, error_matrix, mean_errors
 
 UNKNOWN = "true correspondence: not known here; errors between two people are left out"
-FIRST = min(NAMES)  # the first person of the folder, whom a notebook without a truth shows
+FIRST = min(NAMES, key=str.casefold)  # the first person of the folder, whom a notebook without a truth shows
 SMALL = {  # notebook -> parameters that make it short, and what it prints about this folder
     "00_start_here": ({}, FIRST),
     "01_load_multimodal_volumes": ({"PEOPLE": 2}, FIRST),
