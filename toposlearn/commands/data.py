@@ -135,6 +135,7 @@ def shortcuts(
     data: DataOption = DATA,
     out: Annotated[Path, Option(help="Folder of the result and the features of the files.")] = Path("runs/shortcuts"),
     preset: PresetOption = "lab",
+    cache: CacheOption = None,
 ) -> None:
     """Predict each label without a representation: from age, sex, site, size, brightness, headers, volumes."""
     from toposlearn.studies.shortcuts import find_shortcuts, shortcuts_report

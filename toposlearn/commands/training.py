@@ -148,6 +148,7 @@ def ablation(
     seeds: SeedsOption = 3,
     variants: Annotated[str | None, Option(help="Comma-separated loss variants (default: those of the paper).")] = None,
     shipped: Annotated[Path | None, Option(help="Folder for the first seed's weights and the results.")] = None,
+    cache: CacheOption = None,
 ) -> None:
     """Pre-train with and without each term of the loss, with several seeds each, and compare."""
     settings = config.preset(preset)
@@ -170,6 +171,7 @@ def matchers(
     preset: PresetOption = "lab",
     seeds: SeedsOption = 3,
     shipped: Annotated[Path | None, Option(help="Folder for a copy of the result.")] = None,
+    cache: CacheOption = None,
 ) -> None:
     """Pre-train with every way of matching two people, also true and random matches, and measure the topology."""
     from toposlearn.studies.ablation import run_matchers
