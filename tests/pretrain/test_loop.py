@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import math
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -15,7 +16,7 @@ from accelerate import Accelerator
 
 from toposlearn import cli
 from toposlearn.config import TacoConfig, with_variant
-from toposlearn.data import PairDataset, read_manifest, split_subjects
+from toposlearn.data import PairDataset, Split, read_manifest, split_subjects
 from toposlearn.data.tensors import INTER
 from toposlearn.models import load_weights
 from toposlearn.pretrain import Trainer, loop, pretrain
@@ -150,14 +151,32 @@ def test_an_output_that_cannot_be_written_is_reported_before_anything_is_compute
         pretrain(config, cohort, tmp_path / "file" / "run", progress=False)
 
 
-def test_two_people_are_too_few_to_train_on(config, cohort, tmp_path):
-    few = tmp_path / "data"
-    for number in (1, 2):
-        few.mkdir(exist_ok=True)
-        (few / f"sub-{number:03d}").symlink_to(cohort / f"sub-{number:03d}")
-    with pytest.raises(ValueError, match=r"1 people to train on, but train.subjects_per_step is 2"):
-        pretrain(config, few, tmp_path / "run", cache=tmp_path / "cache", progress=False)
-    assert not (tmp_path / "run").exists()
+def folder_of_few(cohort, root, count):
+    root.mkdir()
+    for number in range(1, count + 1):
+        (root / f"sub-{number:03d}").symlink_to(cohort / f"sub-{number:03d}")
+    return root
+
+
+def test_of_two_people_both_are_trained_on_and_nobody_is_held_out(config, cohort, tmp_path, capsys):
+    few, out = folder_of_few(cohort, tmp_path / "data", 2), tmp_path / "run"
+    pretrain(config.replace(train={"steps": 2}), few, out, cache=tmp_path / "cache", progress=False)
+    assert f"all people of {few} are trained on (2): nobody is held out" in capsys.readouterr().err
+    split = Split.load(out)
+    assert (len(split.train), len(split.held_out)) == (2, 0)
+    assert not (out / "scorecard.jsonl").exists()
+
+
+def test_one_person_is_trained_on_alone_without_the_inter_term(cohort, tmp_path, capsys):
+    few, out = folder_of_few(cohort, tmp_path / "data", 1), tmp_path / "run"
+    command = ["pretrain", "--preset", "smoke", "--steps", "2", "--data", str(few), "--out", str(out)]
+    assert cli.execute([*command, "--cache", str(tmp_path / "cache")]) == 0
+    assert "TOPOSLEARN_CACHE" not in os.environ  # for this command only
+    assert list((tmp_path / "cache").rglob("sub-001.safetensors"))
+    assert "note: a step takes 1 instead of 2 people" in capsys.readouterr().err
+    lines = [json.loads(line) for line in (out / "history.jsonl").read_text().splitlines()]
+    assert [line["inter"] for line in lines] == [0, 0]
+    assert all(line["intra"] > 0 for line in lines)
 
 
 def test_without_truth_there_is_training_but_no_scorecard(config, cohort, cache, tmp_path):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -36,10 +37,23 @@ SeedsOption = Annotated[int, Option(help="Number of pre-training seeds per varia
 HeldOutOption = Annotated[Path | None, Option(help="BIDS folder of people from another label map, measured as well.")]
 
 
-def _use_cache(folder: Path | None) -> Path | None:
+CACHE_VARIABLE = "TOPOSLEARN_CACHE"
+
+
+def _use_cache(context: typer.Context, folder: Path | None) -> Path | None:
+    """Prepared people are kept in `folder` until the command ends."""
     if folder is not None:
-        os.environ["TOPOSLEARN_CACHE"] = str(folder)
+        before = os.environ.get(CACHE_VARIABLE)
+        os.environ[CACHE_VARIABLE] = str(folder)
+        context.call_on_close(partial(_restore_cache, before))
     return folder
+
+
+def _restore_cache(before: str | None) -> None:
+    if before is None:
+        os.environ.pop(CACHE_VARIABLE, None)
+    else:
+        os.environ[CACHE_VARIABLE] = before
 
 
 CACHE = "Folder of preprocessed images (default: $TOPOSLEARN_CACHE, else below the data folder)."

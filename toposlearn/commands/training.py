@@ -76,8 +76,22 @@ def pretrain(
 
     source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
     settings = _with_modalities(settings, source, modalities, minimum=1)
+    settings = _for_few(settings, source)
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
     typer.echo(run_pretraining(settings, source, out, resume=resume, hash_names=hash_names))
+
+
+def _for_few(settings: config.TacoConfig, source: Source) -> config.TacoConfig:
+    """The settings with fewer people per step where there are not as many, which is reported."""
+    from toposlearn.data import read_manifest
+
+    records = read_manifest(source, settings.volume.modalities).records
+    count, wanted = len({(record.data_set, record.subject) for record in records}), settings.train.subjects_per_step
+    if count >= wanted:
+        return settings
+    alone = ": nothing is compared across people" if count == 1 else ""
+    typer.echo(f"note: a step takes {count} instead of {wanted} people, because there are no more{alone}", err=True)
+    return settings.replace(train={"subjects_per_step": count})
 
 
 def _with_modalities(
