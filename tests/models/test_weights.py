@@ -2,14 +2,18 @@
 
 import json
 import pickle
+from pathlib import Path
 
 import pytest
 import torch
+from monai.networks.nets import SwinUNETR
 from safetensors import safe_open
 from safetensors.torch import save_file
 
 from toposlearn.config import with_variant
 from toposlearn.models import Taco, load_weights, model_card, save_weights
+
+SHIPPED = Path(__file__).parents[2] / "checkpoints/lab/full.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -132,3 +136,16 @@ def test_a_card_says_what_the_weights_are_and_are_not(smoke):
     without = model_card("Name", with_variant(smoke, "reconstruction"), {}, origin="")
     assert "reconstruction x 1; seed" in without
     assert "reached: none" in without
+
+
+def test_the_encoder_fits_the_network_of_monai_for_segmentation():
+    """As the page on own data shows: every weight of the encoder, and the same features."""
+    taco, config = load_weights(SHIPPED)
+    names = ("feature_size", "depths", "num_heads", "patch_size", "window_size", "use_v2")
+    settings = {name: getattr(config.model, name) for name in names}
+    network = SwinUNETR(in_channels=1, out_channels=2, downsample="mergingv2", **settings).eval()
+    network.swinViT.load_state_dict(taco.encoder.state_dict())
+    volume = torch.rand(1, 1, 64, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        pairs = zip(network.swinViT(volume), taco.encoder(volume), strict=True)
+        assert all(torch.equal(theirs, ours) for theirs, ours in pairs)
