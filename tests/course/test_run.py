@@ -47,7 +47,7 @@ def test_another_environments_kernel_of_the_same_name_is_not_used(tmp_path, monk
 def test_peak_memory_sees_a_peak_that_is_over_and_child_processes(tmp_path):
     plain = write_notebook(tmp_path / "plain.ipynb", code("1"))
     own = write_notebook(tmp_path / "own.ipynb", code("x = b'1' * 300_000_000\ndel x"))
-    work = "import time; x = b'1' * 300_000_000; time.sleep(1)"
+    work = "import time; x = b'1' * 300_000_000; time.sleep(2)"
     grow = f"import subprocess, sys\nsubprocess.run([sys.executable, '-c', {work!r}])"
     child = write_notebook(tmp_path / "child.ipynb", code(grow))
     base, own_peak, child_peak = (
@@ -55,7 +55,7 @@ def test_peak_memory_sees_a_peak_that_is_over_and_child_processes(tmp_path):
     )
     assert 20 < base < 300
     assert 280 < own_peak - base < 340
-    assert 280 < child_peak - base < 380
+    assert 250 < child_peak - base < 380  # sampled, and the kernel itself may shrink meanwhile
 
 
 def test_peak_memory_of_a_process_that_is_gone_is_no_error():
