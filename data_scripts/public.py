@@ -32,7 +32,7 @@ def _made(data_set: DataSet, given: argparse.Namespace) -> list[str]:
     if given.out.exists():
         raise ValueError(f"{given.out} exists: choose another --out, or remove it")
     if given.subset is not None and given.subset < 1:
-        raise ValueError(f"--subset {given.subset} leaves nobody: give 1 or more")
+        raise ValueError(f"--subset {given.subset} leaves no person: give 1 or more")
     source, notes = given.source, []
     if source is None:
         source = given.downloads or given.out.parent / "downloads" / data_set.name

@@ -70,7 +70,7 @@ DATA = DataSet(
             ("T2", "T2w"),
             ("FLAIR", "FLAIR"),
             ("segm", "label-lesion_mask"),
-            ("automated_approx_segm", "label-lesion_mask"),  # where nobody corrected it
+            ("automated_approx_segm", "label-lesion_mask"),  # where it was not corrected by hand
         )
     ),
     fetch=fetch,

@@ -191,7 +191,7 @@ def test_nothing_usable_is_refused(tmp_path, capsys):
     (tmp_path / "empty").mkdir()
     assert "no file of MICCAI 2012" in refused(capsys, tmp_path, data_set, "--from", tmp_path / "empty")
     assert "does not exist" in refused(capsys, tmp_path, data_set, "--from", tmp_path / "absent")
-    assert "leaves nobody" in refused(capsys, tmp_path, data_set, "--from", tmp_path / "empty", "--subset", 0)
+    assert "leaves no person" in refused(capsys, tmp_path, data_set, "--from", tmp_path / "empty", "--subset", 0)
     (tmp_path / "empty" / "1000_SS.nii.gz").write_bytes(b"")
     assert "1000_SS.nii.gz" in refused(capsys, tmp_path, data_set, "--from", tmp_path / "empty")
     (tmp_path / "out").mkdir()

@@ -161,7 +161,7 @@ def folder_of_few(cohort, root, count):
 def test_of_two_people_both_are_trained_on_and_nobody_is_held_out(config, cohort, tmp_path, capsys):
     few, out = folder_of_few(cohort, tmp_path / "data", 2), tmp_path / "run"
     pretrain(config.replace(train={"steps": 2}), few, out, cache=tmp_path / "cache", progress=False)
-    assert f"all people of {few} are trained on (2): nobody is held out" in capsys.readouterr().err
+    assert f"all people of {few} are trained on (2): no one is held out" in capsys.readouterr().err
     split = Split.load(out)
     assert (len(split.train), len(split.held_out)) == (2, 0)
     assert not (out / "scorecard.jsonl").exists()

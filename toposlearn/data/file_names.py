@@ -21,7 +21,7 @@ def used_names(manifest: Manifest) -> list[str]:
 
 
 def unused_names(manifest: Manifest) -> list[str]:
-    """The same of the files that nobody uses."""
+    """The same of the files that are not used."""
     people = {record.subject for record in manifest.records}
     found = []
     for path in manifest.ignored:

@@ -97,7 +97,7 @@ def pose_subjects(
 ) -> PosedSubjects:
     """The `measurable` people of a cache, in a pose drawn from `seed`, or upright.
 
-    With `count` the first of them, else all, and whoever is left out is reported. ValueError where nobody is complete.
+    With `count` the first of them, else all, and those left out are reported. ValueError where no person is complete.
     """
     complete = measurable(cache, count)
     odd = next((record for record in cache.manifest.records if not cache.entry(record).complete), None)

@@ -112,7 +112,7 @@ class Split:
         return replace(self, moved=moved)
 
     def sides(self, manifest: Manifest, *, newcomers: bool = True) -> tuple[Manifest, Manifest] | None:
-        """The people trained on, and those held out with whoever came later; None where nobody is known."""
+        """The people trained on, and those held out with all who came later; None where no person is known."""
         keys = {record.name: self.key(record) for record in manifest.records}
         known = {key for key in keys.values() if key in self.train or key in self.held_out}
         if not known:
@@ -142,8 +142,8 @@ def split_subjects(
 ) -> tuple[Manifest, Manifest]:
     """Training people and at least `minimum` held-out people; all sessions of a person are on one side.
 
-    The sides are those on which people were when `weights` (a weights file or a run's folder) were trained; whoever
-    came later is held out. Without weights, or where they know nobody of the manifest, the sides are drawn.
+    The sides are those on which people were when `weights` (a weights file or a run's folder) were trained;
+    people who came later are held out. Without weights, or where they know no person here, the sides are drawn.
     """
     stored = Split.load(weights) if weights is not None else None
     sides = (stored and stored.sides(manifest)) or _draw(manifest, test_fraction, minimum)
@@ -221,5 +221,5 @@ def _metadata(path: Path) -> dict[str, str]:
     try:
         with safe_open(path, framework="pt") as file:
             return dict(file.metadata() or {})
-    except (OSError, SafetensorError):  # whoever loads the weights reports what is wrong
+    except (OSError, SafetensorError):  # `load_weights` reports what is wrong
         return {}

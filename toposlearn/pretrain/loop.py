@@ -210,7 +210,7 @@ def _accelerator(precision: str) -> Accelerator:
 
 
 def _report(notes: Sequence[str]) -> None:
-    """Tell which files and people of the data are not used: `REPORTED` lines or fewer."""
+    """Report which files and people of the data are not used: `REPORTED` lines or fewer."""
     more = [f"and {len(notes) - REPORTED + 1} more notes: 'toposlearn inspect' lists them"] * (len(notes) > REPORTED)
     report_problems([*notes[: REPORTED - len(more)], *more])
 

@@ -56,16 +56,16 @@ def _saved_config(path: Path) -> TacoConfig | None:
 def sides(
     out: Path, prepared: Cache, manifest: Manifest, config: TacoConfig, resume: bool
 ) -> tuple[Manifest, Manifest]:
-    """Training people and held-out people of a run: those it began with, whoever has come to the folder since.
+    """Training people and held-out people of a run: those it began with, also if the folder has grown since.
 
-    Of people too few for a step and for a measurement nobody is held out, which is reported.
+    Where there are no more people than one step takes, none is held out, which is reported.
     """
     stored = Split.load(out) if resume else None
     known = stored and stored.recognizing(prepared.manifest, prepared.fingerprints()).sides(manifest, newcomers=False)
     people = {(record.data_set, record.subject) for record in manifest.records}
     if not known and len(people) <= config.train.subjects_per_step:
         everyone = f"all people of {manifest.root} are trained on ({len(people)})"
-        report_problems([f"note: {everyone}: nobody is held out to measure on"])
+        report_problems([f"note: {everyone}: no one is held out to measure on"])
         return manifest, manifest.select([])
     return known or split_subjects(manifest, test_fraction=config.train.test_fraction)
 

@@ -108,15 +108,15 @@ def _check_for_several(root: Path) -> None:
     """Raise ValueError where folders hold data sets of their own, as nnUNet_raw does."""
     inside = [folder for folder in folders_in(root) if find_list(folder)] if root.is_dir() else []
     if len(inside) > 1:
-        told = f"{root} holds {len(inside)} data sets, such as {inside[0].name}"
-        raise ValueError(f"{told}, and no images of its own: give each by its own --data")
+        reason = f"{root} holds {len(inside)} data sets, such as {inside[0].name}"
+        raise ValueError(f"{reason}, and no images of its own: give each by its own --data")
 
 
 def _nothing_in(root: Path, ignored: Sequence[Path]) -> str:
     if ignored:
         more = f" and {len(ignored) - 1} more files" if len(ignored) > 1 else ""
-        told = f"no image in {root} can be used: {ignored[0]}{more} are not named as images of a modality"
-        return f"{told}; rename them, or name them with --pattern"
+        reason = f"no image in {root} can be used: {ignored[0]}{more} are not named as images of a modality"
+        return f"{reason}; rename them, or name them with --pattern"
     inside = [path.relative_to(root).parts for path in sorted(root.rglob("*")) if is_image(path.name)]
     inside.sort(key=lambda parts: parts[0] in NO_SUBJECTS)
     deeper = next((parts for parts in inside if len(parts) > 2), None)

@@ -85,8 +85,8 @@ def _absent(path: Path, content: Mapping[str, Any], cases: Container[str]) -> It
     for text in _listed_images(content):
         where = _resolved(text, path)
         if stem(where.name) not in cases and not where.exists():
-            told = f"{where} does not exist, but {path.name} lists it: copy it, or remove it from the list"
-            yield File(where, stem(where.name), problem=told)
+            reason = f"{where} does not exist, but {path.name} lists it: copy it, or remove it from the list"
+            yield File(where, stem(where.name), problem=reason)
 
 
 def _listed_images(content: Mapping[str, Any]) -> Iterator[str]:

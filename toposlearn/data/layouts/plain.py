@@ -102,8 +102,8 @@ def read_places(places: Sequence[Place], root: Path) -> Iterator[File]:
 
 
 def _repeat(place: Place) -> File:
-    told = "repeats scans that are used, in a longitudinal stream of FreeSurfer, and is not used"
-    return File(place.path, "", problem=f"{place.path} {told}: to use it, give its folder alone")
+    reason = "repeats scans that are used, in a longitudinal stream of FreeSurfer, and is not used"
+    return File(place.path, "", problem=f"{place.path} {reason}: to use it, give its folder alone")
 
 
 def _drafts(places: Sequence[Place]) -> list[_Draft]:
@@ -245,8 +245,8 @@ def _keep_apart(files: Sequence[File], drafts: Sequence[_Draft], root: Path) -> 
     for person, names in sites.items():
         if len(names) > 1 and person and not all(map(is_site, names - {""})):
             first, second, *_ = sorted(names)
-            told = f"{person} lies in {first or root.name} and in {second} of {root}, and is taken for one person"
-            yield File(root, "", problem=f"{told}: if they are several people, give each folder by its own --data")
+            reason = f"{person} lies in {first or root.name} and in {second} of {root}, and is taken for one person"
+            yield File(root, "", problem=f"{reason}: if they are several people, give each folder by its own --data")
     for file, draft in zip(files, drafts, strict=True):
         apart = len(sites[file.subject]) > 1 and is_site(draft.site)
         yield replace(file, subject=f"{draft.site}_{file.subject}") if apart else file

@@ -64,7 +64,7 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
 
 
 def _checked(file: File) -> File:
-    """The file, with a problem where nobody can be named."""
+    """The file, with a problem where no person can be named."""
     if file.subject or file.problem or not (file.modality or file.label_map):
         return file
     return replace(file, problem=f"{file.path} names no person: rename it, {EXAMPLE}, or give each person a folder")

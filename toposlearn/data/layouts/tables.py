@@ -93,7 +93,7 @@ def _id_column(table: Table, find: Finder) -> int:
 
 
 def _assign(table: Table, column: int, find: Finder) -> tuple[Rows, list[str], list[str]]:
-    """The first row of each subject, the subjects with further rows, and the names of nobody."""
+    """The first row of each subject, the subjects with further rows, and the names without a subject."""
     rows, twice, strangers = Rows(), [], []
     for row in table.rows:
         cell = row[column] if column < len(row) else ""
@@ -132,7 +132,7 @@ class Finder:
         self.numbers = _unique((str(int(match[0])), name) for name in names if (match := re.search("[0-9]+", name)))
 
     def __call__(self, cell: str, *, exact: bool = False) -> str | None:
-        """None where the cell names nobody; `exact` allows no other spelling."""
+        """None where the cell names no subject; `exact` allows no other spelling."""
         if exact or not cell:
             return self.exact.get(cell)
         cell = re.sub(r"^([0-9]+)\.0+$", r"\1", cell)  # of a spreadsheet
