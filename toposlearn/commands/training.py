@@ -85,8 +85,8 @@ def _for_few(settings: config.TacoConfig, source: Source) -> config.TacoConfig:
     """The settings with fewer people per step where there are not as many, which is reported."""
     from toposlearn.data import read_manifest
 
-    records = read_manifest(source, settings.volume.modalities).records
-    count, wanted = len({(record.data_set, record.subject) for record in records}), settings.train.subjects_per_step
+    count = len(read_manifest(source, settings.volume.modalities).people)
+    wanted = settings.train.subjects_per_step
     if count >= wanted:
         return settings
     alone = ": nothing is compared across people" if count == 1 else ""

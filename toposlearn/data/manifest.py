@@ -54,6 +54,11 @@ class Manifest:
         return len(self.records)
 
     @property
+    def people(self) -> tuple[tuple[str, str], ...]:
+        """Data set and name of each person once, however many sessions are used."""
+        return tuple(dict.fromkeys((record.data_set, record.subject) for record in self.records))
+
+    @property
     def modalities(self) -> tuple[str, ...]:
         """Modalities that every person has, sorted."""
         return tuple(sorted(set.intersection(*(set(record.images) for record in self.records))))

@@ -196,7 +196,7 @@ def named(people: Iterable[str]) -> str:
 
 
 def _draw(manifest: Manifest, test_fraction: float, minimum: int) -> tuple[Manifest, Manifest]:
-    people = list(dict.fromkeys((record.data_set, record.subject) for record in manifest.records))
+    people = manifest.people
     if len(people) < 2:
         raise ValueError(f"{manifest.root} holds one person only: at least two are needed to compare people")
     order = np.random.default_rng(0).permutation(len(people))

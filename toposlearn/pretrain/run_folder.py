@@ -62,9 +62,8 @@ def sides(
     """
     stored = Split.load(out) if resume else None
     known = stored and stored.recognizing(prepared.manifest, prepared.fingerprints()).sides(manifest, newcomers=False)
-    people = {(record.data_set, record.subject) for record in manifest.records}
-    if not known and len(people) <= config.train.subjects_per_step:
-        everyone = f"all people of {manifest.root} are trained on ({len(people)})"
+    if not known and len(manifest.people) <= config.train.subjects_per_step:
+        everyone = f"all people of {manifest.root} are trained on ({len(manifest.people)})"
         report_problems([f"note: {everyone}: no one is held out to measure on"])
         return manifest, manifest.select([])
     return known or split_subjects(manifest, test_fraction=config.train.test_fraction)
