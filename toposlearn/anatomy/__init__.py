@@ -11,6 +11,7 @@ from toposlearn.anatomy.atlases import (
     load_template,
 )
 from toposlearn.anatomy.label_names import structure_names
+from toposlearn.anatomy.landmarks import median_landmarks, read_landmarks
 from toposlearn.anatomy.segmentations import LabelMap, load_segmentation
 from toposlearn.anatomy.sources import SOURCES
 from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure
