@@ -15,7 +15,7 @@ _END_OF_WORD = re.compile(r"(?<=[^_. -])(?=[_. -]|$)")
 
 
 def used_names(manifest: Manifest) -> list[str]:
-    """``T1w  PERSON_t1.nii.gz  (6)``: the images, the ground truth and the label maps of all people."""
+    """``T1w  PERSON_t1.nii.gz  (6)``: the images, the ground truth, the label maps and the landmarks of all people."""
     found = [(kind, _anonymous(path.name, record)) for record in manifest.records for kind, path in _files(record)]
     return _lines(Counter(found))
 
@@ -37,6 +37,7 @@ def _files(record: Record) -> Iterator[tuple[str, Path]]:
     yield from record.images.items()
     yield from ((_TRUTH[name], path) for name, path in truth.items())
     yield from ((f"label map {kind}", path) for kind, path in record.label_maps.items() if path not in truth.values())
+    yield from (("landmarks", path) for path in record.points)
 
 
 def _anonymous(name: str, record: Record) -> str:

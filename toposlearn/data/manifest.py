@@ -27,6 +27,7 @@ class Record:
     root: Path = Path()  # folder of the data set
     channels: Mapping[str, int] = field(default_factory=dict)  # modality -> channel of a file that holds several
     label_maps: Mapping[str, Path] = field(default_factory=dict)  # kind, as in the file's name -> label map
+    points: tuple[Path, ...] = ()  # files of landmarks, one per rater
 
     @property
     def name(self) -> str:

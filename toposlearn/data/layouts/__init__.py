@@ -17,6 +17,7 @@ from toposlearn.data.layouts.files import NO_SUBJECTS, File, folders_in
 from toposlearn.data.layouts.lists import find_list, read_list
 from toposlearn.data.layouts.pattern import infer_patterns, read_patterns
 from toposlearn.data.layouts.plain import read_plain
+from toposlearn.data.layouts.points import POINTS, with_points
 from toposlearn.data.layouts.records import make_records
 from toposlearn.data.layouts.tables import read_description, read_participants
 from toposlearn.data.manifest import Manifest
@@ -44,13 +45,14 @@ def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest
         raise FileNotFoundError(f"data folder {root} does not exist: {made}, or correct the path")
     root, layout, files = _read_files(root, source)
     damaged = read_description(root)[1]
-    records, ignored, problems, notes = make_records(root, files, source, modalities)
+    records, ignored, landmarks, problems, notes = make_records(root, files, source, modalities)
     if not records:
         _check_for_several(root)
         raise ValueError(problems[0]) if problems else FileNotFoundError(_nothing_in(root, ignored))
     info, remarks = read_participants(root, list(dict.fromkeys(record.subject for record in records)))
-    known = tuple(replace(record, info=info.get(record.subject, {})) for record in records)
-    lines = (*problems, *notes, *remarks, *([damaged] if damaged else []))
+    informed = [replace(record, info=info.get(record.subject, {})) for record in records]
+    known, lost = with_points(root, informed, landmarks, source.patterns.get(POINTS, ""))
+    lines = (*problems, *notes, *remarks, *lost, *([damaged] if damaged else []))
     patterns = {} if layout == BIDS else infer_patterns(known, root)
     return Manifest(root, known, layout, ignored, lines, patterns)
 
@@ -58,9 +60,9 @@ def _read_one(root: Path, source: Source, modalities: Sequence[str]) -> Manifest
 def _read_files(root: Path, source: Source) -> tuple[Path, str, Iterable[File]]:
     """The folder that holds the people, the layout in words, and the files."""
     place, layout, files = _by_layout(root)
-    if source.patterns:
+    if patterns := {name: pattern for name, pattern in source.patterns.items() if name != POINTS}:
         place = root if root.is_dir() else place
-        return place, "named by patterns", read_patterns(place, source.patterns, files)
+        return place, "named by patterns", read_patterns(place, patterns, files)
     return place, layout, files
 
 

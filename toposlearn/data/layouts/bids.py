@@ -12,7 +12,7 @@ from pathlib import Path
 
 from toposlearn.data.images import stem
 from toposlearn.data.layouts import names
-from toposlearn.data.layouts.files import File, folders_in, list_folder, natural
+from toposlearn.data.layouts.files import LANDMARKS, File, folders_in, list_folder, natural
 from toposlearn.data.layouts.suffixes import meaning_of, split_name
 from toposlearn.settings import TRUTH
 
@@ -34,10 +34,12 @@ def find_bids(root: Path) -> Path | None:
 
 
 def read_bids(root: Path) -> Iterator[File]:
-    """The files of every person, and label maps from derivatives; the folder itself stands for each person."""
+    """The files of every person, with label maps and landmarks from derivatives; the folder stands for each person."""
     people = _people(root)
     if not any(map(_holds_images, people)):
-        yield from (bids_file(root / name) for name in list_folder(root)[0])
+        images, _, landmarks = list_folder(root)
+        yield from (bids_file(root / name) for name in images)
+        yield from (File(root / name, "") for name in landmarks)
         return
     for name in list_folder(root)[0]:
         yield File(root / name, "", problem=f"{root / name} lies beside the folders of the people: move it into one")
@@ -45,7 +47,7 @@ def read_bids(root: Path) -> Iterator[File]:
         subject, sign, session = folder.name.partition("_ses-")  # sub-OAS30001_ses-d0129 of OASIS-3
         yield File(folder, subject)
         yield from _files_of(folder, subject, f"ses-{session}" if sign else "")
-    yield from _derived_label_maps(root, {folder.name for folder in people})
+    yield from _derived(root, {folder.name for folder in people})
 
 
 def bids_file(path: Path, subject: str = "", session: str = "") -> File:
@@ -86,7 +88,7 @@ def _people(root: Path, *, named: bool = False) -> list[Path]:
 
 def _holds_images(folder: Path) -> bool:
     """True where a person's folder holds an anat folder, a session with images, or a file named by BIDS."""
-    images, folders = _listed(folder)
+    images, folders, _ = _listed(folder)
     sessions = [folder / name for name in folders if _is_session(name)]
     anat = [folder / name for name in folders if name.lower() == "anat"]
     if anat and not folder.name.lower().startswith("sub-"):  # NYU_0050952/anat/NIfTI/mprage.nii.gz is not BIDS
@@ -116,12 +118,13 @@ def _is_session(name: str) -> bool:
 def _files_of(folder: Path, subject: str, session: str = "") -> Iterator[File]:
     """The files of a person or of one session, with those in anat and dwi folders."""
     try:
-        images, folders = list_folder(folder)
+        images, folders, landmarks = list_folder(folder)
     except OSError as error:
         problem = f"{folder} cannot be read ({error.strerror}): change its permissions"
         yield File(folder, subject, session=session, problem=problem)
         return
     yield from (bids_file(folder / name, subject, session) for name in images)
+    yield from (File(folder / name, "") for name in landmarks)
     inside = folder.name.lower() in _PLACES
     for name in () if inside else folders:
         if name.lower() in _PLACES:
@@ -130,21 +133,22 @@ def _files_of(folder: Path, subject: str, session: str = "") -> Iterator[File]:
             yield from _files_of(folder / name, subject, name)
 
 
-def _derived_label_maps(root: Path, people: set[str]) -> Iterator[File]:
-    """Label maps in ``derivatives/sub-...`` and ``derivatives/NAME/sub-...``; images there are not read."""
+def _derived(root: Path, people: set[str]) -> Iterator[File]:
+    """Label maps and landmarks in ``derivatives/sub-...`` and ``derivatives/NAME/sub-...``, without images."""
     place = root / "derivatives"
     pipelines = [place, *(place / name for name in _listed(place)[1] if place / name != root / TRUTH)]
     for pipeline in pipelines:
         for name in sorted(people & set(_listed(pipeline)[1])):
-            yield from (replace(file, modality="") for file in _files_of(pipeline / name, name) if file.label_map)
+            found = (replace(file, modality="") for file in _files_of(pipeline / name, name))
+            yield from (file for file in found if file.label_map or file.path.name.lower().endswith(LANDMARKS))
             mri = pipeline / name / "mri"
             maps = (mri / image for image in _listed(mri)[0] if stem(image) in _FREESURFER)
             yield from (File(path, name, label_map=stem(path.name)) for path in maps)
 
 
-def _listed(folder: Path) -> tuple[list[str], list[str]]:
+def _listed(folder: Path) -> tuple[list[str], list[str], list[str]]:
     """As `list_folder`; nothing where the folder cannot be read."""
     try:
         return list_folder(folder)
     except OSError:
-        return [], []
+        return [], [], []

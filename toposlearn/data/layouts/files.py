@@ -12,6 +12,7 @@ from pathlib import Path
 from toposlearn.data.images import is_image
 
 NO_SUBJECTS = ("derivatives", "sourcedata", "code", "stimuli")  # of BIDS; our cache lies there in every layout
+LANDMARKS = (".fcsv", ".mrk.json")  # of 3D Slicer; a table of points can be anything and needs a pattern
 _NUMBER = re.compile(r"([0-9]+)")
 
 
@@ -36,12 +37,12 @@ def natural(text: str) -> tuple[tuple[str | int, ...], str]:
     return tuple(int(part) if place % 2 else part for place, part in enumerate(parts)), text
 
 
-def list_folder(folder: Path) -> tuple[list[str], list[str]]:
-    """Names of the image files and of the folders directly in a folder, sorted; OSError if it cannot be read.
+def list_folder(folder: Path) -> tuple[list[str], list[str], list[str]]:
+    """Names of image files, folders and landmark files directly in a folder, sorted; OSError if it cannot be read.
 
     A link whose target is missing, and a folder with the name of an image, count as image files.
     """
-    images, folders = [], []
+    images, folders, landmarks = [], [], []
     with os.scandir(folder) as entries:
         for entry in entries:
             if entry.name.startswith("."):
@@ -50,7 +51,9 @@ def list_folder(folder: Path) -> tuple[list[str], list[str]]:
                 images.append(entry.name)
             elif _is_folder(entry):
                 folders.append(entry.name)
-    return sorted(images), sorted(folders)
+            elif entry.name.lower().endswith(LANDMARKS):
+                landmarks.append(entry.name)
+    return sorted(images), sorted(folders), sorted(landmarks)
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:

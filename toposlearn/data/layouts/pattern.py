@@ -124,7 +124,7 @@ def _template(path: Path, record: Record, root: Path, name: str) -> str:
     first = inside.partition("/")[0]
     if subject.startswith(f"{first}_") and _replaced(inside, subject, "") == inside:
         inside, subject, site = inside.removeprefix(first), subject.removeprefix(f"{first}_"), "{site}"
-    session = _shown(record.session) or _session_in(inside, subject)
+    session = _shown(record.session) or session_in(inside, subject)
     named = _replaced(inside, subject, "{subject}")
     return site + _replaced(named, session, "{session}") if named != inside else ""
 
@@ -134,7 +134,7 @@ def _shown(text: str) -> str:
     return re.sub(r"[*|{}]", "?", text)
 
 
-def _session_in(inside: str, subject: str) -> str:
+def session_in(inside: str, subject: str) -> str:
     """The visit in the name of a person's folder or file; "" if none."""
     schemes = (visit.session for part in inside.split("/") if (visit := visit_by_scheme(part)))
     return next(filter(None, schemes), "") or visit_in_path(_replaced(inside, subject, PERSON))

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from toposlearn.data.images import is_image, is_series
 from toposlearn.data.layouts.choices import Choice, choose, describe, is_wanted, most_common_space
-from toposlearn.data.layouts.files import File, natural
+from toposlearn.data.layouts.files import LANDMARKS, File, natural
 from toposlearn.data.layouts.names import EXAMPLE
 from toposlearn.data.layouts.sessions import choose_sessions, describe_sessions, named, people_in_words
 from toposlearn.data.layouts.spellings import merge_spellings
@@ -28,10 +28,11 @@ Images = dict[str, list[File]]  # modality or kind of label map -> files
 
 
 class Records(NamedTuple):
-    """People, the files that none of them uses, one line per kind of problem of a name, and one per choice."""
+    """People, images that none of them uses, landmarks, one line per kind of problem of a name, and one per choice."""
 
     records: tuple[Record, ...]
     ignored: tuple[Path, ...]
+    landmarks: tuple[Path, ...]
     problems: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -52,6 +53,7 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
             choices += made
     used = {path for record in records for path in (*record.images.values(), *record.label_maps.values())}
     ignored = tuple(file.path for file in known if file.path not in used and is_image(file.path.name))
+    landmarks = tuple(file.path for file in known if file.path.name.lower().endswith(LANDMARKS))
     asked = [choice for choice in choices if not modalities or choice.used.modality in modalities]
     notes = [
         *spellings,
@@ -60,7 +62,8 @@ def make_records(root: Path, files: Iterable[File], source: Source, modalities: 
         *describe(asked),
         *_unknown_entities(known, source.entities),
     ]
-    return Records(tuple(records), tuple(dict.fromkeys(ignored)), tuple(_problems(known)), tuple(notes))
+    found = tuple(dict.fromkeys(ignored)), tuple(dict.fromkeys(landmarks))
+    return Records(tuple(records), *found, tuple(_problems(known)), tuple(notes))
 
 
 def _checked(file: File) -> File:
@@ -111,7 +114,10 @@ def _record(
     """The files of one session; label maps in another space than the images are left out."""
     space = most_common_space(file for group in images.values() for file in group)
     found = {name: choose(group, wanted, space) for name, group in images.items()}
-    beside = {kind: [file for file in group if _same_space(file, space)] for kind, group in maps.items()}
+    beside = {
+        kind: [file for file in group if is_same_space(file.entities.get("space", ""), space)]
+        for kind, group in maps.items()
+    }
     labels = {kind: choose(group, wanted, space) for kind, group in beside.items() if group}
     label_maps = {kind: file.path for kind, (file, _) in labels.items()}
     lesions = (path for kind, path in label_maps.items() if _LESION.search(kind))
@@ -129,8 +135,8 @@ def _record(
     return record, [choice for _, choice in (*found.values(), *labels.values()) if choice]
 
 
-def _same_space(file: File, space: str) -> bool:
-    own = file.entities.get("space", "")
+def is_same_space(own: str, space: str) -> bool:
+    """True where two ``space-`` of BIDS are the same, or both a person's own."""
     return own == space or {own.casefold(), space.casefold()} <= _NATIVE
 
 

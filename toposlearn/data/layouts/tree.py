@@ -36,17 +36,18 @@ class Place(NamedTuple):
 
 
 def walk(root: Path, folders: Folders = (), *, everywhere: bool = False) -> Iterator[Place | File]:
-    """Every image below a folder; a folder that cannot be read is a `File` with that problem.
+    """Every image and file of landmarks below a folder; a folder that cannot be read is a `File` with that problem.
 
     Folders that hold no people, as derivatives, are left out unless `everywhere`.
     """
     here = root.joinpath(*folders)
     try:
-        images, inside = list_folder(here)
+        images, inside, landmarks = list_folder(here)
     except OSError as error:
         yield File(here, "", problem=f"{here} cannot be read ({error.strerror}): change its permissions")
         return
     yield from (Place(here / name, folders, stem(name)) for name in images)
+    yield from (File(here / name, "") for name in landmarks)
     for name in inside:
         left_out = name in _NOBODY or here / name == root / TRUTH or (name in NO_SUBJECTS and not everywhere)
         if len(folders) < DEEPEST and not left_out and not _leads_back(here / name):
