@@ -132,7 +132,7 @@ def test_cohort_passes_its_options_on(stand_in, capsys):
     assert cli.execute(["cohort", "--subjects", "3", "--seed", "5", "--out", "d", "--anatomy", "B"]) == 0
     ((folder,), named) = calls[0]
     assert str(folder) == "d"
-    assert named == {"subjects": 3, "seed": 5, "anatomy": "B", "recipe": PLAIN, "workers": None}
+    assert named == {"subjects": 3, "seed": 5, "anatomy": "B", "labels": "synthseg", "recipe": PLAIN, "workers": None}
     assert capsys.readouterr().out == "folder\n"
     more = ["--recipe", "full", "--modalities", "T1w,ADC", "--voxels", "64", "--misregister-mm", "5"]
     assert cli.execute(["cohort", *more, "--misregister-degrees", "3"]) == 0

@@ -13,7 +13,7 @@ def small(monkeypatch):
     """Simulate tiny subjects at once; returns the numbers of those simulated."""
     simulated = []
 
-    def simulate_small(traits, recipe=PLAIN):
+    def simulate_small(traits, recipe=PLAIN, anatomy=None):
         simulated.append(traits.number)
         generator = np.random.default_rng(traits.number)
         image = generator.integers(0, 1000, (4, 5, 6)).astype(np.int16)

@@ -119,7 +119,7 @@ def test_a_folder_that_cannot_be_made_is_an_os_error(tmp_path, small):
 def test_arguments_that_make_no_sense_are_refused_before_anything_is_made(tmp_path):
     with pytest.raises(ValueError, match="subjects must be at least 1, got 0"):
         write_cohort(tmp_path / "out", subjects=0)
-    with pytest.raises(ValueError, match="anatomy must be one of A, B, got 'C'"):
+    with pytest.raises(ValueError, match="anatomy must be A, B, a label map or a folder of label maps, got 'C'"):
         write_cohort(tmp_path / "out", anatomy="C")
     assert not (tmp_path / "out").exists()
 

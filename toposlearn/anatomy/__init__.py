@@ -12,6 +12,7 @@ from toposlearn.anatomy.atlases import (
 )
 from toposlearn.anatomy.label_names import structure_names
 from toposlearn.anatomy.landmarks import median_landmarks, read_landmarks
+from toposlearn.anatomy.own_maps import load_own_map
 from toposlearn.anatomy.segmentations import LabelMap, load_segmentation
 from toposlearn.anatomy.sources import SOURCES
 from toposlearn.anatomy.vocabulary import BACKGROUND, STRUCTURES, TISSUES, Structure, structure

@@ -4,6 +4,7 @@ The cohort is made from family A (Desikan-Killiany aparc+aseg); family B (Neurom
 The donors of the Allen Human Brain Atlas have labels of the cortex and six deep nuclei per side.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -44,7 +45,7 @@ def load_label_map(family: str) -> LabelMap:
     """A whole-brain label map in MNI space: ``"A"`` (Desikan-Killiany) or ``"B"`` (Neuromorphometrics)."""
     raw, affine = load_raw_labels(family)
     atlas = "desikan" if family == "A" else "neuromorphometrics"
-    labels = _to_vocabulary(raw, affine, f"{family}-names", atlas)
+    labels = to_vocabulary(raw, affine, _meanings(f"{family}-names", atlas))
     return LabelMap(labels, affine, family, SOURCES[family].origin)
 
 
@@ -76,7 +77,7 @@ def load_donor_map(donor_id: str) -> LabelMap:
         raise ValueError(f"unknown donor {donor_id!r}: choose one of {', '.join(DONOR_IDS)}")
     name = f"donor-{donor_id}"
     voxels, affine = read_canonical(name)
-    labels = _to_vocabulary(voxels.astype(np.int32), affine, "donor-names", "desikan")
+    labels = to_vocabulary(voxels.astype(np.int32), affine, _meanings("donor-names", "desikan"))
     return LabelMap(labels, affine, name, SOURCES[name].origin)
 
 
@@ -94,9 +95,17 @@ def load_template(name: str = "ICBM152-2009a") -> Volume:
     return Volume(data / max(float(data.max()), 1.0), affine)
 
 
-def _to_vocabulary(raw: npt.NDArray[np.int32], affine: Float64s, names: str, atlas: str) -> npt.NDArray[np.int16]:
-    """Labels (X, Y, Z) of the common vocabulary; unsided parts of paired structures are split at x = 0 (MNI space)."""
-    meanings = {label: canonical_name(name, atlas) for label, name in read_names(names).items() if label != BACKGROUND}
+def _meanings(names: str, atlas: str) -> dict[int, tuple[str, Side]]:
+    return {label: canonical_name(name, atlas) for label, name in read_names(names).items() if label != BACKGROUND}
+
+
+def to_vocabulary(
+    raw: npt.NDArray[np.int32], affine: Float64s, meanings: Mapping[int, tuple[str, Side]]
+) -> npt.NDArray[np.int16]:
+    """Labels (X, Y, Z) of the common vocabulary, from what each label means: name (or `NEAREST`) and side.
+
+    Parts of paired structures that have no side are split at x = 0.
+    """
     left, right = (_lookup(meanings, side) for side in ("left", "right"))
     is_left = np.arange(raw.shape[0]) * affine[0, 0] + affine[0, 3] < 0
     labels = np.empty(raw.shape, dtype=np.int16)
@@ -104,7 +113,7 @@ def _to_vocabulary(raw: npt.NDArray[np.int32], affine: Float64s, names: str, atl
     return _fill_from_nearest(labels, affine)
 
 
-def _lookup(meanings: dict[int, tuple[str, Side]], default: Side) -> npt.NDArray[np.int16]:
+def _lookup(meanings: Mapping[int, tuple[str, Side]], default: Side) -> npt.NDArray[np.int16]:
     """Label of the vocabulary per raw label; `default`: side of paired structures whose raw name has none."""
     lookup = np.zeros(max(meanings) + 1, dtype=np.int16)
     for value, (name, side) in meanings.items():

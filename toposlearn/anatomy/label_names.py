@@ -16,9 +16,11 @@ UNKNOWN_TISSUE = "unknown"
 NEAREST = "nearest"  # not a structure (vessel, "unknown"): the voxel takes the label of the nearest structure
 
 _SHIPPED = {"freesurfer": "A-names", "desikan": "donor-names", "neuromorphometrics": "B-names"}
-TABLES = (*_SHIPPED, "toposlearn")
+TABLES = (*_SHIPPED, "synthseg", "toposlearn")
 # Labels of FreeSurfer and SynthSeg that the atlas of family A does not hold.
 _MORE_FREESURFER = {3: "Left-Cerebral-Cortex", 42: "Right-Cerebral-Cortex", 72: "5th-Ventricle"}
+# SynthSeg's training maps; the names of labels that it does not document are by their place.
+_SYNTHSEG = {int(row["index"]): row["name"] for row in shipped_table("synthseg.csv")}
 _NO_STRUCTURE = {"unknown", "vessel", "wm-hypointensities", "non-wm-hypointensities"}  # have no place of their own
 _SAME = {row["written"]: row["name"] for row in shipped_table("synonyms.csv")}
 _SIDES: dict[str, Side] = {
@@ -41,8 +43,10 @@ def structure_names(table: str | Path) -> dict[int, Structure]:
     """
     if str(table) == "toposlearn":
         return dict(BY_LABEL)
-    if str(table) in _SHIPPED:
-        names = read_names(_SHIPPED[str(table)]) | (_MORE_FREESURFER if table == "freesurfer" else {})
+    if str(table) in (*_SHIPPED, "synthseg"):
+        names = read_names(_SHIPPED.get(str(table), "A-names"))
+        names |= _MORE_FREESURFER if table in ("freesurfer", "synthseg") else {}
+        names |= _SYNTHSEG if table == "synthseg" else {}
         sided = ((label, *split_side(name)) for label, name in sorted(names.items()))
         return _structures((f"label {label}", label, _without_abbreviation(name), side) for label, name, side in sided)
     file = Path(table)

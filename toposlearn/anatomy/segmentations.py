@@ -72,7 +72,7 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
     fractions, or no label of the table.
     """
     path = Path(path)
-    raw, affine = _read(path)
+    raw, affine = read_labels(path)
     counts = np.bincount(raw.ravel())
     present = [label for label in np.flatnonzero(counts).tolist() if label != BACKGROUND]
     known = {label: structures[label] for label in present if label in structures}
@@ -110,7 +110,7 @@ def distinct_names(paths: Sequence[Path]) -> list[str]:
     return names if len(set(names)) == len(names) else [f"{name}-{number}" for number, name in enumerate(names, 1)]
 
 
-def _read(path: Path) -> tuple[npt.NDArray[np.int32], Float64s]:
+def read_labels(path: Path) -> tuple[npt.NDArray[np.int32], Float64s]:
     """Labels with axes turned to RAS, as integers also where they are stored as floats, and the affine."""
     image = open_image(path)
     if not np.isfinite(image.affine).all() or abs(np.linalg.det(image.affine[:3, :3])) < 1e-9:

@@ -1,6 +1,8 @@
 """The vocabulary of brain structures that every label map shares: label, name, side and tissue (``structures.csv``).
 
 Left structures are 1 to 18, right ones 100 more, midline ones start at 201. Left is the person's: negative x in RAS.
+``more_structures.csv`` has those that only some label maps have: a cortex without lobes, and from 301 on all that is
+outside the brain.
 """
 
 from collections.abc import Mapping
@@ -13,6 +15,7 @@ Side = Literal["left", "right", "midline"]
 
 BACKGROUND = 0
 RIGHT_OFFSET = 100
+OUTSIDE = 301  # and above: not of the brain
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,18 @@ class Structure:
         return self.name if self.side == "midline" else f"{self.side}-{self.name}"
 
 
-STRUCTURES: tuple[Structure, ...] = tuple(
-    Structure(int(row["label"]), row["name"], cast(Side, row["side"]), row["tissue"])
-    for row in shipped_table("structures.csv")
-)
-TISSUES: tuple[str, ...] = tuple(dict.fromkeys(structure.tissue for structure in STRUCTURES))
-PAIRED_NAMES: tuple[str, ...] = tuple(structure.name for structure in STRUCTURES if structure.side == "left")
+def _read(table: str) -> tuple[Structure, ...]:
+    rows = shipped_table(table)
+    return tuple(Structure(int(row["label"]), row["name"], cast(Side, row["side"]), row["tissue"]) for row in rows)
 
-BY_LABEL: Mapping[int, Structure] = {structure.label: structure for structure in STRUCTURES}
-_BY_NAME = {(structure.name, structure.side): structure for structure in STRUCTURES}
+
+STRUCTURES: tuple[Structure, ...] = _read("structures.csv")
+MORE_STRUCTURES: tuple[Structure, ...] = _read("more_structures.csv")
+TISSUES: tuple[str, ...] = tuple(dict.fromkeys(structure.tissue for structure in STRUCTURES))
+
+BY_LABEL: Mapping[int, Structure] = {each.label: each for each in (*STRUCTURES, *MORE_STRUCTURES)}
+PAIRED_NAMES: tuple[str, ...] = tuple(each.name for each in BY_LABEL.values() if each.side == "left")
+_BY_NAME = {(structure.name, structure.side): structure for structure in BY_LABEL.values()}
 
 
 def structure(name: str, side: Side = "midline") -> Structure:

@@ -24,8 +24,9 @@ ALL_TISSUES: Mapping[str, Times] = {
 }
 TISSUES: Mapping[str, Times] = {
     row["tissue"]: ALL_TISSUES[row["tissue"]] for row in _ROWS if row["recipe"] == "plain"
-}  # the others are lesions of recipe full
+}  # the others are lesions of recipe full, and what lies around the brain
 DIFFUSIVITY: Mapping[str, float] = {row["tissue"]: float(row["diffusivity"]) for row in _ROWS}  # 1e-3 mm^2/s
+LARGEST_SPREAD = 0.08  # of the brightness within a tissue, of a random contrast
 AGENT_T1: Mapping[str, float] = {"enhancing": 520.0}  # ms, where gadolinium leaks through the barrier
 
 
@@ -81,6 +82,16 @@ def draw_diffusivity(generator: np.random.Generator, spread: float = 0.04) -> Fl
     """Diffusivity of every tissue of one subject, (tissues,), log-normal around `DIFFUSIVITY`, in 1e-3 mm^2/s."""
     values = np.array(list(DIFFUSIVITY.values()))
     return np.asarray(values * np.exp(spread * generator.standard_normal(values.shape)))
+
+
+def draw_contrast(generator: np.random.Generator) -> Float64s:
+    """Brightness, and its spread within the tissue, of every tissue in one scan: (2, tissues); air is dark.
+
+    No sequence gives this contrast: a network that sees such scans learns shapes (SynthSeg, Billot et al. 2023,
+    doi:10.1016/j.media.2023.102789).
+    """
+    drawn = generator.uniform(((0.0,), (0.0,)), ((1.0,), (LARGEST_SPREAD,)), (2, len(ALL_TISSUES)))
+    return np.asarray(drawn * [name != "air" for name in ALL_TISSUES])
 
 
 def fluid_null(repetition: float) -> float:

@@ -10,6 +10,7 @@ from toposlearn.settings import T1CE
 
 SHAPE, SPACING = (96, 112, 96), 2.0  # voxels, mm, unless a recipe says otherwise
 WIDTH_MM = 224.0  # of the cube, where a recipe has `voxels`
+HEADS = ("brain", "whole", "both")
 ALL_MODALITIES = ("T1w", T1CE, "T2w", "FLAIR", "PDw", "dwi", "ADC")
 
 
@@ -53,6 +54,8 @@ class Recipe:
     voxels: int | None = None  # along each side of a cube 224 mm wide; None: 96 x 112 x 96 voxels of 2 mm
     misregister_mm: float = 0.0  # simulated head motion before each scan but the first, not recorded in the headers
     misregister_degrees: float = 0.0  # simulated turn of the head before each scan but the first
+    heads: str = "brain"  # brain-extracted, whole, or both: half of the people each
+    random_contrast: float = 0.0  # share of the scans whose tissues have a random brightness instead of the sequence's
 
     def __post_init__(self) -> None:
         _require(self.name in RECIPE_MODALITIES, f"recipe must be plain or full, got {self.name!r}")
@@ -61,9 +64,10 @@ class Recipe:
         _require(not unknown, f"recipe {self.name} has no {', '.join(unknown)}: choose from {', '.join(known)}")
         _require(len(set(self.modalities)) == len(self.modalities) > 0, "modalities must be one or more, each once")
         _require(self.voxels is None or 16 <= self.voxels <= 256, f"voxels must be 16 to 256, got {self.voxels}")
-        for name, largest in (("misregister_mm", 100), ("misregister_degrees", 180)):
+        for name, largest in (("misregister_mm", 100), ("misregister_degrees", 180), ("random_contrast", 1)):
             value = getattr(self, name)
             _require(0 <= value <= largest, f"{name} must be 0 to {largest}, got {value}")
+        _require(self.heads in HEADS, f"heads must be one of {', '.join(HEADS)}, got {self.heads!r}")
 
     @property
     def shape(self) -> tuple[int, int, int]:

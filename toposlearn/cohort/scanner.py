@@ -60,13 +60,17 @@ class Scan(NamedTuple):
 
     image: NDArray[np.int16]
     affine: Float64s
-    protocol: contrast.PulseSequence
+    protocol: contrast.PulseSequence | None  # None: its contrast was drawn at random
+    whole: bool = False  # with skull and scalp
 
 
 def acquire(
-    traits: Traits, recipe: Recipe, field_of: Callable[[str], TissueField], affine: Float64s
+    traits: Traits, recipe: Recipe, field_of: Callable[[str], TissueField], affine: Float64s, *, whole: bool = False
 ) -> dict[str, Scan]:
-    """All scans of a subject. `field_of`: modality -> the tissue that its scan sees; affine: its voxels -> world."""
+    """All scans of a subject. `field_of`: modality -> the tissue that its scan sees; affine: its voxels -> world.
+
+    Scans of whole heads keep the noise of the air around; the others are zero there.
+    """
     times = contrast.draw_tissues(stream(traits.seed, "tissue", traits.number))
     generator = stream(traits.seed, "scanner", traits.number)  # of all scans in recipe plain
     scans = {}
@@ -78,11 +82,22 @@ def acquire(
             viewer = stream(traits.seed, "view", traits.number, scan_number(modality))
             slices = SCANNERS[traits.site].slices.get(modality)
             view = draw_view(viewer, tissue.inside > 0.5, float(affine[0, 0]), slices)
-        measured = _measure(modality, protocol, times, tissue, view, generator, traits)
-        image = (measured * (view.of(tissue.inside) > 0.5)).round().clamp(0, 32767).numpy().astype(np.int16)
+        drawn = _random_contrast(traits, modality, recipe)
+        measured = _measure(modality, protocol, times, tissue, view, generator, traits, drawn)
+        if not whole:
+            measured = measured * (view.of(tissue.inside) > 0.5)
+        image = measured.round().clamp(0, 32767).numpy().astype(np.int16)
         axes = SCANNERS[traits.site].axes if recipe.name == "full" else "RAS"
-        scans[modality] = Scan(*stored(image, view.affine(affine), axes), protocol)
+        scans[modality] = Scan(*stored(image, view.affine(affine), axes), protocol if drawn is None else None, whole)
     return scans
+
+
+def _random_contrast(traits: Traits, modality: str, recipe: Recipe) -> Float64s | None:
+    """The random contrast of a scan, of which an ADC map has none; None where the sequence decides."""
+    if modality == "ADC" or not recipe.random_contrast:
+        return None
+    generator = stream(traits.seed, "contrast", traits.number, scan_number(modality))
+    return contrast.draw_contrast(generator) if generator.random() < recipe.random_contrast else None
 
 
 def protocol_of(site: str, modality: str, recipe: Recipe, seed: int) -> contrast.PulseSequence:
@@ -115,6 +130,7 @@ def _measure(
     view: View,
     generator: np.random.Generator,
     traits: Traits,
+    drawn: Float64s | None,
 ) -> Tensor:
     """The image before brain extraction: signal in units of `INTENSITY`, or ADC in 1e-6 mm^2/s."""
     site = SCANNERS[traits.site]
@@ -127,6 +143,10 @@ def _measure(
         return view.of(tissue.image(torch.as_tensor(values, dtype=torch.float32)) / brightest)
 
     clean = relative(signals)
+    if drawn is not None:
+        mean, spread = (view.of(tissue.image(torch.as_tensor(each, dtype=torch.float32))) for each in drawn)
+        noise = generator.standard_normal(clean.shape, dtype=np.float32)
+        clean = (mean + spread * torch.as_tensor(noise)).clamp(min=0)
     bias = draw_bias(generator, clean.shape, site.bias)
     image = rician(generator, clean * bias, sigma)
     if modality != "ADC":

@@ -1,7 +1,7 @@
 """One simulated subject: a head that is bent, filled with tissue and imaged, with its ground truth."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 import numpy as np
@@ -12,6 +12,7 @@ from torch import Tensor
 from toposlearn.arrays import Float32s, Float64s
 from toposlearn.cohort import deformation
 from toposlearn.cohort.deformation import Flow
+from toposlearn.cohort.head import Anatomy
 from toposlearn.cohort.lesions import Lesion, draw_lesion
 from toposlearn.cohort.recipes import PLAIN, Body, Recipe
 from toposlearn.cohort.scanner import Scan, acquire, scan_number
@@ -45,22 +46,26 @@ def image_affine(recipe: Recipe) -> Float64s:
     return affine
 
 
-def simulate(traits: Traits, recipe: Recipe = PLAIN) -> Subject:
-    """Simulate one subject; the same traits, drawn for this recipe, always give the same voxels."""
-    stage, affine = stage_of(traits.anatomy), image_affine(recipe)
+def simulate(traits: Traits, recipe: Recipe = PLAIN, anatomy: Anatomy | None = None) -> Subject:
+    """Simulate one subject; the same traits, drawn for this recipe, always give the same voxels.
+
+    `anatomy` is the label map that ``traits.anatomy`` names, where that is neither ``A`` nor ``B``.
+    """
+    stage, affine = stage_of(anatomy or traits.anatomy), image_affine(recipe)
     lesion = None
     if traits.lesion_type is not None:
         generator = stream(traits.seed, "lesion", traits.number)
         lesion = draw_lesion(generator, traits.lesion_type, stage.lesion_sites, stage.grid)
-    pose, flow = _bend(traits, stage, lesion, recipe.body)
+    pose, flow = _bend(traits, stage, lesion, recipe.body if anatomy is None else replace(recipe.body, scale=1.0))
     points = _points(pose, flow, stage, recipe)
     tissue = tissue_field(points, stage, lesion)
+    fields = _fields(traits, recipe, stage, lesion, pose, flow, tissue)
     back = deformation.subject_map(pose, flow, stage.grid, stage.head.center)
     lattice = np.diag([deformation.CONTROL_MM] * 3 + [1.0])
     lattice[:3, 3] = stage.grid.origin
     return Subject(
         traits=traits,
-        scans=acquire(traits, recipe, _fields(traits, recipe, stage, lesion, pose, flow, tissue), affine),
+        scans=acquire(traits, recipe, fields, affine, whole=stage.head.whole),
         labels=tissue.labels.numpy().astype(np.int16),
         lesion=lesion_map(tissue, lesion),
         to_template=points.numpy(),

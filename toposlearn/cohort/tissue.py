@@ -11,11 +11,11 @@ from scipy import ndimage
 from torch import Tensor
 from torch.nn import functional as F
 
-from toposlearn.anatomy import STRUCTURES
+from toposlearn.anatomy.vocabulary import BY_LABEL, OUTSIDE
 from toposlearn.arrays import Float64s
 from toposlearn.cohort import contrast, deformation, lesions
 from toposlearn.cohort.deformation import ControlGrid, read_at
-from toposlearn.cohort.head import Head, load_head
+from toposlearn.cohort.head import Anatomy, Head, load_head
 from toposlearn.cohort.lesions import Host, Lesion, SiteKind
 
 FINE = 2  # sub-voxels along each axis, averaged: partial volume
@@ -25,8 +25,8 @@ ROWS = {name: row for row, name in enumerate(contrast.ALL_TISSUES)}
 
 def tissue_rows(labels: NDArray[np.integer]) -> NDArray[np.int16]:
     """Row of `contrast.ALL_TISSUES` in each voxel (X, Y, Z) of structure labels; air where no structure is."""
-    lookup = np.zeros(max(int(labels.max()), *(structure.label for structure in STRUCTURES)) + 1, dtype=np.int16)
-    for structure in STRUCTURES:
+    lookup = np.zeros(max(int(labels.max()), *BY_LABEL) + 1, dtype=np.int16)
+    for structure in BY_LABEL.values():
         lookup[structure.label] = ROWS[structure.tissue]
     return np.asarray(lookup[labels])
 
@@ -63,16 +63,16 @@ class Stage:
 
 
 @lru_cache(maxsize=2)
-def stage_of(family: str) -> Stage:
-    """The stage of label map family ``A`` or ``B``."""
-    return Stage(load_head(family))
+def stage_of(anatomy: str | Anatomy) -> Stage:
+    """The stage of label map family ``A`` or ``B``, or of a label map in a file."""
+    return Stage(load_head(anatomy))
 
 
 @dataclass(frozen=True, eq=False)
 class TissueField:
     """Tissue of a bent head; outside the box that holds it is air."""
 
-    labels: Tensor  # (X, Y, Z) float, of structures
+    labels: Tensor  # (X, Y, Z) float, of structures of the brain; 0 elsewhere
     box: tuple[slice, slice, slice]
     rows: Tensor  # int32, of `contrast.ALL_TISSUES`, in the sub-voxels of the box
 
@@ -106,7 +106,7 @@ def tissue_field(points: Tensor, stage: Stage, lesion: Lesion | None) -> TissueF
     if lesion is not None:
         distance = lesion.relative_distance(inside, stage.grid)
         _infiltrate(rows, _refine(distance[..., None])[..., 0], lesion)
-    return TissueField(labels, (x, y, z), rows)
+    return TissueField(labels * (labels < OUTSIDE), (x, y, z), rows)
 
 
 def _refine(values: Tensor) -> Tensor:

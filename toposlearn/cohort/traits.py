@@ -28,7 +28,7 @@ _LESION_SLOTS = (None, None, None, *LESIONS)  # equally frequent, in recipe full
 
 # Appended to, never reordered: the place is part of the seed.
 Traited = Literal["age", "sex", "site", "diagnosis", "lesion"]
-Simulated = Literal["pose", "shape", "tissue", "scanner", "protocol", "diffusion", "view", "motion"]
+Simulated = Literal["pose", "shape", "tissue", "scanner", "protocol", "diffusion", "view", "motion", "contrast"]
 Property = Literal[Traited, Simulated]
 _NUMBER = {name: number for number, name in enumerate(get_args(Property))}
 _BLOCK_STREAM = 1_000_003  # keeps the draws of a block apart from those of a subject

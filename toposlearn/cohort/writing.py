@@ -6,24 +6,30 @@ with a missing file is simulated again.
 
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
-from functools import partial
+from dataclasses import replace
 from importlib.metadata import version
+from itertools import chain
 from multiprocessing import get_context, parent_process
 from multiprocessing.connection import wait
 from pathlib import Path
 from threading import Thread
+from typing import NamedTuple
 
 import torch
 from tqdm import tqdm
 
 from toposlearn.anatomy import FAMILIES, SOURCES
-from toposlearn.cohort.bids import is_complete, write_subject, write_tables
+from toposlearn.anatomy.segmentations import distinct_names
+from toposlearn.cohort.bids import TEMPLATE, is_complete, write_subject, write_tables
+from toposlearn.cohort.head import Anatomy
 from toposlearn.cohort.recipes import PLAIN, Recipe
 from toposlearn.cohort.subject import simulate
 from toposlearn.cohort.traits import Traits, draw_traits
+from toposlearn.images import is_image
 from toposlearn.reproducibility import write_json, write_text
 from toposlearn.settings import TRUTH
 
@@ -39,6 +45,7 @@ def write_cohort(
     subjects: int = 64,
     seed: int = 0,
     anatomy: str = "A",
+    labels: str = "synthseg",
     workers: int | None = None,
     recipe: Recipe = PLAIN,
     progress: bool = True,
@@ -49,7 +56,9 @@ def write_cohort(
         out: the folder; it may hold an earlier, interrupted run with the same seed and anatomy, or ValueError.
         subjects: number of subjects.
         seed: same seed, same voxels.
-        anatomy: label map ``A`` or ``B``.
+        anatomy: label map ``A`` or ``B``, a file or a folder of label maps; or several, separated by commas. People
+            take turns among the maps. Those of several maps have no common template: their maps lead to their own.
+        labels: table of the labels in files (`structure_names`).
         workers: number of processes; None: one per core, up to 8.
         recipe: which subjects, and which scans of them.
         progress: show a progress bar.
@@ -57,14 +66,19 @@ def write_cohort(
     out = Path(out)
     if subjects < 1:
         raise ValueError(f"subjects must be at least 1, got {subjects}")
-    if anatomy not in FAMILIES:
-        raise ValueError(f"anatomy must be one of {', '.join(FAMILIES)}, got {anatomy!r}")
-    draw = partial(draw_traits, seed=seed, anatomy=anatomy, recipe=recipe.name)
-    _open(out, seed, anatomy, recipe)
-    missing = [traits for traits in map(draw, range(subjects)) if not is_complete(out, traits, recipe)]
-    finished = _run(missing, out, recipe, workers or min(os.cpu_count() or 1, 8))
-    for _ in tqdm(finished, total=len(missing), desc=f"cohort {anatomy}", unit="person", disable=not progress):
-        pass
+    anatomies = find_anatomies(anatomy, labels)
+
+    def draw(number: int) -> Traits:
+        return draw_traits(number, seed=seed, anatomy=anatomies[number % len(anatomies)].name, recipe=recipe.name)
+
+    _open(out, seed, anatomies, recipe)
+    people = [_Person(draw(number), recipe, *_place(number, anatomies, recipe)) for number in range(subjects)]
+    missing = [each for each in people if not is_complete(out, each.traits, recipe, each.space)]
+    finished = _run(missing, out, workers or min(os.cpu_count() or 1, 8))
+    name = anatomy if len(anatomies) == 1 else f"{len(anatomies)} anatomies"
+    with tqdm(total=len(missing), desc=f"cohort {name}", unit="person", disable=not progress) as bar:
+        for count in finished:
+            bar.update(count)
     present = sorted(int(folder.name.removeprefix("sub-")) - 1 for folder in out.glob("sub-*"))
     if progress and len(present) > subjects:
         tqdm.write(f"{out} already holds {len(present)} people: all are kept", file=sys.stderr)
@@ -72,9 +86,47 @@ def write_cohort(
     return out
 
 
-def _open(out: Path, seed: int, anatomy: str, recipe: Recipe) -> None:
+def find_anatomies(anatomy: str, labels: str) -> list[Anatomy]:
+    """The label maps that a comma-separated list names: families, files, and all images of folders."""
+    parts = [part.strip() for part in anatomy.split(",")]
+    files = [file for part in parts if part not in FAMILIES for file in _files(part)]
+    own = (
+        [Anatomy(name, file, labels) for name, file in zip(distinct_names(files), files, strict=True)] if files else []
+    )
+    return [*(Anatomy(part) for part in parts if part in FAMILIES), *own]
+
+
+def _files(part: str) -> list[Path]:
+    path = Path(part)
+    if path.is_file():
+        return [path]
+    if found := sorted(file for file in path.glob("*") if part and is_image(file.name)):
+        return found
+    raise ValueError(f"anatomy must be {', '.join(FAMILIES)}, a label map or a folder of label maps, got {part!r}")
+
+
+class _Person(NamedTuple):
+    """One subject to simulate: traits, the label map, and the name of its space."""
+
+    traits: Traits
+    recipe: Recipe
+    anatomy: Anatomy
+    space: str
+
+
+def _place(number: int, anatomies: list[Anatomy], recipe: Recipe) -> tuple[Anatomy, str]:
+    """The label map of a subject, with or without skull, and the name of its space."""
+    turn, place = divmod(number, len(anatomies))
+    anatomy = anatomies[place]
+    whole = recipe.heads == "whole" or (recipe.heads == "both" and turn % 2 == 1 and anatomy.path is not None)
+    space = TEMPLATE if len(anatomies) == 1 else re.sub(r"\W|_", "", anatomy.name)
+    return replace(anatomy, whole=whole), space
+
+
+def _open(out: Path, seed: int, anatomies: list[Anatomy], recipe: Recipe) -> None:
     """Make the folder, or check that it holds the beginning of the same cohort."""
     description = out / "dataset_description.json"
+    anatomy = ",".join(each.name for each in anatomies)
     made = json.loads(json.dumps({"Generator": GENERATOR, "Seed": seed, "Anatomy": anatomy} | recipe.to_dict()))
     if description.exists():
         present = json.loads(description.read_text()).get("Recipe")
@@ -92,28 +144,39 @@ def _open(out: Path, seed: int, anatomy: str, recipe: Recipe) -> None:
     write_json(description, {"Name": "toposlearn simulated cohort", "DatasetType": "raw", **common})
     truth = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
     write_json(out / TRUTH / "dataset_description.json", truth)
-    source = SOURCES[anatomy]
+    sources = [SOURCES[each.name] for each in anatomies if each.path is None]
+    own = [f"{each.path}" for each in anatomies if each.path is not None]
+    facts = {
+        "anatomy": anatomy,
+        "origin": "; ".join([*(source.origin for source in sources), *own]),
+        "license": "; ".join([*(source.licence for source in sources), *["that of the label maps"] * bool(own)]),
+    }
     for folder, template in TEXTS.items():
         text = Path(__file__).with_name(template).read_text(encoding="utf-8")
-        text = text.format(anatomy=anatomy, origin=source.origin, license=source.licence)
-        write_text(out / folder / "README.md", text)
+        write_text(out / folder / "README.md", text.format(**facts))
     (out / TRUTH / ".bidsignore").write_text(IGNORED)
 
 
-def _run(subjects: list[Traits], out: Path, recipe: Recipe, workers: int) -> Iterator[None]:
-    """Simulate and write each subject, in processes when more than one is asked for."""
-    if workers == 1 or len(subjects) < 4:
-        for traits in subjects:
-            _simulate_and_write(traits, out, recipe)
-            yield
+def _run(people: list[_Person], out: Path, workers: int) -> Iterator[int]:
+    """Simulate and write each subject, in processes when more than one is asked for; yield how many are finished.
+
+    A label map takes seconds to load: where there are as many as workers, each is loaded by one of them.
+    """
+    groups: dict[Anatomy, list[_Person]] = {}
+    for person in people:
+        groups.setdefault(person.anatomy, []).append(person)
+    if workers == 1 or len(people) < 4:
+        for person in chain(*groups.values()):
+            _simulate_and_write([person], out)
+            yield 1
         return
+    batches = list(groups.values()) if len(groups) >= workers else [[person] for person in people]
     # "spawn": a fork of a process that has used torch's threads can hang.
     with ProcessPoolExecutor(workers, mp_context=get_context("spawn"), initializer=_begin_worker) as pool:
-        jobs = [pool.submit(_simulate_and_write, traits, out, recipe) for traits in subjects]
+        jobs = [pool.submit(_simulate_and_write, batch, out) for batch in batches]
         try:
             for job in as_completed(jobs):
-                job.result()
-                yield
+                yield job.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
@@ -131,5 +194,8 @@ def _end_with(parent: int) -> None:
     os._exit(1)
 
 
-def _simulate_and_write(traits: Traits, out: Path, recipe: Recipe) -> None:
-    write_subject(simulate(traits, recipe), out)
+def _simulate_and_write(people: list[_Person], out: Path) -> int:
+    for traits, recipe, anatomy, space in people:
+        own = None if anatomy.path is None and not anatomy.whole else anatomy
+        write_subject(simulate(traits, recipe, own), out, space)
+    return len(people)

@@ -27,7 +27,12 @@ RECIPES = "plain: one disease, one lesion, one grid; full: all diseases and lesi
 MOTION = "Simulated head motion between scans (mm) that the headers do not record."
 ROTATION = "Simulated head rotation between scans (degrees) that the headers do not record."
 SEGMENTATIONS = "Label maps, one per person (default: six donors)."
-TABLES = "Meaning of labels: freesurfer, desikan, neuromorphometrics, toposlearn, or a CSV of label, name, side."
+TABLES = (
+    "Meaning of labels: freesurfer, desikan, neuromorphometrics, synthseg, toposlearn, or a CSV of label, name, side."
+)
+ANATOMY = "Label map: A, B (held out), a file, a folder of files, or several, comma-separated: people take turns."
+HEADS = "brain, whole (of label maps with skull and scalp), or both: half of the people each."
+CONTRAST = "Share of the scans with a random brightness of each tissue instead of that of the sequence."
 
 
 @app.command()
@@ -35,7 +40,10 @@ def cohort(
     subjects: Annotated[int, Option(help="Number of people.")] = 64,
     seed: Annotated[int, Option(help="Seed: the same seed gives the same voxels.")] = 0,
     out: Annotated[Path, Option(help="Folder to write.")] = DATA,
-    anatomy: Annotated[str, Option(help="Label map: A, or B (held out).")] = "A",
+    anatomy: Annotated[str, Option(help=ANATOMY)] = "A",
+    labels: Annotated[str, Option(help=TABLES)] = "synthseg",
+    heads: Annotated[str, Option(help=HEADS)] = "brain",
+    random_contrast: Annotated[float, Option(help=CONTRAST)] = 0.0,
     recipe: Annotated[str, Option(help=RECIPES)] = "plain",
     modalities: Annotated[str | None, Option(help="Comma-separated scans of each person (default: all).")] = None,
     voxels: Annotated[int | None, Option(help="Voxels along each side of a cube 224 mm wide, e.g. 64.")] = None,
@@ -53,10 +61,15 @@ def cohort(
         voxels=voxels,
         misregister_mm=misregister_mm,
         misregister_degrees=misregister_degrees,
+        heads=heads,
+        random_contrast=random_contrast,
     )
     if recipe == "full" and subjects < FEWEST:
         typer.echo(f"note: with fewer than {FEWEST} people, site, sex, lesion and diagnosis are correlated", err=True)
-    typer.echo(write_cohort(out, subjects=subjects, seed=seed, anatomy=anatomy, recipe=chosen, workers=workers))
+    made = write_cohort(
+        out, subjects=subjects, seed=seed, anatomy=anatomy, labels=labels, recipe=chosen, workers=workers
+    )
+    typer.echo(made)
 
 
 @app.command()
