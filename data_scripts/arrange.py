@@ -93,6 +93,7 @@ class DataSet:
     table: Callable[[Path], Table] | None = None  # ages and the like, from the folder of downloads
     place: Callable[[Found], str] = bids_place
     finish: Callable[[Path, Path], None] | None = None  # folder of downloads, new folder
+    images: bool = True  # False: label maps alone, from which people are simulated
 
     def match(self, text: str, path: Path, member: str = "") -> Found | None:
         """The file of a person that a path names, or None."""
@@ -137,7 +138,8 @@ def arrange(data_set: DataSet, source: Path, out: Path, *, subset: int | None, l
         _describe(data_set, source, partial, sound)
         if data_set.finish:
             data_set.finish(source, partial)
-        read = {record.subject.removeprefix("sub-") for record in read_manifest(partial).records}  # by every command
+        records = read_manifest(partial).records if data_set.images else ()  # by every command
+        read = {record.subject.removeprefix("sub-") for record in records} or {file.subject for file in sound}
         partial.replace(out)
     finally:
         shutil.rmtree(partial, ignore_errors=True)
