@@ -55,6 +55,12 @@ def structure_names(table: str | Path) -> dict[int, Structure]:
     return _read_table(file)
 
 
+def named_structures(names: Iterable[str]) -> tuple[Structure, ...]:
+    """Structures of names such as ``R superior LMS``, in their order, numbered from 1; ValueError for one twice."""
+    rows = ((f"{name!r}", label, *split_side(name)) for label, name in enumerate(names, start=1))
+    return tuple(_structures(rows).values())
+
+
 def read_names(source: str) -> dict[int, str]:
     """Label -> name as the atlas writes it, with the side as a prefix where the table keeps it in a column."""
     prefix = {"L": "lh-", "R": "rh-"}

@@ -3,23 +3,35 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from scipy.stats import binomtest
+from scipy.stats import binomtest, rankdata
 
 from toposlearn.anatomy import Structure
 from toposlearn.arrays import Float64s
 from toposlearn.intervals import bootstrap_subjects
 from toposlearn.relations.graphs import nearest_structures
 from toposlearn.relations.layout import Layout, shared_structures
-from toposlearn.relations.relations import DECISIONS, PAIR_COLUMNS, UNDECIDED, structure_distances, topology_table
+from toposlearn.relations.relations import (
+    AXIS_RELATIONS,
+    DECISIONS,
+    PAIR_COLUMNS,
+    UNDECIDED,
+    structure_distances,
+    topology_table,
+)
 
 PAIR = [*PAIR_COLUMNS[1:], "relation"]
 BASAL_GANGLIA = ("putamen", "pallidum", "caudate", "accumbens")  # the paper says that the thalamus is medial to these
-AXES = ("medial", "anterior", "superior")
+Flags = npt.NDArray[np.bool_]
+Ranks = npt.NDArray[np.int16]
+
+AXES = AXIS_RELATIONS
 DRAWS = 20_000  # of people: among six, the ends of the interval are values that 1 draw in 400 goes beyond
 
 
@@ -55,15 +67,16 @@ def disputed_relations(table: pd.DataFrame) -> pd.DataFrame:
     Columns: `PAIR`, the names of the people of each of `DECISIONS`, and `spread` of the margins. Each relation is
     listed once, from the structure for which it holds in more people.
     """
-    groups = table.assign(**{word: table["person"].where(table["verdict"] == word) for word in DECISIONS})
-    named = groups.groupby(PAIR, sort=False)
-    number = named[list(DECISIONS)].count()
+    relations = table.assign(**{word: table["verdict"] == word for word in DECISIONS}).groupby(PAIR, sort=False)
+    number = relations[list(DECISIONS)].sum()
     minority = number[["holds", "does not hold"]].min(axis=1)
     # A direction is listed from the side that more people take; touching is the same from both.
     listed = (number["holds"] >= number["does not hold"]) | (number.index.get_level_values("relation") == "adjacent")
-    chosen = listed & (minority > 0)
-    result = named[list(DECISIONS)].agg(_joined)
-    result = result.assign(spread=named["margin"].max() - named["margin"].min(), minority=minority)[chosen]
+    table = table[(listed & (minority > 0)).to_numpy()[relations.ngroup()]]
+    named = table.assign(**{word: table["person"].where(table["verdict"] == word) for word in DECISIONS})
+    groups = named.groupby(PAIR, sort=False)
+    spread = groups["margin"].max() - groups["margin"].min()
+    result = groups[list(DECISIONS)].agg(_joined).assign(spread=spread, minority=minority)
     result = result.sort_values(["minority", "spread"], ascending=False, kind="stable").reset_index()
     pairs = [frozenset([row[0:2], row[2:4]]) for row in result[PAIR].itertuples(index=False, name=None)]
     once = ~pd.DataFrame({"pair": pairs, "relation": result["relation"]}).duplicated()
@@ -105,13 +118,11 @@ def neighborhood_agreement(
         names = ", ".join(subject.name for subject in subjects)
         raise ValueError(f"people have {len(shared)} structures in common, three are needed: {names}")
     rng = np.random.default_rng(seed)
-    aligned = [subject.only(shared) for subject in subjects]
-    observed = _agreements(aligned, k)
+    group = _group([subject.only(shared) for subject in subjects], k)
+    observed = _agreements(group)
     nulls = []
     for _ in range(permutations):  # the same places under other names: in the rows of a structure stands another
-        orders = [permuted_within_sides(shared, rng) for _ in aligned]
-        renamed = [subject.only([shared[row] for row in order]) for subject, order in zip(aligned, orders, strict=True)]
-        nulls.append(_agreements(renamed, k))
+        nulls.append(_agreements(group.renamed([permuted_within_sides(shared, rng) for _ in subjects])))
     rows = [
         {"measure": measure, **_summary(values, np.array([null[measure] for null in nulls]), len(subjects), seed)}
         for measure, values in observed.items()
@@ -136,31 +147,69 @@ def permuted_within_sides(structures: Sequence[Structure], rng: np.random.Genera
     return order
 
 
-def _agreements(subjects: Sequence[Layout], k: int) -> dict[str, Float64s]:
-    """Agreement of each pair of people, in the order of `numpy.triu_indices`, for each measure."""
-    first, second = np.triu_indices(len(subjects), k=1)
-    distances = np.stack([structure_distances(subject) for subject in subjects])  # (P, S, S) mm
+@dataclass(frozen=True, eq=False)
+class _Group:
+    """What agreement is measured from: S structures of P people."""
+
+    ranks: Ranks  # (P, S, S) of each distance among those from one structure
+    positions: Float64s  # (P, 3, S) mm along `AXES`
+    nearest: Flags  # (P, S, S) whether the second structure is among the nearest of the first
+    touching: Flags | None  # (P, S, S); None where structures are points
+    minimum: Float64s  # (P,) mm
+
+    def renamed(self, orders: Sequence[npt.NDArray[np.int64]]) -> _Group:
+        """The same people, each with structures in another order (S,)."""
+        tables = {"ranks": self.ranks, "nearest": self.nearest, "touching": self.touching}
+        pairs = [np.ix_(order, order) for order in orders]
+        moved: dict[str, Any] = {
+            name: np.stack([of_one[pair] for of_one, pair in zip(table, pairs, strict=True)])
+            for name, table in tables.items()
+            if table is not None
+        }
+        places = np.stack([of_one[:, order] for of_one, order in zip(self.positions, orders, strict=True)])
+        return replace(self, positions=places, **moved)
+
+
+def _group(subjects: Sequence[Layout], k: int) -> _Group:
+    """People whose structures are the same, in the same order."""
+    distances = np.stack([structure_distances(subject) for subject in subjects])
+    nearest = np.zeros(distances.shape, dtype=bool)
+    np.put_along_axis(nearest, np.stack([nearest_structures(each, k) for each in distances]), True, axis=2)
     places = [np.stack([-subject.depth, subject.centers[:, 1], subject.centers[:, 2]]) for subject in subjects]
-    positions = np.stack(places)  # (P, 3, S) mm along `AXES`
-    touching = np.stack([subject.shared > 0 for subject in subjects])  # (P, S, S)
-    minimum = UNDECIDED * np.array([subject.size for subject in subjects])
-    member = np.zeros(distances.shape, dtype=bool)
-    np.put_along_axis(member, np.stack([nearest_structures(each, k) for each in distances]), True, axis=2)
-    agreements = {
-        "relations": _concordance(positions, minimum=minimum)[first, second],
-        "touching": _jaccard(touching[first], touching[second], axis=(1, 2)),
-        "neighbors": _jaccard(member[first], member[second], axis=2).mean(axis=1),
-        "order": _concordance(distances, without_anchor=True)[first, second],
-    }
-    return agreements | {name: _concordance(positions[:, [axis]])[first, second] for axis, name in enumerate(AXES)}
+    return _Group(
+        ranks=rankdata(distances, method="dense", axis=2).astype(np.int16),
+        positions=np.stack(places),
+        nearest=nearest,
+        touching=None if subjects[0].points else np.stack([subject.shared > 0 for subject in subjects]),
+        minimum=UNDECIDED * np.array([subject.size for subject in subjects]),
+    )
 
 
-def _jaccard(a: npt.NDArray[np.bool_], b: npt.NDArray[np.bool_], axis: int | tuple[int, ...]) -> Float64s:
-    both, either = (a & b).sum(axis=axis), (a | b).sum(axis=axis)
-    return np.where(either > 0, both / np.maximum(either, 1), 1.0)  # two empty sets agree
+def _agreements(group: _Group) -> dict[str, Float64s]:
+    """Agreement of each pair of people, in the order of `numpy.triu_indices`, for each measure."""
+    touching = group.touching
+    agreements = {"relations": _concordance(group.positions, minimum=group.minimum)}
+    if touching is not None:
+        agreements["touching"] = _jaccard(touching.reshape(1, len(touching), -1))
+    agreements["neighbors"] = _jaccard(group.nearest.swapaxes(0, 1))
+    agreements["order"] = _concordance(group.ranks, without_anchor=True)
+    agreements |= {name: _concordance(group.positions[:, [axis]]) for axis, name in enumerate(AXES)}
+    pairs = np.triu_indices(len(group.positions), k=1)
+    return {measure: values[pairs] for measure, values in agreements.items()}
 
 
-def _concordance(values: Float64s, *, minimum: Float64s | None = None, without_anchor: bool = False) -> Float64s:
+def _jaccard(sets: Flags) -> Float64s:
+    """Jaccard index of the sets of two people (P, P), mean over R sets (R, P, S) of each; two empty sets agree."""
+    members = sets.astype(np.float32)
+    both = (members @ members.swapaxes(1, 2)).astype(np.float64)  # whole numbers, exact
+    size = sets.sum(axis=2)
+    either = size[:, :, None] + size[:, None, :] - both
+    return np.asarray(np.where(either > 0, both / np.maximum(either, 1), 1.0).mean(axis=0))
+
+
+def _concordance(
+    values: Float64s | Ranks, *, minimum: Float64s | None = None, without_anchor: bool = False
+) -> Float64s:
     """Pairs of structures that two people order alike, minus those ordered oppositely, as a share (P, P).
 
     `values` (P, R, S): R rankings of S structures per person. The share is of the pairs that both order (Kendall's tau)
@@ -169,10 +218,11 @@ def _concordance(values: Float64s, *, minimum: Float64s | None = None, without_a
     """
     concordant = np.zeros((len(values), len(values)))
     counted = np.zeros_like(concordant)
-    bound = np.zeros(len(values)) if minimum is None else minimum
     for row in range(values.shape[1]):  # one ranking at a time: (P, S, S) signs fit the cache
         difference = values[:, row, :, None] - values[:, row, None, :]
-        signs = np.sign(difference) * (np.abs(difference) > bound[:, None, None])
+        signs = np.sign(difference)
+        if minimum is not None:
+            signs *= np.abs(difference) > minimum[:, None, None]
         if without_anchor:
             signs[:, row, :] = signs[:, :, row] = 0
         signs = signs.reshape(len(values), -1).astype(np.float32)  # whole numbers up to S², exact

@@ -75,6 +75,18 @@ def body_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
     return Frame(origin, np.stack([to_right, *(turn.T @ upright)]))
 
 
+def commissural_frame(structures: Sequence[Structure], centers: Float64s) -> Frame:
+    """`body_frame` whose front is the way from PC to AC where these points are and no structure of the template is."""
+    frame = body_frame(structures, centers)
+    at = {each.name: center for each, center in zip(structures, centers, strict=True)}
+    if not (frame.scanner_pitch and {"ac", "pc"} <= at.keys()):
+        return frame
+    right = frame.axes[0]
+    forward = (at["ac"] - at["pc"]) @ (np.eye(3) - np.outer(right, right))
+    forward /= np.linalg.norm(forward)
+    return Frame(frame.origin, np.stack([right, forward, np.cross(right, forward)]))
+
+
 @lru_cache(maxsize=1)
 def template_centers() -> dict[tuple[str, str], Float64s]:
     """(name, side) -> centroid (3,) in MNI mm of the structures of both anatomy families, and of their parcels.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 
@@ -12,10 +12,12 @@ from scipy import ndimage
 from scipy.spatial import cKDTree
 
 from toposlearn.anatomy import LabelMap, Structure
+from toposlearn.anatomy.label_names import named_structures
 from toposlearn.arrays import Float64s
-from toposlearn.relations.frame import Frame, body_frame, centroids
+from toposlearn.relations.frame import Frame, body_frame, centroids, commissural_frame
 
 Labels = npt.NDArray[np.int64]
+SAMPLED = 24  # voxels of a structure from which the way to another is searched first
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,6 +37,7 @@ class Layout:
     gaps: Float64s | None = None  # (S, S) mm between boundaries, infinite beyond the measured range
     scanner_pitch: bool = False  # front and top are those of the scanner (`Frame`)
     mirrored: bool = False  # the structures lie as in a mirror, which no pose of a head explains
+    points: bool = False  # structures are landmarks, which have no boundary
 
     @cached_property
     def _rows(self) -> dict[str, int]:
@@ -79,6 +82,31 @@ def layout(label_map: LabelMap, within: float | None = None) -> Layout:
         gaps=None if within is None else boundary_gaps(label_map, labels, within),
         scanner_pitch=frame.scanner_pitch,
         mirrored=bool(np.linalg.det(frame.axes) < 0),
+    )
+
+
+def point_layout(name: str, landmarks: Mapping[str, Float64s]) -> Layout:
+    """Where named points (3,) in world mm lie in the person's own frame; names have sides, such as ``R superior LMS``.
+
+    `Layout.depth` is signed: negative where a point lies on the other side of the mid-sagittal plane than its name has.
+    """
+    structures = named_structures(landmarks)
+    world = np.stack(list(landmarks.values()))
+    frame = commissural_frame(structures, world)
+    centers = frame.coordinates(world)
+    signs = [
+        {"left": -1.0, "right": 1.0, "midline": np.sign(x)}[each.side]
+        for each, x in zip(structures, centers[:, 0], strict=True)
+    ]
+    return Layout(
+        name=name,
+        structures=structures,
+        centers=centers,
+        depth=signs * centers[:, 0],
+        shared=np.zeros((len(structures), len(structures))),
+        size=float(np.sqrt(world.var(axis=0).sum())),
+        scanner_pitch=frame.scanner_pitch,
+        points=True,
     )
 
 
@@ -136,32 +164,45 @@ def boundary_gaps(label_map: LabelMap, labels: Labels, within: float = np.inf) -
         edge = np.argwhere(inside & ~ndimage.binary_erosion(inside)) + [part.start for part in boxes[label - 1]]
         surfaces.append(cKDTree(edge @ label_map.affine[:3, :3].T + label_map.affine[:3, 3]))  # (V, 3) mm
     gaps = np.zeros((len(labels), len(labels)))
-    for i, a in enumerate(surfaces):
-        for j in range(i):
-            gaps[i, j] = gaps[j, i] = _shortest(a, surfaces[j], label_map.affine[:3, :3], within)
+    apart = ~shared_faces(label_map.labels, labels).any(axis=0)
+    for i, j in np.argwhere(np.tril(apart, -1)).tolist():
+        gaps[i, j] = gaps[j, i] = _shortest(surfaces[i], surfaces[j], label_map.affine[:3, :3], within)
     return gaps
 
 
 def _shortest(a: cKDTree, b: cKDTree, steps: Float64s, within: float) -> float:
-    """Gap between two sets of voxels: a coarse bound from every 20th center, then only the centers within it."""
-    spacing = np.linalg.norm(steps, axis=0)
-    diagonal = float(np.linalg.norm(spacing))  # maximum by which two centers are farther apart than their faces
+    """Gap between two sets of voxels: two that are nearly the nearest, then all pairs of centers that may be nearer."""
+    diagonal = float(np.linalg.norm(np.linalg.norm(steps, axis=0)))  # two centers are farther apart than their faces
     within += 1e-6  # rounding must not decide
-    if np.linalg.norm(np.maximum(np.maximum(a.mins - b.maxes, b.mins - a.maxes), 0)) > within + diagonal:
-        return float("inf")
     if a.n > b.n:
         a, b = b, a
-    bound = min(float(np.min(b.query(a.data[::20])[0])), within + diagonal) + diagonal
-    near = a.data[((a.data >= b.mins - bound) & (a.data <= b.maxes + bound)).all(axis=1)]
-    distances = np.asarray(b.query(near, distance_upper_bound=bound)[0], dtype=np.float64)
-    centers = float(np.min(distances, initial=np.inf))
-    if np.isinf(centers):
-        return centers
-    if centers <= spacing.min():
-        return 0.0
-    bound = centers + diagonal + 1e-6  # the nearest faces belong to two centers that are nearly the nearest
-    near = near[distances <= bound]
-    pairs = cKDTree(near).sparse_distance_matrix(b, bound, output_type="coo_matrix")
-    apart = np.abs(np.linalg.inv(steps) @ (b.data[pairs.col] - near[pairs.row]).T).round(6)  # (3, pairs) in voxels
-    gap = float(np.linalg.norm(np.maximum(apart - 1, 0) * spacing[:, None], axis=0).min())
+    near = _around(a.data, b.data, within + diagonal)
+    if len(near) == 0:
+        return float("inf")
+    nearest = near[:: 1 + len(near) // SAMPLED]
+    for _ in range(2):  # to b and back
+        distances, places = b.query(nearest)
+        nearest = a.data[a.query(b.data[places[[distances.argmin()]]])[1]]
+    first = _between_faces(b.data[b.query(nearest)[1]] - nearest, steps)
+    reach = min(first, within) + diagonal + 1e-6  # of the nearest faces, the centers are not farther apart
+    other = _around(b.data, _around(near, b.data, reach), reach)
+    near = _around(near, other, reach)
+    pairs = cKDTree(near).sparse_distance_matrix(cKDTree(other), reach, output_type="coo_matrix")
+    gap = _between_faces(other[pairs.col] - near[pairs.row], steps)
     return gap if gap <= within else float("inf")
+
+
+def _between_faces(offsets: Float64s, steps: Float64s) -> float:
+    """Shortest distance in mm between the faces of two voxels whose centers are `offsets` (V, 3) apart."""
+    apart = np.abs(np.linalg.inv(steps) @ offsets.T).round(6)  # (3, V) in voxels
+    gaps = np.maximum(apart - 1, 0) * np.linalg.norm(steps, axis=0)[:, None]
+    return float(np.linalg.norm(gaps, axis=0).min(initial=np.inf))
+
+
+def _around(points: Float64s, others: Float64s, reach: float) -> Float64s:
+    """Those of the points (V, 3) that lie within `reach` mm, along each axis, of the box around others (W, 3)."""
+    inside = np.full(len(points), len(others) > 0)
+    for axis in range(3):  # ten times as fast as over all three at once
+        low, high = (end(others[:, axis], initial=other) for end, other in ((np.min, np.inf), (np.max, -np.inf)))
+        inside &= (points[:, axis] >= low - reach) & (points[:, axis] <= high + reach)
+    return points[inside]

@@ -17,7 +17,8 @@ from toposlearn.relations.layout import Layout
 
 DIRECTIONS = ("medial", "lateral", "anterior", "posterior", "superior", "inferior")
 RELATIONS = (*DIRECTIONS, "adjacent")
-TABLE_RELATIONS = ("medial", "anterior", "superior", "adjacent")  # of a to b and of b to a: opposites are included
+AXIS_RELATIONS = ("medial", "anterior", "superior")
+TABLE_RELATIONS = (*AXIS_RELATIONS, "adjacent")  # of a to b and of b to a: opposites are included
 PAIR_COLUMNS = ("person", "structure_a", "side_a", "structure_b", "side_b")
 COLUMNS = (*PAIR_COLUMNS, "relation", "holds", "margin", "verdict")
 
@@ -65,14 +66,15 @@ def topology_table(subjects: Mapping[str, Layout], sides: Sides = "same") -> pd.
     """Every relation between every two structures, for every subject.
 
     Columns are `COLUMNS`: `holds` where the `margin` in mm (mm² for ``adjacent``) is positive, `verdict` one of
-    `DECISIONS`. ``"same"`` pairs structures of one side, the midline with both; ``"all"`` also left with right.
+    `DECISIONS`. ``"same"`` pairs structures of one side, the midline with both; ``"all"`` also left with right. Points
+    are not ``adjacent``.
     """
     if sides not in ("same", "all"):
         raise ValueError(f"sides must be 'same' or 'all', got {sides!r}")
     tables = []
     for name, subject in subjects.items():
         pairs, table = _pairs(subject, name, sides)
-        for relation in TABLE_RELATIONS:
+        for relation in AXIS_RELATIONS if subject.points else TABLE_RELATIONS:
             margin, decision = (each(subject, relation)[pairs] for each in (relation_margins, decisions))
             columns = {"holds": margin > 0, "margin": margin, "verdict": np.array(DECISIONS)[decision + 1]}
             tables.append(table.assign(relation=relation, **columns))
@@ -83,7 +85,7 @@ def distance_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
     """How far every structure is from every other, for every subject, nearest first.
 
     `PAIR_COLUMNS`, distance of the centroids (`center`, mm), `gap` between the boundaries (mm, NaN beyond the measured
-    range), `shared` boundary (mm²), and `rank` of b among the structures nearest to a, from 1.
+    range), `shared` boundary (mm², NaN between points), and `rank` of b among the structures nearest to a, from 1.
     """
     tables = []
     for name, subject in subjects.items():
@@ -92,7 +94,8 @@ def distance_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
         gaps = np.full_like(center, np.nan) if subject.gaps is None else subject.gaps
         rank = center.argsort(axis=1, kind="stable").argsort(axis=1)
         gaps = np.where(np.isinf(gaps), np.nan, gaps)
-        measured = {"center": center, "gap": gaps, "shared": subject.shared, "rank": rank}
+        shared = np.full_like(center, np.nan) if subject.points else subject.shared
+        measured = {"center": center, "gap": gaps, "shared": shared, "rank": rank}
         table = table.assign(**{column: value[pairs] for column, value in measured.items()})
         tables.append(table.sort_values(["structure_a", "side_a", "rank"], kind="stable"))
     return pd.concat(tables, ignore_index=True)
