@@ -10,7 +10,8 @@ from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import Manifest, Record, config_for, pair_of
 from toposlearn.data.origin import origin_of
 from toposlearn.data.pairs import PairBatch, PairDataset, augment
-from toposlearn.data.pose import apply_pose, draw_poses
+from toposlearn.data.points import PointSource
+from toposlearn.data.pose import apply_pose, draw_poses, pose_points
 from toposlearn.data.posed import PosedSubjects, load_posed, pose_subjects
 from toposlearn.data.prepared import Cache
 from toposlearn.data.preparing import prepare

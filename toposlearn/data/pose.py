@@ -17,6 +17,13 @@ def draw_poses(count: int, config: AugmentConfig, generator: torch.Generator) ->
     return torch.cat([linear, -(linear @ (shift * config.shift)[..., None])], dim=-1)
 
 
+def pose_points(points: Tensor, poses: Tensor, shape: Sequence[int], spacing: float) -> Tensor:
+    """Where points (B, P, 3) of the original volumes (B, C, *shape), mm, lie in the posed ones; beyond the edge NaN."""
+    moved: Tensor = (points - poses[:, None, :, 3]) @ torch.linalg.inv(poses[:, :, :3]).mT
+    edge = torch.tensor(shape) * spacing / 2
+    return moved.where((moved.abs() <= edge).all(-1, keepdim=True), torch.nan)
+
+
 def draw_motion(shift: float, rotation: float, generator: torch.Generator) -> Tensor:
     """A rigid map (3, 4) that shifts by `shift` mm and rotates by `rotation` degrees, both in random directions."""
     way, axis = F.normalize(torch.randn(2, 3, generator=generator), dim=-1)

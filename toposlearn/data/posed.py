@@ -16,7 +16,8 @@ from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.layouts import read_manifest
 from toposlearn.data.manifest import config_for
 from toposlearn.data.pairs import step_generator
-from toposlearn.data.pose import apply_pose, draw_poses, voxel_coordinates
+from toposlearn.data.points import PointSource, find_points
+from toposlearn.data.pose import apply_pose, draw_poses, pose_points, voxel_coordinates
 from toposlearn.data.prepared import Cache, Prepared
 from toposlearn.data.preparing import prepare
 from toposlearn.data.source import Data
@@ -39,6 +40,9 @@ class PosedSubjects:
     labels: Tensor | None = None  # (S, 1, D, H, W) int16
     lesion: Tensor | None = None  # (S, 1, D, H, W) bool
     info: tuple[Mapping[str, str], ...] = ()  # rows of participants.tsv
+    points: Tensor | None = None  # (S, L, 3) places that correspond, mm on the posed grid; NaN where one has none
+    point_names: tuple[str, ...] = ()  # of the L points: structures, then landmarks
+    landmarks: int = 0  # how many of these are landmarks
 
     @property
     def known(self) -> bool:
@@ -47,9 +51,12 @@ class PosedSubjects:
 
     @property
     def truth(self) -> str:
-        """One line for a notebook: whether the true correspondence of these people is known."""
+        """One line for a notebook: where the true correspondence of these people is known."""
+        counts = {"the centers of {} structure": len(self.point_names) - self.landmarks, "{} landmark": self.landmarks}
+        points = [f"at {text.format(count)}{'s' * (count > 1)}" for text, count in counts.items() if count]
+        known = [*["in template mm"] * self.known, *points]
         unknown = "not known here; errors between two people are left out"
-        return f"true correspondence: {'known, in template mm' if self.known else unknown}"
+        return f"true correspondence: {'known, ' + ' and '.join(known) if known else unknown}"
 
     @property
     def places(self) -> Tensor:
@@ -93,11 +100,18 @@ class PosedSubjects:
 
 
 def pose_subjects(
-    cache: Cache, config: TacoConfig, *, seed: int = 0, posed: bool = True, count: int | None = None
+    cache: Cache,
+    config: TacoConfig,
+    *,
+    seed: int = 0,
+    posed: bool = True,
+    count: int | None = None,
+    points: PointSource | None = None,
 ) -> PosedSubjects:
-    """The `measurable` people of a cache, in a pose drawn from `seed`, or upright.
+    """The `measurable` people of a cache, in a pose drawn from `seed`, or upright; with their points where asked for.
 
-    With `count` the first of them, else all, and those left out are reported. ValueError where no person is complete.
+    With `count` the first of them, else all, and those left out are reported. ValueError where no person is complete,
+    and as `find_points`.
     """
     complete = measurable(cache, count)
     odd = next((record for record in cache.manifest.records if not cache.entry(record).complete), None)
@@ -113,10 +127,15 @@ def pose_subjects(
     poses = [_pose(index, config, seed) if posed else None for index in range(len(subjects))]
     moved = [_move(*pair, config.volume.spacing) for pair in zip(subjects, poses, strict=True)]
     shared = set.intersection(*(set(tensors) for tensors in moved))
-    stacked = {name: torch.stack([tensors[name] for tensors in moved]) for name in shared}
+    stacked: dict[str, Any] = {name: torch.stack([tensors[name] for tensors in moved]) for name in shared}
     names = tuple(subject.subject for subject in subjects)
     info = tuple(subject.info or {} for subject in subjects)
-    return PosedSubjects(names, config.volume.modalities, config.volume.spacing, info=info, **stacked)
+    people = PosedSubjects(names, config.volume.modalities, config.volume.spacing, info=info, **stacked)
+    if points is None or (found := find_points(complete.manifest.records, subjects, people.spacing, points)) is None:
+        return people
+    turned = [torch.eye(3, 4)[None] if pose is None else pose for pose in poses]
+    places = pose_points(found.places, torch.cat(turned), config.volume.shape, people.spacing)
+    return replace(people, points=places, point_names=found.names, landmarks=found.landmarks)
 
 
 def measurable(cache: Cache, count: int | None = None) -> Cache:
@@ -128,9 +147,15 @@ def measurable(cache: Cache, count: int | None = None) -> Cache:
 
 
 def load_posed(
-    data: Data, config: TacoConfig, count: int, *, seed: int = 0, weights: str | Path | None = None
+    data: Data,
+    config: TacoConfig,
+    count: int,
+    *,
+    seed: int = 0,
+    weights: str | Path | None = None,
+    points: PointSource | None = None,
 ) -> PosedSubjects:
-    """Up to `count` held-out people, posed, in modalities that everyone has (`config_for`).
+    """Up to `count` held-out people, posed, in modalities that everyone has (`config_for`), as `pose_subjects`.
 
     Held out are those whom `weights` were not trained on, or else those that are drawn (`split_subjects`).
     """
@@ -142,7 +167,7 @@ def load_posed(
     cache = prepare(held_out.select(chosen), config.volume, progress=False)
     if len(measurable(cache)) < min(count, len(people)):  # others replace them
         cache = prepare(held_out, config.volume, progress=False, report=False)
-    return pose_subjects(cache, config, seed=seed, count=count)
+    return pose_subjects(cache, config, seed=seed, count=count, points=points)
 
 
 def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:

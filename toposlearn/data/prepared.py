@@ -31,6 +31,7 @@ class Prepared:
     info: Mapping[str, str] | None = None  # row of participants.tsv
     pairs: Tensor | None = None  # (M, M) uint8: `INTRA` at the same place, `INTER` elsewhere, else 0; None: all INTRA
     foregrounds: Tensor | None = None  # (M, D, H, W) bool, each modality's own; None where they do not differ
+    affine: Tensor | None = None  # (4, 4) float64, voxel of `foreground` to RAS mm of the files
 
     @property
     def registered(self) -> bool:
@@ -73,7 +74,7 @@ class Cache:
             rows = range(file.get_slice("volumes").get_shape()[0]) if modalities is None else modalities
             here = set(file.keys())
             parts = {name: _rows(file, name, rows) for name in ("volumes", "foregrounds") if name in here}
-            wanted = here & {"foreground", *truth}
+            wanted = here & {"foreground", "affine", *truth}
             tensors = {name: file.get_tensor(name).clone() for name in wanted}
             pairs = file.get_tensor("pairs")[list(rows)][:, list(rows)]
         parts["volumes"] = parts["volumes"].float()

@@ -25,7 +25,7 @@ from toposlearn.data.prepared import Cache
 from toposlearn.data.stamps import with_content
 from toposlearn.data.tensors import GROUND_TRUTH, allowed_digits, make_tensors
 
-CACHE_VERSION = 4  # raised when the transforms or the gate change
+CACHE_VERSION = 5  # raised when the transforms or the gate change
 
 
 class _Part(NamedTuple):

@@ -103,8 +103,10 @@ def _group_tensors(
         elsewhere = [name for name, path in files.items() if not same_grid(load_image(path), first)]
         own = replace(config, modalities=tuple(names))
         transforms = volume_transforms(own, truth=files, elsewhere=elsewhere, channels=record.channels)
-        data = {name: value.as_tensor() for name, value in transforms(files).items()}
+        made = transforms(files)
+    data = {name: value.as_tensor() for name, value in made.items()}
     tensors = {name: data[name][0] > 0.5 for name in ("foreground", "lesion") if name in data}
+    tensors["affine"] = made[names[0]].affine.double()
     tensors["volumes"] = torch.cat([data[name] for name in names]).half()
     if "labels" in data:
         tensors["labels"] = data["labels"][0].to(torch.int16)

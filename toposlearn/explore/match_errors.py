@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
-from toposlearn.data import PosedSubjects, apply_pose
+from toposlearn.data import PosedSubjects, apply_pose, pose_points
 from toposlearn.explore.neighborhoods import (
     MATCH,
     POSITION,
@@ -45,7 +45,7 @@ def places_before(places: Tensor, motion: Tensor) -> Tensor:
 
 
 def move_subjects(subjects: PosedSubjects, motion: Tensor) -> PosedSubjects:
-    """Move all people by one motion (1, 3, 4): images, foreground, and map to the template; labels are dropped."""
+    """Move all people by one motion (1, 3, 4): images, foreground, points and map to the template, without labels."""
     poses = motion.expand(len(subjects.volumes), -1, -1)
 
     def moved(part: Tensor, **how: bool) -> Tensor:
@@ -58,6 +58,9 @@ def move_subjects(subjects: PosedSubjects, motion: Tensor) -> PosedSubjects:
         to_template=None if subjects.to_template is None else moved(subjects.to_template, border=True),
         labels=None,
         lesion=None,
+        points=None
+        if subjects.points is None
+        else pose_points(subjects.points, poses, subjects.foreground.shape[2:], subjects.spacing),
     )
 
 
