@@ -33,18 +33,19 @@ def grid_positions(shape: Sequence[int], stride: int, spacing: float) -> Tensor:
 
 def centered_positions(positions: Tensor, mask: Tensor) -> Tensor:
     """Positions (S, N, 3) with each head's tokens, mask (S, N), at mean 0 and standard deviation 1 along each axis."""
-    middle, spread = _middle_and_spread(positions, mask)
+    middle, spread = middle_and_spread(positions, mask)
     return (positions - middle) / spread
 
 
 def common_frame(positions: Tensor, mask: Tensor) -> Tensor:
     """`centered_positions` in mm: every head moved to the middle and scaled to the mean size of heads with tokens."""
-    spread, heads = _middle_and_spread(positions, mask)[1], mask.any(1)[:, None, None]
+    spread, heads = middle_and_spread(positions, mask)[1], mask.any(1)[:, None, None]
     size = torch.where(heads, spread, 0).sum(0) / heads.sum().clamp_min(1)
     return centered_positions(positions, mask) * size
 
 
-def _middle_and_spread(positions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+def middle_and_spread(positions: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+    """Mean and standard deviation (S, 1, 3) along each axis of the positions (S, N, 3) in a mask (S, N)."""
     weight = mask[..., None] / mask.sum(dim=1)[:, None, None]
     middle = (weight * positions).sum(dim=1, keepdim=True)
     return middle, (weight * (positions - middle) ** 2).sum(dim=1, keepdim=True).sqrt()
