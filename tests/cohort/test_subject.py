@@ -72,6 +72,13 @@ def test_the_map_does_not_fold_on_the_image_grid(subject):
     assert np.linalg.det(np.moveaxis(jacobian, (0, 1), (-2, -1)))[subject.labels > 0].min() > 0
 
 
+def test_the_same_seed_gives_the_person_that_it_always_gave(healthy):
+    """Numbers of the release that made the shipped weights: what is added must not move the random streams."""
+    means = {name: scan.image.mean() for name, scan in healthy.scans.items()}
+    assert means == pytest.approx({"T1w": 170.093, "T2w": 147.276, "FLAIR": 139.137, "PDw": 257.551}, rel=1e-3)
+    assert (healthy.labels > 0).sum() == pytest.approx(310953, rel=1e-4)
+
+
 def test_left_is_left(subject):
     world = np.argwhere(subject.labels >= 0).reshape(*subject.labels.shape, 3) @ subject.affine[:3, :3].T
     for name in ("putamen", "hippocampus", "frontal-cortex", "cerebellum-cortex"):

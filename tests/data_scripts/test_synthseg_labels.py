@@ -4,7 +4,7 @@ import arrange
 import published
 import synthseg_labels
 
-from toposlearn.cohort.writing import find_anatomies
+from toposlearn.cohort.head import find_anatomies
 
 
 def test_label_maps_become_a_folder_of_anatomies(tmp_path, capsys, monkeypatch):

@@ -18,7 +18,7 @@ from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, OUTSIDE, Side, S
 from toposlearn.arrays import Float64s
 
 SPACING_MM = 1.0  # of label maps whose voxels are no cubes along the axes
-MAX_UNKNOWN = 0.02  # of the labeled voxels
+MAX_UNKNOWN = 0.05  # of the labeled voxels
 CSF = structure("csf").label
 _ATLASES = ("desikan", "neuromorphometrics")
 _NAMES = {each.name for each in BY_LABEL.values()}

@@ -92,7 +92,8 @@ def growth_velocity(mask: NDArray[np.bool_], grid: ControlGrid, head: Head) -> F
     voxels = np.moveaxis((grid.points() - head.affine[:3, 3]) / head.spacing, -1, 0)
     values = ndimage.map_coordinates(smooth, voxels, order=1, mode="nearest")
     gradient = np.stack(tuple(np.gradient(values, CONTROL_MM)))
-    return np.asarray(gradient / np.linalg.norm(gradient, axis=0).max())
+    largest = np.linalg.norm(gradient, axis=0).max()
+    return np.asarray(gradient / (largest or 1.0))  # 0 where the label map has no such structure
 
 
 def growth_fields(head: Head, grid: ControlGrid) -> dict[str, Float64s]:

@@ -82,7 +82,7 @@ def acquire(
             viewer = stream(traits.seed, "view", traits.number, scan_number(modality))
             slices = SCANNERS[traits.site].slices.get(modality)
             view = draw_view(viewer, tissue.inside > 0.5, float(affine[0, 0]), slices)
-        drawn = _random_contrast(traits, modality, recipe)
+        drawn = contrast_of(traits, modality, recipe)
         measured = _measure(modality, protocol, times, tissue, view, generator, traits, drawn)
         if not whole:
             measured = measured * (view.of(tissue.inside) > 0.5)
@@ -92,7 +92,7 @@ def acquire(
     return scans
 
 
-def _random_contrast(traits: Traits, modality: str, recipe: Recipe) -> Float64s | None:
+def contrast_of(traits: Traits, modality: str, recipe: Recipe) -> Float64s | None:
     """The random contrast of a scan, of which an ADC map has none; None where the sequence decides."""
     if modality == "ADC" or not recipe.random_contrast:
         return None

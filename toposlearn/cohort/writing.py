@@ -22,20 +22,19 @@ from typing import NamedTuple
 import torch
 from tqdm import tqdm
 
-from toposlearn.anatomy import FAMILIES, SOURCES
-from toposlearn.anatomy.segmentations import distinct_names
+from toposlearn.anatomy import SOURCES
 from toposlearn.cohort.bids import TEMPLATE, is_complete, write_subject, write_tables
-from toposlearn.cohort.head import Anatomy
+from toposlearn.cohort.head import Anatomy, find_anatomies
 from toposlearn.cohort.recipes import PLAIN, Recipe
 from toposlearn.cohort.subject import simulate
 from toposlearn.cohort.traits import Traits, draw_traits
-from toposlearn.images import is_image
 from toposlearn.reproducibility import write_json, write_text
 from toposlearn.settings import TRUTH
 
 GENERATOR = "toposlearn cohort"
 # Maps between spaces have no BIDS name yet, and what `prepare` keeps has none.
 IGNORED = "**/*_xfm.nii.gz\n**/*_xfm.json\n/cache\n"
+HEADS = {"brain": ", brain-extracted", "whole": " of whole heads", "both": ", half of them brain-extracted"}
 TEXTS = {"": "README.template.md", TRUTH: "README.truth.template.md"}  # folder -> template of its README.md
 
 
@@ -71,8 +70,8 @@ def write_cohort(
     def draw(number: int) -> Traits:
         return draw_traits(number, seed=seed, anatomy=anatomies[number % len(anatomies)].name, recipe=recipe.name)
 
-    _open(out, seed, anatomies, recipe)
     people = [_Person(draw(number), recipe, *_place(number, anatomies, recipe)) for number in range(subjects)]
+    _open(out, seed, anatomies, recipe)
     missing = [each for each in people if not is_complete(out, each.traits, recipe, each.space)]
     finished = _run(missing, out, workers or min(os.cpu_count() or 1, 8))
     name = anatomy if len(anatomies) == 1 else f"{len(anatomies)} anatomies"
@@ -84,25 +83,6 @@ def write_cohort(
         tqdm.write(f"{out} already holds {len(present)} people: all are kept", file=sys.stderr)
     write_tables(out, [draw(number) for number in present])
     return out
-
-
-def find_anatomies(anatomy: str, labels: str) -> list[Anatomy]:
-    """The label maps that a comma-separated list names: families, files, and all images of folders."""
-    parts = [part.strip() for part in anatomy.split(",")]
-    files = [file for part in parts if part not in FAMILIES for file in _files(part)]
-    own = (
-        [Anatomy(name, file, labels) for name, file in zip(distinct_names(files), files, strict=True)] if files else []
-    )
-    return [*(Anatomy(part) for part in parts if part in FAMILIES), *own]
-
-
-def _files(part: str) -> list[Path]:
-    path = Path(part)
-    if path.is_file():
-        return [path]
-    if found := sorted(file for file in path.glob("*") if part and is_image(file.name)):
-        return found
-    raise ValueError(f"anatomy must be {', '.join(FAMILIES)}, a label map or a folder of label maps, got {part!r}")
 
 
 class _Person(NamedTuple):
@@ -145,9 +125,13 @@ def _open(out: Path, seed: int, anatomies: list[Anatomy], recipe: Recipe) -> Non
     truth = {"Name": "Ground truth of the simulated cohort", "DatasetType": "derivative", **common}
     write_json(out / TRUTH / "dataset_description.json", truth)
     sources = [SOURCES[each.name] for each in anatomies if each.path is None]
-    own = [f"{each.path}" for each in anatomies if each.path is not None]
+    own = [str(each.path) for each in anatomies if each.path is not None]
+    several = len(anatomies) > 1
     facts = {
         "anatomy": anatomy,
+        "heads": HEADS[recipe.heads],
+        "template": "label map of the person, which others do not share" if several else "template",
+        "space": "ANATOMY" if several else TEMPLATE,
         "origin": "; ".join([*(source.origin for source in sources), *own]),
         "license": "; ".join([*(source.licence for source in sources), *["that of the label maps"] * bool(own)]),
     }
@@ -196,6 +180,5 @@ def _end_with(parent: int) -> None:
 
 def _simulate_and_write(people: list[_Person], out: Path) -> int:
     for traits, recipe, anatomy, space in people:
-        own = None if anatomy.path is None and not anatomy.whole else anatomy
-        write_subject(simulate(traits, recipe, own), out, space)
+        write_subject(simulate(traits, recipe, anatomy if anatomy.path else None), out, space)
     return len(people)
