@@ -33,6 +33,7 @@ TABLES = (
 ANATOMY = "Label map: A, B (held out), a file, a folder of files, or several, comma-separated: people take turns."
 HEADS = "brain, whole (of label maps with skull and scalp), or both: half of the people each."
 CONTRAST = "Share of the scans with a random brightness of each tissue instead of that of the sequence."
+POINTS = "The files hold landmarks (.fcsv, .mrk.json, CSV); several files of one BIDS subject are of several raters."
 
 
 @app.command()
@@ -112,6 +113,7 @@ def topology(
     segmentations: Annotated[list[Path] | None, Argument(metavar="[SEG]...", help=SEGMENTATIONS)] = None,
     labels: Annotated[str | None, Option(help=TABLES)] = None,
     data: Annotated[Path | None, Option(help=f"{FOLDER} Its segmentations are measured instead.")] = None,
+    points: Annotated[bool, Option("--points", help=POINTS)] = False,
     within: Annotated[float, Option(min=0, help="Maximum gap between boundaries to measure, in mm (0: none).")] = 30.0,
     out: Annotated[Path, Option(help="Folder of CSV tables, GraphML graphs and an HTML page.")] = Path("runs/topology"),
 ) -> None:
@@ -121,7 +123,7 @@ def topology(
     from toposlearn.studies.agreement.study import find_readers, measure_subjects, write_study
 
     check_writable(out)
-    study = measure_subjects(find_readers(segmentations or [], labels, data), within or None)
+    study = measure_subjects(find_readers(segmentations or [], labels, data, points), within or None)
     for status, reasons in (("left out", study.failed), ("doubtful", study.doubtful)):
         for name, why in reasons.items():
             typer.echo(f"{status}: {name}: {why}", err=True)

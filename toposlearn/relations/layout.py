@@ -94,15 +94,13 @@ def point_layout(name: str, landmarks: Mapping[str, Float64s]) -> Layout:
     world = np.stack(list(landmarks.values()))
     frame = commissural_frame(structures, world)
     centers = frame.coordinates(world)
-    signs = [
-        {"left": -1.0, "right": 1.0, "midline": np.sign(x)}[each.side]
-        for each, x in zip(structures, centers[:, 0], strict=True)
-    ]
+    sides = np.array([{"left": -1.0, "right": 1.0, "midline": 0.0}[each.side] for each in structures])
+    across = centers[:, 0]
     return Layout(
         name=name,
         structures=structures,
         centers=centers,
-        depth=signs * centers[:, 0],
+        depth=np.where(sides == 0, np.abs(across), sides * across),
         shared=np.zeros((len(structures), len(structures))),
         size=float(np.sqrt(world.var(axis=0).sum())),
         scanner_pitch=frame.scanner_pitch,
@@ -181,9 +179,10 @@ def _shortest(a: cKDTree, b: cKDTree, steps: Float64s, within: float) -> float:
         return float("inf")
     nearest = near[:: 1 + len(near) // SAMPLED]
     for _ in range(2):  # to b and back
-        distances, places = b.query(nearest)
-        nearest = a.data[a.query(b.data[places[[distances.argmin()]]])[1]]
-    first = _between_faces(b.data[b.query(nearest)[1]] - nearest, steps)
+        to_b = _nearest(b, nearest)
+        closest = np.linalg.norm(to_b - nearest, axis=1).argmin()
+        nearest = _nearest(a, to_b[[closest]])
+    first = _between_faces(_nearest(b, nearest) - nearest, steps)
     reach = min(first, within) + diagonal + 1e-6  # of the nearest faces, the centers are not farther apart
     other = _around(b.data, _around(near, b.data, reach), reach)
     near = _around(near, other, reach)
@@ -199,10 +198,15 @@ def _between_faces(offsets: Float64s, steps: Float64s) -> float:
     return float(np.linalg.norm(gaps, axis=0).min(initial=np.inf))
 
 
+def _nearest(tree: cKDTree, points: Float64s) -> Float64s:
+    """Of each point (V, 3) the nearest in a tree (V, 3)."""
+    return np.asarray(tree.data[tree.query(points)[1]], dtype=np.float64)
+
+
 def _around(points: Float64s, others: Float64s, reach: float) -> Float64s:
     """Those of the points (V, 3) that lie within `reach` mm, along each axis, of the box around others (W, 3)."""
     inside = np.full(len(points), len(others) > 0)
     for axis in range(3):  # ten times as fast as over all three at once
         low, high = (end(others[:, axis], initial=other) for end, other in ((np.min, np.inf), (np.max, -np.inf)))
         inside &= (points[:, axis] >= low - reach) & (points[:, axis] <= high + reach)
-    return points[inside]
+    return np.asarray(points[inside], dtype=np.float64)

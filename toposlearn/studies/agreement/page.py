@@ -17,7 +17,8 @@ from toposlearn.relations.graphs import adjacency_graph, nearest_graph, shared_e
 from toposlearn.relations.relations import UNDECIDED
 from toposlearn.reproducibility import write_text
 from toposlearn.studies.agreement.figures import plot_agreement, plot_graph_over_anatomy, plot_margins
-from toposlearn.studies.agreement.study import NEIGHBORS, SHOWN, Study
+from toposlearn.studies.agreement.people import NEIGHBORS
+from toposlearn.studies.agreement.study import SHOWN, Study
 
 MAX_ROWS = 40
 MAX_IN_A_PICTURE = 45  # structures of the graph of all people; more cannot be distinguished

@@ -2,65 +2,81 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property, partial
 from pathlib import Path
 
 import pandas as pd
-from tqdm import tqdm
 
-from toposlearn.anatomy import DONOR_IDS, LabelMap, Structure, load_donor_map, load_segmentation, structure_names
+from toposlearn.anatomy import DONOR_IDS, LabelMap, Structure, structure_names
 from toposlearn.anatomy.label_names import TABLES
 from toposlearn.anatomy.segmentations import Segmentation, distinct_names
 from toposlearn.data import read_manifest
+from toposlearn.progress import progress
 from toposlearn.relations.agreement import disputed_relations, neighborhood_agreement, relation_consistency
-from toposlearn.relations.graphs import adjacency_graph, nearest_graph, write_graph
-from toposlearn.relations.layout import Layout, layout, shared_structures
-from toposlearn.relations.relations import distance_table, topology_table
+from toposlearn.relations.layout import Layout, shared_structures
+from toposlearn.relations.relations import topology_table
 from toposlearn.reproducibility import atomic_path, write_text
+from toposlearn.studies.agreement.people import (
+    NEIGHBORS,
+    Measured,
+    Reader,
+    csv_text,
+    in_processes,
+    measure,
+    read_donor,
+    read_labels,
+    read_points,
+    write_person,
+)
 
-NEIGHBORS = 5
-MAX_UNKNOWN = 0.05  # of the labeled voxels; vessels and the like are less
-MAX_SHEAR = 0.01  # cosine of two axes
 MAX_LACKING = 0.25  # of the structures that most people have; a vessel or a fifth ventricle is less
 SHOWN = 6  # people whose label maps are kept to be drawn
 
-Reader = Callable[[], Segmentation]
+SUBJECT = re.compile(r"sub-[^_.]+(_ses-[^_.]+)?")
+
+Readers = dict[str, Reader]
 
 
-def find_readers(segmentations: Sequence[Path], labels: str | None, data: Path | None) -> dict[str, Reader]:
-    """Name -> function that reads the person's segmentation: files, those of a data folder, or else the six donors.
+def find_readers(files: Sequence[Path], labels: str | None, data: Path | None, points: bool = False) -> Readers:
+    """Name -> function that reads the person: label maps, those of a data folder, landmarks, or else the six donors.
 
     `labels` is the table of labels (`structure_names`): needed for files, ``toposlearn`` by default for a data folder.
+    With `points`, the files hold landmarks (`read_landmarks`).
     """
-    if segmentations and data is not None:
+    if files and data is not None:
         raise ValueError("give segmentations or --data, not both")
-    if segmentations:
+    if points:
+        if labels is not None or data is not None or not files:
+            raise ValueError("--points goes with files of landmarks, without --labels and --data")
+        return {name: partial(read_points, name, paths) for name, paths in _points_of_people(files).items()}
+    if files:
         if labels is None:
             raise ValueError(f"--labels says what the labels mean: {', '.join(TABLES)}, or a CSV file")
-        table, named = structure_names(labels), zip(distinct_names(segmentations), segmentations, strict=True)
-        return {name: partial(_read_labels, name, path, table) for name, path in named}
+        table, named = structure_names(labels), zip(distinct_names(files), files, strict=True)
+        return {name: partial(read_labels, name, path, table) for name, path in named}
     if data is not None:
         table = structure_names(labels or "toposlearn")
-        files = {record.name: record.labels for record in read_manifest(data).records}
-        if not any(files.values()):
+        maps = {record.name: record.labels for record in read_manifest(data).records}
+        if not any(maps.values()):
             raise ValueError(f"no person in {data} has structure labels (_dseg.nii.gz)")
-        return {name: partial(_read_labels, name, path, table) for name, path in files.items()}
+        return {name: partial(read_labels, name, path, table) for name, path in maps.items()}
     if labels is not None:
         raise ValueError("--labels is about segmentations or --data: the donors have a table of their own")
-    return {name: partial(_read_donor, name) for name in DONOR_IDS}
+    return {name: partial(read_donor, name) for name in DONOR_IDS}
 
 
-def _read_labels(name: str, path: Path | None, table: Mapping[int, Structure]) -> Segmentation:
-    if path is None:
-        raise ValueError("has no structure labels (_dseg.nii.gz)")
-    return load_segmentation(path, table, name)
-
-
-def _read_donor(name: str) -> Segmentation:
-    return Segmentation(load_donor_map(name), {})
+def _points_of_people(files: Sequence[Path]) -> dict[str, list[Path]]:
+    """Name of each person -> files of landmarks; several of one BIDS subject (and session) are of several raters."""
+    people: dict[str, list[Path]] = {}
+    for name, file in zip(distinct_names(files), files, strict=True):
+        entities = SUBJECT.match(file.name)
+        people.setdefault(entities[0] if entities else name, []).append(file)
+    return people
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,11 +95,6 @@ class Study:
         return shared_structures(list(self.subjects.values()))
 
     @cached_property
-    def relations(self) -> pd.DataFrame:
-        """`topology_table`, within a side and across."""
-        return topology_table(self.subjects, sides="all")
-
-    @cached_property
     def consistency(self) -> pd.DataFrame:
         """`relation_consistency` within a side."""
         return relation_consistency(self._within)
@@ -93,10 +104,9 @@ class Study:
         """`disputed_relations` within a side."""
         return disputed_relations(self._within)
 
-    @property
+    @cached_property
     def _within(self) -> pd.DataFrame:
-        sides = self.relations["side_a"] + self.relations["side_b"]
-        return self.relations[~sides.isin(["leftright", "rightleft"])]
+        return topology_table(self.subjects)
 
     @cached_property
     def agreement(self) -> pd.DataFrame | None:
@@ -108,42 +118,30 @@ class Study:
 
 
 def measure_subjects(readers: Mapping[str, Reader], within: float | None) -> Study:
-    """Measure every person who can be measured, with a progress bar; the others are reported with the reason.
+    """Measure every person who can be measured, with progress; the others are reported with the reason.
 
     Gaps between boundaries are measured up to `within` mm (None: no gaps, which is much faster).
     """
-    subjects, heads = dict[str, Layout](), dict[str, LabelMap]()
-    unknown, doubts, failed = {}, {}, {}
-    for name, read in tqdm(readers.items(), desc="people", unit="person", disable=None):
-        try:
-            segmentation = read()
-            subjects[name] = layout(segmentation.label_map, within)
-        except ValueError as error:
-            failed[name] = str(error)
-            continue
-        if segmentation.unknown:
-            unknown[name] = segmentation.unknown
-        doubts[name] = _doubts(segmentation, subjects[name])
-        if len(heads) < SHOWN:
-            heads[name] = segmentation.label_map
-    if not subjects:
+    found = in_processes(partial(measure, within=within), list(readers.values()))
+    found = progress(found, description="people measured", unit="person", total=len(readers))
+    people = dict(zip(readers, found, strict=True))
+    failed = {name: person for name, person in people.items() if isinstance(person, str)}
+    measured = {name: person for name, person in people.items() if isinstance(person, Measured)}
+    if not measured:
         name, why = next(iter(failed.items()))
         raise ValueError(f"none of {len(failed)} people can be measured; {name}: {why}")
+    subjects = {name: person.layout for name, person in measured.items()}
+    doubts = {name: list(person.doubts) for name, person in measured.items()}
     for name, why in _lacking(subjects).items():
         doubts[name].append(why)
-    return Study(subjects, heads, unknown, {name: "; ".join(why) for name, why in doubts.items() if why}, failed)
-
-
-def _doubts(segmentation: Segmentation, subject: Layout) -> list[str]:
-    """Why the table or the affine may be wrong."""
-    doubts = {
-        f"{segmentation.unknown_share:.0%} of the labeled voxels have labels that the table does not name": (
-            segmentation.unknown_share > MAX_UNKNOWN
-        ),
-        "left and right lie as in a mirror: the affine is wrong, or the table exchanges the sides": subject.mirrored,
-        "the voxels' axes are not at right angles": segmentation.label_map.shear > MAX_SHEAR,
-    }
-    return [why for why, applies in doubts.items() if applies]
+    shown = ((name, readers[name]()) for name in list(measured)[:SHOWN])
+    return Study(
+        subjects=subjects,
+        heads={name: person.label_map for name, person in shown if isinstance(person, Segmentation)},
+        unknown={name: person.unknown for name, person in measured.items() if person.unknown},
+        doubtful={name: "; ".join(why) for name, why in doubts.items() if why},
+        failed=failed,
+    )
 
 
 def _lacking(subjects: Mapping[str, Layout]) -> dict[str, str]:
@@ -162,24 +160,27 @@ def write_study(study: Study, out: Path) -> list[Path]:
 
     Graphs and agreement that an earlier run wrote about other people are removed.
     """
-    tables = {
-        "relations": study.relations,
-        "distances": distance_table(study.subjects),
-        "consistency": study.consistency,
-        "disputed": study.disputed,
-    }
-    if study.agreement is not None:
-        tables["agreement"] = study.agreement
-    files = []
-    (out / "graphs").mkdir(parents=True, exist_ok=True)
-    for stale in (*out.glob("graphs/*_nearest.graphml"), *out.glob("graphs/*_adjacent.graphml"), out / "agreement.csv"):
+    graphs = out / "graphs"
+    graphs.mkdir(parents=True, exist_ok=True)
+    for stale in (*graphs.glob("*_nearest.graphml"), *graphs.glob("*_adjacent.graphml"), out / "agreement.csv"):
         stale.unlink(missing_ok=True)
+    files = _write_people(study.subjects, out)
+    tables = {"consistency": study.consistency, "disputed": study.disputed, "agreement": study.agreement}
     for name, table in tables.items():
-        files.append(write_text(out / f"{name}.csv", table.to_csv(index=False, float_format="%.6g")))
-    for name, subject in study.subjects.items():
-        nearest = nearest_graph(subject, min(NEIGHBORS, len(subject.structures) - 1))
-        for kind, graph in {"nearest": nearest, "adjacent": adjacency_graph(subject)}.items():
-            files.append(out / "graphs" / f"{name}_{kind}.graphml")
-            with atomic_path(files[-1]) as unfinished:
-                write_graph(graph, str(unfinished))
+        if table is not None:
+            files.append(write_text(out / f"{name}.csv", csv_text(table)))
+    return files
+
+
+def _write_people(subjects: Mapping[str, Layout], out: Path) -> list[Path]:
+    """Write the graphs of all people, and the tables that hold rows of each, one person at a time."""
+    written = in_processes(partial(write_person, folder=out / "graphs"), list(subjects.items()))
+    files = [out / "relations.csv", out / "distances.csv"]
+    with ExitStack() as stack:
+        unfinished = [stack.enter_context(atomic_path(file)) for file in files]
+        tables = [stack.enter_context(file.open("w", encoding="utf-8")) for file in unfinished]
+        for graphs, texts in progress(written, description="people written", unit="person", total=len(subjects)):
+            for table, text in zip(tables, texts, strict=True):
+                table.write(text if table.tell() == 0 else text.partition("\n")[2])
+            files += graphs
     return files
