@@ -3,6 +3,8 @@
 A map (3, 4) leads from mm on the first grid to mm on the second, both from the center of the volume, as poses do.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any, Literal
 
 import numpy as np
@@ -21,6 +23,18 @@ ITERATIONS = 60
 BINS, SEED = 32, 7
 
 
+@contextmanager
+def _one_core() -> Iterator[None]:
+    """One thread for all of SimpleITK: sums in another order differ in their last digits."""
+    before = sitk.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
+    try:
+        yield
+    finally:
+        sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(before)
+
+
+@_one_core()
 def register(fixed: Tensor, moving: Tensor, masks: tuple[Tensor, Tensor], spacing: float, kind: Kind) -> Tensor:
     """The map (3, 4) between two volumes (D, H, W) on grids of `spacing` mm; `masks` (D, H, W) bool are the two heads.
 
@@ -79,7 +93,6 @@ def _method(mask: Any, spacing: float, size: float) -> Any:
     shrink = max(1, round(size / spacing))
     share = min(1.0, SAMPLES * shrink**3 / mask.GetNumberOfPixels())
     method = sitk.ImageRegistrationMethod()
-    method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(BINS)
     method.SetMetricSamplingStrategy(method.RANDOM if share < 1 else method.NONE)
     method.SetMetricSamplingPercentage(share, SEED)
