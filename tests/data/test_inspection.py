@@ -127,6 +127,15 @@ def section(page: str, title: str) -> list[str]:
     return [line.strip() for line in below[:count]]
 
 
+def test_landmarks_are_listed_and_those_that_cannot_be_read_are_reported(pair_of_people):
+    for person, text in (("sub-001", "# CoordinateSystem = 0\n"), ("sub-002", "1,0,0,0,0,0,0,1,1,1,0,AC,,\n")):
+        (pair_of_people / person / "anat" / f"{person}_afids.fcsv").write_text(text)
+    found = inspect_folder(pair_of_people)
+    (line,) = found.damaged
+    assert line.endswith("sub-001_afids.fcsv holds no landmark: place one, or give another file")
+    assert "  landmarks          PERSON_afids.fcsv  (2)" in found.page().splitlines()
+
+
 def test_choices_people_without_images_and_damaged_tables_are_notes(tmp_path):
     root = bids(tmp_path, "sub-01", "sub-02")
     save(root / "sub-02/anat/sub-02_run-2_T1w.nii.gz", head(3))

@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
+from toposlearn.anatomy.label_names import TABLES
 from toposlearn.anatomy.vocabulary import BACKGROUND, BY_LABEL, Structure
 from toposlearn.arrays import Float64s
 from toposlearn.images import BadImageError, is_image, labels_of, open_image, stem, to_ras
@@ -79,7 +80,8 @@ def load_segmentation(path: str | Path, structures: Mapping[int, Structure], nam
     if not known:
         more = ", …" if len(present) > 8 else ""
         seen = f"it holds {len(present)} labels: {', '.join(map(str, present[:8]))}{more}" if present else "it is empty"
-        raise ValueError(f"{path}: none of its labels is in the table ({seen}); choose another table of labels")
+        remedy = f"choose another table of labels ({', '.join(TABLES)}, or a CSV file)"
+        raise ValueError(f"{path}: none of its labels is in the table ({seen}); {remedy}")
     labels = np.where(np.isin(raw, list(known)), raw, BACKGROUND)
     label_map = LabelMap(labels, affine, name or path_stem(path), str(path), known)
     return Segmentation(label_map, {label: int(counts[label]) for label in present if label not in known})

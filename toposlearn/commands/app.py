@@ -24,7 +24,7 @@ FOLDER = (
 )
 SESSION = "Session (visit, time point) of each person, or 'all' (default: the first that has what is needed)."
 ENTITY = "BIDS entity to prefer where a person has several images of a modality, e.g. rec=norm; repeatable."
-PATTERN = "How files are named, e.g. 'T1w={subject}/t1_*.nii.gz'; repeatable (`inspect` prints what it inferred)."
+PATTERN = "How files are named, e.g. 'T1w={subject}/t1_*.nii.gz'; repeatable; points=... are landmarks."
 SEEN = "Also measure people on whom the weights were trained; the result names them."
 DataOption = Annotated[Path, Option("--data", help=FOLDER)]
 SourcesOption = Annotated[list[Path] | None, Option("--data", help=f"{FOLDER} Repeatable (default: {DATA}).")]

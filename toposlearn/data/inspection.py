@@ -7,13 +7,14 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from toposlearn.anatomy import read_landmarks
 from toposlearn.data.file_names import unused_names, used_names
 from toposlearn.data.gate import assessment as gate
 from toposlearn.data.gate.quality import ImageFacts, damaged_truth
 from toposlearn.data.images import BadImageError
 from toposlearn.data.label_maps import LabelMaps, read_label_maps
 from toposlearn.data.layouts import BIDS, read_manifest
-from toposlearn.data.manifest import Manifest
+from toposlearn.data.manifest import Manifest, Record
 from toposlearn.data.source import Data
 
 MOST_KINDS = 4  # spacings of a modality that are listed one by one
@@ -124,8 +125,17 @@ def inspect_folder(data: Data, *, progress: bool = False) -> Inspection:
     manifest = read_manifest(data)
     subjects = gate.assess_subjects(manifest, progress=progress)
     broken = [reason for subject in subjects for reason in subject.broken.values()]
-    damaged = [reason for record in manifest.records for reason in damaged_truth(record)]
+    damaged = [reason for record in manifest.records for reason in (*damaged_truth(record), *_damaged_points(record))]
     return Inspection(manifest, tuple(subjects), tuple(broken), tuple(damaged), read_label_maps(manifest.records))
+
+
+def _damaged_points(record: Record) -> Iterator[str]:
+    """One line for each file of landmarks that cannot be read."""
+    for path in record.points:
+        try:
+            read_landmarks(path)
+        except ValueError as error:
+            yield str(error)
 
 
 def _heading(manifest: Manifest) -> str:

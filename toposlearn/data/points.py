@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from toposlearn.anatomy import LabelMap, load_segmentation, median_landmarks, structure_names
+from toposlearn.anatomy import load_segmentation, median_landmarks, structure_names
 from toposlearn.anatomy.label_names import TABLES
 from toposlearn.arrays import Float64s
 from toposlearn.data.gate.assessment import report_problems
@@ -23,7 +23,6 @@ from toposlearn.data.prepared import Prepared
 FEWEST_VOXELS = 8  # of a structure whose center counts
 FEWEST_PEOPLE = 2  # who have a point that is kept
 _OWN = "toposlearn"  # the table of the labels of simulated people
-_CHOICES = f"{', '.join(TABLES)}, or a CSV file"
 Named = dict[str, Float64s]  # name -> position (3,) in RAS mm
 
 
@@ -70,7 +69,7 @@ def find_points(
 
 def structure_centers(path: Path, table: str | Path) -> Named:
     """Name -> center of mass (3,) in RAS mm of each structure of a label map, unless it has very few voxels."""
-    segmentation = _segmentation(path, table)
+    segmentation = load_segmentation(path, structure_names(table)).label_map
     labels, affine = segmentation.labels, segmentation.affine
     where, values = np.argwhere(labels), labels[labels != 0]
     counts = np.bincount(values)
@@ -78,14 +77,6 @@ def structure_centers(path: Path, table: str | Path) -> Named:
     large = {label: each for label, each in segmentation.structures.items() if counts[label] >= FEWEST_VOXELS}
     centers = {each.full_name: sums[label] / counts[label] for label, each in large.items()}
     return {name: affine[:3, :3] @ center + affine[:3, 3] for name, center in centers.items()}
-
-
-def _segmentation(path: Path, table: str | Path) -> LabelMap:
-    try:
-        return load_segmentation(path, structure_names(table)).label_map
-    except ValueError as error:
-        more = f" ({_CHOICES})" if str(error).endswith("table of labels") else ""
-        raise ValueError(f"{error}{more}") from None
 
 
 def _label_maps(records: Sequence[Record], source: PointSource) -> list[tuple[Path, str | Path] | None]:
@@ -99,7 +90,7 @@ def _label_maps(records: Sequence[Record], source: PointSource) -> list[tuple[Pa
         there = ", ".join(sorted({kind for own in others for kind in own}))
         problem = f"no label map of kind {source.kind!r}: choose {there}" if there else "no label map is found"
     elif kinds and not usable:
-        remedy = f"name one with --labels ({_CHOICES}), or put a dseg.tsv beside them"
+        remedy = f"name one with --labels ({', '.join(TABLES)}, or a CSV file), or put a dseg.tsv beside them"
         problem = f"the label maps ({', '.join(sorted(kinds))}) have no table of labels: {remedy}"
     elif len(usable) > 1:
         problem = f"there are label maps of several kinds, {', '.join(sorted(usable))}: choose one with --label-kind"

@@ -155,12 +155,12 @@ def load_posed(
     weights: str | Path | None = None,
     points: PointSource | None = None,
 ) -> PosedSubjects:
-    """Up to `count` held-out people, posed, in modalities that everyone has (`config_for`), as `pose_subjects`.
+    """Up to `count` held-out people, posed, in modalities that everyone has (`config_for`; with points one is enough).
 
     Held out are those whom `weights` were not trained on, or else those that are drawn (`split_subjects`).
     """
     manifest = read_manifest(data, config.volume.modalities)
-    config = config_for(config, manifest)
+    config = config_for(config, manifest, minimum=2 if points is None else 1)
     _, held_out = split_subjects(manifest, test_fraction=config.train.test_fraction, minimum=2, weights=weights)
     people = list(dict.fromkeys((record.data_set, record.subject) for record in held_out.records))
     chosen = [record.name for record in held_out.records if (record.data_set, record.subject) in people[:count]]
