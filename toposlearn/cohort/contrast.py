@@ -3,7 +3,8 @@
 Times in milliseconds. The values in ``tissues.csv`` are typical of the published ranges (Stanisz et al. 2005,
 doi:10.1002/mrm.20605; Wansapura et al. 1999, doi:10.1002/(SICI)1522-2586(199904)9:4<531::AID-JMRI4>3.0.CO;2-L); each
 subject draws around them. The order of contrasts is right; these are not quantitative maps. Diffusion: the fall of ADC
-in acute stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113.
+in acute stroke to about half is that of Schlaug et al. 1997, doi:10.1212/WNL.49.1.113. Fat has the diffusion of fluid,
+since diffusion scans suppress it.
 """
 
 import csv
