@@ -10,6 +10,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor
 from tqdm import tqdm
 
+from toposlearn.progress import progress
 from toposlearn.registration.pair import Kind, center_map, register
 from toposlearn.reproducibility import atomic_path
 
@@ -25,40 +26,38 @@ class Registrations:
 
 
 def register_people(
-    first: Tensor,
-    second: Tensor,
-    masks: Tensor,
-    spacing: float,
-    kind: Kind,
-    *,
-    cache: Path | None = None,
-    progress: bool = True,
+    first: Tensor, second: Tensor, masks: Tensor, spacing: float, kind: Kind, *, cache: Path | None = None
 ) -> Registrations:
     """Register volumes (S, D, H, W) of each person p with those of each q, heads `masks` (S, D, H, W), `spacing` in mm.
 
     Where both are the same modality, every two people are registered once, and the map is inverted. A table is read
-    from the folder `cache` when the same images were registered before. Failures are counted in a line on
-    stderr.
+    from the folder `cache` when the same images were registered before. The number of failures is written to stderr.
     """
     file = None if cache is None else cache / f"{_key(first, second, masks, spacing, kind)}.safetensors"
     if file is not None and file.exists():
-        return Registrations(**load_file(file))
+        result = Registrations(**load_file(file))
+    else:
+        result = _register_all(first, second, masks, spacing, kind)
+        if file is not None:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with atomic_path(file) as partial:
+                save_file(vars(result), partial)
+    if result.failed.any():
+        what = f"{kind} registration failed in {int(result.failed.sum())} of {result.failed.numel()} pairs"
+        tqdm.write(f"{what}: only the centers of these heads are made equal", file=sys.stderr)
+    return result
+
+
+def _register_all(first: Tensor, second: Tensor, masks: Tensor, spacing: float, kind: Kind) -> Registrations:
+    """The table of `register_people`, made anew."""
     count, same = len(first), torch.equal(first, second)
     maps, failed = torch.eye(3, 4).repeat(count, count, 1, 1), torch.zeros(count, count, dtype=torch.bool)
     pairs = [(p, q) for p in range(count) for q in range(count) if p < q or not same]
-    for p, q in tqdm(pairs, desc=f"{kind} registration", unit="pair", disable=not progress):
+    for p, q in progress(pairs, description=f"{kind} registration", unit="pair", total=len(pairs)):
         maps[p, q], failed[p, q] = _register(first[p], second[q], (masks[p], masks[q]), spacing, kind)
         if same:
             maps[q, p], failed[q, p] = inverse_map(maps[p, q]), failed[p, q]
-    if failed.any():
-        what = f"{kind} registration failed in {int(failed.sum())} of {failed.numel()} pairs"
-        tqdm.write(f"{what}: only the centers of these heads are made equal", file=sys.stderr)
-    result = Registrations(maps, failed)
-    if file is not None:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with atomic_path(file) as partial:
-            save_file(vars(result), partial)
-    return result
+    return Registrations(maps, failed)
 
 
 def inverse_map(maps: Tensor) -> Tensor:
