@@ -205,6 +205,13 @@ def test_a_label_map_in_another_world_is_named(tmp_path):
         pose(tmp_path, PointSource())
 
 
+def test_a_map_of_tiny_structures_only_has_no_centers(tmp_path):
+    write(tmp_path, {"sub-01": ("one",), "sub-02": ("one",), "sub-03": ()})
+    save(tmp_path / "sub-03/anat/sub-03_dseg.nii.gz", labels_of("tiny"))  # one voxel
+    people = pose(tmp_path, PointSource())
+    assert people.points.isfinite().all(-1)[:, 0].tolist() == [True, True, False]
+
+
 def test_a_pattern_names_landmarks_in_a_table(tmp_path):
     bids(tmp_path, modalities=("T1w",))
     (tmp_path / "placed").mkdir()

@@ -129,6 +129,8 @@ def _table_beside(path: Path, root: Path) -> Path | None:
 
 def _on_grid(file: Path, points: Named, person: Prepared, spacing: float) -> Named:
     """The points in mm from the center of the person's grid, without those that are not in the head."""
+    if not points:  # all structures are tiny
+        return {}
     if person.affine is None:
         raise ValueError(f"{person.subject} has no affine: prepare the data set again")
     affine, shape = person.affine.numpy(), np.array(person.foreground.shape)
