@@ -58,8 +58,8 @@ def register(fixed: Tensor, moving: Tensor, masks: tuple[Tensor, Tensor], spacin
 
 def center_map(masks: tuple[Tensor, Tensor], spacing: float) -> Tensor:
     """The map (3, 4) that only moves the center of the first head (D, H, W) onto that of the second."""
-    shift = torch.tensor(_center(masks[1], spacing)) - torch.tensor(_center(masks[0], spacing))
-    return torch.cat([torch.eye(3), shift.float()[:, None]], dim=1)
+    first, second = (_places(mask, spacing).mean(0).float() for mask in masks)
+    return torch.cat([torch.eye(3), (second - first)[:, None]], dim=1)
 
 
 def _image(volume: Tensor, spacing: float) -> Any:
@@ -71,12 +71,8 @@ def _image(volume: Tensor, spacing: float) -> Any:
 
 
 def _places(mask: Tensor, spacing: float) -> Tensor:
+    """Places (V, 3) of the voxels in a mask (D, H, W), mm from the center of the volume."""
     return (mask.nonzero().double() - (torch.tensor(mask.shape) - 1) / 2) * spacing
-
-
-def _center(mask: Tensor, spacing: float) -> list[float]:
-    center: list[float] = _places(mask, spacing).mean(0).tolist()
-    return center
 
 
 def _centered(masks: tuple[Tensor, Tensor], spacing: float) -> Any:

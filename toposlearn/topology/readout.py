@@ -37,8 +37,7 @@ def best_place(query: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor, m
 def soft_argmax(query: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor, temperature: float) -> Tensor:
     """Expected place (S, P, 3) of queries (S, P, F) among tokens (S, N, F) with centers (S, N, 3) and mask (S, N).
 
-    The weights are a softmax of cosine similarity / `temperature`. To count only tokens near the best one, so that the
-    mirrored structure does not pull the mean, made no error smaller on real people.
+    The weights are a softmax of cosine similarity / `temperature`.
     """
     if temperature <= 0:
         raise ValueError(f"temperature must be positive, got {temperature}")
