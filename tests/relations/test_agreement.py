@@ -14,6 +14,7 @@ from toposlearn.relations.agreement import (
     neighborhood_agreement,
     neighborhood_sweep,
     relation_consistency,
+    sign_agreement,
 )
 from toposlearn.relations.graphs import nearest_structures
 from toposlearn.relations.layout import Layout, layout
@@ -163,6 +164,19 @@ def test_the_consistency_score_and_touching_are_what_a_loop_counts() -> None:
     assert result["relations"] == pytest.approx(np.mean(scores))
     assert result["touching"] == pytest.approx(np.mean(touching))
     assert 0 < result["relations"] < 1
+
+
+def test_sign_agreement_is_what_a_loop_counts() -> None:
+    base = random_person(0)
+    subjects = [random_person(seed, base, noise=0.6) for seed in (1, 2, 3, 4, 5)]
+    result = sign_agreement(subjects).set_index("measure")
+    for axis, way in enumerate(("left-right", "front-back", "up-down")):
+        shares = []
+        for i, j in combinations(range(len(base.structures)), 2):
+            further = np.mean([each.centers[i, axis] > each.centers[j, axis] for each in subjects])
+            shares.append(max(further, 1 - further))
+        assert result["value"][way] == pytest.approx(np.mean(shares), abs=1e-6)
+    assert (result["low"] < result["high"]).all()
 
 
 def test_people_at_random_agree_as_the_null_does() -> None:

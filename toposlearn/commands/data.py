@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Annotated
 
@@ -115,19 +116,25 @@ def topology(
     data: Annotated[Path | None, Option(help=f"{FOLDER} Its segmentations are measured instead.")] = None,
     points: Annotated[bool, Option("--points", help=POINTS)] = False,
     within: Annotated[float, Option(min=0, help="Maximum gap between boundaries to measure, in mm (0: none).")] = 30.0,
-    out: Annotated[Path, Option(help="Folder of CSV tables, GraphML graphs and an HTML page.")] = Path("runs/topology"),
+    out: Annotated[Path, Option(help="Folder of CSV tables, GraphML graphs, a result file and a page.")] = Path(
+        "runs/topology"
+    ),
 ) -> None:
     """Measure spatial relations between structures, with margins, and whether people agree on them."""
     from toposlearn.reproducibility import check_writable
     from toposlearn.studies.agreement.page import write_topology_page
+    from toposlearn.studies.agreement.result import write_topology_result
     from toposlearn.studies.agreement.study import find_readers, measure_subjects, write_study
 
+    start = time.perf_counter()
     check_writable(out)
     study = measure_subjects(find_readers(segmentations or [], labels, data, points), within or None)
     for status, reasons in (("left out", study.failed), ("doubtful", study.doubtful)):
         for name, why in reasons.items():
             typer.echo(f"{status}: {name}: {why}", err=True)
     files = write_study(study, out)
+    table = "points" if points else Path(labels or ("toposlearn" if data else "donors")).name
+    files.append(write_topology_result(study, out / "result.json", table=table, seconds=time.perf_counter() - start))
     page = write_topology_page(study, out / "index.html")
     count = f"{len(study.subjects)} people, {len(study.shared)} structures that all have"
     typer.echo(f"{page}: {count}, {len(files)} files beside it")

@@ -27,6 +27,7 @@ FAINT = "#CACDD3"  # every other labeled voxel
 _OTHER = "#444444"  # a named structure without a color of its own
 _EXTENT = 80.0  # mm from the origin to the edges of a slice
 _COLUMNS = 3
+MANY = 6  # people, beyond whom figures show less of each
 _ENDS = {"coronal": ("L", "R"), "axial": ("L", "R"), "sagittal": ("back", "front")}
 
 
@@ -110,8 +111,8 @@ def plot_people(
 def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figure:
     """Neighborhood graph of all people at once, structures at their mean centroid, seen from above.
 
-    Small dots are single people. A dark edge is in the graph of all people, a pale one in some (`shared`, the table of
-    `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
+    Small dots are single people. A dark edge is in the graph of all people, a pale one in some, of many people in half
+    (`shared`, the table of `toposlearn.relations.graphs.shared_edges`; an edge counts in its stronger direction).
     """
     names = [[part.full_name for part in subject.structures] for subject in subjects]
     rows = list(zip(subjects, names, strict=True))
@@ -120,7 +121,8 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figur
     }
     figure, ax = plt.subplots(figsize=(7.8, 6.4), layout="compressed")
     strength = np.maximum(shared.to_numpy(), shared.to_numpy().T)
-    for i, j in np.argwhere(np.triu(strength, k=1) > 0).tolist():
+    some = "half or more" if len(subjects) > MANY else "some"
+    for i, j in np.argwhere(np.triu(strength, k=1) >= (0.5 if len(subjects) > MANY else 1e-9)).tolist():
         ends = np.stack([centers[shared.index[i]].mean(axis=0), centers[shared.index[j]].mean(axis=0)])
         in_all = strength[i, j] == 1
         ax.plot(*ends.T, color="0.3" if in_all else "0.6", lw=1.2, ls="-" if in_all else ":")
@@ -131,7 +133,7 @@ def plot_shared_graph(subjects: Sequence[Layout], shared: pd.DataFrame) -> Figur
     lines = [Line2D([], [], color="0.3", lw=1.2), Line2D([], [], color="0.6", lw=1.2, ls=":")]
     nuclei = [name for name in STRUCTURE_COLORS if f"right-{name}" in centers]
     dots = [Line2D([], [], marker="o", ls="", ms=8, color=STRUCTURE_COLORS[name]) for name in nuclei]
-    labels = [f"edge in all {len(subjects)}", "edge in some", *nuclei]
+    labels = [f"edge in all {len(subjects)}", f"edge in {some}", *nuclei]
     ax.margins(x=0.12)  # room for the names
     ax.legend(lines + dots, labels, loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
     return figure

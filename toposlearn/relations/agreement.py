@@ -13,8 +13,8 @@ import pandas as pd
 from scipy.stats import binomtest, rankdata
 
 from toposlearn.anatomy import Structure
-from toposlearn.arrays import Float64s
-from toposlearn.intervals import bootstrap_subjects
+from toposlearn.arrays import Float32s, Float64s
+from toposlearn.intervals import bootstrap_number, bootstrap_subjects
 from toposlearn.relations.graphs import nearest_structures
 from toposlearn.relations.layout import Layout, shared_structures
 from toposlearn.relations.relations import (
@@ -32,6 +32,7 @@ Flags = npt.NDArray[np.bool_]
 Ranks = npt.NDArray[np.int16]
 
 AXES = AXIS_RELATIONS
+WAYS = ("left-right", "front-back", "up-down")
 DRAWS = 20_000  # of people: among six, the ends of the interval are values that 1 draw in 400 goes beyond
 
 
@@ -93,6 +94,30 @@ def medial_table(subjects: Mapping[str, Layout]) -> pd.DataFrame:
     wanted = (table["relation"] == "medial") & (table["structure_a"] == "thalamus")
     rows = table[wanted & table["structure_b"].isin(BASAL_GANGLIA)]
     return rows.sort_values("structure_b", key=lambda b: b.map(BASAL_GANGLIA.index), kind="stable", ignore_index=True)
+
+
+def sign_agreement(subjects: Sequence[Layout]) -> pd.DataFrame:
+    """How many people are on the side of the majority about which of two structures is further right, front or up.
+
+    One row per axis of `WAYS`: `value`, mean over the pairs of structures that all people have (0.5 to 1), with its
+    95 % bootstrap interval over people, `low` and `high`. Of two midline structures none is further right.
+    """
+    shared, people = shared_structures(subjects), len(subjects)
+    centers = np.stack([subject.only(shared).centers for subject in subjects])  # (P, S, 3)
+    first, second = np.triu_indices(len(shared), k=1)
+    sided = np.array([each.side != "midline" for each in shared])
+    rows = []
+    for axis, way in enumerate(WAYS):
+        counts = sided[first] | sided[second] | (axis > 0)
+        further = (centers[:, first[counts], axis] > centers[:, second[counts], axis]).astype(np.float32)  # (P, pairs)
+
+        def majority(who: npt.NDArray[np.int64], further: Float32s = further) -> float:
+            share = np.bincount(who, minlength=people) @ further / people
+            return float(np.maximum(share, 1 - share).mean())
+
+        low, high = bootstrap_number(majority, people)
+        rows.append({"measure": way, "value": majority(np.arange(people)), "low": low, "high": high})
+    return pd.DataFrame(rows)
 
 
 def neighborhood_agreement(
@@ -218,14 +243,14 @@ def _concordance(
     """
     concordant = np.zeros((len(values), len(values)))
     counted = np.zeros_like(concordant)
-    for row in range(values.shape[1]):  # one ranking at a time: (P, S, S) signs fit the cache
-        difference = values[:, row, :, None] - values[:, row, None, :]
-        signs = np.sign(difference)
+    first, second = np.triu_indices(values.shape[2], k=1)
+    for row in range(values.shape[1]):  # one ranking at a time: signs (P, pairs of structures) fit the cache
+        difference = values[:, row, first] - values[:, row, second]
+        signs = np.sign(difference).astype(np.float32)  # their products are whole numbers up to S², exact
         if minimum is not None:
-            signs *= np.abs(difference) > minimum[:, None, None]
+            signs *= np.abs(difference) > minimum[:, None]
         if without_anchor:
-            signs[:, row, :] = signs[:, :, row] = 0
-        signs = signs.reshape(len(values), -1).astype(np.float32)  # whole numbers up to S², exact
+            signs[:, (first == row) | (second == row)] = 0
         ordered = np.abs(signs)
         both, each = ordered @ ordered.T, ordered.sum(axis=1)
         concordant += signs @ signs.T

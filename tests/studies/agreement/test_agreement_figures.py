@@ -1,11 +1,13 @@
 import networkx as nx
 import numpy as np
+import pandas as pd
 import pytest
 
 from toposlearn.anatomy import LabelMap, load_donor_map, load_label_map
 from toposlearn.relations import graphs
 from toposlearn.relations.agreement import BASAL_GANGLIA, medial_table, neighborhood_agreement, neighborhood_sweep
 from toposlearn.relations.layout import layout
+from toposlearn.relations.relations import COLUMNS
 from toposlearn.studies.agreement import figures
 
 
@@ -25,6 +27,18 @@ def test_margins_are_drawn_where_they_are(subjects: dict[str, LabelMap]) -> None
         expected = part[part["verdict"] == "undecided"]["margin"]
         np.testing.assert_allclose(sorted(np.concatenate(undecided)), sorted(expected))
     assert figure.axes[-1].get_xlabel() == "margin (mm)"
+
+
+def test_margins_of_many_people_are_sorted_and_counted() -> None:
+    rows = [
+        (f"p{who}", "thalamus", side, other, side, "medial", who > 1, who - 1.5, "holds" if who > 1 else "undecided")
+        for other in BASAL_GANGLIA
+        for who in (4, 0, 7, 2, 1, 5, 3, 6)
+        for side in ("right", "left")
+    ]
+    panel = figures.plot_margins(pd.DataFrame(rows, columns=list(COLUMNS))).axes[0]
+    assert [label.get_text() for label in panel.get_yticklabels()] == [f"p{who}" for who in range(7, -1, -1)]
+    assert panel.texts[0].get_text() == "left and right in 6 of 8 (35 to 97 %)"
 
 
 def test_edges_agreement_and_sweep_are_drawn_where_they_are(subjects: dict[str, LabelMap]) -> None:

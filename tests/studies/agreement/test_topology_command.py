@@ -1,9 +1,11 @@
 """``toposlearn topology``: the donors, a data folder, the user's segmentations, and their faults."""
 
+import json
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import pytest
 
 from toposlearn import cli
@@ -23,7 +25,46 @@ def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys
     assert {path.stem for path in out.glob("*.csv")} == tables
     assert len(list((out / "graphs").glob("*.graphml"))) == 4
     assert "Consistency score" in (out / "index.html").read_text()
+    result = json.loads((out / "result.json").read_text())
+    assert result["config"] | {"people": 2, "structures": 26, "table": "donors"} == result["config"]
+    putamen = result["metrics"]["thalamus medial to putamen, both sides"]
+    assert (putamen["count"], putamen["n"], putamen["low"]) == (2, 2, pytest.approx(0.025**0.5))
+    kept = result["metrics"]["relations kept by all people"]
+    once = pd.read_csv(out / "consistency.csv").query("relation != 'adjacent'")
+    assert kept["relations"] == len(once) / 2
+    assert kept["value"] == pytest.approx((once["fraction"] != 0.5).mean(), abs=1e-3)
     assert f"{out}/index.html: 2 people, 26 structures that all have" in capsys.readouterr().out
+
+
+def points(path: Path, seed: int, tilt: float = 0.0, **more: tuple[float, float, float]) -> str:
+    """A file of landmarks around fixed places, in a head that is tilted forward by `tilt` radians."""
+    places = {"AC": (0, 2, 0), "PC": (0, -24, 0), "R MB": (3, -6, -9), "L MB": (-3, -6, -9)}
+    places |= {"R horn": (20, -60, 1), "L horn": (-20, -60, 1), "R LV": (16, 20, 20), "L LV": (-16, 20, 20)} | more
+    turn = np.array([[1, 0, 0], [0, np.cos(tilt), np.sin(tilt)], [0, -np.sin(tilt), np.cos(tilt)]])
+    own = np.array(list(places.values())) + np.random.default_rng(seed).normal(scale=0.3, size=(len(places), 3))
+    rows = [f"{name},{x},{y},{z}" for name, (x, y, z) in zip(places, own @ turn.T + 50, strict=True)]
+    path.write_text("\n".join(["name,x,y,z", *rows]))
+    return str(path)
+
+
+def test_topology_of_landmarks_needs_no_label_map(tmp_path, capsys):
+    files = [points(tmp_path / f"sub-{who}_rater-{rater}.csv", rater, who / 4) for who in range(9) for rater in (1, 2)]
+    files.append(points(tmp_path / "other.csv", 0, extra=(0, 0, 30)))
+    assert cli.execute(["topology", "--points", *files, "--out", str(tmp_path / "out")]) == 0
+    assert "10 people, 8 structures that all have" in capsys.readouterr().out
+    table = pd.read_csv(tmp_path / "out" / "relations.csv")
+    assert set(table["relation"]) == {"medial", "anterior", "superior"}
+    ends = (table["structure_a"] == "ac") & (table["structure_b"] == "pc") & (table["relation"] == "anterior")
+    assert table[ends]["person"].tolist() == [*(f"sub-{who}" for who in range(9)), "other"]
+    np.testing.assert_allclose(table[ends]["margin"], 26, atol=2)  # however the head is tilted
+    horn = table[(table["structure_a"] == "lv") & (table["structure_b"] == "horn") & (table["relation"] == "medial")]
+    np.testing.assert_allclose(horn["margin"], 4, atol=2)
+    assert {path.stem.rpartition("_")[2] for path in (tmp_path / "out" / "graphs").iterdir()} == {"nearest"}
+    assert "touching" not in (tmp_path / "out" / "agreement.csv").read_text()
+    assert "sub-" not in (tmp_path / "out" / "result.json").read_text()
+    metrics = json.loads((tmp_path / "out" / "result.json").read_text())["metrics"]
+    assert metrics["left-right relations, share of the majority"]["value"] > 0.95
+    assert metrics["neighbor agreement"]["value"] > metrics["neighbor agreement"]["null"]
 
 
 def segmentation(path: Path, *, parts: dict[int, tuple[int, int, int]], kind: type = np.int16) -> str:
@@ -90,6 +131,8 @@ def test_topology_reports_people_with_nothing_in_common(tmp_path, capsys):
         (["SEG", "--labels", "aal"], "error: no table of labels 'aal': choose one of freesurfer"),
         (["SEG", "SEG", "--labels", "freesurfer"], "seg.nii.gz is given twice"),
         (["SEG", "--labels", "desikan"], "error: none of 1 people can be measured; seg: "),
+        (["SEG", "--points", "--labels", "desikan"], "error: --points goes with files of landmarks, without --labels"),
+        (["SEG", "--points"], "seg.nii.gz is no file of landmarks"),
         (["SEG", "--data", "d", "--labels", "desikan"], "error: give segmentations or --data, not both"),
         (["--labels", "desikan"], "error: --labels is about segmentations or --data"),
         (["SEG", "--labels", "freesurfer", "--out", "SEG"], "is no folder that may be written; choose another --out"),

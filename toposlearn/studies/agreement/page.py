@@ -21,7 +21,7 @@ from toposlearn.studies.agreement.people import NEIGHBORS
 from toposlearn.studies.agreement.study import SHOWN, Study
 
 MAX_ROWS = 40
-MAX_IN_A_PICTURE = 45  # structures of the graph of all people; more cannot be distinguished
+MAX_IN_A_PICTURE = 45  # structures; more cannot be distinguished: no graph of all people, and of one person only
 
 
 def write_topology_page(study: Study, file: Path) -> Path:
@@ -36,12 +36,11 @@ def write_topology_page(study: Study, file: Path) -> Path:
         scanner_pitch=[name for name, subject in study.subjects.items() if subject.scanner_pitch],
         score=None if study.agreement is None else study.agreement.set_index("measure").loc["relations"],
         counts=_counts(study),
-        disputed=_disputes(study.disputed.head(MAX_ROWS)),
+        disputed=_disputes(study.disputed.head(MAX_ROWS), count),
         lowest=fraction_interval(count, count)[0],
         undecided=UNDECIDED,
         k=NEIGHBORS,
         max_rows=MAX_ROWS,
-        most_shown=SHOWN,
     )
     return write_text(file, html_page(f"Topology of {count} people", body))
 
@@ -53,7 +52,7 @@ def _figures(study: Study) -> dict[str, Any]:
         figures["agreement"] = plot_agreement(study.agreement)
     wanted = {structure(name, side).full_name for name in ("thalamus", *BASAL_GANGLIA) for side in SIDES}
     has = {name: {each.full_name for each in subject.structures} for name, subject in study.subjects.items()}
-    if complete := [name for name, names in has.items() if wanted <= names][:SHOWN]:
+    if complete := [name for name, names in has.items() if wanted <= names]:
         figures["margins"] = plot_margins(medial_table({name: study.subjects[name] for name in complete}))
     if len(study.subjects) > 1 and NEIGHBORS < len(study.shared) <= MAX_IN_A_PICTURE:
         subjects = list(study.subjects.values())
@@ -61,8 +60,11 @@ def _figures(study: Study) -> dict[str, Any]:
         figures["graph"] = plot_shared_graph(subjects, edges)
     if any(each.name in STRUCTURE_COLORS for head in study.heads.values() for each in head.structures.values()):
         figures["slices"] = plot_people(study.heads, tuple(STRUCTURE_COLORS))
-    touching = {name: adjacency_graph(study.subjects[name]) for name in study.heads}
-    figures["heads"] = {name: plot_graph_over_anatomy(study.heads[name], graph) for name, graph in touching.items()}
+    drawn = len(study.heads) if len(study.shared) <= MAX_IN_A_PICTURE else 1
+    figures["heads"] = {
+        name: plot_graph_over_anatomy(head, adjacency_graph(study.subjects[name]))
+        for name, head in list(study.heads.items())[:drawn]
+    }
     return figures
 
 
@@ -78,10 +80,12 @@ def _counts(study: Study) -> pd.DataFrame:
     return table.reset_index()
 
 
-def _disputes(disputed: pd.DataFrame) -> pd.DataFrame:
+def _disputes(disputed: pd.DataFrame, people: int) -> pd.DataFrame:
     sides = disputed["side_a"].where(disputed["side_a"] != "midline", disputed["side_b"])
     words = disputed["structure_a"] + " " + disputed["relation"] + " to " + disputed["structure_b"] + ", " + sides
     unit = disputed["relation"].map(lambda relation: "mm²" if relation == "adjacent" else "mm")
     spread = disputed["spread"].round(1).astype(str) + " " + unit
     names = disputed[["holds", "does not hold", "undecided"]]
+    if people > SHOWN:
+        names = names.apply(lambda column: column.str.count(", ") + (column != ""))
     return pd.concat([words.rename("relation"), names, spread.rename("margins apart")], axis=1)

@@ -34,6 +34,7 @@ from toposlearn.studies.agreement.people import (
     write_person,
 )
 
+PERMUTATIONS = 100  # of names
 MAX_LACKING = 0.25  # of the structures that most people have; a vessel or a fifth ventricle is less
 SHOWN = 6  # people whose label maps are kept to be drawn
 
@@ -97,15 +98,16 @@ class Study:
     @cached_property
     def consistency(self) -> pd.DataFrame:
         """`relation_consistency` within a side."""
-        return relation_consistency(self._within)
+        return relation_consistency(self.within_sides)
 
     @cached_property
     def disputed(self) -> pd.DataFrame:
         """`disputed_relations` within a side."""
-        return disputed_relations(self._within)
+        return disputed_relations(self.within_sides)
 
     @cached_property
-    def _within(self) -> pd.DataFrame:
+    def within_sides(self) -> pd.DataFrame:
+        """`topology_table`, without relations of left and right."""
         return topology_table(self.subjects)
 
     @cached_property
@@ -114,7 +116,7 @@ class Study:
         if len(self.subjects) < 2 or len(self.shared) < 3:
             return None
         k = min(NEIGHBORS, len(self.shared) - 1)
-        return neighborhood_agreement(list(self.subjects.values()), k, permutations=100)
+        return neighborhood_agreement(list(self.subjects.values()), k, permutations=PERMUTATIONS)
 
 
 def measure_subjects(readers: Mapping[str, Reader], within: float | None) -> Study:
