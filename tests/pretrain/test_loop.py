@@ -18,7 +18,7 @@ from toposlearn import cli
 from toposlearn.config import TacoConfig, with_variant
 from toposlearn.data import PairDataset, Split, read_manifest, split_subjects
 from toposlearn.data.tensors import INTER
-from toposlearn.models import load_weights
+from toposlearn.models import load_readout, load_weights
 from toposlearn.pretrain import Trainer, loop, pretrain
 from toposlearn.pretrain.loop import learning_rate_factor
 
@@ -57,6 +57,9 @@ def test_a_run_writes_what_it_promises(run, config):
     assert stored == config
     assert "people trained on: 4" in (run / "card.md").read_text()  # two of six are held out
     assert "no loss term reached: none" in (run / "card.md").read_text()
+    readout = load_readout(run / "weights.safetensors")
+    assert readout.chosen == "lowest error between different people, 4 of the people trained on"
+    assert f"a token: {readout.temperature:g}: lowest error" in (run / "card.md").read_text()
     assert torch.isfinite(torch.cat([weight.flatten() for weight in model.parameters()])).all()
 
 
@@ -188,6 +191,7 @@ def test_without_truth_there_is_training_but_no_scorecard(config, cohort, cache,
     weights = pretrain(short, data, tmp_path / "run", cache=tmp_path / "cache", progress=False)
     assert weights.exists()
     assert not (weights.parent / "scorecard.jsonl").exists()
+    assert load_readout(weights).chosen == "lowest error between two poses of a person, 4 of the people trained on"
 
 
 def test_the_loss_falls_on_one_batch(subjects, config, tmp_path):

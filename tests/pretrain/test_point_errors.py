@@ -11,6 +11,9 @@ from toposlearn.data.posed import _pose
 from toposlearn.intervals import across_subjects
 from toposlearn.pretrain import controls, error_matrix
 from toposlearn.pretrain.point_errors import (
+    CONTINUOUS,
+    POINT_TO_TOKEN,
+    TOKEN,
     DenseTruth,
     Level,
     PointTruth,
@@ -78,6 +81,9 @@ def test_a_known_map_has_no_error_at_points_and_the_token_grid_shows(level, pose
     assert truth.errors(map_guess(poses)).max() < 0.01
     at_tokens, floor = across_subjects(truth.errors(map_guess(poses, level))), across_subjects(truth.floor(level))
     assert 0 < floor < at_tokens
+    read = rivals(level, truth, {"true pose": poses})["true pose"]
+    assert across_subjects(read[CONTINUOUS]) < 0.01
+    assert across_subjects(read[POINT_TO_TOKEN]) == pytest.approx(floor)  # a true place, moved to a token
 
 
 def test_points_that_two_people_do_not_share_leave_nan(level, points):
@@ -92,11 +98,13 @@ def test_points_that_two_people_do_not_share_leave_nan(level, points):
 def test_the_true_poses_are_the_best_rival_over_the_head(posed, level, poses):
     truth, known = DenseTruth(posed, STRIDE), controls(posed, STRIDE)
     found = rivals(level, truth, {"true pose": poses})
-    errors = {name: across_subjects(each) for name, each in found.continuous.items()}
-    assert errors["true pose"] < errors["centered"] < errors["position"] < across_subjects(found.random)
-    assert errors["true pose"] < across_subjects(found.at_tokens["true pose"])
-    np.testing.assert_allclose(found.floor, known.floor)
-    own = np.diagonal(found.continuous["position"])
+    errors = {name: across_subjects(each[CONTINUOUS]) for name, each in found.items() if CONTINUOUS in each}
+    random = found["random"][TOKEN]
+    assert errors["true pose"] < errors["centered"] < errors["position"] < across_subjects(random)
+    assert errors["true pose"] < across_subjects(found["true pose"][TOKEN])
+    np.testing.assert_allclose(found["floor"][TOKEN], known.floor)
+    np.testing.assert_allclose(random, known.random)
+    own = np.diagonal(found["position"][CONTINUOUS])
     assert own.max() < 1.0  # reading a map at the center of a token or averaging it within makes little difference
 
 

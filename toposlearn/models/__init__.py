@@ -2,4 +2,4 @@
 
 from toposlearn.models.cost import preset_table
 from toposlearn.models.taco import Taco, TacoOutput
-from toposlearn.models.weights import load_weights, model_card, save_weights
+from toposlearn.models.weights import Readout, load_readout, load_weights, model_card, save_weights

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,19 @@ from toposlearn.config import TacoConfig
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import atomic_path
 
+_MORE = ("split", "readout")  # in the one entry beside the settings: of two entries the order is not fixed
+
+
+@dataclass(frozen=True)
+class Readout:
+    """How places are read below the size of a token: the temperature of `toposlearn.topology.soft_argmax`."""
+
+    temperature: float = 0.04
+    chosen: str = "the default, because none was chosen on training people"
+
+    def __str__(self) -> str:
+        return f"{self.temperature:g}: {self.chosen}"
+
 
 def save_weights(
     path: str | Path,
@@ -22,6 +36,7 @@ def save_weights(
     *,
     half: bool = False,
     split: Mapping[str, Any] | None = None,
+    readout: Readout | None = None,
 ) -> Path:
     """Write ``path`` (.safetensors), with the people of `split`; with `half` in 16 bits, half as large."""
     path = Path(path)
@@ -29,7 +44,8 @@ def save_weights(
     tensors = {name: tensor.detach().cpu().contiguous() for name, tensor in model.state_dict().items()}
     if half:
         tensors = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in tensors.items()}
-    stored = config.to_dict() | ({} if split is None else {"split": split})  # of two entries the order is not fixed
+    more = {"split": split, "readout": readout and asdict(readout)}
+    stored = config.to_dict() | {name: part for name, part in more.items() if part is not None}
     with atomic_path(path) as partial:
         save_file(tensors, partial, metadata={"config": json.dumps(stored)})
     return path
@@ -43,7 +59,7 @@ def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
     try:
         with safe_open(path, framework="pt") as file:
             stored = json.loads((file.metadata() or {})["config"])
-            config = TacoConfig.from_dict({name: part for name, part in stored.items() if name != "split"})
+            config = TacoConfig.from_dict({name: part for name, part in stored.items() if name not in _MORE})
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 (not a dictionary)
     except (SafetensorError, KeyError, ValueError) as error:
         raise ValueError(f"{path} is not a weights file written by toposlearn ({error})") from None
@@ -53,6 +69,12 @@ def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
     except RuntimeError:  # its message lists every weight
         raise ValueError(f"{path} is not a weights file written by toposlearn (weights of another network)") from None
     return model.eval(), config
+
+
+def load_readout(path: str | Path) -> Readout:
+    """The readout stored in a file that `load_weights` has read; the default where it holds none."""
+    with safe_open(path, framework="pt") as file:
+        return Readout(**json.loads(file.metadata()["config"]).get("readout", {}))
 
 
 def model_card(

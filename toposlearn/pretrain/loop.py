@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, PairDataset, augment, pose_subjects, prepare, read_manifest
+from toposlearn.data import Cache, PairDataset, PointSource, augment, pose_subjects, prepare, read_manifest
 from toposlearn.data.batches import load_batches
 from toposlearn.data.gate.assessment import REPORTED, report_problems
 from toposlearn.data.posed import measurable
@@ -30,6 +30,7 @@ from toposlearn.models import Taco
 from toposlearn.pretrain import run_folder
 from toposlearn.pretrain.correspond import read_at_same_places
 from toposlearn.pretrain.scorecard import controls, scorecard
+from toposlearn.pretrain.temperature import readout_chooser
 from toposlearn.reproducibility import set_seed, step_seed
 from toposlearn.settings import TrainConfig
 
@@ -43,6 +44,7 @@ def pretrain(
     *,
     resume: bool = False,
     hash_names: bool = False,
+    points: PointSource | None = None,
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
@@ -51,8 +53,9 @@ def pretrain(
     Writes below `out`: ``config.json``, ``split.json`` (who is trained on, and who is held out), ``history.jsonl`` (one
     line per step), ``scorecard.jsonl`` (metrics on held-out people, where the data set has the truth),
     ``checkpoint.pt``, and at the end ``weights.safetensors`` and ``card.md``. `resume` continues from the checkpoint,
-    with the people of its split. With `hash_names`, people are stored as salted hashes. `cache` is the folder of the
-    preprocessed people (default: below `data`).
+    with the people of its split. With `hash_names`, people are stored as salted hashes. `points` are places known in
+    training people, on whom the temperature of the readout is chosen. `cache` is the folder of the preprocessed people
+    (default: below `data`).
     Raises ValueError for bad data or settings, or a run in `out` without `resume`, FileNotFoundError without people or
     checkpoint, and FloatingPointError when the loss is not finite.
     """
@@ -66,6 +69,7 @@ def pretrain(
     sides = run_folder.sides(out, prepared, manifest, config, resume)
     train_subjects, test_subjects = map(prepared.of, sides)
     split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)
+    choose = readout_chooser(train_subjects, config, points or PointSource()) if first else None
     dataset = PairDataset(train_subjects, config, accelerator.process_index, accelerator.num_processes)
     accelerator.wait_for_everyone()  # every process has checked: now the folder may change
     if first and not resume:
@@ -88,10 +92,11 @@ def pretrain(
             run_folder.append_line(out / run_folder.SCORES, {"step": trainer.step, "metrics": score(trainer.network)})
             trainer.written = time.perf_counter()
     accelerator.wait_for_everyone()
-    if accelerator.is_main_process:
+    if choose:
         seconds = (time.perf_counter() - began) / max(trainer.step - started_at, 1)
         roots = dict.fromkeys(record.root for record in train_subjects.manifest.records)
-        run_folder.write_weights(out, trainer.network, config, split, trainer.untrained, seconds, roots)
+        readout = choose(trainer.network)
+        run_folder.write_weights(out, trainer.network, config, split, readout, trainer.untrained, seconds, roots)
     return out / run_folder.WEIGHTS
 
 

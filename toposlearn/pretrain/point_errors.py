@@ -1,8 +1,9 @@
 """Errors of places between people, of networks and of their rivals, at named points and over the whole head.
 
 A `Guess` says where points of one person lie in all people; entry (p, q) of an error matrix is the mean distance (mm)
-between the guess for p's points in q and their true places. Read "at tokens" a guess knows the token that holds the
-point and answers with the center of a token, as the best match of a network does; otherwise it is continuous.
+between the guess for p's points in q and their true places. There are three ways to read a guess. At tokens it knows
+the token that holds the point and answers with the center of a token, as the best match of a network does. A continuous
+guess knows the point and answers with any place. From point to token, that place is moved to the nearest token.
 """
 
 from collections.abc import Callable, Mapping
@@ -18,6 +19,8 @@ from toposlearn.pretrain.scorecard import error_matrix, foreground_only
 from toposlearn.topology import at_points, best_place, nearest_matches, soft_argmax
 from toposlearn.topology.tokens import middle_and_spread
 
+TOKEN, CONTINUOUS, POINT_TO_TOKEN = "across_people_error", "continuous_error", "point_to_token_error"  # readings
+Errors = Mapping[str, Float64s]  # reading -> error matrix (S, S)
 Guess = Callable[[int, Tensor], Tensor]  # number of a person p, points (P, 3) mm in p -> places (S, P, 3) mm in all
 
 
@@ -90,8 +93,11 @@ class Truth(Protocol):
     def errors(self, guess: Guess) -> Float64s:
         """The error matrix (S, S) of a guess, mm."""
 
+    def best(self, tokens_a: Tensor, tokens_b: Tensor, level: Level) -> Float64s:
+        """The error matrix (S, S) of the most similar token, tokens (S, N, F), mm."""
+
     def floor(self, level: Level) -> Float64s:
-        """The error matrix (S, S) of the best token, mm."""
+        """The error matrix (S, S) of the best token there is, mm."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -109,6 +115,10 @@ class PointTruth:
             miss = (guess(p, places[p]) - places).norm(dim=-1)
             rows.append(miss.masked_fill(~shared, 0).sum(1) / shared.sum(1))
         return torch.stack(rows).double().numpy()
+
+    def best(self, tokens_a: Tensor, tokens_b: Tensor, level: Level) -> Float64s:
+        """The error matrix (S, S) of `token_guess`."""
+        return self.errors(token_guess(tokens_a, tokens_b, level))
 
     def floor(self, level: Level) -> Float64s:
         """The error matrix (S, S) of the token nearest to each true place."""
@@ -131,33 +141,54 @@ class DenseTruth:
             rows.append((found - template[p, inside]).norm(dim=-1).mean(1))
         return torch.stack(rows).double().numpy()
 
+    def best(self, tokens_a: Tensor, tokens_b: Tensor, level: Level) -> Float64s:
+        """The error matrix (S, S) of the match of each token."""
+        return error_matrix(tokens_a, tokens_b, self.subjects.token_template(self.stride), level.inside)
+
     def floor(self, level: Level) -> Float64s:
         """The error matrix (S, S) of the token nearest in the template."""
         template = self.subjects.token_template(self.stride)
         return error_matrix(template, template, template, level.inside, "euclidean")
 
 
-@dataclass(frozen=True, eq=False)
-class Rivals:
-    """Error matrices (S, S) that need no network, by name: ``position``, ``centered``, and the registrations."""
+def truth_of(subjects: PosedSubjects, stride: int) -> Truth:
+    """The map to a template where it is known, else the points; ValueError where people have neither."""
+    if subjects.known:
+        return DenseTruth(subjects, stride)
+    if subjects.points is None:
+        raise ValueError("no places that correspond are known in these people: give label maps and their --labels")
+    return PointTruth(subjects.points)
 
-    at_tokens: Mapping[str, Float64s]
-    continuous: Mapping[str, Float64s]
-    floor: Float64s  # the best possible token
-    random: Float64s  # independent random features
+
+def network_errors(
+    tokens_a: Tensor, tokens_b: Tensor, level: Level, truth: Truth, temperature: float
+) -> dict[str, Float64s]:
+    """The errors of a network in every reading; tokens (S, N, F) of all people in two modalities."""
+    soft = soft_guess(tokens_a, tokens_b, level, temperature)
+    return {TOKEN: truth.best(tokens_a, tokens_b, level), **_below_a_token(soft, level, truth)}
 
 
-def rivals(level: Level, truth: Truth, registered: Mapping[str, Tensor]) -> Rivals:
-    """All rivals of a network on the same people, tokens and truth; `registered` are maps (S, S, 3, 4) by kind."""
+def rivals(level: Level, truth: Truth, registered: Mapping[str, Tensor]) -> dict[str, dict[str, Float64s]]:
+    """Errors that need no network, by name: position, centered position, registrations, the best token, random ones.
+
+    `registered` are maps (S, S, 3, 4) by kind.
+    """
     maps = {"position": torch.eye(3, 4).expand(*2 * (len(level.mask),), 3, 4), "centered": centered_maps(level)}
     maps |= registered
     noise = torch.randn(2, *level.inside.shape, 48, generator=torch.Generator().manual_seed(0))
-    return Rivals(
-        at_tokens={name: truth.errors(map_guess(each, level)) for name, each in maps.items()},
-        continuous={name: truth.errors(map_guess(each)) for name, each in maps.items()},
-        floor=truth.floor(level),
-        random=truth.errors(token_guess(noise[0], noise[1], level)),
-    )
+    errors = {
+        name: {TOKEN: truth.errors(map_guess(each, level)), **_below_a_token(map_guess(each), level, truth)}
+        for name, each in maps.items()
+    }
+    return errors | {"floor": {TOKEN: truth.floor(level)}, "random": {TOKEN: truth.best(noise[0], noise[1], level)}}
+
+
+def _below_a_token(guess: Guess, level: Level, truth: Truth) -> dict[str, Float64s]:
+    """The errors of a continuous guess, and of the token nearest to it, unless all points are centers of tokens."""
+    errors = {CONTINUOUS: truth.errors(guess)}
+    if isinstance(truth, PointTruth):
+        errors[POINT_TO_TOKEN] = truth.errors(lambda p, points: level.snapped(guess(p, points)))
+    return errors
 
 
 def centered_maps(level: Level) -> Tensor:

@@ -14,7 +14,7 @@ from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, Manifest, Split, origin_of, split_subjects
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.split import SPLIT
-from toposlearn.models import Taco, model_card, save_weights
+from toposlearn.models import Readout, Taco, model_card, save_weights
 from toposlearn.reproducibility import (
     atomic_path,
     check_writable,
@@ -138,6 +138,7 @@ def write_weights(
     model: Taco,
     config: TacoConfig,
     split: Split,
+    readout: Readout,
     untrained: Iterable[str],
     seconds: float,
     roots: Iterable[Path],
@@ -147,12 +148,13 @@ def write_weights(
     facts = {
         "people trained on": len(split.train),
         "names, as salted hashes" if split.salt else "names": ", ".join(split.train),
+        "temperature of the readout below a token": readout,
         "seconds per step": f"{seconds:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],
         "versions": ", ".join(f"{name} {version}" for name, version in report["versions"].items()),
     }
-    save_weights(out / WEIGHTS, model, config, split=split.to_dict())
+    save_weights(out / WEIGHTS, model, config, split=split.to_dict(), readout=readout)
     title = f"TACO {config.preset}, {config.variant}"
     origin = "; ".join(map(origin_of, roots))
     write_text(out / CARD, model_card(title, config, facts, origin, untrained))

@@ -16,7 +16,7 @@ from typing import Any
 
 from toposlearn.config import MATCHERS, VARIANTS, TacoConfig, with_variant
 from toposlearn.data import Split
-from toposlearn.models import load_weights, save_weights
+from toposlearn.models import load_readout, load_weights, save_weights
 from toposlearn.pretrain import pretrain
 from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS, has_checkpoint
 from toposlearn.reproducibility import write_result
@@ -120,7 +120,8 @@ def ship(weights: Mapping[str, Sequence[Path]], results: Path, folder: Path) -> 
         model, config = load_weights(run / WEIGHTS)
         known = Split.load(run / WEIGHTS)
         split = known.to_dict() if known else None
-        save_weights(folder / f"{variant}.safetensors", model, config, half=True, split=split)
+        readout = load_readout(run / WEIGHTS)
+        save_weights(folder / f"{variant}.safetensors", model, config, half=True, split=split, readout=readout)
         for name in (HISTORY, SCORES, CARD):
             if (run / name).exists():
                 shutil.copyfile(run / name, folder / f"{variant}.{name}")
