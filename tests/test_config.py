@@ -97,7 +97,7 @@ def test_unknown_settings_are_refused_by_name():
         (LossConfig, {"weight_inter": -1.0}, "loss.weight_inter must be >= 0, got -1.0"),
         (LossConfig, {"k": 0}, "loss.k must be >= 1, got 0"),
         (LossConfig, {"margin_intra": -0.1}, "loss.margin_intra must be >= 0"),
-        (LossConfig, {"form": "both"}, "loss.form must be one of within, cross, got 'both'"),
+        (LossConfig, {"form": "both"}, "loss.form must be one of within, cross, listwise, got 'both'"),
         (LossConfig, {"metric": "manhattan"}, "loss.metric must be one of cosine, euclidean, got 'manhattan'"),
         (TrainConfig, {"steps": 0}, "train.steps must be >= 1, got 0"),
         (TrainConfig, {"subjects_per_step": 0}, "train.subjects_per_step must be >= 1, got 0"),

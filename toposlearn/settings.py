@@ -128,7 +128,10 @@ class LossConfig:
     k: int = 5
     margin_intra: float = 0.05
     margin_inter: float = 0.2
-    form: Literal["within", "cross"] = "within"  # of the intra term: the anchor is read in b (within) or in a (cross)
+    # of the intra term: triplets whose anchor is read in b (within) or in a (cross), or all tokens at once (listwise)
+    form: Literal["within", "cross", "listwise"] = "within"
+    radius: float = 6.0  # of the listwise form: standard deviation of the neighborhood, mm
+    softness: float = 0.1  # of the listwise form: distance of features that counts as a difference
     metric: Literal["cosine", "euclidean"] = "cosine"  # of graphs, mutual matches and rankings
     negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
     token_levels: tuple[int, ...] | None = None  # strides of the alignment terms; None: all (released: the deepest)
@@ -157,11 +160,17 @@ class LossConfig:
             within = value is None or low <= value <= high
             require(within, f"loss.{name} must be between {low} and {high}, got {value}")
         _require_read(self, "loss", ("temperature", "dustbin"), self.matcher == "sinkhorn", "the matcher 'sinkhorn'")
+        for name in ("radius", "softness"):
+            require(getattr(self, name) > 0, f"loss.{name} must be positive, got {getattr(self, name)}")
+        listwise = self.form == "listwise"
+        _require_read(self, "loss", ("radius", "softness"), listwise, "the form 'listwise'")
+        _require_read(self, "loss", ("margin_intra",), not listwise, "the forms 'within' and 'cross'")
         levels = self.token_levels
         require(levels is None or len(levels) > 0, "loss.token_levels must name at least one level, or be None: all")
         _require_different("loss.token_levels", levels or ())
-        placeless = self.scrambled and (self.matcher == "oracle" or self.max_distance is not None)
-        require(not placeless, "loss.scrambled tokens have no place: no oracle and no loss.max_distance with them")
+        places = self.matcher == "oracle" or self.max_distance is not None or listwise
+        refusal = "loss.scrambled tokens have no place: no oracle, listwise form or loss.max_distance with them"
+        require(not (self.scrambled and places), refusal)
         positive = self.max_distance is None or self.max_distance > 0
         require(positive, f"loss.max_distance must be positive (mm), got {self.max_distance}")
         _require_known(self, "loss")

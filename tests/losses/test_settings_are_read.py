@@ -19,6 +19,8 @@ CHANGES = {  # setting -> where it is read, another value
     "margin_intra": ({}, 0.3),
     "margin_inter": ({}, 0.3),
     "form": ({}, "cross"),
+    "radius": ({"form": "listwise"}, 40.0),
+    "softness": ({"form": "listwise"}, 0.5),
     "metric": ({}, "euclidean"),
     "negatives": ({}, "semi_hard"),
     "token_levels": ({}, (16,)),

@@ -10,11 +10,14 @@ from toposlearn.losses import (
     TacoLoss,
     inter_instance_loss,
     intra_instance_loss,
+    listwise_loss,
     ordered_pairs,
     reconstruction_loss,
+    token_pairs,
     total,
 )
 from toposlearn.topology import gate_matches, mutual_matches, neighbors, scrambled_tokens
+from toposlearn.topology.tokens import grid_positions
 
 
 def output(seed, b=3, levels=((4, 64), (8, 27)), masked=True):
@@ -67,6 +70,23 @@ def test_form_reaches_the_intra_term_and_the_metric_both(form, metric):
     intra, inter = by_hand(a, b, form=form, metric=metric)
     torch.testing.assert_close(terms.intra, intra)
     torch.testing.assert_close(terms.inter, inter)
+
+
+def test_the_listwise_form_reads_places_and_no_graph_of_features(monkeypatch):
+    a, b = (output(seed, levels=((16, 64), (32, 8))) for seed in (0, 1))
+    graphs = []
+    monkeypatch.setattr(token_pairs, "nearest_neighbors", lambda *args: graphs.append(args))
+    loss = {"form": "listwise", "radius": 50.0, "weight_inter": 0.0}
+    config = TacoConfig().replace(model={"token_strides": (16, 32)}, loss=loss)
+    terms = TacoLoss(config)(a, b)
+    by_level = []
+    for stride, mask in a.masks.items():
+        places = grid_positions(config.volume.shape, stride, config.volume.spacing).expand(3, -1, -1)
+        both = mask & b.masks[stride]
+        x, y = a.tokens[stride], b.tokens[stride]
+        by_level += [listwise_loss(s, t, places, radius=50.0, mask=both) for s, t in ((x, y), (y, x))]
+    torch.testing.assert_close(terms.intra, torch.stack(by_level).mean())
+    assert graphs == []
 
 
 def test_gates_reach_the_inter_term():

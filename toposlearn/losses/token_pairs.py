@@ -30,7 +30,7 @@ class TokenPairs(NamedTuple):
     tokens_a: Tensor  # (B, N, F)
     tokens_b: Tensor  # (B, N, F), at the same places, except for subjects that are not registered
     mask: Mask = None  # (B, N) bool, tokens that count in both, or in a for subjects that are not registered
-    positions: Tensor | None = None  # (B, N, 3), mm on the grid, for the spatial prior
+    positions: Tensor | None = None  # (B, N, 3), mm on the grid of a, for the spatial prior and the listwise form
     places: Tensor | None = None  # (B, N, 3), true mm in a template common to all, for the oracle
     mask_b: Mask = None  # (B, N) bool, tokens that count in b; None: the same as `mask`
     registered: Tensor | None = None  # (B,) bool; None: all subjects are
@@ -66,7 +66,7 @@ def token_pairs(
 ) -> TokenPairs:
     """The tokens of one level that are compared, with the graphs that both alignment terms share.
 
-    ``config.volume`` is the grid of the spatial prior; ``places`` and ``registered`` are as in `TokenPairs`.
+    ``config.volume`` is the grid of the positions; ``places`` and ``registered`` are as in `TokenPairs`.
     """
     loss, volume = config.loss, config.volume
     tokens = [output.tokens[stride] for output in (output_a, output_b)]
@@ -77,7 +77,7 @@ def token_pairs(
         of_a, of_b = output_a.masks.get(stride), output_b.masks.get(stride)
     mask, both = _common_mask(of_a, of_b, registered)
     positions = None
-    if loss.max_distance is not None:
+    if loss.max_distance is not None or loss.form == "listwise":
         grid = grid_positions(volume.shape, stride, volume.spacing)
         positions = grid.to(tokens[0].device).expand(len(tokens[0]), -1, -1)
     (a, b, positions, places, both), mask = select_tokens(
@@ -87,8 +87,11 @@ def token_pairs(
     assert b is not None
     check_enough(a.shape[1], loss.k)
     mask_a, mask_b = (mask, mask) if both is None else both.unbind(-1)
-    graphs = [nearest_neighbors(each, loss.k, own, loss.metric) for each, own in ((a, mask_a), (b, mask_b))]
-    return TokenPairs(a, b, mask_a, positions, places, mask_b, registered, *graphs)
+    pairs = TokenPairs(a, b, mask_a, positions, places, mask_b, registered)
+    if loss.form == "listwise" and loss.weight_inter == 0:
+        return pairs  # no term reads a graph of features
+    graph_a, graph_b = (nearest_neighbors(each, loss.k, own, loss.metric) for each, own in ((a, mask_a), (b, mask_b)))
+    return pairs._replace(graph_a=graph_a, graph_b=graph_b)
 
 
 def _common_mask(mask_a: Mask, mask_b: Mask, registered: Tensor | None) -> tuple[Mask, Tensor | None]:
