@@ -19,6 +19,7 @@ from toposlearn.cohort import PLAIN, Recipe
 from toposlearn.commands import app
 from toposlearn.config import VARIANTS, TacoConfig, preset
 from toposlearn.course import run
+from toposlearn.data import PointSource
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -158,7 +159,7 @@ def test_pretrain_builds_the_settings(stand_in, cohort):
     ((settings, *_), named) = calls[0]
     assert (settings.preset, settings.variant, settings.train.seed, settings.train.steps) == ("smoke", "intra", 3, 10)
     assert settings.loss.weight_inter == 0
-    assert named == {"resume": True, "hash_names": False}
+    assert named == {"resume": True, "hash_names": False, "points": PointSource()}
 
 
 def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):

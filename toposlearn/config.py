@@ -48,6 +48,8 @@ ROW_NAMES = {  # of variants and controls, in every table
     "shared_pose": "full, both modalities in one pose",
     "position": "*grid position*",
     "centered": "*centered and scaled position*",
+    "rigid": "*rigid registration*",
+    "affine": "*affine registration*",
     "floor": "*floor: best token there is*",
     "random": "*null: independent random features*",
     "permuted": "*null: perfect features, tokens permuted*",

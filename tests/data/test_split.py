@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from toposlearn.data import Manifest, Record, Split, split_subjects
-from toposlearn.data.split import person_key, refuse_seen, remarks, seen_by
+from toposlearn.data.split import person_key, refuse_seen, remarks, seen_by, unseen_by
 from toposlearn.reproducibility import write_json
 
 PRINTS = {"ANNA": ("a1", "a2"), "BELA": ("b1",)}
@@ -54,6 +54,17 @@ def test_a_folder_of_other_people_is_split_as_for_a_new_run(tmp_path):
     run, *_ = kept(tmp_path, folder_of(tmp_path / "data", *"ABCDEFGH"))
     others = folder_of(tmp_path / "others", *"ABCDEFGH")
     assert split_subjects(others, weights=run) == split_subjects(others)
+
+
+def test_everyone_whom_no_weights_were_trained_on_is_measured(tmp_path):
+    everyone = folder_of(tmp_path / "data", *"ABCDEFGH")
+    run, train, held_out = kept(tmp_path, everyone)
+    others = folder_of(tmp_path / "others", *"IJKLMNOP")
+    assert unseen_by([run], others, 0.25) == others
+    assert names(unseen_by([run, run], everyone, 0.25)) == names(held_out)
+    with pytest.raises(ValueError, match=r"all people of .*data were trained on; .* --allow-seen"):
+        unseen_by([run], train, 0.25)
+    assert len(unseen_by([run, tmp_path], others, 0.25)) == 2  # drawn: the second does not know whom it was trained on
 
 
 def test_people_trained_on_are_refused_by_name_and_by_voxels(tmp_path):

@@ -31,6 +31,15 @@ SourcesOption = Annotated[list[Path] | None, Option("--data", help=f"{FOLDER} Re
 SessionOption = Annotated[str, Option(help=SESSION)]
 EntityOption = Annotated[list[str] | None, Option(metavar="NAME=VALUE", help=ENTITY)]
 PatternOption = Annotated[list[str] | None, Option(metavar="MODALITY=PATTERN", help=PATTERN)]
+LABELS = (
+    "Meaning of the numbers in label maps, whose structures correspond: freesurfer, desikan, neuromorphometrics, "
+    "synthseg, toposlearn, or a CSV of label, name, side (default: the dseg.tsv beside them)."
+)
+LABEL_KIND = "Kind of label maps, where people have several: as 'toposlearn inspect' names it, e.g. aparc+aseg."
+REGISTRATION = "Also register all people with each other (rigid, affine): up to a second a pair, once."
+LabelsOption = Annotated[str | None, Option(metavar="TABLE", help=LABELS)]
+LabelKindOption = Annotated[str, Option(metavar="KIND", help=LABEL_KIND)]
+RegistrationOption = Annotated[bool, Option("--registration/--no-registration", help=REGISTRATION)]
 AllowSeenOption = Annotated[bool, Option("--allow-seen", help=SEEN)]
 PresetOption = Annotated[str, Option(help="Preset: smoke, lab, gpu or paper.")]
 SeedsOption = Annotated[int, Option(help="Number of pre-training seeds per variant.")]

@@ -1,9 +1,8 @@
-"""Commands on networks: show presets, train, measure, and compare many."""
+"""Commands on networks: show presets, train, and compare many."""
 
 from __future__ import annotations
 
 import json
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -19,6 +18,8 @@ from toposlearn.commands.app import (
     DataOption,
     EntityOption,
     HeldOutOption,
+    LabelKindOption,
+    LabelsOption,
     PatternOption,
     PresetOption,
     SeedsOption,
@@ -62,6 +63,8 @@ def pretrain(
     pattern: PatternOption = None,
     cache: CacheOption = None,
     workers: Annotated[int | None, Option(min=0, help=WORKERS)] = None,
+    labels: LabelsOption = None,
+    label_kind: LabelKindOption = "",
     hash_names: Annotated[bool, Option("--hash-names", help=HASHED)] = False,
     steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
     seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
@@ -71,14 +74,15 @@ def pretrain(
     chosen = {"seed": seed, "steps": steps, "workers": workers}
     train = {name: value for name, value in chosen.items() if value is not None}
     settings = config.with_variant(config.preset(preset), variant).replace(train=train)
-    from toposlearn.data import Source
+    from toposlearn.data import PointSource, Source
     from toposlearn.pretrain import pretrain as run_pretraining
 
     source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
-    settings = _with_modalities(settings, source, modalities, minimum=1)
+    settings = with_modalities(settings, source, modalities, minimum=1)
     settings = _for_few(settings, source)
     typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
-    typer.echo(run_pretraining(settings, source, out, resume=resume, hash_names=hash_names))
+    points = PointSource(labels, label_kind)
+    typer.echo(run_pretraining(settings, source, out, resume=resume, hash_names=hash_names, points=points))
 
 
 def _for_few(settings: config.TacoConfig, source: Source) -> config.TacoConfig:
@@ -94,7 +98,7 @@ def _for_few(settings: config.TacoConfig, source: Source) -> config.TacoConfig:
     return settings.replace(train={"subjects_per_step": count})
 
 
-def _with_modalities(
+def with_modalities(
     settings: config.TacoConfig, source: Source, modalities: str | None, minimum: int = 2
 ) -> config.TacoConfig:
     """The settings with the modalities of the user, or with those that people have, `minimum` or more."""
@@ -103,54 +107,6 @@ def _with_modalities(
     if modalities is not None:
         return settings.replace(volume={"modalities": listed(modalities)})
     return config_for(settings, read_manifest(source, settings.volume.modalities), minimum=minimum)
-
-
-@app.command()
-def scorecard(
-    weights: Annotated[Path, Argument(help="Weights file (.safetensors).")],
-    data: SourcesOption = None,
-    out: Annotated[Path | None, Option(help="Result file (JSON) to write.")] = None,
-    modalities: Annotated[str | None, Option(help=MODALITIES)] = None,
-    session: SessionOption = "",
-    entity: EntityOption = None,
-    pattern: PatternOption = None,
-    cache: CacheOption = None,
-    allow_seen: AllowSeenOption = False,
-) -> None:
-    """Measure weights on held-out people: correspondence in mm and neighborhoods, with their baselines."""
-    from toposlearn.data import Source, pose_subjects, prepare, read_manifest, split_subjects
-    from toposlearn.data.split import named, refuse_seen, remarks
-    from toposlearn.models import load_weights
-    from toposlearn.pretrain import scorecard as measure
-    from toposlearn.pretrain.scorecard import check_modalities
-    from toposlearn.reproducibility import write_result
-
-    start = time.perf_counter()
-    model, trained = load_weights(weights)
-    source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
-    settings = _with_modalities(trained, source, modalities)
-    check_modalities(settings.volume.modalities)
-    people = read_manifest(source, settings.volume.modalities)
-    if not allow_seen:
-        _, people = split_subjects(people, test_fraction=settings.train.test_fraction, weights=weights)
-    prepared = prepare(people, settings.volume)
-    seen = refuse_seen([weights], prepared.manifest, prepared.fingerprints(), allow_seen=allow_seen)
-    facts = remarks([weights], seen)
-    for name, values in facts.items():
-        typer.echo(f"note: {name}: {named(values)}", err=True)
-    subjects = pose_subjects(prepared, settings)
-    if len(subjects.names) < 2:
-        typer.echo(f"note: {subjects.names[0]} alone is measured: no interval, and nothing across people", err=True)
-    metrics = measure(model, subjects)
-    for name, metric in metrics.items():
-        shown = {part: f"{value:.4g}" if isinstance(value, float) else value for part, value in metric.items()}
-        typer.echo(f"{name:<36} {'  '.join(f'{part} {value}' for part, value in shown.items())}")
-    if out is not None:
-        seconds = time.perf_counter() - start
-        command = f"toposlearn scorecard {weights}"
-        typer.echo(
-            write_result(out, source=command, metrics=metrics, config=settings.to_dict() | facts, seconds=seconds)
-        )
 
 
 @app.command()

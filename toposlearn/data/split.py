@@ -154,6 +154,18 @@ def split_subjects(
     return sides
 
 
+def unseen_by(weights: Sequence[str | Path], manifest: Manifest, test_fraction: float) -> Manifest:
+    """The people on whom none of these weights were trained; where some do not know on whom, a share that is drawn."""
+    splits = [split for path in weights if (split := Split.load(path)) is not None]
+    if len(splits) < len(weights):
+        return split_subjects(manifest, test_fraction=test_fraction)[1]
+    unseen = [record.name for record in manifest.records if not any(split.trained_on(record) for split in splits)]
+    if not unseen:
+        reason = f"{', '.join(map(str, weights))}: all people of {manifest.root} were trained on"
+        raise ValueError(f"{reason}; take other people, or measure nevertheless with --allow-seen")
+    return manifest.select(unseen)
+
+
 def seen_by(weights: Iterable[str | Path], manifest: Manifest, fingerprints: Mapping[str, Iterable[str]]) -> list[str]:
     """People on whom any of these weights were trained, by their names or by the voxels of their images."""
     splits = [split for path in weights if (split := Split.load(path)) is not None]

@@ -14,15 +14,18 @@ from toposlearn.arrays import Float64s
 from toposlearn.data import Cache, PosedSubjects
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.places import write_error
+from toposlearn.data.split import named
 from toposlearn.intervals import across_subjects, mean_metric
-from toposlearn.models import Taco
+from toposlearn.models import Readout, Taco
 from toposlearn.pretrain.point_errors import TOKEN, Errors, Level, network_errors, rivals, truth_of
-from toposlearn.pretrain.scorecard import encode
+from toposlearn.pretrain.scorecard import encode, scorecard
 from toposlearn.registration import Kind, register_people
+from toposlearn.reproducibility import set_seed
 
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RIVALS = ("position", "centered", *KINDS)
 UNTRAINED = "untrained"
+POSES = {"as_scanned": False, "posed": True}  # whether heads are turned
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +69,61 @@ class Comparison:
         return result
 
 
+def measure_people(
+    networks: Mapping[str, tuple[Taco, Readout]],
+    poses: Mapping[str, PosedSubjects],
+    *,
+    registration: bool = True,
+    cache: Path | None = None,
+) -> dict[str, dict[str, Any]]:
+    """The `scorecard` of people in `POSES`, and `measure_between` where places in them are known to correspond.
+
+    With several networks the names of the scorecard begin with theirs. ValueError where nothing can be measured.
+    """
+    metrics: dict[str, dict[str, Any]] = {}
+    for name, (model, _) in networks.items():
+        own = scorecard(model, poses["posed"])
+        metrics |= own if len(networks) == 1 else {f"{name}/{key}": value for key, value in own.items()}
+    compared = comparable(poses)
+    if compared:
+        return metrics | measure_between(networks, compared, registration=registration, cache=cache)
+    people = poses["posed"]
+    reason = "nothing is measured between people: no places are known that correspond in two of them"
+    if not metrics:
+        remedy = "name the table of their label maps with --labels, or two modalities with --modalities T1w,T2w"
+        raise ValueError(f"{', '.join(people.modalities)} is the only modality, and {reason}: {remedy}")
+    report_problems([f"note: {reason if len(people.names) > 1 else f'{people.names[0]} alone is measured'}"])
+    return metrics
+
+
+def measure_between(
+    networks: Mapping[str, tuple[Taco, Readout]],
+    poses: Mapping[str, PosedSubjects],
+    *,
+    registration: bool = True,
+    cache: Path | None = None,
+) -> dict[str, dict[str, Any]]:
+    """All `between_metrics` of networks by ``stride4/POSE/T1w-T1w/NAME``; `poses` are those that `comparable` returns.
+
+    A network with the weights of seed 0 and the architecture and readout of the first is measured as well.
+    """
+    first, readout = next(iter(networks.values()))
+    set_seed(0)
+    everyone = {**networks, UNTRAINED: (Taco(first.config).eval(), readout)}
+    strides = sorted({stride for model, _ in networks.values() for stride in model.config.token_strides}, reverse=True)
+    metrics: dict[str, dict[str, Any]] = {}
+    for pose, subjects in poses.items():
+        for pair in modality_pairs(subjects.modalities):
+            comparison = Comparison.of(subjects, pair, strides, registration=registration, cache=cache)
+            errors = {name: comparison.measure(model, own.temperature) for name, (model, own) in everyone.items()}
+            for stride in strides:
+                here = {name: each[stride] for name, each in errors.items() if stride in each}
+                stacked = {name: {end: matrix[None] for end, matrix in each.items()} for name, each in here.items()}
+                key = f"stride{stride}/{pose}/{'-'.join(pair)}/NAME"
+                metrics |= between_metrics(key, stacked, comparison.rivals[stride])
+    return metrics
+
+
 def modality_pairs(modalities: Sequence[str]) -> list[tuple[str, str]]:
     """The first modality with itself and, where there is one, with the second."""
     return [(modalities[0], each) for each in modalities[:2]]
@@ -85,7 +143,7 @@ def comparable(poses: Mapping[str, PosedSubjects]) -> dict[str, PosedSubjects]:
         kept.pop(int(shared.sum(1).argmin()))
     if left_out := [name for number, name in enumerate(one.names) if number not in kept]:
         reason = "they share no structure or landmark with the others"
-        report_problems([f"{len(left_out)} people are left out of errors between people, {reason}: {left_out[0]}"])
+        report_problems([f"left out of errors between people, because {reason}: {named(left_out)}"])
     return {name: each.take(kept) for name, each in poses.items()} if len(kept) > 1 else {}
 
 

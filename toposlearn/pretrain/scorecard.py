@@ -4,7 +4,7 @@ Entry (p, q) of an error matrix is the mean distance (mm) between the true place
 most similar token: one subject in two modalities on the diagonal, two people elsewhere.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -155,12 +155,13 @@ def neighborhood_values(tokens_a: Tensor, tokens_b: Tensor, mask: Tensor) -> dic
 def scorecard(
     model: Taco, subjects: PosedSubjects, *, reference: Mapping[int, Controls] | None = None
 ) -> dict[str, dict[str, Any]]:
-    """All metrics of each token level; subjects are read in their first two modalities.
+    """All metrics of each token level; subjects are read in their first two modalities, with one there is none.
 
     Of one person, or without a map to the template, none is across people; `reference` are `controls` by stride, when
-    already computed. ValueError where there is one modality only.
+    already computed.
     """
-    check_modalities(subjects.modalities)
+    if len(subjects.modalities) < 2:
+        return {}
     tokens_a, tokens_b = (encode(model, subjects, modality) for modality in subjects.modalities[:2])
     result: dict[str, dict[str, Any]] = {}
     for stride in tokens_a:
@@ -175,10 +176,3 @@ def scorecard(
         if len(mask) > 1:  # of one person the next is the same
             result[f"{prefix}/matched"] = mean_metric(values["matched"][None], null=0.5)
     return result
-
-
-def check_modalities(modalities: Sequence[str]) -> None:
-    """Raise ValueError unless there are the two modalities that a scorecard compares."""
-    if len(modalities) < 2:
-        reason = f"a scorecard compares two modalities of each person, but {', '.join(modalities)} is the only one"
-        raise ValueError(f"{reason}: name two that people have, as in --modalities T1w,T2w, or take other data")
