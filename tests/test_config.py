@@ -8,6 +8,7 @@ import pytest
 from toposlearn.config import (
     MATCHERS,
     PRESETS,
+    TRIPLETS,
     VARIANTS,
     AugmentConfig,
     LossConfig,
@@ -66,7 +67,7 @@ def test_a_token_has_the_channels_of_the_pyramid_or_of_its_stage():
 def test_an_unknown_preset_or_variant_lists_the_choices():
     with pytest.raises(ValueError, match="unknown preset 'huge': choose one of smoke, lab, gpu, paper"):
         preset("huge")
-    with pytest.raises(ValueError, match="unknown variant 'both': choose one of reconstruction, intra, inter, full"):
+    with pytest.raises(ValueError, match="unknown variant 'both': choose one of reconstruction, intra, triplet, inter"):
         with_variant(preset("lab"), "both")
 
 
@@ -225,7 +226,8 @@ def test_the_released_variant_of_the_paper_s_preset_has_the_released_code_s_weig
 
 def test_scrambled_changes_the_tokens_only():
     config = with_variant(preset("lab"), "scrambled")
-    assert config.replace(variant="full", loss={"scrambled": False}) == preset("lab")
+    triplets = preset("lab").replace(loss=TRIPLETS)  # the listwise form needs places
+    assert config.replace(variant="full", loss={"scrambled": False}) == triplets
 
 
 @pytest.mark.parametrize(
@@ -236,6 +238,10 @@ def test_scrambled_changes_the_tokens_only():
         ({"dustbin": 9}, "loss.dustbin must be between -1 and 1, got 9"),
         ({"scrambled": True, "matcher": "oracle"}, "loss.scrambled tokens have no place"),
         ({"scrambled": True, "max_distance": 50.0}, "loss.scrambled tokens have no place"),
+        ({"scrambled": True, "form": "listwise"}, "loss.scrambled tokens have no place"),
+        ({"form": "listwise", "radius": 0.0}, "loss.radius must be positive, got 0.0"),
+        ({"form": "listwise", "margin_intra": 0.3}, "loss.margin_intra is read with the forms"),
+        ({"radius": 8.0}, "loss.radius is read with the form 'listwise' only"),
     ],
 )
 def test_gates_that_nothing_can_pass_are_refused(loss, message):
@@ -255,7 +261,7 @@ def test_gates_that_nothing_can_pass_are_refused(loss, message):
         ("loss", {"token_levels": ()}, "loss.token_levels must name at least one level, or be None"),
         ("loss", {"token_levels": (8, 8)}, "loss.token_levels must differ from each other"),
         ("loss", {"token_levels": (8, 32)}, r"loss.token_levels \[32\] are not among the model's levels \(4, 8\)"),
-        ("loss", {"inter_start": 600}, "loss.inter_start 600 must be below train.steps 600"),
+        ("loss", {"inter_start": 1500}, "loss.inter_start 1500 must be below train.steps 1500"),
         ("train", {"clip_norm": 0.0}, "train.clip_norm must be positive, got 0.0"),
         ("train", {"warmup_steps": -1}, "train.warmup_steps must be >= 0, got -1"),
         ("train", {"score_every": -1}, "train.score_every must be >= 0, got -1"),
@@ -271,7 +277,7 @@ def test_settings_are_taken_where_something_reads_them():
     config = preset("lab").replace(
         augment={"misregister_alike": True, "misregister_shift": 5.0},
         model={"token_features": 96},
-        loss={"matcher": "sinkhorn", "temperature": 0.2, "dustbin": 0.5, "token_levels": (8,), "inter_start": 599},
+        loss={"matcher": "sinkhorn", "temperature": 0.2, "dustbin": 0.5, "token_levels": (8,), "inter_start": 1499},
     )
     assert (config.loss.temperature, config.loss.dustbin, config.model.token_features) == (0.2, 0.5, 96)
 

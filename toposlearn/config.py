@@ -21,19 +21,26 @@ __all__ = [
     "with_variant",
 ]
 
-VARIANTS = ("reconstruction", "intra", "inter", "full", "no_reconstruction", "shared_pose")
+VARIANTS = ("reconstruction", "intra", "triplet", "inter", "full", "no_reconstruction", "shared_pose")
 STUDIED = ("scrambled", "released")  # mistakes to study
 TERMS = ("reconstruction", "intra", "inter")
 TERMS_OF = {  # variants without some of the terms
     "reconstruction": ("reconstruction",),
     "intra": ("reconstruction", "intra"),
+    "triplet": ("reconstruction", "intra"),
     "inter": ("reconstruction", "inter"),
     "no_reconstruction": ("intra", "inter"),
+}
+TRIPLETS = {  # settings of the intra term in the form that the method describes, instead of the listwise form
+    "form": "cross",
+    "margin_intra": 0.5,
+    "radius": LossConfig.radius,
+    "softness": LossConfig.softness,
 }
 MATCHERS: dict[str, dict[str, Any]] = {  # settings of the loss for each way to match tokens of two people
     "nearest": {"matcher": "nearest"},
     "mutual": {"matcher": "mutual"},
-    "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 60},
+    "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 150},
     "sinkhorn": {"matcher": "sinkhorn"},
     "oracle": {"matcher": "oracle"},
     "random": {"matcher": "random"},
@@ -42,6 +49,7 @@ ROW_NAMES = {  # of variants and controls, in every table
     "untrained": "nothing (untrained)",
     "reconstruction": "reconstruction only",
     "intra": "+ intra",
+    "triplet": "+ intra, as triplets",
     "inter": "+ inter",
     "full": "**+ intra + inter (full)**",
     "no_reconstruction": "intra + inter, without reconstruction",
@@ -63,7 +71,8 @@ PRESETS = {
 def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     """The same run, of variant ``full``, with only some terms of the loss, or with another matcher.
 
-    Variants: ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``full``; ``no_reconstruction``;
+    Variants: ``reconstruction``; ``intra`` and ``inter``, each with reconstruction; ``triplet``: ``intra`` in the form
+    of triplets over the graph of features, as the method describes it; ``full``; ``no_reconstruction``;
     ``shared_pose``: full as the method describes it, both modalities of a subject in one pose, every distance of the
     intra term read in one modality. For studies: ``scrambled``, full with tokens that are no places; ``released``, full
     with the loss of the released code, which sums both directions, at half the weights (10 there is 20 here).
@@ -82,8 +91,11 @@ def with_variant(config: TacoConfig, variant: str) -> TacoConfig:
     off = [term for term in TERMS_OF.get(terms, TERMS) if weights[term] == 0]
     require(not off, f"variant {variant!r} needs loss.weight_{', loss.weight_'.join(off)} above 0")
     if terms == "shared_pose":
-        return config.replace(variant=variant, augment={"shared_pose": True}, loss={"form": "within"})
+        within = TRIPLETS | {"form": "within"}
+        return config.replace(variant=variant, augment={"shared_pose": True}, loss=within)
     changed: dict[str, Any] = dict(MATCHERS.get(matcher, {}))
+    if terms in ("triplet", "scrambled"):  # a scrambled token has no place for the listwise form
+        changed |= TRIPLETS
     changed |= {f"weight_{term}": 0.0 for term in TERMS if term not in TERMS_OF.get(terms, TERMS)}
     if terms in STUDIED:
         changed[terms] = True
