@@ -4,7 +4,12 @@ import pytest
 import torch
 from draws import generator
 
-from toposlearn.losses import listwise_loss
+from toposlearn.losses import listwise_loss as loss_of_lists
+from toposlearn.losses import neighborhoods
+
+
+def listwise_loss(tokens_a, tokens_b, places, *, radius=6.0, mask=None, **known):
+    return loss_of_lists(tokens_a, tokens_b, neighborhoods(places, radius, mask), mask=mask, **known)
 
 
 def draw(seed, b=2, n=12, features=6, dtype=torch.float64):
@@ -103,11 +108,16 @@ def test_half_precision_is_computed_in_single():
     ("change", "message"),
     [
         ({"tokens_b": torch.zeros(2, 11, 6)}, r"must both have shape \(B, N, F\)"),
-        ({"positions": torch.zeros(12, 3)}, r"positions must have shape \(2, 12, 3\)"),
-        ({"radius": 0.0}, "radius and temperature must be positive, got 0.0 and 0.1"),
+        ({"wanted": torch.zeros(12, 12)}, r"wanted must have shape \(2, 12, 12\) \(B, N, N\)"),
+        ({"temperature": 0.0}, "temperature must be positive, got 0.0"),
     ],
 )
 def test_bad_arguments(change, message):
     a, b, places = draw(6)
     with pytest.raises(ValueError, match=message):
-        listwise_loss(**{"tokens_a": a, "tokens_b": b, "positions": places} | change)
+        loss_of_lists(**{"tokens_a": a, "tokens_b": b, "wanted": neighborhoods(places)} | change)
+
+
+def test_a_neighborhood_has_a_radius():
+    with pytest.raises(ValueError, match="radius must be positive"):
+        neighborhoods(torch.zeros(1, 4, 3), radius=0.0)

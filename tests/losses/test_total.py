@@ -11,6 +11,7 @@ from toposlearn.losses import (
     inter_instance_loss,
     intra_instance_loss,
     listwise_loss,
+    neighborhoods,
     ordered_pairs,
     reconstruction_loss,
     token_pairs,
@@ -84,7 +85,8 @@ def test_the_listwise_form_reads_places_and_no_graph_of_features(monkeypatch):
         places = grid_positions(config.volume.shape, stride, config.volume.spacing).expand(3, -1, -1)
         both = mask & b.masks[stride]
         x, y = a.tokens[stride], b.tokens[stride]
-        by_level += [listwise_loss(s, t, places, radius=50.0, mask=both) for s, t in ((x, y), (y, x))]
+        wanted = neighborhoods(places, 50.0, both)
+        by_level += [listwise_loss(s, t, wanted, mask=both) for s, t in ((x, y), (y, x))]
     torch.testing.assert_close(terms.intra, torch.stack(by_level).mean())
     assert graphs == []
 

@@ -2,7 +2,7 @@
 
 from toposlearn.losses.inter import inter_instance_loss, inter_triplets, plain_inter_loss
 from toposlearn.losses.intra import intra_instance_loss, intra_triplets, plain_intra_loss
-from toposlearn.losses.listwise import listwise_loss
+from toposlearn.losses.listwise import listwise_loss, neighborhoods
 from toposlearn.losses.matching import match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.token_pairs import TokenPairs

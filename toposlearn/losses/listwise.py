@@ -20,12 +20,22 @@ from toposlearn.topology.distances import Mask, Metric, full_mask, no_autocast, 
 _BEYOND = -1e9  # logit of a token that does not count
 
 
+def neighborhoods(positions: Tensor, radius: float = 6.0, mask: Mask = None) -> Tensor:
+    """The weights w (B, N, N) of tokens at `positions` (B, N, 3) mm; rows sum to one.
+
+    `radius` is the standard deviation of a neighborhood, mm. Tokens outside the mask (B, N) have no weight.
+    """
+    if radius <= 0:
+        raise ValueError(f"radius must be positive (mm), got {radius}")
+    apart = pairwise_distance(positions, metric="euclidean")
+    return (_beyond(full_mask(mask, positions), apart) - apart**2 / (2 * radius**2)).softmax(-1)
+
+
 def listwise_loss(
     tokens_a: Tensor,
     tokens_b: Tensor,
-    positions: Tensor,
+    wanted: Tensor,
     *,
-    radius: float = 6.0,
     temperature: float = 0.1,
     mask: Mask = None,
     metric: Metric = "cosine",
@@ -34,14 +44,13 @@ def listwise_loss(
 
     The mean runs over a subject's tokens that count, then over subjects. A subject of whom fewer than two count is left
     out; when none is left the result is an exact zero with a zero gradient. A NaN in a token that counts makes it NaN.
-    It is float32 (float64 for float64 tokens), also under autocast. Both tokens take a gradient. It holds a few (B, N,
-    N) matrices: 19 MB each for 2 subjects of 1536 tokens.
+    It is float32 (float64 for float64 tokens), also under autocast. Both tokens take a gradient. It holds a few
+    (B, N, N) matrices: 8 MB each for 2 subjects of 1024 tokens.
 
     Args:
         tokens_a: (B, N, F), the anchors.
         tokens_b: (B, N, F), the same places in another modality.
-        positions: (B, N, 3), mm, places of the tokens in a.
-        radius: standard deviation of the neighborhood, mm.
+        wanted: (B, N, N), the `neighborhoods` of the places, under the same mask.
         temperature: distance of features, in the metric's unit, that counts as a difference.
         mask: (B, N) bool, tokens that count. A masked token is no anchor and no neighbor, and may hold anything.
         metric: ``"cosine"`` or ``"euclidean"``, of features.
@@ -49,19 +58,20 @@ def listwise_loss(
     if tokens_a.shape != tokens_b.shape or tokens_a.ndim != 3:
         shapes = f"{tuple(tokens_a.shape)} and {tuple(tokens_b.shape)}"
         raise ValueError(f"tokens_a and tokens_b must both have shape (B, N, F), place by place the same, got {shapes}")
-    if positions.shape != (*tokens_a.shape[:2], 3):
-        raise ValueError(
-            f"positions must have shape {(*tokens_a.shape[:2], 3)} (B, N, 3), got {tuple(positions.shape)}"
-        )
-    if min(radius, temperature) <= 0:
-        raise ValueError(f"radius and temperature must be positive, got {radius} and {temperature}")
+    batch, n, _ = tokens_a.shape
+    if wanted.shape != (batch, n, n):
+        raise ValueError(f"wanted must have shape {(batch, n, n)} (B, N, N), got {tuple(wanted.shape)}")
+    if temperature <= 0:
+        raise ValueError(f"temperature must be positive, got {temperature}")
     counts = full_mask(mask, tokens_b)  # (B, N)
     with no_autocast(tokens_b):
         a, b, broken = counted(tokens_a, tokens_b, counts, counts)
-        beyond = torch.zeros_like(b[..., 0]).masked_fill(~counts, _BEYOND)[:, None]  # (B, 1, N)
-        apart = pairwise_distance(positions.to(b), metric="euclidean")  # (B, N, N) mm
-        wanted = (beyond - apart**2 / (2 * radius**2)).softmax(-1)  # w_ij
-        given = (beyond - pairwise_distance(a, b, metric) / temperature).log_softmax(-1)
-        per_anchor = -(wanted * given).sum(-1)  # (B, N)
+        given = (_beyond(counts, b) - pairwise_distance(a, b, metric) / temperature).log_softmax(-1)
+        per_anchor = -(wanted.to(given) * given).sum(-1)  # (B, N)
         per_subject, kept = valid_mean(per_anchor, counts & (counts.sum(1, keepdim=True) >= 2))
         return valid_mean(per_subject, kept)[0] + broken
+
+
+def _beyond(counts: Tensor, like: Tensor) -> Tensor:
+    """(B, 1, N), what is added to the logits of tokens: they are not chosen where they do not count."""
+    return torch.zeros_like(like[..., 0]).masked_fill(~counts, _BEYOND)[:, None]

@@ -14,7 +14,7 @@ from toposlearn.config import TacoConfig
 from toposlearn.losses.inter import SubjectIds, inter_instance_loss
 from toposlearn.losses.intra import intra_instance_loss
 from toposlearn.losses.kernels import Negatives
-from toposlearn.losses.listwise import listwise_loss
+from toposlearn.losses.listwise import listwise_loss, neighborhoods
 from toposlearn.losses.matching import match_subjects
 from toposlearn.losses.reconstruction import reconstruction_loss
 from toposlearn.losses.token_pairs import ModalityOutput, TokenPairs, token_pairs
@@ -94,9 +94,10 @@ class TacoLoss(nn.Module):
         c = self.config.loss
         if c.form == "listwise":
             assert level.positions is not None
-            lists = partial(listwise_loss, radius=c.radius, temperature=c.softness, metric=c.metric)
-            lists = partial(lists, positions=level.positions, mask=level.mask_within)
-            return self._combine([lists(way.tokens_a, way.tokens_b) for way in (level, level.swapped())])
+            wanted = neighborhoods(level.positions, c.radius, level.mask_within)
+            lists = partial(listwise_loss, wanted=wanted, temperature=c.softness, metric=c.metric)
+            ways = (level, level.swapped())
+            return self._combine([lists(way.tokens_a, way.tokens_b, mask=way.mask_within) for way in ways])
         how: Negatives = "semi_hard" if c.negatives == "semi_hard" else "uniform"
         term = partial(intra_instance_loss, k=c.k, margin=c.margin_intra, negatives=how, form=c.form, metric=c.metric)
         directions = [
