@@ -1,5 +1,6 @@
 """A folder of scans that is not of our making: other names, spacing and axes, whole heads, noisy air, no labels."""
 
+import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
@@ -334,3 +335,14 @@ TREES = {  # ways in which people keep scans -> their files, the people, and the
     ),
     "FSL": (tree("{who}_{what}.nii.gz", who="s1 s2", what="T1 T1_fast_seg T1_pve_0"), "s1 s2", "T1w label:fast_seg"),
 }
+
+
+LABELED = ("T1w={subject}_t1.nii.gz", "label:seg={subject}_seg.nii.gz")
+
+
+def write_labeled(root: Path, records: Iterable[Record]) -> Path:
+    """People P1, P2, ... with a T1w and a label map (table toposlearn) of the patterns `LABELED`, and nothing else."""
+    for number, record in enumerate(records, start=1):
+        shutil.copyfile(record.images["T1w"], root / f"P{number}_t1.nii.gz")
+        shutil.copyfile(record.labels, root / f"P{number}_seg.nii.gz")
+    return root

@@ -20,6 +20,7 @@ from toposlearn.commands import app
 from toposlearn.config import VARIANTS, TacoConfig, preset
 from toposlearn.course import run
 from toposlearn.data import PointSource
+from toposlearn.studies.ablation import RealPeople
 
 COMMANDS = [command.name or command.callback.__name__ for command in app.registered_commands]
 
@@ -166,9 +167,13 @@ def test_ablation_passes_its_options_on(stand_in, capsys, monkeypatch):
     calls, drawn = stand_in("toposlearn.studies.ablation", "run_ablation", {"A/full": 1}), []
     monkeypatch.setattr("toposlearn.studies.ablation.figures.save_overview", lambda *arguments: drawn.append(arguments))
     assert cli.execute(["ablation", "--seeds", "2", "--shipped", "weights", "--out", "runs/mine"]) == 0
-    assert calls[0][1] == {"held_out": None, "seeds": range(2), "variants": VARIANTS, "shipped": Path("weights")}
-    assert cli.execute(["ablation", "--variants", "intra,full"]) == 0
+    given = {"held_out": None, "seeds": range(2), "variants": VARIANTS, "shipped": Path("weights")}
+    assert calls[0][1] == {**given, "real": None, "registration": True}
+    real = ["--real", "mine", "--labels", "desikan", "--source", "me", "--no-registration"]
+    assert cli.execute(["ablation", "--variants", "intra,full", *real]) == 0
     assert calls[1][1]["variants"] == ("intra", "full")
+    assert calls[1][1]["real"] == RealPeople(Path("mine"), PointSource("desikan"), "me")
+    assert not calls[1][1]["registration"]
     assert drawn == [(Path("weights"), Path("data/cohort"), {"A/full": 1})]
     assert capsys.readouterr().out == "runs/mine/results.json\nruns/ablation/results.json\n"
 
@@ -179,7 +184,8 @@ def test_matchers_passes_its_options_on_and_prints_tables(stand_in, tmp_path, ca
     calls = stand_in("toposlearn.studies.ablation", "run_matchers", tmp_path / "matchers.json")
     assert cli.execute(["matchers", "--seeds", "2", "--held-out", "b", "--out", "runs/mine"]) == 0
     assert calls[0][0][1:] == (Path("data/cohort"), Path("runs/mine"))
-    assert calls[0][1] == {"held_out": Path("b"), "seeds": range(2), "shipped": None}
+    more = {"real": None, "registration": True}
+    assert calls[0][1] == {"held_out": Path("b"), "seeds": range(2), "shipped": None, **more}
     printed = capsys.readouterr().out
     assert "tokens of 24 mm" in printed
     assert printed.endswith("matchers.json\n")

@@ -11,7 +11,7 @@ from image_maker import AFFINE, SHAPE, bids, save
 from toposlearn.anatomy import structure
 from toposlearn.config import VolumeConfig, preset
 from toposlearn.data import PointSource, PosedSubjects, Source, load_posed, pose_subjects, prepare, read_manifest
-from toposlearn.data.posed import _pose
+from toposlearn.data.posed import pose_of
 from toposlearn.data.source import Data
 from toposlearn.explore.match_errors import known_motion, move_subjects
 from toposlearn.topology.tokens import grid_positions
@@ -49,7 +49,7 @@ def test_centers_of_small_structures_are_one_place_in_the_template(request, whic
 
 def test_a_pose_moves_points_exactly(posed, upright, smoke):
     for person in range(len(posed.names)):
-        pose = _pose(person, smoke, 0)[0]
+        pose = pose_of(person, smoke, 0)[0]
         back = posed.points[person] @ pose[:, :3].T + pose[:, 3]
         seen = posed.points[person].isfinite().all(-1)
         assert seen.float().mean() > 0.9

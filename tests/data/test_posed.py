@@ -9,7 +9,7 @@ import torch
 
 from toposlearn.cohort.head import load_head
 from toposlearn.data import Cache, Manifest, PosedSubjects, pose_subjects
-from toposlearn.data.posed import _pose
+from toposlearn.data.posed import pose_of
 from toposlearn.topology import token_mask
 
 STRIDE = 4
@@ -111,10 +111,10 @@ def test_labels_of_tokens_agree_across_people_at_the_same_template_point(posed):
 
 
 def test_each_person_has_a_pose_of_their_own(smoke):
-    poses = torch.cat([_pose(subject, smoke, 0) for subject in range(8)])
+    poses = torch.cat([pose_of(subject, smoke, 0) for subject in range(8)])
     assert len(poses.flatten(1).unique(dim=0)) == 8
-    assert not torch.equal(poses[:1], _pose(0, smoke, 1))
-    backwards = {subject: _pose(subject, smoke, 0) for subject in reversed(range(4))}
+    assert not torch.equal(poses[:1], pose_of(0, smoke, 1))
+    backwards = {subject: pose_of(subject, smoke, 0) for subject in reversed(range(4))}
     assert torch.equal(poses[3:4], backwards[3])  # independent of the other people
 
 

@@ -2,17 +2,17 @@
 
 import dataclasses
 import json
-import shutil
 
 import numpy as np
 import pytest
 import torch
+from foreign_maker import LABELED, write_labeled
 
 from toposlearn import cli
-from toposlearn.data import PosedSubjects, pose_subjects
+from toposlearn.data import PointSource, PosedSubjects, pose_subjects
 from toposlearn.intervals import across_subjects
 from toposlearn.models import Readout, Taco, save_weights
-from toposlearn.pretrain.between_people import POSES, Comparison, between_metrics, comparable, measure_people
+from toposlearn.pretrain.between_people import POSES, Comparison, between_metrics, comparable, in_poses, measure_people
 from toposlearn.pretrain.people_table import better_in_words, people_section, people_table, row_names
 from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN
 
@@ -29,7 +29,7 @@ def model(smoke) -> Taco:
 @pytest.fixture(scope="module")
 def poses(subjects, smoke) -> dict[str, PosedSubjects]:
     """Three people with a map to the template."""
-    return {name: pose_subjects(subjects, smoke, posed=turned).take([0, 1, 2]) for name, turned in POSES.items()}
+    return {name: people.take([0, 1, 2]) for name, people in in_poses(subjects, smoke, PointSource()).items()}
 
 
 def matrix(value: float) -> np.ndarray:
@@ -90,6 +90,14 @@ def test_simulated_people_are_measured_in_both_poses_and_modalities(model, poses
     assert "registration" not in section
 
 
+def test_points_are_those_of_people_posed_one_by_one(subjects, smoke, poses):
+    posed = pose_subjects(subjects, smoke, points=PointSource()).take([0, 1, 2])
+    torch.testing.assert_close(poses["posed"].points, posed.points, equal_nan=True)
+    torch.testing.assert_close(poses["posed"].volumes, posed.volumes)
+    assert poses["posed"].truth == posed.truth == poses["as_scanned"].truth
+    assert not torch.equal(poses["posed"].points, poses["as_scanned"].points)
+
+
 def test_a_perfect_network_reaches_the_floor(poses, model, monkeypatch):
     posed = poses["posed"]
     comparison = Comparison.of(posed, ("T1w", "T1w"), [4], registration=False)
@@ -115,25 +123,18 @@ def test_people_who_share_no_point_with_others_are_left_out(poses, capsys):
 
 
 @pytest.fixture(scope="module")
-def labeled(cohort, tmp_path_factory):
-    """Three people with a T1w and a label map of numbers, without anything else."""
-    folder = tmp_path_factory.mktemp("labeled")
-    for number in (1, 2, 3):
-        name = f"sub-{number:03d}"
-        (image,) = (cohort / name).rglob("*T1w.nii.gz")
-        (labels,) = (cohort / "derivatives").rglob(f"{name}_dseg.nii.gz")
-        shutil.copyfile(image, folder / f"p{number}_t1.nii.gz")
-        shutil.copyfile(labels, folder / f"p{number}_seg.nii.gz")
-    return folder
+def labeled(manifest, tmp_path_factory):
+    return write_labeled(tmp_path_factory.mktemp("labeled"), manifest.records[:3])
 
 
 def test_the_command_measures_people_with_one_modality_and_labels(labeled, model, smoke, tmp_path, capsys):
     weights = save_weights(tmp_path / "one.safetensors", model, smoke, split=NOBODY, readout=Readout(0.08, "here"))
-    out, patterns = tmp_path / "real.json", ["--pattern", "T1w={subject}_t1.nii.gz"]
-    command = ["scorecard", str(weights), "--data", str(labeled), *patterns, "--cache", str(tmp_path / "cache")]
+    out, (scans, maps) = tmp_path / "real.json", LABELED
+    data = ["--data", str(labeled), "--pattern", scans, "--cache", str(tmp_path / "cache")]
+    command = ["scorecard", str(weights), *data]
     assert cli.execute(command) == 1
     assert "name the table of their label maps with --labels" in capsys.readouterr().err
-    labels = ["--pattern", "label:seg={subject}_seg.nii.gz", "--labels", "toposlearn"]
+    labels = ["--pattern", maps, "--labels", "toposlearn"]
     assert cli.execute([*command, *labels, "--out", str(out), "--source", "me, CC0"]) == 0
     shown = capsys.readouterr().out
     assert "| affine registration |" in shown
@@ -142,5 +143,5 @@ def test_the_command_measures_people_with_one_modality_and_labels(labeled, model
     assert result["metrics"][f"stride4/as_scanned/T1w-T1w/affine/{CONTINUOUS}"]["n"] == 3
     assert (result["config"]["source"], result["config"]["labels"]) == ("me, CC0", "toposlearn")
     assert len(set(result["config"]["people"])) == 3
-    assert not any(person in out.read_text() for person in ("p1", "p2", "p3"))
+    assert not any(person in out.read_text() for person in ("P1", "P2", "P3"))
     assert list((tmp_path / "cache").rglob("registrations/*.safetensors"))

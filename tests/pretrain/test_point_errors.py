@@ -7,7 +7,7 @@ from draws import tokens as draw
 
 from toposlearn.data import PosedSubjects, pose_subjects
 from toposlearn.data.pose import relative_pose
-from toposlearn.data.posed import _pose
+from toposlearn.data.posed import pose_of
 from toposlearn.intervals import across_subjects
 from toposlearn.pretrain import controls, error_matrix
 from toposlearn.pretrain.point_errors import (
@@ -41,7 +41,7 @@ def level(posed) -> Level:
 @pytest.fixture(scope="module")
 def poses(posed, smoke) -> torch.Tensor:
     """True maps (S, S, 3, 4) between the poses; that bend of one person into another is left."""
-    drawn = torch.cat([_pose(number, smoke, 0) for number in range(len(posed.names))])
+    drawn = torch.cat([pose_of(number, smoke, 0) for number in range(len(posed.names))])
     return torch.stack([relative_pose(one[None].expand_as(drawn), drawn) for one in drawn])
 
 

@@ -37,6 +37,10 @@ LABELS = (
 )
 LABEL_KIND = "Kind of label maps, where people have several: as 'toposlearn inspect' names it, e.g. aparc+aseg."
 REGISTRATION = "Also register all people with each other (rigid, affine): up to a second a pair, once."
+REAL = "Folder of real people, or a file that describes one, measured as well: as scanned and posed."
+SOURCE = "Source and licence of the real people, for the result file."
+RealOption = Annotated[Path | None, Option(help=REAL)]
+SourceOption = Annotated[str, Option(metavar="TEXT", help=SOURCE)]
 LabelsOption = Annotated[str | None, Option(metavar="TABLE", help=LABELS)]
 LabelKindOption = Annotated[str, Option(metavar="KIND", help=LABEL_KIND)]
 RegistrationOption = Annotated[bool, Option("--registration/--no-registration", help=REGISTRATION)]

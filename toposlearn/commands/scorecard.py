@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 from typer import Argument, Option
@@ -21,15 +20,11 @@ from toposlearn.commands.app import (
     PatternOption,
     RegistrationOption,
     SessionOption,
+    SourceOption,
     SourcesOption,
     app,
 )
 from toposlearn.commands.training import MODALITIES, with_modalities
-
-if TYPE_CHECKING:
-    from toposlearn.data import Cache, PosedSubjects
-
-SOURCE = "Source and licence of the people, for the result file."
 
 
 @app.command()
@@ -46,13 +41,13 @@ def scorecard(
     cache: CacheOption = None,
     registration: RegistrationOption = True,
     allow_seen: AllowSeenOption = False,
-    source: Annotated[str | None, Option(metavar="TEXT", help=SOURCE)] = None,
+    source: SourceOption = "",
 ) -> None:
     """Measure weights on held-out people: correspondence in mm and neighborhoods, beside their rivals."""
-    from toposlearn.data import PointSource, Source, pose_subjects, prepare, read_manifest
+    from toposlearn.data import PointSource, Source, prepare, read_manifest
     from toposlearn.data.split import named, refuse_seen, remarks, unseen_by
     from toposlearn.models import load_readout, load_weights
-    from toposlearn.pretrain.between_people import POSES, measure_people, registration_cache
+    from toposlearn.pretrain.between_people import in_poses, measure_people, people_facts, registration_cache
     from toposlearn.pretrain.people_table import people_section
     from toposlearn.reproducibility import write_result
 
@@ -73,25 +68,17 @@ def scorecard(
     facts: dict[str, Any] = remarks(weights, seen)
     for name, values in facts.items():
         typer.echo(f"note: {name}: {named(values)}", err=True)
-    points = PointSource(labels, label_kind)
-    poses = {pose: pose_subjects(prepared, settings, posed=turned, points=points) for pose, turned in POSES.items()}
+    poses = in_poses(prepared, settings, PointSource(labels, label_kind))
     metrics = measure_people(networks, poses, registration=registration, cache=registration_cache(prepared))
     shown = poses["posed"]
     typer.echo(people_section(metrics, networks, shown))
     if out is not None:
-        facts |= {"labels": Path(labels).name if labels else None, "source": source}
+        facts |= {"labels": Path(labels or "").name, "source": source}
         facts |= {"readout": {name: vars(readout) for name, (_, readout) in networks.items()}}
-        config = settings.to_dict() | facts | _people_facts(prepared, shown)
+        config = settings.to_dict() | facts | people_facts(prepared, shown)
         command = f"toposlearn scorecard {' '.join(map(str, weights))}"
         seconds = time.perf_counter() - start
         typer.echo(write_result(out, source=command, metrics=metrics, config=config, seconds=seconds))
-
-
-def _people_facts(prepared: Cache, people: PosedSubjects) -> dict[str, Any]:
-    """Who was measured, by hashes of their images, and at how many points."""
-    images = ("".join(own).encode() for own in prepared.fingerprints().values())
-    points = {"structures": len(people.point_names) - people.landmarks, "landmarks": people.landmarks}
-    return {"people": [hashlib.sha256(own).hexdigest()[:16] for own in images], "points": points, "pose seed": 0}
 
 
 def _names(variants: Mapping[Path, str]) -> dict[Path, str]:

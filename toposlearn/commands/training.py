@@ -22,8 +22,11 @@ from toposlearn.commands.app import (
     LabelsOption,
     PatternOption,
     PresetOption,
+    RealOption,
+    RegistrationOption,
     SeedsOption,
     SessionOption,
+    SourceOption,
     SourcesOption,
     app,
     listed,
@@ -31,10 +34,12 @@ from toposlearn.commands.app import (
 
 if TYPE_CHECKING:
     from toposlearn.data import Source
+    from toposlearn.studies.ablation import RealPeople
 
 MODALITIES = "Comma-separated modalities (default: the preset's, else those that all people have)."
 WORKERS = "Processes that read images while the network trains (default: the preset's)."
 HASHED = "Keep the names of people as salted hashes: in the run, in the weights and in their card."
+UNPAIRED = "Also train on people without two images to compare: on one image, in two poses (needs --modalities)."
 TEST = "BIDS folder of held-out people; repeatable (default: held-out part of --data)."
 
 
@@ -65,13 +70,16 @@ def pretrain(
     workers: Annotated[int | None, Option(min=0, help=WORKERS)] = None,
     labels: LabelsOption = None,
     label_kind: LabelKindOption = "",
+    unpaired: Annotated[bool, Option("--unpaired", help=UNPAIRED)] = False,
     hash_names: Annotated[bool, Option("--hash-names", help=HASHED)] = False,
     steps: Annotated[int | None, Option(help="Number of steps (default: the preset's).")] = None,
     seed: Annotated[int, Option(help="Seed of weights, pairs and augmentation.")] = 0,
     resume: Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
 ) -> None:
     """Pre-train an encoder."""
-    chosen = {"seed": seed, "steps": steps, "workers": workers}
+    if unpaired and modalities is None:
+        raise ValueError("--unpaired needs --modalities: name those of which people may have one only, such as T1w,T2w")
+    chosen = {"seed": seed, "steps": steps, "workers": workers, "unpaired": unpaired}
     train = {name: value for name, value in chosen.items() if value is not None}
     settings = config.with_variant(config.preset(preset), variant).replace(train=train)
     from toposlearn.data import PointSource, Source
@@ -113,6 +121,11 @@ def with_modalities(
 def ablation(
     data: DataOption = DATA,
     held_out: HeldOutOption = None,
+    real: RealOption = None,
+    labels: LabelsOption = None,
+    label_kind: LabelKindOption = "",
+    source: SourceOption = "",
+    registration: RegistrationOption = True,
     out: Annotated[Path, Option(help="Folder of the runs.")] = Path("runs/ablation"),
     preset: PresetOption = "lab",
     seeds: SeedsOption = 3,
@@ -125,7 +138,17 @@ def ablation(
     from toposlearn.studies.ablation import run_ablation
 
     chosen = listed(variants) or config.VARIANTS
-    metrics = run_ablation(settings, data, out, held_out=held_out, seeds=range(seeds), variants=chosen, shipped=shipped)
+    metrics = run_ablation(
+        settings,
+        data,
+        out,
+        held_out=held_out,
+        seeds=range(seeds),
+        variants=chosen,
+        real=_real_people(real, labels, label_kind, source),
+        registration=registration,
+        shipped=shipped,
+    )
     if shipped is not None:
         from toposlearn.studies.ablation.figures import save_overview
 
@@ -137,6 +160,11 @@ def ablation(
 def matchers(
     data: DataOption = DATA,
     held_out: HeldOutOption = None,
+    real: RealOption = None,
+    labels: LabelsOption = None,
+    label_kind: LabelKindOption = "",
+    source: SourceOption = "",
+    registration: RegistrationOption = True,
     out: Annotated[Path, Option(help="Folder of the runs; runs of an ablation are reused.")] = Path("runs/ablation"),
     preset: PresetOption = "lab",
     seeds: SeedsOption = 3,
@@ -147,9 +175,25 @@ def matchers(
     from toposlearn.studies.ablation import run_matchers
     from toposlearn.studies.ablation.tables import matchers_section
 
-    path = run_matchers(config.preset(preset), data, out, held_out=held_out, seeds=range(seeds), shipped=shipped)
+    path = run_matchers(
+        config.preset(preset),
+        data,
+        out,
+        held_out=held_out,
+        seeds=range(seeds),
+        real=_real_people(real, labels, label_kind, source),
+        registration=registration,
+        shipped=shipped,
+    )
     typer.echo(matchers_section(json.loads(path.read_text())))
     typer.echo(path)
+
+
+def _real_people(data: Path | None, labels: str | None, label_kind: str, source: str) -> RealPeople | None:
+    from toposlearn.data import PointSource
+    from toposlearn.studies.ablation import RealPeople
+
+    return None if data is None else RealPeople(data, PointSource(labels, label_kind), source)
 
 
 @app.command()

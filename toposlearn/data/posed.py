@@ -124,7 +124,7 @@ def pose_subjects(
             left_out = f"{len(cache) - len(cache.registered())} of {len(cache)} people"
             report_problems([f"{left_out} are left out of the measurements, for example {reason}"])
     subjects = [complete[index] for index in range(len(complete))]
-    poses = [_pose(index, config, seed) if posed else None for index in range(len(subjects))]
+    poses = [pose_of(index, config, seed) if posed else None for index in range(len(subjects))]
     moved = [_move(*pair, config.volume.spacing) for pair in zip(subjects, poses, strict=True)]
     shared = set.intersection(*(set(tensors) for tensors in moved))
     stacked: dict[str, Any] = {name: torch.stack([tensors[name] for tensors in moved]) for name in shared}
@@ -170,7 +170,8 @@ def load_posed(
     return pose_subjects(cache, config, seed=seed, count=count, points=points)
 
 
-def _pose(index: int, config: TacoConfig, seed: int) -> Tensor:
+def pose_of(index: int, config: TacoConfig, seed: int) -> Tensor:
+    """The pose (1, 3, 4) of the person of this number among those of `pose_subjects`."""
     return draw_poses(1, config.augment, step_generator(seed, index, POSE_STREAM))
 
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -11,9 +12,11 @@ import torch
 from torch import Tensor
 
 from toposlearn.arrays import Float64s
-from toposlearn.data import Cache, PosedSubjects
+from toposlearn.config import TacoConfig
+from toposlearn.data import Cache, PointSource, PosedSubjects, pose_points, pose_subjects
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.places import write_error
+from toposlearn.data.posed import pose_of
 from toposlearn.data.split import named
 from toposlearn.intervals import across_subjects, mean_metric
 from toposlearn.models import Readout, Taco
@@ -25,7 +28,7 @@ from toposlearn.reproducibility import set_seed
 KINDS: tuple[Kind, ...] = get_args(Kind)
 RIVALS = ("position", "centered", *KINDS)
 UNTRAINED = "untrained"
-POSES = {"as_scanned": False, "posed": True}  # whether heads are turned
+POSES = ("as_scanned", "posed")
 
 
 @dataclass(frozen=True, eq=False)
@@ -124,6 +127,17 @@ def measure_between(
     return metrics
 
 
+def in_poses(people: Cache, config: TacoConfig, points: PointSource) -> dict[str, PosedSubjects]:
+    """The same people in all `POSES`, with their points, which are read once; errors of `pose_subjects`."""
+    upright = pose_subjects(people, config, posed=False, points=points)
+    turned = pose_subjects(people, config, count=len(people))  # those left out were reported
+    if upright.points is not None:
+        poses = torch.cat([pose_of(number, config, 0) for number in range(len(turned.names))])
+        moved = pose_points(upright.points, poses, config.volume.shape, upright.spacing)
+        turned = replace(turned, points=moved, point_names=upright.point_names, landmarks=upright.landmarks)
+    return dict(zip(POSES, (upright, turned), strict=True))
+
+
 def modality_pairs(modalities: Sequence[str]) -> list[tuple[str, str]]:
     """The first modality with itself and, where there is one, with the second."""
     return [(modalities[0], each) for each in modalities[:2]]
@@ -151,6 +165,13 @@ def registration_cache(people: Cache) -> Path | None:
     """The folder beside prepared people in which registrations are kept; None where it cannot be written."""
     folder = people.folder.parent / "registrations"
     return None if write_error(folder) else folder
+
+
+def people_facts(prepared: Cache, people: PosedSubjects) -> dict[str, Any]:
+    """Who was measured, by hashes of their images, and at how many points."""
+    images = ("".join(own).encode() for own in prepared.fingerprints().values())
+    points = {"structures": len(people.point_names) - people.landmarks, "landmarks": people.landmarks}
+    return {"people": [hashlib.sha256(own).hexdigest()[:16] for own in images], "points": points, "pose seed": 0}
 
 
 def between_metrics(key: str, networks: Mapping[str, Errors], known: Mapping[str, Errors]) -> dict[str, dict[str, Any]]:

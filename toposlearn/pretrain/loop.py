@@ -20,7 +20,7 @@ from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Cache, PairDataset, PointSource, augment, pose_subjects, prepare, read_manifest
+from toposlearn.data import Cache, Manifest, PairDataset, PointSource, augment, pose_subjects, prepare, read_manifest
 from toposlearn.data.batches import load_batches
 from toposlearn.data.gate.assessment import REPORTED, report_problems
 from toposlearn.data.posed import measurable
@@ -39,7 +39,7 @@ LOG_EVERY = 10  # steps between writes of the history: one device synchronizatio
 
 def pretrain(
     config: TacoConfig,
-    data: Data,
+    data: Data | Manifest,
     out: str | Path,
     *,
     resume: bool = False,
@@ -48,7 +48,7 @@ def pretrain(
     cache: str | Path | None = None,
     progress: bool = True,
 ) -> Path:
-    """Pre-train on the training people of `data`, and return the weights file.
+    """Pre-train on the training people of `data`, a folder or a manifest, and return the weights file.
 
     Writes below `out`: ``config.json``, ``split.json`` (who is trained on, and who is held out), ``history.jsonl`` (one
     line per step), ``scorecard.jsonl`` (metrics on held-out people, where the data set has the truth),
@@ -61,11 +61,13 @@ def pretrain(
     """
     accelerator, out = _accelerator(config.train.precision), Path(out)
     run_folder.check_run(config, out, resume)  # before anything is computed
-    manifest, first = read_manifest(data, config.volume.modalities), accelerator.is_main_process
+    manifest = data if isinstance(data, Manifest) else read_manifest(data, config.volume.modalities)
+    first = accelerator.is_main_process
     if first:
         _report(manifest.notes)
     with accelerator.main_process_first():
-        prepared = prepare(manifest, config.volume, folder=cache, progress=progress and first, report=first)
+        how = {"unpaired": config.train.unpaired, "progress": progress and first, "report": first}
+        prepared = prepare(manifest, config.volume, folder=cache, **how)
     sides = run_folder.sides(out, prepared, manifest, config, resume)
     train_subjects, test_subjects = map(prepared.of, sides)
     split = run_folder.split_of(out, train_subjects, sides[1], resume, hash_names)

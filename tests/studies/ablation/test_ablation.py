@@ -5,11 +5,13 @@ import shutil
 
 import numpy as np
 import pytest
+from foreign_maker import LABELED, write_labeled
 
 from toposlearn.config import preset
-from toposlearn.models import load_weights
+from toposlearn.data import PointSource, Source, read_manifest, split_subjects
+from toposlearn.models import load_readout, load_weights
 from toposlearn.pretrain.scorecard import Controls
-from toposlearn.studies.ablation import run_ablation, run_matchers
+from toposlearn.studies.ablation import RealPeople, run_ablation, run_matchers
 from toposlearn.studies.ablation.measure import (
     COMPARED,
     UNTRAINED,
@@ -78,9 +80,19 @@ def setting(cohort, tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def ablation(setting):
+def labeled(setting, tmp_path_factory):
+    """The three held-out people, as people of another data set."""
+    config, data, _ = setting
+    _, held_out = split_subjects(read_manifest(data), test_fraction=config.train.test_fraction)
+    return write_labeled(tmp_path_factory.mktemp("labeled"), held_out.records)
+
+
+@pytest.fixture(scope="module")
+def ablation(setting, labeled):
     config, data, out = setting
+    real = RealPeople(Source.of_options(labeled, patterns=LABELED), PointSource("toposlearn"), "simulated, CC0")
     arguments = {"seeds": (0,), "variants": ("reconstruction", "full"), "shipped": out / "shipped", "progress": False}
+    arguments |= {"real": real, "registration": False}
     run_ablation(config, data, out / "runs", **arguments)
     return config, data, out, arguments
 
@@ -91,9 +103,35 @@ def test_one_command_trains_measures_and_ships(ablation):
     assert result["schema"] == "toposlearn/result/1"
     assert {"A/full/stride4/across_people_error", "A/full/stride4/probe_T1w_T2w"} <= set(result["metrics"])
     assert "full minus" in result_section(result)
+    assert load_readout(out / "shipped" / "full.safetensors").chosen.startswith("lowest error between different people")
     _, config = load_weights(out / "shipped" / "reconstruction.safetensors")
     assert config.loss.weight_intra == 0
     assert (out / "shipped" / "full.history.jsonl").read_text().count("\n") == 1
+
+
+def test_real_people_are_measured_in_both_poses_beside_their_rivals(ablation):
+    _, _, out, _ = ablation
+    result = json.loads((out / "runs" / "results.json").read_text())
+    metrics = result["metrics"]
+    for group in ("R", "R-up"):
+        for name in ("full", "untrained", "full-reconstruction", "full-centered", "position"):
+            for reading in ("across_people_error", "continuous_error", "point_to_token_error"):
+                assert metrics[f"{group}/{name}/stride4/{reading}"]["n"] == 3
+    assert metrics["R-up/position/stride4/continuous_error"] != metrics["R/position/stride4/continuous_error"]
+    assert "A/full/stride4/continuous_error" in metrics
+    assert "A/full-reconstruction/stride4/continuous_error" in metrics
+    assert not any("cross" in name.split("/")[0] for name in metrics)  # one modality
+    assert result["config"]["real people"]["source"] == "simulated, CC0"
+    section = result_section(result)
+    assert "**Real people** (3), one modality, 24 mm tokens" in section
+    assert "two people, continuous, /4" in section
+
+
+def test_real_people_without_a_truth_end_it_before_anything_is_trained(smoke, cohort, labeled, tmp_path):
+    bare = RealPeople(Source.of_options(labeled, patterns=LABELED[:1]), PointSource())
+    with pytest.raises(ValueError, match="no places are known that correspond in two people"):
+        run_ablation(smoke, cohort, tmp_path / "runs", real=bare, progress=False)
+    assert not (tmp_path / "runs").exists()
 
 
 def test_complete_runs_are_not_trained_again(ablation):
@@ -114,6 +152,7 @@ def test_an_unknown_variant_ends_it_before_anything_is_trained(smoke, cohort, tm
 def study(setting):
     config, data, out = setting
     arguments = {"seeds": (0,), "variants": ("inter", "inter-oracle"), "shipped": out / "shipped", "progress": False}
+    arguments |= {"registration": True}
     path = run_matchers(config, data, out / "runs", **arguments)
     return config, out, arguments, path
 
@@ -127,6 +166,10 @@ def test_every_measure_has_an_interval_and_a_null(study):
             assert found["low"] <= found["value"] <= found["high"]
             assert np.isfinite(found["null"])
     assert "A/inter-oracle-inter/stride8/across_people_error" in metrics
+    assert "A/inter-oracle-inter/stride8/continuous_error" in metrics
+    assert (
+        metrics["A/affine/stride8/continuous_error"]["value"] < metrics["A/position/stride8/continuous_error"]["value"]
+    )
     for measure in COMPARED:
         assert f"A/inter-oracle-inter/stride8/{measure}" in metrics
 
@@ -146,6 +189,7 @@ def test_the_table_shows_networks_nulls_and_changes(study):
     assert "| *null* |" in table
     assert table.count("| + inter: *oracle* |") == 3  # two token levels and the changes
     assert "random" not in table
+    assert "| *affine registration* |" in table
 
 
 def test_differences_are_paired_by_person_and_seed():

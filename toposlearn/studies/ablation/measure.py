@@ -6,7 +6,7 @@ Raw numbers have axes (S,) or (S, S), stacked over R seeds. Differences are pair
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -20,14 +20,14 @@ from toposlearn.data import PosedSubjects, pose_subjects, prepare, read_manifest
 from toposlearn.data.split import refuse_seen
 from toposlearn.downstream import fit_probe, probe_dice
 from toposlearn.intervals import mean_metric
-from toposlearn.models import Taco, load_weights
+from toposlearn.models import Readout, Taco, load_readout, load_weights
+from toposlearn.pretrain.between_people import UNTRAINED, Comparison, registration_cache
 from toposlearn.pretrain.profile import MEASURES, network_profiles
 from toposlearn.pretrain.scorecard import Controls, controls, encode, error_matrix, error_metrics, neighborhood_values
 from toposlearn.reproducibility import atomic_path, set_seed
 
 PROBE_SUBJECTS = 16
 PROBE_POSE_SEED = 1  # probes are fitted on training people in other poses
-UNTRAINED = "untrained"
 MODALITIES = ("T1w", "T2w")
 CONTROLS = ("position", "centered", "floor", "random", "permuted")
 COMPARED = ("matched_fraction/next_person", "effective_rank/first_modality", "collapse/first_modality")
@@ -44,26 +44,46 @@ class HeldOut:
     groups: Mapping[str, PosedSubjects]  # anatomy A or B -> posed held-out people
     probe_subjects: PosedSubjects
     controls: Mapping[tuple[str, int], Controls]  # (anatomy, stride)
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)  # anatomy
 
 
 def held_out_groups(
-    config: TacoConfig, data: str | Path, other: str | Path | None = None, *, weights: Path | None = None
+    config: TacoConfig,
+    data: str | Path,
+    other: str | Path | None = None,
+    *,
+    weights: Path | None = None,
+    registration: bool = True,
 ) -> HeldOut:
-    """People of `data` held out of `weights` (anatomy A), and all people of the folder `other` (anatomy B)."""
+    """People of `data` held out of `weights` (anatomy A), and all people of the folder `other` (anatomy B).
+
+    Their rivals are measured here, with `registration` also those by registration.
+    """
     train, test = split_subjects(read_manifest(data), test_fraction=config.train.test_fraction, weights=weights)
-    groups = {"A": pose_subjects(prepare(test, config.volume), config)}
+    caches = {"A": prepare(test, config.volume)}
     if other is not None:
-        cache = prepare(read_manifest(other), config.volume)
-        refuse_seen([weights] if weights else [], cache.manifest, cache.fingerprints())
-        groups["B"] = pose_subjects(cache, config)
+        caches["B"] = prepare(read_manifest(other), config.volume)
+        refuse_seen([weights] if weights else [], caches["B"].manifest, caches["B"].fingerprints())
+    groups = {name: pose_subjects(cache, config) for name, cache in caches.items()}
     few = train.select([record.name for record in train.records[:PROBE_SUBJECTS]])
     probe_subjects = pose_subjects(prepare(few, config.volume), config, seed=PROBE_POSE_SEED)
     levels = [(name, stride) for name in groups for stride in config.model.token_strides]
     reference = {(name, stride): controls(groups[name], stride) for name, stride in levels}
-    return HeldOut(groups, probe_subjects, reference)
+    compared = {
+        name: Comparison.of(
+            people,
+            MODALITIES,
+            config.model.token_strides,
+            registration=registration,
+            cache=registration_cache(caches[name]),
+        )
+        for name, people in groups.items()
+        if len(people.names) > 1
+    }
+    return HeldOut(groups, probe_subjects, reference, compared)
 
 
-def measure_network(model: Taco, held_out: HeldOut) -> dict[str, Float64s]:
+def measure_network(model: Taco, _: Readout, held_out: HeldOut) -> dict[str, Float64s]:
     """Raw numbers of one model, per subject or pair of subjects, by name ``A/stride8/errors``.
 
     ``errors`` (S, S) mm, rows in T1w and columns in T2w; ``overlap`` and ``matched`` (S,); ``probe_T1w_T2w`` (S,):
@@ -89,7 +109,7 @@ def measure_network(model: Taco, held_out: HeldOut) -> dict[str, Float64s]:
     return raw
 
 
-def measure_profile(model: Taco, subjects: PosedSubjects) -> dict[str, Float64s]:
+def measure_profile(model: Taco, _: Readout, subjects: PosedSubjects) -> dict[str, Float64s]:
     """Topology profile per subject (S,) by name ``stride8/match_error/next_person``; its nulls end in ``/null``."""
     raw: dict[str, Float64s] = {}
     for stride, profile in network_profiles(model, subjects).items():
@@ -103,18 +123,19 @@ def measure_all(
     config: TacoConfig,
     weights: Mapping[str, Sequence[Path]],
     seeds: Sequence[int],
-    measured: Callable[[Taco], dict[str, Float64s]],
+    measured: Callable[[Taco, Readout], dict[str, Float64s]],
     kept_as: str,
     progress: bool = True,
 ) -> dict[str, dict[str, Float64s]]:
     """Raw numbers of every variant's runs, and of untrained networks, stacked over seeds.
 
-    `weights` are variant -> one file per seed. A file named `kept_as` beside each keeps what `measured` returned.
+    `weights` are variant -> one file per seed; untrained networks have the readout of the first. A file named `kept_as`
+    beside each keeps what `measured` returned.
     """
-    untrained = []
+    untrained, readout = [], load_readout(next(iter(weights.values()))[0])
     for seed in seeds:
         set_seed(seed)
-        untrained.append(measured(Taco(config.model).eval()))
+        untrained.append(measured(Taco(config.model).eval(), readout))
     raw = {UNTRAINED: _stack(untrained)}
     for variant, files in tqdm(weights.items(), desc="measuring", unit="variant", disable=not progress):
         raw[variant] = _stack([_measured_once(file, measured, kept_as) for file in files])
@@ -125,11 +146,13 @@ def _stack(runs: Sequence[Raw]) -> dict[str, Float64s]:
     return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
 
 
-def _measured_once(weights: Path, measured: Callable[[Taco], dict[str, Float64s]], kept_as: str) -> dict[str, Float64s]:
+def _measured_once(
+    weights: Path, measured: Callable[[Taco, Readout], dict[str, Float64s]], kept_as: str
+) -> dict[str, Float64s]:
     kept = weights.with_name(kept_as)
     if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
         return dict(load_file(kept))
-    raw = measured(load_weights(weights)[0])
+    raw = measured(load_weights(weights)[0], load_readout(weights))
     with atomic_path(kept) as partial:
         save_file(raw, partial)
     return raw

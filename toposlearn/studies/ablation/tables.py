@@ -9,13 +9,16 @@ import pandas as pd
 import yaml
 
 from toposlearn.config import ROW_NAMES
+from toposlearn.pretrain.people_table import people_table
+from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN
 from toposlearn.tables import interval_table, labeled_table
 
 Metrics = Mapping[str, Mapping[str, Any]]
 FAMILIES = ("A", "B")
-ACROSS = "across_people_error"
+ACROSS = TOKEN
 PROBES = ("probe_T1w_T1w", "probe_T1w_T2w", "probe_T2w_T2w")
-ROWS = ("untrained", "reconstruction", "intra", "inter", "no_reconstruction", "full", "position", "centered", "floor")
+NETWORKS = ("untrained", "reconstruction", "intra", "inter", "no_reconstruction", "full")
+ROWS = (*NETWORKS, "position", "centered", "rigid", "affine", "floor")
 WITHOUT = {"reconstruction": "no_reconstruction", "intra": "inter", "inter": "intra"}  # term -> the variant without it
 _MATCHERS = yaml.safe_load(Path(__file__).with_name("tables.yaml").read_text(encoding="utf-8"))
 MATCHER_ROWS: dict[str, str] = _MATCHERS["rows"]
@@ -35,6 +38,7 @@ def result_section(result: Mapping[str, Any]) -> str:
         counted = metrics.get(f"{family}/full/stride8/{ACROSS}")
         if counted:
             parts += [f"**Anatomy {family}** ({counted['n']} held-out people)", comparison_table(metrics, family)]
+    parts += real_tables(result, ROW_NAMES)
     for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
         parts += [f"**Two people, /{stride}: what each part is worth**", difference_table(metrics, stride)]
     parts.append(
@@ -45,13 +49,28 @@ def result_section(result: Mapping[str, Any]) -> str:
     return "\n\n".join(parts) + "\n"
 
 
+def real_tables(result: Mapping[str, Any], rows: Mapping[str, str]) -> list[str]:
+    """Headings and tables of real people, as scanned and posed, one for each token level; none where none are known."""
+    parts = []
+    for pair, words in {"": "one modality", "-cross": "two modalities"}.items():
+        for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
+            keys = {pose: f"R{up}{pair}/NAME/stride{stride}" for pose, up in (("as scanned", "-up"), ("posed", ""))}
+            counted = result["metrics"].get(f"{keys['posed'].replace('NAME', 'position')}/{ACROSS}")
+            if counted:
+                size = stride * result["config"]["volume"]["spacing"]
+                parts += [f"**Real people** ({counted['n']}), {words}, {size:g} mm tokens"]
+                parts += [people_table(result["metrics"], keys, rows)]
+    return parts
+
+
 def comparison_table(metrics: Metrics, family: str = "A") -> str:
     """One row per variant and control, errors in template mm with 95 % intervals, people of anatomy A or B."""
     levels = {name.split("/")[2] for name in metrics if name.startswith(f"{family}/full/")}
     strides = sorted((int(level.removeprefix("stride")) for level in levels), reverse=True)
     errors = {"same person": "same_person_error", "two people": ACROSS}
+    errors["two people, continuous"] = CONTINUOUS
     columns = {f"{kind}, /{n}": f"{family}/NAME/stride{n}/{error}" for n in strides for kind, error in errors.items()}
-    table = interval_table(metrics, ROW_NAMES, columns)
+    table = interval_table(metrics, ROW_NAMES, columns).dropna(axis=1, how="all")
     table["probe Dice T1 / T1→T2 / T2"] = [
         " / ".join(_dice(metrics.get(f"{family}/{name}/stride{strides[-1]}/{probe}")) for probe in PROBES)
         for name in table.index
@@ -81,6 +100,7 @@ def matchers_section(result: Mapping[str, Any]) -> str:
         table = labeled_table("trained with", interval_table(metrics, MATCHER_ROWS, columns, 2), MATCHER_ROWS)
         size = stride * result["config"]["volume"]["spacing"]
         parts += [f"**Two people, tokens of {size:g} mm**", f"{table}\n| {' | '.join(null)} |"]
+    parts += real_tables(result, MATCHER_ROWS)
     parts += ["**Another matcher minus mutual nearest neighbors**", _matcher_changes(metrics, strides)]
     return "\n\n".join(parts) + "\n"
 
@@ -129,6 +149,8 @@ def term_changes(metrics: Metrics) -> list[Change]:
     for term, other in WITHOUT.items():
         for name in sorted(name for name in metrics if f"/full-{other}/" in name and name.endswith(f"/{ACROSS}")):
             anatomy, _, level, _ = name.split("/")
+            if anatomy not in FAMILIES:
+                continue
             interval = (metrics[name][key] for key in ("value", "low", "high"))
             changes.append(Change(term, anatomy, int(level.removeprefix("stride")), *interval))
     return changes
