@@ -192,6 +192,7 @@ class TrainConfig:
     score_every: int = 100  # steps between scorecards on held-out people; 0: no scorecard
     score_people: int = 8
     test_fraction: float = 0.25  # of the people, held out
+    unpaired: bool = False  # also an image that can be paired with no other of its person is used: in two poses
     # Where batches are prepared changes no batch: runs that differ in this only are one run.
     workers: int = field(default=0, compare=False)  # processes that prepare batches ahead; 0: the training process
     prefetch: int = field(default=2, compare=False)  # batches that each worker prepares ahead
@@ -227,6 +228,8 @@ class TacoConfig:
         missing = sorted(set(self.loss.token_levels or ()) - set(available))
         require(not missing, f"loss.token_levels {missing} are not among the model's levels {available}")
         start, steps = self.loss.inter_start, self.train.steps
+        posed = not (self.train.unpaired and self.augment.shared_pose)
+        require(posed, "train.unpaired shows an image in two poses: set augment.shared_pose to false with it")
         starts = self.loss.weight_inter == 0 or start < steps
         require(starts, f"loss.inter_start {start} must be below train.steps {steps}, or the inter term is never on")
 

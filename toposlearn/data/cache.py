@@ -40,7 +40,7 @@ class Entry:
     usable: bool  # two images can be compared
     complete: bool  # every image is there, and all lie at the same place
     summary: str  # what is wrong, in one line
-    allowed: str = ""  # `Prepared.pairs` row by row, a digit each
+    allowed: str = ""  # `Prepared.pairs` row by row, a digit each; "": there are no tensors
     truth: tuple[str, ...] = ()  # tensors of the ground truth
     fingerprints: Mapping[str, str] = field(default_factory=dict)  # modality -> of its voxels
     inputs: Stamps = field(default_factory=dict)

@@ -19,6 +19,7 @@ from toposlearn.data.source import Data
 
 MOST_KINDS = 4  # spacings of a modality that are listed one by one
 MOST_LINES = 20  # people or pairs that are listed one by one
+ALONE = "no two images to compare, used by 'toposlearn pretrain --unpaired' only:"
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ class Inspection:
             raise BadImageError(bad[0] + more)
         if self.counts[gate.LEFT_OUT] == sum(self.counts.values()) and len(self.modalities) > 1:
             reason = f"no person in {self.manifest.root} has two images that can be compared"
-            raise ValueError(f"{reason}: add images of other modalities")
+            raise ValueError(f"{reason}: add images of other modalities, or train with --unpaired")
 
     def duplicates(self) -> Iterator[str]:
         """One line for each two or more people who have the same voxels."""
@@ -86,6 +87,7 @@ class Inspection:
             "grids: size in voxels, spacing in mm, orientation",
             *(f"  {name:<18} {_grid(self._facts(name))}" for name in self.modalities if self._facts(name)),
             *_titled("missing images:", _shortened(self._missing(), most)),
+            *_titled(ALONE, _shortened(self._alone(), most)),
             *_titled("people with the same images:", _shortened(duplicates, most)),
             f"pairs of images: {self._pairs()}",
             *_shortened([f"  {subject}  {pair.describe()}" for subject, pair in self.suspicious()], most),
@@ -107,6 +109,12 @@ class Inspection:
         common = {name for name, count in counts.items() if count >= len(self.subjects) / 2}
         lacking = [(each.subject, [name for name in each.missing if name in common]) for each in self.subjects]
         return [f"  {subject}  no {', '.join(names)}" for subject, names in lacking if names]
+
+    def _alone(self) -> list[str]:
+        """Who has images, of which no two can be compared, where there are several modalities."""
+        compared = {each.subject for each in self.subjects if any(pair.status != gate.LEFT_OUT for pair in each.pairs)}
+        alone = [each for each in self.subjects if each.facts and each.subject not in compared]
+        return [f"  {each.subject}  {', '.join(each.facts)}" for each in alone] * (len(self.modalities) > 1)
 
     def _usable(self) -> list[str]:
         return [name for name in self.modalities if len(self._facts(name)) == len(self.subjects)]

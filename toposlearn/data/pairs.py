@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import NamedTuple, cast
 
 import torch
@@ -14,7 +15,7 @@ from torch.utils.data import Dataset
 from toposlearn.config import TacoConfig
 from toposlearn.data.pose import apply_pose, compose, draw_motion, draw_poses, relative_pose
 from toposlearn.data.prepared import Cache, Prepared
-from toposlearn.data.tensors import INTER, INTRA, allowed_matrix
+from toposlearn.data.tensors import INTER, INTRA, allowed_matrix, drawable
 from toposlearn.reproducibility import step_seed
 from toposlearn.topology import tokens_from_map
 
@@ -44,6 +45,15 @@ def step_generator(seed: int, step: int, process: int = 0) -> torch.Generator:
     return torch.Generator().manual_seed(step_seed(seed, step, process) % 2**63)
 
 
+class Drawn(NamedTuple):
+    """What a step compares."""
+
+    people: Tensor  # (B,) a number per person
+    places: list[int]  # of the session that is used
+    modalities: list[tuple[int, int]]  # a and b of each person
+    generator: torch.Generator  # of all further draws of the step
+
+
 class _Known(NamedTuple):
     """What must be known of one session of a person before its images are read."""
 
@@ -66,8 +76,9 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         if loss.matcher == "oracle" and not all(each.mapped for each in known):
             raise ValueError("loss.matcher 'oracle' needs people whose map to the template is known: simulate a cohort")
         inter = loss.weight_inter > 0 and loss.matcher != "oracle"  # a term that needs no registered pair
-        self.term = INTER if inter or loss.weight_intra == 0 else INTRA
-        usable = [each.allowed is None or bool((_of_pairs(each.allowed) >= self.term).any()) for each in known]
+        term = INTER if inter or loss.weight_intra == 0 else INTRA
+        self.drawable = partial(drawable, term=term, unpaired=config.train.unpaired)
+        usable = [each.allowed is None or bool(self.drawable(each.allowed).any()) for each in known]
         self.allowed = [each.allowed for each in known]
         sessions: dict[tuple[str, str], list[int]] = {}
         for index in [index for index, each in enumerate(usable) if each]:
@@ -81,19 +92,25 @@ class PairDataset(Dataset[dict[str, Tensor]]):
             counts = f"{len(self.sessions)} people to train on, but train.subjects_per_step is"
             raise ValueError(f"{counts} {config.train.subjects_per_step}{processes}: add people, or lower it")
         used = [self.allowed[index] for own in self.sessions for index in own]
-        self.all_registered = all(allowed is None or bool((allowed == INTRA).all()) for allowed in used)
+        complete = all(allowed is None or bool((allowed == INTRA).all()) for allowed in used)
+        self.all_registered = complete or config.train.unpaired
         self.people, self.config, self.process = people, config, process
 
     def __len__(self) -> int:
         return self.config.train.steps
 
-    def __getitem__(self, step: int) -> dict[str, Tensor]:
-        seed, settings = self.config.train.seed, self.config.augment
+    def draw(self, step: int) -> Drawn:
+        """The people and the modalities of a step; no image is read."""
+        seed = self.config.train.seed
         shared = step_generator(seed, step)
         chosen = self._draw_people(shared)
         generator = step_generator(seed, step, self.process) if self.process else shared
         places = [self._draw_session(person, generator) for person in chosen.tolist()]
-        pairs = [self._draw_pair(place, generator) for place in places]
+        return Drawn(chosen, places, [self._draw_pair(place, generator) for place in places], generator)
+
+    def __getitem__(self, step: int) -> dict[str, Tensor]:
+        settings = self.config.augment
+        chosen, places, pairs, generator = self.draw(step)
         subjects = [self._read(place, pair) for place, pair in zip(places, pairs, strict=True)]
         first = draw_poses(len(chosen), settings, generator)
         masks = [subject.foreground_of(side) for subject in subjects for side in (0, 1)]
@@ -129,13 +146,19 @@ class PairDataset(Dataset[dict[str, Tensor]]):
         return own[0] if len(own) == 1 else own[int(torch.randint(len(own), (), generator=generator))]
 
     def _draw_pair(self, place: int, generator: torch.Generator) -> tuple[int, int]:
-        """Two modalities, drawn until they may be compared; of a data set of one modality, this one twice."""
+        """Two modalities that may be compared, or one twice: see `drawable`."""
         allowed, count = self.allowed[place], len(self.config.volume.modalities)
-        while count > 1:
+        if count == 1:
+            return 0, 0
+        known = None if allowed is None else self.drawable(allowed)
+        if known is not None and self.config.train.unpaired:
+            pairs = known.nonzero()
+            first, second = pairs[torch.randint(len(pairs), (), generator=generator)].tolist()
+            return first, second
+        while True:
             first, second = torch.randperm(count, generator=generator)[:2].tolist()
-            if allowed is None or int(allowed[first, second]) >= self.term:
+            if known is None or known[first, second]:
                 return first, second
-        return 0, 0
 
     def _read(self, place: int, pair: tuple[int, int]) -> Prepared:
         """A person in two modalities, with the map to the template where the matcher needs it."""
@@ -154,11 +177,6 @@ class PairDataset(Dataset[dict[str, Tensor]]):
                 generator = step_generator(self.config.train.seed, number, MOTION_STREAM)
                 motions[place] = draw_motion(augment.misregister_shift, augment.misregister_rotation, generator)
         return motions
-
-
-def _of_pairs(allowed: Tensor) -> Tensor:
-    """What two different modalities may enter; of one modality, what it may enter with itself."""
-    return allowed.triu(1) if len(allowed) > 1 else allowed
 
 
 def _known(people: Cache | Sequence[Prepared]) -> list[_Known]:

@@ -23,9 +23,10 @@ from toposlearn.data.many import without_collection
 from toposlearn.data.places import FULL, REMEDY, Hold, Place, make_room, places, size_limit, write_error
 from toposlearn.data.prepared import Cache
 from toposlearn.data.stamps import with_content
-from toposlearn.data.tensors import GROUND_TRUTH, allowed_digits, make_tensors
+from toposlearn.data.tensors import GROUND_TRUTH, NO_PAIR, allowed_digits, drawable, make_tensors
 
-CACHE_VERSION = 5  # raised when the transforms or the gate change
+ALONE = "one image is used in two poses, because no two can be compared"
+CACHE_VERSION = 6  # raised when the transforms or the gate change
 
 
 class _Part(NamedTuple):
@@ -43,11 +44,13 @@ def prepare(
     config: VolumeConfig,
     *,
     folder: str | Path | None = None,
+    unpaired: bool = False,
     progress: bool = True,
     report: bool = True,
 ) -> Cache:
-    """Preprocess every person that is not in the cache yet; people without two images to compare are left out.
+    """Preprocess every person that is not in the cache yet.
 
+    People without two images to compare are left out, unless `unpaired`, as in `TrainConfig.unpaired`.
     Images on other grids than a person's first modality are resampled to it. People are kept in `folder`, or in that
     of the environment variable TOPOSLEARN_CACHE, or below their data set, or elsewhere where that may only be read.
     The findings of the quality gate are kept there in ``verdicts.json``, and reported on stderr.
@@ -62,15 +65,23 @@ def prepare(
         gate.report_problems([part.note for part in parts if part.note])
     entries = _prepare_missing(manifest, config, parts, limit, progress)
     doubles = _doubles(manifest, entries)
-    problems = {name: entry.summary for name, entry in entries.items() if entry.summary} | doubles
+    problems = {name: _problem(entry, unpaired) for name, entry in entries.items() if entry.summary} | doubles
     lines = [f"{record.name}: {problems[record.name]}" for record in manifest.records if record.name in problems]
     if report:
         gate.report_problems(lines, parts[0].place.folder / ASSESSMENTS)
-    usable = tuple(each for each in manifest.records if entries[each.name].usable and each.name not in doubles)
+    kept = {name for name, entry in entries.items() if entry.usable or (unpaired and entry.allowed)} - doubles.keys()
+    usable = tuple(record for record in manifest.records if record.name in kept)
     if not usable:
         raise ValueError(lines[0])
     known = {record.name: replace(entries[record.name], inputs={}) for record in usable}
     return Cache(replace(manifest, records=usable), parts[0].place.folder, known, tuple(part.hold for part in parts))
+
+
+def _problem(entry: Entry, unpaired: bool) -> str:
+    """What is wrong with a person, and whether that is a reason to leave the person out, in one line."""
+    if entry.usable or not entry.allowed:
+        return entry.summary
+    return f"{ALONE if unpaired else NO_PAIR}: {entry.summary}"
 
 
 def _by_root(manifest: Manifest) -> dict[Path, list[Record]]:
@@ -129,7 +140,7 @@ def _prepare_missing(
 def _prepare_one(
     record: Record, assessment: gate.SubjectAssessment, config: VolumeConfig, part: _Part, people: int
 ) -> tuple[Entry, dict[str, Any]]:
-    """Write a person's file: what is known, and tensors unless the person is left out."""
+    """Write a person's file: what is known, and tensors unless no image can be used."""
     stem, inputs, _ = part.found[record.name]
     inputs = with_content(inputs, record.root)  # of the files as they were before they were read
     tensors, assessment, summary = make_tensors(record, assessment, config)
@@ -137,7 +148,7 @@ def _prepare_one(
         stem,
         part.shelf.key(inputs),
         people,
-        usable=bool(tensors),
+        usable=bool(tensors) and bool(drawable(tensors["pairs"]).any()),
         complete=bool(tensors) and assessment.complete,
         summary=summary,
         allowed=allowed_digits(tensors["pairs"]) if tensors else "",

@@ -21,6 +21,7 @@ from toposlearn.data.transforms import volume_transforms
 GROUND_TRUTH = ("labels", "lesion", "to_template")  # tensors
 INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
 REPLACE = "replace it, or remove it"
+NO_PAIR = "left out because no two images can be compared"
 
 
 def make_tensors(
@@ -30,7 +31,7 @@ def make_tensors(
 
     An image that fails is left out, and the others are prepared without it. Damaged truth leaves out the person.
     """
-    while (pairs := allowed_pairs(assessment, config.modalities)) is not None:
+    while (pairs := allowed_pairs(assessment, config.modalities)).any():
         try:
             return _subject_tensors(record, assessment, pairs, config), assessment, assessment.summary
         except BadImageError as error:
@@ -39,16 +40,28 @@ def make_tensors(
             if name is None:
                 return {}, assessment, "; ".join(filter(None, (f"left out: {error}", assessment.summary)))
             assessment = _without(assessment, name, str(error))
-    return {}, assessment, f"left out because no two images can be compared: {assessment.summary}"
+    return {}, assessment, f"{NO_PAIR}: {assessment.summary}"
 
 
-def allowed_pairs(assessment: gate.SubjectAssessment, modalities: Sequence[str]) -> Tensor | None:
-    """(M, M) uint8, as `Prepared.pairs`; None where no two images (or, of one modality, not this one) can be used."""
+def allowed_pairs(assessment: gate.SubjectAssessment, modalities: Sequence[str]) -> Tensor:
+    """(M, M) uint8, as `Prepared.pairs`."""
     pairs = torch.diag(torch.tensor([INTRA * (name in assessment.facts) for name in modalities])).to(torch.uint8)
     for pair in assessment.pairs:  # a usable modality may enter both terms with itself
         i, j = modalities.index(pair.first), modalities.index(pair.second)
         pairs[i, j] = pairs[j, i] = INTRA if pair.aligned else INTER * (pair.status == gate.INTER_ONLY)
-    return pairs if (pairs.triu(1) if len(pairs) > 1 else pairs).any() else None
+    return pairs
+
+
+def drawable(pairs: Tensor, term: int = INTER, *, unpaired: bool = False) -> Tensor:
+    """(M, M) bool, modalities that may be drawn together: two that may enter `term`; of one modality, this one twice.
+
+    If `unpaired`: two registered modalities, or twice one that is registered with no other.
+    """
+    if len(pairs) == 1:
+        return pairs >= term
+    different, registered = ~torch.eye(len(pairs), dtype=torch.bool), pairs == INTRA
+    alone = torch.diag(registered.sum(1) == 1)
+    return registered & (different | alone) if unpaired else (pairs >= term) & different
 
 
 def allowed_digits(pairs: Tensor) -> str:
