@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toposlearn.cli import execute
-from toposlearn.data import pose_subjects
+from toposlearn.data import PointSource, pose_subjects
 from toposlearn.explorer import serve
 from toposlearn.explorer import widget as explorer_widget
 from toposlearn.explorer.figure import point_of_click
@@ -82,7 +82,7 @@ def test_page_is_for_this_machine_with_a_token():
 
 def test_page_holds_one_cell_whatever_the_paths_are_called(tmp_path):
     odd = tmp_path / 'it\'s "odd"\n'
-    notebook = nbformat.read(serve.write_page(tmp_path, odd, odd), as_version=4)
+    notebook = nbformat.read(serve.write_page(tmp_path, odd, odd, PointSource()), as_version=4)
     (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code"]
     compile(cell.source, "cell", "exec")
     assert repr(str(odd.resolve())) in cell.source

@@ -17,9 +17,12 @@ from toposlearn.commands.app import (
     CacheOption,
     DataOption,
     EntityOption,
+    LabelKindOption,
+    LabelsOption,
     PatternOption,
     PresetOption,
     SessionOption,
+    SourcesOption,
     app,
     listed,
 )
@@ -97,16 +100,26 @@ def inspect(
 
 @app.command()
 def explore(
-    data: DataOption = DATA,
+    data: SourcesOption = None,
     checkpoints: Annotated[Path, Option(help="Folder of weights, or one weights file.")] = CHECKPOINTS,
+    labels: LabelsOption = None,
+    label_kind: LabelKindOption = "",
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
     port: Annotated[int | None, Option(help="Port on this machine (default: a free one).")] = None,
     browser: Annotated[bool, Option("--browser/--no-browser", help="Open a browser window.")] = True,
     cache: CacheOption = None,
 ) -> None:
     """Show learned tokens in a browser on this machine: neighbors, matches, true places. Ctrl-C ends it."""
+    from toposlearn.data import PointSource, Source
     from toposlearn.explorer.serve import serve_explorer
 
-    serve_explorer(data, checkpoints, port=port, browser=browser, report=typer.echo)
+    people, points = (
+        Source.of_options(data or [DATA], session, entity or (), pattern or ()),
+        PointSource(labels, label_kind),
+    )
+    serve_explorer(people, checkpoints, points=points, port=port, browser=browser, report=typer.echo)
 
 
 @app.command()

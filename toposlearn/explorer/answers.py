@@ -1,4 +1,7 @@
-"""One token in two people and two modalities: its neighbors, its match, the true place, and position alone."""
+"""One token in two people and two modalities: its neighbors, its match, the true place, and position alone.
+
+The truth is known everywhere with a map to a template, else at structures and landmarks that are asked for by name.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -10,7 +13,9 @@ from torch import Tensor
 from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.explore.neighborhoods import Match, find_match, token_at
 from toposlearn.explorer.scene import Scene
-from toposlearn.topology import centered_positions, nearest_matches, pairwise_distance
+from toposlearn.pretrain.point_errors import Level, soft_guess
+from toposlearn.pretrain.scorecard import foreground_only
+from toposlearn.topology import at_points, centered_positions, nearest_matches, pairwise_distance
 
 LESION_SHARE = 0.5  # of a token's voxels, for a token to count as in a lesion
 
@@ -38,6 +43,11 @@ class Answer:
     neighbors_b: tuple[int, ...]  # K nearest in modality b, in the same person
     match: Match  # in person b
     wrong_side: bool | None  # whether the match lies in the other half of the brain; None: unknown, or at the midline
+    name: str  # of the structure or landmark that was asked for, or empty
+    place: Tensor  # (3,) mm in person a: the center of the token, or of the structure
+    soft: Tensor  # (3,) mm in person b: the match below a token
+    soft_error: float | None  # mm; None where the truth is not known
+    shown: Tensor  # (3,) mm in person b: the true place or, where it is not known, the match
 
     @property
     def shared(self) -> frozenset[int]:
@@ -60,17 +70,23 @@ def first_view(scene: Scene) -> View:
     return View(scene.networks[-1], 0, min(1, count - 1), names[0], names[min(1, len(names) - 1)])
 
 
-def answer(scene: Scene, view: View, token: int) -> Answer:
-    """Neighbors and match of a token of person a; a token of the background is replaced by the nearest other."""
-    _check(scene, view, token)
-    a, b, asked = view.subject_a, view.subject_b, token
-    away = (scene.positions - scene.positions[token]).norm(dim=1)
+def answer(scene: Scene, view: View, where: int | str) -> Answer:
+    """Neighbors and match of a token of person a, or of the one at a structure or landmark of `Scene.points`.
+
+    A token of the background is replaced by the nearest other.
+    """
+    _check(scene, view, where)
+    a, b, name = view.subject_a, view.subject_b, where if isinstance(where, str) else ""
+    place = scene.points[where][a] if isinstance(where, str) else scene.positions[where]
+    away = (scene.positions - place).norm(dim=1)
     token = int(away.masked_fill(~scene.mask[a], torch.inf).argmin())
+    moved = not name and token != where
+    place = place if name else scene.positions[token]
     first, second = (scene.tokens[view.network][modality] for modality in (view.modality_a, view.modality_b))
     positions = scene.positions.expand(2, -1, -1)
     if view.position == "centered":
         positions = centered_positions(positions, scene.mask[[a, b]])
-    places, pair = true_places(scene, a, b), (first[a], second[b])
+    places, pair = true_places(scene, a, b, name), (first[a], second[b])
     match = find_match(token, pair, (positions[0], positions[1]), scene.mask[b], places)
     wrong = None
     if scene.template is not None:
@@ -78,16 +94,38 @@ def answer(scene: Scene, view: View, token: int) -> Answer:
         side = wrong_sides(here, there, scene.token_size / 2)
         wrong = None if side.isnan() else bool(side)
     neighbors_a, neighbors_b = (_neighbors(tokens[a], token, view.k, scene.mask[a]) for tokens in (first, second))
-    return Answer(token, token != asked, neighbors_a, neighbors_b, match, wrong)
+    temperature = scene.readouts[view.network].temperature
+    soft = soft_guess(first[[a, b]], second[[a, b]], level_of(scene, a, b), temperature)(0, place[None])[1, 0]
+    soft_error = None if places is None else float((_in_template(scene, b, soft) - places[0][token]).norm())
+    shown = scene.points[name][b] if name else scene.positions[match.shown]
+    return Answer(token, moved, neighbors_a, neighbors_b, match, wrong, name, place, soft, soft_error, shown)
 
 
-def _check(scene: Scene, view: View, token: int) -> None:
+def level_of(scene: Scene, a: int, b: int) -> Level:
+    """The tokens of two people of a scene."""
+    inside = scene.mask[[a, b]]
+    grid = tuple(size // scene.stride for size in scene.shape)
+    return Level(grid, scene.token_size, inside, *foreground_only(inside, scene.positions.expand(2, -1, -1)))
+
+
+def _in_template(scene: Scene, subject: int, place: Tensor) -> Tensor:
+    """A place (3,) of a person in the coordinates of `true_places`, mm."""
+    if scene.template is None:
+        return place
+    return at_points(scene.subjects.places[[subject]], place[None, None], scene.subjects.spacing)[0, 0]
+
+
+def _check(scene: Scene, view: View, where: int | str) -> None:
     choices = {"network": scene.networks} | dict.fromkeys(("modality_a", "modality_b"), scene.subjects.modalities)
     for name, known in choices.items():
         if (value := getattr(view, name)) not in known:
             raise ValueError(f"{name} must be one of {', '.join(known)}, got {value!r}")
     people, tokens = len(scene.subjects.names), len(scene.positions)
-    numbers = {"subject_a": (view.subject_a, people), "subject_b": (view.subject_b, people), "token": (token, tokens)}
+    numbers = {"subject_a": (view.subject_a, people), "subject_b": (view.subject_b, people)}
+    if isinstance(where, int):
+        numbers["token"] = where, tokens
+    elif where not in scene.points:
+        raise ValueError(f"{where!r} is none of the structures and landmarks of these people: choose from scene.points")
     for name, (number, count) in numbers.items():
         if not 0 <= number < count:
             raise ValueError(f"{name} must be between 0 and {count - 1}, got {number}")
@@ -96,8 +134,13 @@ def _check(scene: Scene, view: View, token: int) -> None:
         raise ValueError(f"k must be between 1 and {others}, the other tokens of the head, got {view.k}")
 
 
-def true_places(scene: Scene, a: int, b: int) -> tuple[Tensor, Tensor] | None:
-    """Coordinates (N, 3) in mm of the tokens of two people, equal for the same anatomy; None where they are unknown."""
+def true_places(scene: Scene, a: int, b: int, name: str = "") -> tuple[Tensor, Tensor] | None:
+    """Coordinates (N, 3) in mm of the tokens of two people, equal for the same anatomy; None where they are unknown.
+
+    Those of a structure or landmark are mm in person b, where all tokens of a have its true place.
+    """
+    if name:
+        return scene.points[name][b].expand_as(scene.positions), scene.positions
     if scene.template is not None:
         return scene.template[a], scene.template[b]
     return (scene.positions, scene.positions) if a == b else None  # a person's modalities are registered
@@ -181,14 +224,31 @@ def structure_name(scene: Scene, subject: int, token: int) -> str:
     return ", ".join(parts)
 
 
+def in_words(name: str) -> str:
+    """A point with its side last, so that a sorted list has both sides beside each other."""
+    side, _, rest = name.replace("-", " ").partition(" ")
+    return f"{rest}, {side}" if side in ("left", "right") and rest else f"{side} {rest}".strip()
+
+
+def count_in_words(scene: Scene) -> str:
+    """The number of structures and of landmarks of a scene."""
+    names = scene.subjects.point_names
+    landmarks = len(scene.points.keys() & set(names[len(names) - scene.subjects.landmarks :]))
+    counts = {"structures": len(scene.points) - landmarks, "landmarks": landmarks}
+    return " and ".join(f"{count} {words if count > 1 else words[:-1]}" for words, count in counts.items() if count)
+
+
 def describe(scene: Scene, view: View, reply: Answer) -> list[str]:
     """The answer in words: the comparison, the errors, the neighbors, where the tokens lie."""
     names, match, errors = scene.subjects.names, reply.match, reply.match.errors
     people = f"{names[view.subject_a]} {view.modality_a} to {names[view.subject_b]} {view.modality_b}"
     accuracy = f"match at similarity {match.similarity[match.found]:.2f}; true place unknown, so no error in mm"
     if errors:
-        accuracy = f"match {errors['found']:.0f} mm off, {view.position} position {errors['position']:.0f} mm"
+        accuracy = f"{in_words(reply.name)}: " * bool(reply.name) + f"match {errors['found']:.0f} mm off"
+        accuracy += f", below a token {reply.soft_error:.0f} mm, {view.position} position {errors['position']:.0f} mm"
         accuracy += f", best token there is {errors['truth']:.0f} mm"
+    elif scene.points:
+        accuracy = f"true places are known at {count_in_words(scene)} only: choose one to see errors in mm"
     neighbors = f"{view.k} neighbors"
     if view.modality_a != view.modality_b:
         neighbors = f"{len(reply.shared)} of {neighbors} are the same in {view.modality_a} and {view.modality_b}"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import cast
 
@@ -12,12 +13,21 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
+from toposlearn.data import (
+    Manifest,
+    PointSource,
+    PosedSubjects,
+    config_for,
+    pose_subjects,
+    prepare,
+    read_manifest,
+    split_subjects,
+)
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.source import Data
 from toposlearn.data.split import named, seen_by
 from toposlearn.explore.tokens_rgb import fit_basis
-from toposlearn.models import Taco, load_weights
+from toposlearn.models import Readout, Taco, load_readout, load_weights
 from toposlearn.pretrain import encode
 
 UNTRAINED = "untrained"
@@ -38,11 +48,20 @@ class Scene:
     template: Tensor | None  # (S, N, 3) template mm
     labels: Tensor | None  # (S, N) long, most frequent structure of each token
     lesion: Tensor | None  # (S, N) share of each token's voxels that lie in a lesion
+    readouts: Mapping[str, Readout]  # network -> how a match is read below a token
 
     @property
     def networks(self) -> tuple[str, ...]:
         """Names of the networks, the untrained first and the most trained last."""
         return tuple(self.tokens)
+
+    @cached_property
+    def points(self) -> dict[str, Tensor]:
+        """Structures and landmarks that everyone has: name -> places (S, 3), mm; none where the template is known."""
+        if self.template is not None or self.subjects.points is None:
+            return {}
+        named = zip(self.subjects.point_names, self.subjects.points.unbind(1), strict=True)
+        return {name: places for name, places in named if places.isfinite().all()}
 
     @property
     def shape(self) -> tuple[int, int, int]:
@@ -55,15 +74,22 @@ class Scene:
         return self.stride * self.subjects.spacing
 
 
-def open_scene(weights: str | Path, data: Data, *, subjects: int = 6, seed: int = 0) -> Scene:
+def open_scene(
+    weights: str | Path, data: Data, *, subjects: int = 6, seed: int = 0, points: PointSource | None = None
+) -> Scene:
     """Load a folder of weights (or one file) and a folder of scans, pose held-out people, and encode everything.
 
-    An untrained network is always added; `seed` is that of its weights and of the poses. Missing weights or data raise
-    FileNotFoundError; networks that do not share a grid or a token level, or people without a modality, ValueError.
+    An untrained network is always added; `seed` is that of its weights and of the poses. Label maps that have a table
+    (`points`, or the one beside them) and landmarks give true places. Missing weights or data raise FileNotFoundError;
+    networks that do not share a grid or a token level, label maps that `points` does not fit, or people without a
+    modality, ValueError.
     """
     models, config = load_networks(weights, seed)
-    manifest, config = choose_subjects(data, config, subjects, weights=weights_in(weights)[-1])
-    return make_scene(models, pose_subjects(prepare(manifest, config.volume, progress=False), config, seed=seed))
+    files = weights_in(weights)
+    manifest, config = choose_subjects(data, config, subjects, weights=files[-1])
+    people = prepare(manifest, config.volume, progress=False)
+    posed = pose_subjects(people, config, seed=seed, points=points or PointSource())
+    return make_scene(models, posed, {file.stem: load_readout(file) for file in files})
 
 
 def load_networks(weights: str | Path, seed: int = 0) -> tuple[dict[str, Taco], TacoConfig]:
@@ -97,7 +123,7 @@ def choose_subjects(
     Where fewer than two are held out, any are taken, and those trained on are named on stderr.
     """
     manifest = read_manifest(data, config.volume.modalities)
-    config = config_for(config, manifest)
+    config = config_for(config, manifest, minimum=1)
     manifest.require(config.volume.modalities)
     fraction = config.train.test_fraction
     several = len(manifest) > 1
@@ -108,8 +134,13 @@ def choose_subjects(
     return chosen, config
 
 
-def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:
-    """Encode people at the finest common token level, and color the tokens: one basis per network."""
+def make_scene(
+    models: Mapping[str, Taco], subjects: PosedSubjects, readouts: Mapping[str, Readout] | None = None
+) -> Scene:
+    """Encode people at the finest common token level, and color the tokens: one basis per network.
+
+    A network without one of the `readouts` has the last of them, or the default.
+    """
     levels = set.intersection(*(set(model.config.token_strides) for model in models.values()))
     if not levels:
         raise ValueError("the networks share no token level (model.token_strides): choose among them")
@@ -127,4 +158,6 @@ def make_scene(models: Mapping[str, Taco], subjects: PosedSubjects) -> Scene:
     template = None if subjects.to_template is None else subjects.token_template(stride)
     labels = None if subjects.labels is None else subjects.token_labels(stride)
     lesion = None if subjects.lesion is None else F.avg_pool3d(subjects.lesion.float(), stride).flatten(1)
-    return Scene(subjects, stride, tokens, colors, explained, mask, positions, template, labels, lesion)
+    last = list((readouts or {}).values() or [Readout()])[-1]
+    known = dict.fromkeys(models, last) | dict(readouts or {})
+    return Scene(subjects, stride, tokens, colors, explained, mask, positions, template, labels, lesion, known)

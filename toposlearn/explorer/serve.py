@@ -16,16 +16,21 @@ from jupyter_client.kernelspec import KernelSpec, KernelSpecManager
 from traitlets.config import Config
 from voila.app import Voila
 
-from toposlearn.data import prepare
+from toposlearn.anatomy.label_names import TABLES
+from toposlearn.data import PointSource, Source, pose_subjects, prepare
+from toposlearn.data.source import Data
 from toposlearn.explorer.scene import choose_subjects, load_networks, weights_in
 
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
 CELL = """\
+from pathlib import Path
+from toposlearn.data import PointSource, Source
 from toposlearn.explorer.scene import open_scene
 from toposlearn.explorer.widget import explorer
 
-explorer(open_scene({weights!r}, {data!r}))"""
+people = Source(tuple(map(Path, {folders!r})), {session!r}, {entities!r}, {patterns!r})
+explorer(open_scene({weights!r}, people, points=PointSource({table!r}, {kind!r})))"""
 
 
 class ThisPython(KernelSpecManager):
@@ -37,16 +42,23 @@ class ThisPython(KernelSpecManager):
 
 
 def serve_explorer(
-    data: str | Path, weights: str | Path, *, port: int | None, browser: bool, report: Callable[[str], object]
+    data: Data,
+    weights: str | Path,
+    *,
+    points: PointSource,
+    port: int | None,
+    browser: bool,
+    report: Callable[[str], object],
 ) -> None:
     """Serve the explorer until it is interrupted; `report` receives its address. Errors are raised before it starts."""
     _, config = load_networks(weights)
     manifest, config = choose_subjects(data, config, weights=weights_in(weights)[-1])
-    prepare(manifest, config.volume)  # with a progress bar here, rather than behind an empty page
+    people = prepare(manifest, config.volume)  # with a progress bar here, rather than behind an empty page
+    pose_subjects(people, config, points=points)
     token, port = secrets.token_urlsafe(24), free_port(port)
     address = f"http://{HOST}:{port}/?token={token}"
     with tempfile.TemporaryDirectory() as folder:
-        notebook = write_page(Path(folder), data, weights)
+        notebook = write_page(Path(folder), data, weights, points)
         app = Voila(config=settings(port, token))
         app.initialize([str(notebook)])
         app.template_paths.insert(0, str(PAGE))
@@ -78,9 +90,18 @@ def free_port(port: int | None) -> int:
         raise ValueError(f"{reason}: choose another, or leave out --port") from None
 
 
-def write_page(folder: Path, data: str | Path, weights: str | Path) -> Path:
+def write_page(folder: Path, data: Data, weights: str | Path, points: PointSource) -> Path:
     """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain."""
-    cell = CELL.format(weights=str(Path(weights).resolve()), data=str(Path(data).resolve()))
+    source, table = Source.of(data), points.table
+    cell = CELL.format(
+        weights=str(Path(weights).resolve()),
+        folders=[str(each.resolve()) for each in source.folders],
+        session=source.session,
+        entities=dict(source.entities),
+        patterns=dict(source.patterns),
+        table=table if table is None or table in TABLES else str(Path(table).resolve()),
+        kind=points.kind,
+    )
     heading = nbformat.v4.new_markdown_cell("# Who is next to whom, in two people?")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[heading, nbformat.v4.new_code_cell(cell)], metadata=kernel)

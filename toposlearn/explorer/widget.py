@@ -10,11 +10,13 @@ import traitlets
 from matplotlib.figure import Figure
 
 from toposlearn.explore.widgets import DIRECTIONS, LATER, PictureBox, handle_messages_here
-from toposlearn.explorer.answers import Answer, View, answer, describe, first_view, token_near
+from toposlearn.explorer.answers import Answer, View, answer, describe, first_view, in_words, token_near
 from toposlearn.explorer.figure import draw_answer, point_of_click
+from toposlearn.explorer.pair_errors import pair_table_html
 from toposlearn.explorer.scene import Scene
 
 DPI = 90
+ANYWHERE = "anywhere (click, sliders)"
 
 
 class ClickablePicture(anywidget.AnyWidget):
@@ -35,13 +37,19 @@ class Explorer:
         self.figure: Figure
         self._reply: Answer
         self._point: Sequence[float] = scene.positions[scene.mask[0]].mean(dim=0).tolist()  # mm
+        names = sorted((in_words(name), name) for name in scene.points)
+        self.point = widgets.Dropdown(options=[(ANYWHERE, ""), *names], description="place", layout={"width": "330px"})
+        self.table = widgets.HTML()
         menus = [control for name, control in self.controls.items() if name != "k"]
         hint = widgets.Label("Click on a slice of person a, or move the sliders (arrow keys work): all planes follow.")
-        rows = (menus, [*self.sliders, self.controls["k"]], [hint])
+        if names:
+            self.point.value = names[0][1]
+        rows = (menus, [*self.sliders, self.controls["k"]], [*[self.point] * bool(names), hint])
         self.shown = PictureBox(rows, self._plot, self._adjust, self._describe, picture=self.picture, dpi=DPI)
         self.picture.observe(self._click, names="clicked")
         handle_messages_here(self.picture)
         self.box = self.shown.box
+        self.box.children = (*self.box.children, self.table)
 
     @property
     def view(self) -> View:
@@ -49,11 +57,16 @@ class Explorer:
         return View(**{name: control.value for name, control in self.controls.items()})
 
     def _adjust(self, changed: widgets.Widget | None) -> None:
-        """Let the sliders follow a click; at first they are in the middle of the head."""
-        if changed in (None, self.picture):
-            center = self.scene.positions[token_near(self.scene, self._point)]
-            for slider, value in zip(self.sliders, center.tolist(), strict=True):
-                slider.value = value
+        """Let the sliders follow a click or a chosen point, which they leave; at first they are in the middle."""
+        if changed is self.picture or changed in self.sliders:
+            self.point.value = ""
+        if changed in self.sliders:
+            self._point = [slider.value for slider in self.sliders]
+        elif self.point.value:
+            self._point = self.scene.points[self.point.value][self.view.subject_a].tolist()
+        center = self.scene.positions[token_near(self.scene, self._point)]
+        for slider, value in zip(self.sliders, center.tolist(), strict=True):
+            slider.value = value
 
     def _click(self, change: dict[str, Any]) -> None:
         point = point_of_click(self.figure, *change["new"][:2])
@@ -62,14 +75,15 @@ class Explorer:
             self.shown.draw(self.picture)
 
     def _plot(self) -> Figure:
-        token = token_near(self.scene, [slider.value for slider in self.sliders])
-        self._reply = answer(self.scene, self.view, token)
+        where = self.point.value or token_near(self.scene, [slider.value for slider in self.sliders])
+        self._reply = answer(self.scene, self.view, where)
         self.figure = draw_answer(self.scene, self.view, self._reply)
         return self.figure
 
     def _describe(self) -> None:
         people, *rest = describe(self.scene, self.view, self._reply)  # names stay as they are written
         self.picture.words = " ".join([f"{people}.", *(f"{text[0].upper()}{text[1:]}." for text in rest)])
+        self.table.value = pair_table_html(self.scene, self.view, self._reply.name)
 
 
 def explorer(scene: Scene) -> widgets.VBox:
