@@ -73,10 +73,11 @@ def row_of_axes(count: int, width: float, height: float, **settings: Any) -> tup
     return figure, list(axes[0])
 
 
-def shared_legend(figure: Figure, axes: Sequence[Axes]) -> None:
-    """Add one legend for all panels, below them; each name once."""
+def shared_legend(figure: Figure, axes: Sequence[Axes], columns: int = 0) -> None:
+    """Add one legend for all panels, below them, in so many columns (0: one row); each name once."""
     handles = {text: handle for ax in axes for handle, text in zip(*ax.get_legend_handles_labels(), strict=True)}
-    figure.legend(handles.values(), handles.keys(), loc="outside lower center", ncols=len(handles) or 1, frameon=False)
+    place: dict[str, Any] = {"loc": "outside lower center", "ncols": columns or len(handles) or 1}
+    figure.legend(handles.values(), handles.keys(), frameon=False, **place)
 
 
 def draw_intervals(

@@ -18,9 +18,9 @@ from toposlearn.config import MATCHERS, VARIANTS, TacoConfig, with_variant
 from toposlearn.data import Split
 from toposlearn.data.split import refuse_seen
 from toposlearn.models import load_readout, load_weights, save_weights
-from toposlearn.pretrain import pretrain
 from toposlearn.pretrain.between_people import Comparison
-from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS, has_checkpoint
+from toposlearn.pretrain.kept import measure_all, train_once
+from toposlearn.pretrain.run_folder import CARD, HISTORY, SCORES, WEIGHTS
 from toposlearn.reproducibility import write_result
 from toposlearn.studies.ablation import measure, people
 from toposlearn.studies.ablation.people import RealGroups, RealPeople
@@ -58,7 +58,7 @@ def run_ablation(
     first = next(iter(weights.values()))[0]
     groups = measure.held_out_groups(config, data, held_out, weights=first, registration=registration)
     measured = partial(measure.measure_network, held_out=groups)
-    raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
+    raw = measure_all(config, weights, seeds, measured, MEASURED, progress)
     pairs = [("full", other) for other in raw if other != "full"] if "full" in raw else []
     metrics = _between(config, weights, seeds, groups.comparisons, others, pairs, progress)
     metrics |= measure.variant_metrics(raw, groups) | measure.full_minus_others(raw, groups)
@@ -90,9 +90,9 @@ def run_matchers(
     first = next(iter(weights.values()))[0]
     groups = measure.held_out_groups(config, data, held_out, weights=first, registration=registration)
     measured = partial(measure.measure_network, held_out=groups)
-    raw = measure.measure_all(config, weights, seeds, measured, MEASURED, progress)
+    raw = measure_all(config, weights, seeds, measured, MEASURED, progress)
     profiled = partial(measure.measure_profile, subjects=groups.groups[measure.PROFILED])
-    profiles = measure.measure_all(config, weights, seeds, profiled, PROFILE, progress)
+    profiles = measure_all(config, weights, seeds, profiled, PROFILE, progress)
     pairs = [(name, mutual) for name in raw if (mutual := name.partition("-")[0]) != name and mutual in raw]
     metrics = _between(config, weights, seeds, groups.comparisons, others, pairs, progress)
     metrics |= measure.variant_metrics(raw, groups) | measure.profile_metrics(profiles)
@@ -129,7 +129,7 @@ def _between(
         refuse_seen(files, real.prepared.manifest, real.prepared.fingerprints())
         groups |= real.groups
     measured = partial(people.measure_comparisons, groups=groups)
-    raw = measure.measure_all(config, weights, seeds, measured, people.kept_as(groups), progress)
+    raw = measure_all(config, weights, seeds, measured, people.kept_as(groups), progress)
     return people.comparison_metrics(raw, groups, pairs)
 
 
@@ -143,12 +143,7 @@ def _train_all(
     fresh = not any(folder.exists() for folder in folders)
     weights: dict[str, list[Path]] = {variant: [] for variant in variants}
     for (variant, _), setting, folder in zip(runs, settings, folders, strict=True):
-        if not (folder / WEIGHTS).exists():
-            begun = has_checkpoint(folder)
-            if folder.exists() and not begun:
-                shutil.rmtree(folder)  # stopped before its first checkpoint
-            pretrain(setting, data, folder, resume=begun, progress=progress)
-        weights[variant].append(folder / WEIGHTS)
+        weights[variant].append(train_once(setting, data, folder, progress=progress))
     return fresh, weights
 
 

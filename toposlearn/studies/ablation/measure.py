@@ -5,14 +5,12 @@ Raw numbers have axes (S,) or (S, S), stacked over R seeds. Differences are pair
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from safetensors.numpy import load_file, save_file
-from tqdm import tqdm
 
 from toposlearn.arrays import Float64s
 from toposlearn.config import TacoConfig
@@ -20,11 +18,11 @@ from toposlearn.data import PosedSubjects, pose_subjects, prepare, read_manifest
 from toposlearn.data.split import refuse_seen
 from toposlearn.downstream import fit_probe, probe_dice
 from toposlearn.intervals import mean_metric
-from toposlearn.models import Readout, Taco, load_readout, load_weights
+from toposlearn.models import Readout, Taco
 from toposlearn.pretrain.between_people import UNTRAINED, Comparison, registration_cache
+from toposlearn.pretrain.kept import Raw
 from toposlearn.pretrain.profile import MEASURES, network_profiles
 from toposlearn.pretrain.scorecard import Controls, controls, encode, error_matrix, error_metrics, neighborhood_values
-from toposlearn.reproducibility import atomic_path, set_seed
 
 PROBE_SUBJECTS = 16
 PROBE_POSE_SEED = 1  # probes are fitted on training people in other poses
@@ -33,7 +31,6 @@ CONTROLS = ("position", "centered", "floor", "random", "permuted")
 COMPARED = ("matched_fraction/next_person", "effective_rank/first_modality", "collapse/first_modality")
 PROFILED = "A"  # profiles are made on the anatomy trained on; errors and probes on both
 
-Raw = Mapping[str, Float64s]
 Metrics = dict[str, dict[str, Any]]
 
 
@@ -116,45 +113,6 @@ def measure_profile(model: Taco, _: Readout, subjects: PosedSubjects) -> dict[st
         for name, one in profile.items():
             raw[f"stride{stride}/{name}"] = one.values
             raw[f"stride{stride}/{name}/null"] = one.null
-    return raw
-
-
-def measure_all(
-    config: TacoConfig,
-    weights: Mapping[str, Sequence[Path]],
-    seeds: Sequence[int],
-    measured: Callable[[Taco, Readout], dict[str, Float64s]],
-    kept_as: str,
-    progress: bool = True,
-) -> dict[str, dict[str, Float64s]]:
-    """Raw numbers of every variant's runs, and of untrained networks, stacked over seeds.
-
-    `weights` are variant -> one file per seed; untrained networks have the readout of the first. A file named `kept_as`
-    beside each keeps what `measured` returned.
-    """
-    untrained, readout = [], load_readout(next(iter(weights.values()))[0])
-    for seed in seeds:
-        set_seed(seed)
-        untrained.append(measured(Taco(config.model).eval(), readout))
-    raw = {UNTRAINED: _stack(untrained)}
-    for variant, files in tqdm(weights.items(), desc="measuring", unit="variant", disable=not progress):
-        raw[variant] = _stack([_measured_once(file, measured, kept_as) for file in files])
-    return raw
-
-
-def _stack(runs: Sequence[Raw]) -> dict[str, Float64s]:
-    return {name: np.stack([run[name] for run in runs]) for name in runs[0]}
-
-
-def _measured_once(
-    weights: Path, measured: Callable[[Taco, Readout], dict[str, Float64s]], kept_as: str
-) -> dict[str, Float64s]:
-    kept = weights.with_name(kept_as)
-    if kept.exists() and kept.stat().st_mtime >= weights.stat().st_mtime:
-        return dict(load_file(kept))
-    raw = measured(load_weights(weights)[0], load_readout(weights))
-    with atomic_path(kept) as partial:
-        save_file(raw, partial)
     return raw
 
 
