@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from toposlearn.cli import execute
-from toposlearn.data import PointSource, pose_subjects
+from toposlearn.data import PointSource, Source, pose_subjects
 from toposlearn.explorer import serve
 from toposlearn.explorer import widget as explorer_widget
 from toposlearn.explorer.figure import point_of_click
@@ -86,6 +86,22 @@ def test_page_holds_one_cell_whatever_the_paths_are_called(tmp_path):
     (cell,) = [cell for cell in notebook.cells if cell.cell_type == "code"]
     compile(cell.source, "cell", "exec")
     assert repr(str(odd.resolve())) in cell.source
+
+
+@pytest.mark.parametrize(("table", "kept"), [("neuromorphometrics", True), ("mine.csv", False), (None, True)])
+def test_page_opens_the_people_and_label_maps_of_the_options(table, kept, tmp_path, monkeypatch):
+    served, opened = [], []
+    monkeypatch.setattr(serve, "serve_explorer", lambda *given, **_: served.append(given))
+    options = ["--pattern", "T1w={subject}/t1.nii.gz", "--session", "2", "--entity", "rec=norm", "--label-kind", "glm"]
+    named = ["--labels", table] if table else []
+    assert execute(["explore", "--data", "here", "--checkpoints", str(tmp_path), *options, *named]) == 0
+    ((people, weights, points),) = served
+    (_, cell) = nbformat.read(serve.write_page(tmp_path, people, weights, points), as_version=4).cells
+    monkeypatch.setattr("toposlearn.explorer.scene.open_scene", lambda *given, **more: opened.append((*given, more)))
+    monkeypatch.setattr("toposlearn.explorer.widget.explorer", lambda scene: scene)
+    exec(cell.source, {})
+    source = Source((Path("here").resolve(),), "2", {"rec": "norm"}, {"T1w": "{subject}/t1.nii.gz"})
+    assert opened == [(str(tmp_path), source, {"points": PointSource(table if kept else Path(table).resolve(), "glm")})]
 
 
 def test_a_port_that_is_taken_is_refused():

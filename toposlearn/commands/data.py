@@ -115,11 +115,9 @@ def explore(
     from toposlearn.data import PointSource, Source
     from toposlearn.explorer.serve import serve_explorer
 
-    people, points = (
-        Source.of_options(data or [DATA], session, entity or (), pattern or ()),
-        PointSource(labels, label_kind),
-    )
-    serve_explorer(people, checkpoints, points=points, port=port, browser=browser, report=typer.echo)
+    source = Source.of_options(data or [DATA], session, entity or (), pattern or ())
+    points = PointSource(labels, label_kind)
+    serve_explorer(source, checkpoints, points, port=port, browser=browser, report=typer.echo)
 
 
 @app.command()

@@ -13,9 +13,9 @@ from torch import Tensor
 from toposlearn.anatomy.vocabulary import BY_LABEL
 from toposlearn.explore.neighborhoods import Match, find_match, token_at
 from toposlearn.explorer.scene import Scene
-from toposlearn.pretrain.point_errors import Level, soft_guess
+from toposlearn.pretrain.point_errors import Level, centered_maps, map_guess, soft_guess
 from toposlearn.pretrain.scorecard import foreground_only
-from toposlearn.topology import at_points, centered_positions, nearest_matches, pairwise_distance
+from toposlearn.topology import at_points, nearest_matches, pairwise_distance
 
 LESION_SHARE = 0.5  # of a token's voxels, for a token to count as in a lesion
 
@@ -83,11 +83,11 @@ def answer(scene: Scene, view: View, where: int | str) -> Answer:
     moved = not name and token != where
     place = place if name else scene.positions[token]
     first, second = (scene.tokens[view.network][modality] for modality in (view.modality_a, view.modality_b))
-    positions = scene.positions.expand(2, -1, -1)
+    level, positions = level_of(scene, a, b), scene.positions
     if view.position == "centered":
-        positions = centered_positions(positions, scene.mask[[a, b]])
+        positions = map_guess(centered_maps(level))(0, positions)[1]
     places, pair = true_places(scene, a, b, name), (first[a], second[b])
-    match = find_match(token, pair, (positions[0], positions[1]), scene.mask[b], places)
+    match = find_match(token, pair, (positions, scene.positions), scene.mask[b], places)
     wrong = None
     if scene.template is not None:
         here, there = scene.template[a, [token]], scene.template[b, [match.found]]
@@ -95,8 +95,11 @@ def answer(scene: Scene, view: View, where: int | str) -> Answer:
         wrong = None if side.isnan() else bool(side)
     neighbors_a, neighbors_b = (_neighbors(tokens[a], token, view.k, scene.mask[a]) for tokens in (first, second))
     temperature = scene.readouts[view.network].temperature
-    soft = soft_guess(first[[a, b]], second[[a, b]], level_of(scene, a, b), temperature)(0, place[None])[1, 0]
-    soft_error = None if places is None else float((_in_template(scene, b, soft) - places[0][token]).norm())
+    soft = soft_guess(first[[a, b]], second[[a, b]], level, temperature)(0, place[None])[1, 0]
+    reached = soft
+    if scene.template is not None:
+        reached = at_points(scene.subjects.places[[b]], soft[None, None], scene.subjects.spacing)[0, 0]
+    soft_error = None if places is None else float((reached - places[0][token]).norm())
     shown = scene.points[name][b] if name else scene.positions[match.shown]
     return Answer(token, moved, neighbors_a, neighbors_b, match, wrong, name, place, soft, soft_error, shown)
 
@@ -106,13 +109,6 @@ def level_of(scene: Scene, a: int, b: int) -> Level:
     inside = scene.mask[[a, b]]
     grid = tuple(size // scene.stride for size in scene.shape)
     return Level(grid, scene.token_size, inside, *foreground_only(inside, scene.positions.expand(2, -1, -1)))
-
-
-def _in_template(scene: Scene, subject: int, place: Tensor) -> Tensor:
-    """A place (3,) of a person in the coordinates of `true_places`, mm."""
-    if scene.template is None:
-        return place
-    return at_points(scene.subjects.places[[subject]], place[None, None], scene.subjects.spacing)[0, 0]
 
 
 def _check(scene: Scene, view: View, where: int | str) -> None:
@@ -232,10 +228,9 @@ def in_words(name: str) -> str:
 
 def count_in_words(scene: Scene) -> str:
     """The number of structures and of landmarks of a scene."""
-    names = scene.subjects.point_names
-    landmarks = len(scene.points.keys() & set(names[len(names) - scene.subjects.landmarks :]))
-    counts = {"structures": len(scene.points) - landmarks, "landmarks": landmarks}
-    return " and ".join(f"{count} {words if count > 1 else words[:-1]}" for words, count in counts.items() if count)
+    structures = set(scene.subjects.point_names[: len(scene.subjects.point_names) - scene.subjects.landmarks])
+    counts = {"structure": len(scene.points.keys() & structures), "landmark": len(scene.points.keys() - structures)}
+    return " and ".join(f"{count} {kind}{'s' * (count > 1)}" for kind, count in counts.items() if count)
 
 
 def describe(scene: Scene, view: View, reply: Answer) -> list[str]:

@@ -1,6 +1,6 @@
 """The explorer's picture: heads, one per row, on linked planes; images on the left, token colors on the right."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, cast
 
 from matplotlib import pyplot as plt
@@ -21,6 +21,7 @@ LEFT, RIGHT, BOTTOM, TOP, GAP, MIDDLE = 0.055, 0.995, 0.065, 0.865, 0.006, 0.022
 ROW_GAP = 0.03
 ROW = (TOP - BOTTOM + ROW_GAP) / 3  # with its gap
 PERSON_A, PERSON_B = "person a", "person b"
+POINT: Mapping[str, Any] = {"mew": 1.8, "path_effects": [withStroke(linewidth=3.5, foreground="black")]}
 Marks = list[tuple[int, str]]  # tokens and their colors
 
 
@@ -54,7 +55,7 @@ def draw_answer(scene: Scene, view: View, reply: Answer) -> Figure:
 
 
 def _height(figure: Figure, y: float) -> float:
-    """A height `y` in the picture of three rows, in one with fewer: both measured from the lower left corner."""
+    """The height in this picture, of two or three rows, that is as far below the top as `y` is in one of three."""
     return 1 - (1 - y) * SIZE[1] / figure.get_figheight()
 
 
@@ -124,17 +125,14 @@ def _draw_marks(ax: Axes, scene: Scene, marks: Marks, panel: Panel, point: Seque
 
 
 def _draw_points(ax: Axes, scene: Scene, reply: Answer, panel: Panel, who: str) -> None:
-    """Draw the center of a structure or the landmark and, in person b, the match below a token; pale off the plane."""
+    """Draw the center of a structure or the landmark and, in person b, the match below a token; small off the plane."""
     points = {"+": (reply.place if who == PERSON_A else reply.shown, blocks.ANCHOR)} if reply.name else {}
     points |= {"x": (reply.soft, blocks.MATCH)} if who == PERSON_B else {}
     for marker, (place, color) in points.items():
         x, y = (float(place[axis]) for axis in PLANE_AXES[panel.plane])
         away = abs(float(place[PLANES.index(panel.plane)]) - panel.at)
-        alpha = 1.0 if away <= scene.token_size / 2 else 0.45
-        halo = [withStroke(linewidth=3.5, foreground="black")]
-        ax.plot(
-            x, y, marker, ms=7, mew=1.8, c=color, alpha=alpha, zorder=6, path_effects=halo, scalex=False, scaley=False
-        )
+        size = 7 if away <= scene.token_size / 2 else 4
+        ax.plot(x, y, marker, c=color, ms=size, zorder=6, scalex=False, scaley=False, **POINT)
 
 
 def _draw_letters(ax: Axes, scene: Scene, reply: Answer, plane: Plane) -> None:
@@ -178,13 +176,7 @@ def _add_legend(figure: Figure, view: View, reply: Answer) -> None:
         "M: match, the most similar": blocks.MATCH,
         f"P: {'same grid position' if view.position == 'grid' else 'centered position'}": blocks.POSITION,
     }
-    style: dict[str, Any] = {
-        "ls": "",
-        "ms": 7,
-        "mew": 1.8,
-        "path_effects": [withStroke(linewidth=3, foreground="0.25")],
-    }
-    points = [Line2D([], [], marker="x", c=blocks.MATCH, label="match below a token", **style)]
-    if reply.name:
-        points.insert(0, Line2D([], [], marker="+", c=blocks.ANCHOR, label="the point itself", **style))
-    blocks.name_blocks(figure, colors, others=points)
+    points = {"+": ("the place itself", blocks.ANCHOR)} if reply.name else {}
+    points |= {"x": ("match below a token", blocks.MATCH)}
+    marks = [Line2D([], [], ls="", marker=m, c=color, label=text, **POINT) for m, (text, color) in points.items()]
+    blocks.name_blocks(figure, colors, others=marks)

@@ -13,17 +13,9 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from toposlearn.config import TacoConfig
-from toposlearn.data import (
-    Manifest,
-    PointSource,
-    PosedSubjects,
-    config_for,
-    pose_subjects,
-    prepare,
-    read_manifest,
-    split_subjects,
-)
+from toposlearn.data import Manifest, PosedSubjects, config_for, pose_subjects, prepare, read_manifest, split_subjects
 from toposlearn.data.gate.assessment import report_problems
+from toposlearn.data.points import PointSource
 from toposlearn.data.source import Data
 from toposlearn.data.split import named, seen_by
 from toposlearn.explore.tokens_rgb import fit_basis

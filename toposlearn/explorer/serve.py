@@ -8,6 +8,7 @@ import tempfile
 import threading
 import webbrowser
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import nbformat
@@ -21,16 +22,16 @@ from toposlearn.data import PointSource, Source, pose_subjects, prepare
 from toposlearn.data.source import Data
 from toposlearn.explorer.scene import choose_subjects, load_networks, weights_in
 
+Report = Callable[[str], object]  # prints
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
 CELL = """\
-from pathlib import Path
+from pathlib import Path, PosixPath, WindowsPath
 from toposlearn.data import PointSource, Source
 from toposlearn.explorer.scene import open_scene
 from toposlearn.explorer.widget import explorer
 
-people = Source(tuple(map(Path, {folders!r})), {session!r}, {entities!r}, {patterns!r})
-explorer(open_scene({weights!r}, people, points=PointSource({table!r}, {kind!r})))"""
+explorer(open_scene({weights!r}, {source!r}, points={points!r}))"""
 
 
 class ThisPython(KernelSpecManager):
@@ -42,13 +43,7 @@ class ThisPython(KernelSpecManager):
 
 
 def serve_explorer(
-    data: Data,
-    weights: str | Path,
-    *,
-    points: PointSource,
-    port: int | None,
-    browser: bool,
-    report: Callable[[str], object],
+    data: Data, weights: str | Path, points: PointSource, *, port: int | None, browser: bool, report: Report
 ) -> None:
     """Serve the explorer until it is interrupted; `report` receives its address. Errors are raised before it starts."""
     _, config = load_networks(weights)
@@ -93,15 +88,9 @@ def free_port(port: int | None) -> int:
 def write_page(folder: Path, data: Data, weights: str | Path, points: PointSource) -> Path:
     """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain."""
     source, table = Source.of(data), points.table
-    cell = CELL.format(
-        weights=str(Path(weights).resolve()),
-        folders=[str(each.resolve()) for each in source.folders],
-        session=source.session,
-        entities=dict(source.entities),
-        patterns=dict(source.patterns),
-        table=table if table is None or table in TABLES else str(Path(table).resolve()),
-        kind=points.kind,
-    )
+    source = replace(source, folders=tuple(folder.resolve() for folder in source.folders))
+    points = replace(points, table=table if table is None or table in TABLES else Path(table).resolve())
+    cell = CELL.format(weights=str(Path(weights).resolve()), source=source, points=points)
     heading = nbformat.v4.new_markdown_cell("# Who is next to whom, in two people?")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[heading, nbformat.v4.new_code_cell(cell)], metadata=kernel)
