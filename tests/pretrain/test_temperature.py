@@ -1,5 +1,7 @@
 """The temperature of the readout has the lowest error on people trained on, between people or within one."""
 
+import dataclasses
+
 import pytest
 import torch
 
@@ -38,12 +40,21 @@ def test_the_error_between_people_is_lowest(subjects, smoke, model):
 
 
 def test_a_person_in_two_poses_is_compared_by_the_motion_between_them(subjects, smoke):
-    twice = _posed_twice(pose_subjects(subjects, smoke, posed=False).take([2]), smoke, 2)
+    twice = _posed_twice(subjects[2], smoke, 2)
     poses = draw_poses(2, smoke.augment, step_generator(smoke.train.seed, 2, STREAM))
     maps = torch.stack([relative_pose(one[None].expand_as(poses), poses) for one in poses])
     truth = DenseTruth(twice, STRIDE)
     assert across_subjects(truth.errors(map_guess(maps))) < 0.5  # mm
     assert across_subjects(truth.floor(Level.of(twice, STRIDE))) > 3
+    assert twice.modalities == ("T1w", "T2w")
+
+
+def test_of_images_at_different_places_one_is_read(subjects, smoke):
+    person = subjects[0]
+    person.volumes[0] = 0
+    alone = dataclasses.replace(person, pairs=torch.zeros_like(person.pairs))
+    twice = _posed_twice(alone, smoke, 0)
+    assert (twice.modalities, twice.volumes.shape[:2]) == (("T2w",), (2, 1))
 
 
 def test_weights_keep_the_readout_and_old_ones_have_a_default(smoke, model, tmp_path):

@@ -7,12 +7,14 @@ from functools import partial
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from toposlearn.config import TacoConfig
 from toposlearn.data import Cache, PointSource, PosedSubjects, apply_pose, draw_poses, pose_subjects
 from toposlearn.data.pairs import step_generator
 from toposlearn.data.pose import voxel_coordinates
 from toposlearn.data.posed import measurable
+from toposlearn.data.prepared import Prepared
 from toposlearn.intervals import across_subjects
 from toposlearn.models import Readout, Taco
 from toposlearn.pretrain.between_people import comparable, modality_pairs
@@ -27,37 +29,38 @@ STREAM = 78  # separates the random numbers of these poses from others
 def readout_chooser(train: Cache, config: TacoConfig, points: PointSource) -> Callable[[Taco], Readout]:
     """How the readout of a trained network is chosen on `train`: between people where places that correspond are known.
 
-    Elsewhere it is chosen within a person, between two poses. ValueError as `pose_subjects`, before any training.
+    Elsewhere it is chosen within a person, between two poses. ValueError as `find_points`, before any training.
     """
     few = measurable(train, PEOPLE)
-    if not len(few):
-        return lambda _: Readout()
-    chosen = f"lowest error between {{}}, {len(few)} of the people trained on"
-    between = comparable({"posed": pose_subjects(few, config, points=points)})
-    if between:
-        return partial(_choose, config, list(between.values()), chosen.format("different people"))
-    upright = pose_subjects(few, config, posed=False)
-    twice = [_posed_twice(upright.take([number]), config, number) for number in range(len(few))]
-    return partial(_choose, config, twice, chosen.format("two poses of a person"))
+    if len(few) > 1:
+        posed = comparable({"posed": pose_subjects(few, config, points=points)})
+        for people in posed.values():
+            return partial(_choose, config, [people], f"between different people, {len(people.names)}")
+    twice = [_posed_twice(train[number], config, number) for number in range(min(PEOPLE, len(train)))]
+    return partial(_choose, config, twice, f"between two poses of a person, {len(twice)}")
 
 
-def _posed_twice(one: PosedSubjects, config: TacoConfig, number: int) -> PosedSubjects:
-    """One upright person as two, in two poses; the template is this person, upright."""
+def _posed_twice(one: Prepared, config: TacoConfig, number: int) -> PosedSubjects:
+    """One person as two, in two poses and the images that lie at the same place; the template is the person upright."""
+    rows = [row for row, volume in enumerate(one.volumes) if volume.any()]
+    rows = rows[:2] if one.registered else rows[:1]
     poses = draw_poses(2, config.augment, step_generator(config.train.seed, number, STREAM))
-    places = voxel_coordinates(one.foreground.shape[2:], one.spacing)
-    turned = partial(apply_pose, poses=poses, spacing=one.spacing)
+
+    def turned(tensor: Tensor, **how: bool) -> Tensor:
+        return apply_pose(tensor.expand(2, -1, -1, -1, -1), poses, config.volume.spacing, **how)
+
     return PosedSubjects(
-        one.names * 2,
-        one.modalities,
-        one.spacing,
-        volumes=turned(one.volumes.expand(2, -1, -1, -1, -1)),
-        foreground=turned(one.foreground.expand(2, -1, -1, -1, -1).float(), nearest=True).bool(),
-        to_template=turned(places.expand(2, -1, -1, -1, -1), border=True),
+        (one.subject,) * 2,
+        tuple(config.volume.modalities[row] for row in rows),
+        config.volume.spacing,
+        volumes=turned(one.volumes[rows]),
+        foreground=turned(one.foreground_of(rows[0])[None].float(), nearest=True).bool(),
+        to_template=turned(voxel_coordinates(config.volume.shape, config.volume.spacing), border=True),
     )
 
 
 @torch.no_grad()
-def _choose(config: TacoConfig, groups: list[PosedSubjects], chosen: str, model: Taco) -> Readout:
+def _choose(config: TacoConfig, groups: list[PosedSubjects], where: str, model: Taco) -> Readout:
     """The temperature of lowest error at the finest tokens, mean over groups of two or more people and modalities."""
     stride = min(config.model.token_strides)
     guesses = []
@@ -70,4 +73,4 @@ def _choose(config: TacoConfig, groups: list[PosedSubjects], chosen: str, model:
     def error(temperature: float) -> float:
         return float(np.mean([across_subjects(truth.errors(guess(temperature))) for truth, guess in guesses]))
 
-    return Readout(choose_temperature(error), chosen)
+    return Readout(choose_temperature(error), f"lowest error {where} of the people trained on")
