@@ -22,7 +22,7 @@ def plot_pairing(result: Mapping[str, Any], stride: int, *, soft: bool = False) 
     Errors are those of the best token, or with `soft` of the place below a token; bars are 95 % intervals.
     """
     reading = CONTINUOUS if soft else TOKEN
-    figure, axes = row_of_axes(2, 4.9, 4.3)
+    figure, axes = row_of_axes(2, 4.9, 4.3, sharey=True)
     for ax, who, name in zip(axes, ("two people", "one person"), (reading, WITHIN[reading]), strict=True):
         ending = f"stride{stride}/T1w-T2w/{name}"
         _draw_variants(ax, result["metrics"], ending)
