@@ -1,4 +1,4 @@
-"""The study of paired people: who keeps which image, what is measured, and the whole on six people and one-step runs."""
+"""The study of paired people: who keeps which image, what is measured, and the whole with runs of one step."""
 
 import json
 import shutil
@@ -121,6 +121,6 @@ def test_wrong_shares_and_people_without_the_truth_are_refused(cohort, smoke, tm
     assert cli.execute(["pairing", "--shares", "1,few"]) == 1
     assert "--shares 'few' is no number" in capsys.readouterr().err
     shutil.copytree(cohort / "sub-001", tmp_path / "data/sub-001")
-    with pytest.raises(ValueError, match="sub-001 in .* has no map to the template, which is the truth"):
+    with pytest.raises(ValueError, match=r"sub-001 in .* has no map to the template, which is the truth"):
         run_pairing(smoke, tmp_path / "data", tmp_path / "runs")
     assert not (tmp_path / "runs").exists()
