@@ -70,8 +70,15 @@ def everything(
     subjects: Annotated[int | None, Option(help="People to simulate if --data does not exist (default: 64).")] = None,
     jobs: JobsOption = 1,
 ) -> None:
-    """Simulate the cohort if it does not exist, run every numbered notebook, build the book."""
-    from toposlearn.course.notebooks import course_folder, default_paths, numbered_notebooks
+    """Simulate the cohort, fetch the real heads (each unless it exists), run every notebook, build the book."""
+    from toposlearn.course.heads import fetch_heads
+    from toposlearn.course.notebooks import (
+        course_folder,
+        default_paths,
+        numbered_notebooks,
+        read_notebook,
+        read_parameters,
+    )
 
     paths = numbered_notebooks(course_folder())
     out.mkdir(parents=True, exist_ok=True)  # fails now rather than after the simulation
@@ -83,6 +90,10 @@ def everything(
         write_cohort(data, subjects=subjects)
     elif subjects is not None:
         typer.echo(f"note: --subjects {subjects} is not used, because {data} exists", err=True)
+    if any("HEADS" in read_parameters(read_notebook(path)) for path in paths):
+        failure = fetch_heads(course_folder().parent, typer.echo)
+        if failure:  # the notebooks that read them fail, the others run
+            typer.echo(f"error: {failure}", err=True)
     (out / "notebooks.json").unlink(missing_ok=True)
     _run_book(paths, out, default_paths(data, out), jobs, book=True)
 

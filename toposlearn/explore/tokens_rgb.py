@@ -91,6 +91,7 @@ def plot_token_colors(
     spacing: Spacing = 3.0,
     masks: Mapping[str, Tensor] | None = None,
     plane: Plane = "axial",
+    at: Mapping[str, float] | None = None,
     explained: Mapping[str, float] | None = None,
     title: str = "",
 ) -> Figure:
@@ -98,12 +99,14 @@ def plot_token_colors(
 
     Columns are people or modalities: `volumes` are column -> image (D, H, W) with `spacing` mm and `stride` voxels per
     token, `rows` are network -> column -> colors (N, 3) from *one* basis (`Basis.colors`). Tokens outside `masks`,
-    column -> (N,), are left out; `explained`, network -> `Basis.explained`, is written above its row.
+    column -> (N,), are left out; `explained`, network -> `Basis.explained`, is written above its row. The slices lie at
+    `at`, column -> mm from the center.
     """
-    panels = [Panel(volume, plane, 0.0, spacing, title=name) for name, volume in volumes.items()]
+    heights = dict.fromkeys(volumes, 0.0) | dict(at or {})
+    panels = [Panel(volume, plane, heights[name], spacing, title=name) for name, volume in volumes.items()]
     for network, colors in rows.items():
         heading = network if explained is None else f"{network} ({share_in_words(explained[network])})"
         for name, volume in volumes.items():
             overlay = color_overlay(colors[name], stride, np.shape(volume), None if masks is None else masks[name])
-            panels.append(Panel(volume, plane, 0.0, spacing, overlay, heading))
+            panels.append(Panel(volume, plane, heights[name], spacing, overlay, heading))
     return plot_panels(panels, len(volumes), title)
