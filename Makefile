@@ -1,6 +1,6 @@
 # Two commands on a fresh machine with Python 3.11 and make:
-#   make run    the environment, the simulated cohort, every notebook, the book in runs/latest/
 #   make run    the environment, simulated cohort, real heads, every notebook, the book in runs/latest/
+#   make test   lint, types, import directions, tests
 
 VENV := .venv
 BIN := $(VENV)/bin
