@@ -25,7 +25,7 @@ CONTROL_NAMES = {
 }
 COLUMNS = {
     "two people, T1→T2": f"T1w-T2w/{TOKEN}",
-    "below a token": f"T1w-T2w/{CONTINUOUS}",
+    "two people, below a token": f"T1w-T2w/{CONTINUOUS}",
     "one person, T1→T2": f"T1w-T2w/{WITHIN[TOKEN]}",
     "one person, below a token": f"T1w-T2w/{WITHIN[CONTINUOUS]}",
     "two people, T1→T1": f"T1w-T1w/{TOKEN}",
@@ -38,11 +38,11 @@ def pairing_section(result: Mapping[str, Any]) -> str:
     for stride in sorted(result["config"]["model"]["token_strides"], reverse=True):
         columns = {title: f"NAME/stride{stride}/{key}" for title, key in COLUMNS.items()}
         size = stride * result["config"]["volume"]["spacing"]
-        everyone = rows(metrics) | CONTROL_NAMES
+        everyone = row_names(metrics) | CONTROL_NAMES
         kept = interval_table(metrics, everyone, {"neighbors kept": f"NAME/stride{stride}/{OVERLAP}"}, digits=2)
         table = interval_table(metrics, everyone, columns).join(kept)
         parts += [f"**Tokens of {size:g} mm**", labeled_table("paired", table, everyone)]
-        less = rows(metrics, f"-{WITHOUT}")
+        less = row_names(metrics, f"-{WITHOUT}")
         changes = interval_table(metrics, less, columns, sign="+")
         parts += [f"**With inter minus without, {size:g} mm**", labeled_table("paired", changes, less)]
     across = {
@@ -53,7 +53,7 @@ def pairing_section(result: Mapping[str, Any]) -> str:
     return "\n\n".join([*parts, f"Comparisons of two people that are across modalities: {listed}."]) + "\n"
 
 
-def rows(metrics: Mapping[str, Any], ending: str = "") -> dict[str, str]:
+def row_names(metrics: Mapping[str, Any], ending: str = "") -> dict[str, str]:
     """Prefix of the metrics of each share and variant -> its name in tables, from all people paired to none."""
     return {
         f"{share_name(share)}/{variant}{ending}": f"{share_words(share)}, {words}"
