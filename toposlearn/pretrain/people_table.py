@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from itertools import product
 from typing import Any
 
 from toposlearn.config import ROW_NAMES
 from toposlearn.data import PosedSubjects
 from toposlearn.models import Readout, Taco
-from toposlearn.pretrain.between_people import POSES, RIVALS, UNTRAINED
+from toposlearn.pretrain.between_people import POSES, RIVALS, UNTRAINED, modality_pairs
 from toposlearn.pretrain.point_errors import CONTINUOUS, POINT_TO_TOKEN, TOKEN
 from toposlearn.tables import interval_table, labeled_table
 
 Metrics = Mapping[str, Mapping[str, Any]]
 READINGS = {TOKEN: "at tokens", CONTINUOUS: "continuous", POINT_TO_TOKEN: "point to token"}
-RATER_MM = 0.66  # of 32 landmarks, from the consensus of raters, 60 people
+RATER_MM = 0.66  # mean of 32 landmarks, 60 people (AFIDs)
 
 
 def people_section(metrics: Metrics, networks: Mapping[str, tuple[Taco, Readout]], people: PosedSubjects) -> str:
@@ -22,16 +23,17 @@ def people_section(metrics: Metrics, networks: Mapping[str, tuple[Taco, Readout]
     between = {name: value for name, value in metrics.items() if name.split("/")[1] in POSES}
     parts = [_lines({name: value for name, value in metrics.items() if name not in between})]
     rows = row_names(networks)
-    for level, pair in dict.fromkeys((name.split("/")[0], name.split("/")[2]) for name in between):
+    levels = dict.fromkeys(name.split("/")[0] for name in between)
+    for pair, level in product(modality_pairs(people.modalities), levels):
         size = int(level.removeprefix("stride")) * people.spacing
-        keys = {pose.replace("_", " "): f"{level}/{pose}/{pair}/NAME" for pose in POSES}
-        parts += [f"**{size:g} mm tokens, {pair.replace('-', ' to ')}**", people_table(metrics, keys, rows)]
+        keys = {pose.replace("_", " "): f"{level}/{pose}/{'-'.join(pair)}/NAME" for pose in POSES}
+        parts += [f"**{size:g} mm tokens, {' to '.join(pair)}**", people_table(metrics, keys, rows)]
         parts.append("\n".join(f"* {each}" for name in networks for each in better_in_words(metrics, keys, name, rows)))
     if between:
         count = max(value["n"] for value in between.values())
         parts.append(f"{count} people; {people.truth}; 95 % intervals over people.")
         parts += [f"Continuous reading of {name}: temperature {readout}." for name, (_, readout) in networks.items()]
-        parts += [f"A human rater of landmarks is {RATER_MM} mm away from the others."] * bool(people.landmarks)
+        parts += [f"A human rater of landmarks: {RATER_MM} mm from the consensus of raters."] * bool(people.landmarks)
     return "\n\n".join(filter(None, parts))
 
 
