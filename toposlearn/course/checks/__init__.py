@@ -5,6 +5,7 @@ from toposlearn.course.checks.losses import check_partial_ranking, check_total_l
 from toposlearn.course.checks.scans import check_medial_margin, check_null_time, check_share_kept, check_voxel_to_world
 from toposlearn.course.checks.tokens import (
     check_error_after_move,
+    check_expected_place,
     check_k_nearest,
     check_mutual_matches,
     check_same_home,

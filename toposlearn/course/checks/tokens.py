@@ -154,3 +154,27 @@ def _any_matches(rng: np.random.Generator) -> Inputs:
 
 BY_POSITION = {"a code for position": (torch.arange(8), PLACES, SHIFT)}
 check_error_after_move = Check(error_after_move, {"": (MATCHES, PLACES, SHIFT)}, _any_matches, BY_POSITION)
+
+
+def expected_place(similarity: Tensor, places: Tensor, temperature: float) -> Tensor:
+    """The mean (3,) of places (N, 3), weighted by the softmax of their similarity (N,) / temperature."""
+    return _weights(similarity, temperature) @ places
+
+
+def _weights(similarity: Tensor, temperature: float) -> Tensor:
+    return (similarity / temperature).softmax(dim=0)
+
+
+# Of six tokens of a head, two next to each other are like the one looked for, and one on the other side is nearly so.
+SIMILARITY = torch.tensor([0.90, 0.84, 0.10, -0.40, 0.78, 0.35])
+SIX = torch.tensor([[30.0, 6, 18], [42, 6, 18], [30, -18, 6], [6, 30, -6], [-30, 6, 18], [-6, -42, 30]])
+
+
+def _any_similarity(rng: np.random.Generator) -> Inputs:
+    count = int(rng.integers(4, 30))
+    similarity = torch.from_numpy(rng.uniform(-1, 1, count)).float()
+    return similarity, _normal(rng, count, 3) * 40, float(rng.uniform(0.03, 0.3))
+
+
+FLAT = {"all tokens are alike": (torch.full((6,), 0.5), SIX, 0.04)}
+check_expected_place = Check(expected_place, {"": (SIMILARITY, SIX, 0.1)}, _any_similarity, FLAT, near=1e-3)
