@@ -9,6 +9,7 @@ import pandas as pd
 import yaml
 
 from toposlearn.config import ROW_NAMES
+from toposlearn.pretrain.between_people import RIVALS
 from toposlearn.pretrain.people_table import people_table
 from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN
 from toposlearn.tables import interval_table, labeled_table
@@ -100,7 +101,7 @@ def matchers_section(result: Mapping[str, Any]) -> str:
         table = labeled_table("trained with", interval_table(metrics, MATCHER_ROWS, columns, 2), MATCHER_ROWS)
         size = stride * result["config"]["volume"]["spacing"]
         parts += [f"**Two people, tokens of {size:g} mm**", f"{table}\n| {' | '.join(null)} |"]
-    parts += real_tables(result, MATCHER_ROWS)
+    parts += real_tables(result, MATCHER_ROWS | {name: ROW_NAMES[name] for name in RIVALS})
     parts += ["**Another matcher minus mutual nearest neighbors**", _matcher_changes(metrics, strides)]
     return "\n\n".join(parts) + "\n"
 
