@@ -91,17 +91,17 @@ def difference_table(metrics: Metrics, stride: int) -> str:
 
 def matchers_section(result: Mapping[str, Any]) -> str:
     """Tables of the content of ``matchers.json`` in Markdown: each token level, and each matcher minus `mutual`."""
-    metrics = result["metrics"]
+    metrics, rows = result["metrics"], MATCHER_ROWS | {name: ROW_NAMES[name] for name in RIVALS}
     strides = sorted(result["config"]["model"]["token_strides"], reverse=True)
     parts = []
     for stride in strides:
         columns = {title: f"A/NAME/stride{stride}/{name}" for title, name in _MATCHERS["columns"].items()}
         nulls = [metrics.get(key.replace("NAME", "untrained"), {}).get("null") for key in columns.values()]
         null = ["*null*", *("–" if value is None else f"{value:.3g}" for value in nulls)]
-        table = labeled_table("trained with", interval_table(metrics, MATCHER_ROWS, columns, 2), MATCHER_ROWS)
+        table = labeled_table("trained with", interval_table(metrics, rows, columns, 2), rows)
         size = stride * result["config"]["volume"]["spacing"]
         parts += [f"**Two people, tokens of {size:g} mm**", f"{table}\n| {' | '.join(null)} |"]
-    parts += real_tables(result, MATCHER_ROWS | {name: ROW_NAMES[name] for name in RIVALS})
+    parts += real_tables(result, rows)
     parts += ["**Another matcher minus mutual nearest neighbors**", _matcher_changes(metrics, strides)]
     return "\n\n".join(parts) + "\n"
 
