@@ -111,7 +111,7 @@ def control_metrics(known: Mapping[str, Raw]) -> dict[str, dict[str, Any]]:
 
 
 def difference_metrics(raw: Raw, other: Raw, key: str) -> dict[str, dict[str, Any]]:
-    """One network minus another, paired by person and seed, as in `network_metrics`: below zero the first errs less."""
+    """One network minus another, paired by person and seed, as in `network_metrics`: below zero the first is better."""
     units = {name: None if name.endswith(OVERLAP) else "mm" for name in raw if not name.endswith(OVERLAP_NULL)}
     return {f"{key}/{name}": mean_metric(raw[name] - other[name], unit=unit, null=0.0) for name, unit in units.items()}
 

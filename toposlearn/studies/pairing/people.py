@@ -21,7 +21,7 @@ POSE_SEEDS = (0, 1)
 def with_share(manifest: Manifest, train: Manifest, share: float, seed: int = 0) -> Manifest:
     """The same people; of those of `train` only a share keeps both modalities, the others in turn T1w or T2w.
 
-    The order in which people lose a modality is drawn from `seed`: whoever is paired at a low share is so at a higher.
+    The order in which people lose a modality is drawn from `seed`: those paired at a low share are so at a higher one.
     """
     order = np.random.default_rng(seed).permutation(len(train))
     alone = {train.records[place].name: MODALITIES[rank % 2] for rank, place in enumerate(order)}
