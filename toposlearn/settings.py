@@ -180,7 +180,7 @@ class LossConfig:
 class TrainConfig:
     """The loop: AdamW, linear warm-up, cosine decay."""
 
-    steps: int = 600
+    steps: int = 1500
     subjects_per_step: int = 2
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
