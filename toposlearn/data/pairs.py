@@ -13,7 +13,7 @@ from torch.nn import functional as F
 from torch.utils.data import Dataset
 
 from toposlearn.config import TacoConfig
-from toposlearn.data.pose import apply_pose, compose, draw_motion, draw_poses, relative_pose
+from toposlearn.data.pose import apply_pose, compose, draw_motion, draw_poses, pose_grid, relative_pose, sample
 from toposlearn.data.prepared import Cache, Prepared
 from toposlearn.data.tensors import INTER, INTRA, allowed_matrix, drawable
 from toposlearn.reproducibility import step_seed
@@ -199,9 +199,11 @@ def augment(batch: dict[str, Tensor], config: TacoConfig, generator: torch.Gener
     spacing = config.volume.spacing
     poses = batch["poses"].transpose(0, 1)  # (2, B, 3, 4)
     maps = compose(poses.flatten(0, 1), batch["motions"].transpose(0, 1).flatten(0, 1))  # (2B, 3, 4)
-    volumes = apply_pose(batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None], maps, spacing)  # (2B, 1, D, H, W)
+    volumes = batch["volumes"].transpose(0, 1).flatten(0, 1)[:, None]  # (2B, 1, D, H, W)
+    grid = pose_grid(maps, volumes.shape, spacing)
+    volumes = sample(volumes, grid)
     head = batch["foreground"].transpose(0, 1).flatten(0, 1)[:, None]
-    foreground = apply_pose(head.float(), maps, spacing, nearest=True) > 0.5
+    foreground = sample(head.float(), grid, nearest=True) > 0.5
     draws = torch.rand(len(volumes), 1, 1, 1, 1, generator=generator, device=volumes.device)
     gamma = 1 + config.augment.gamma * (2 * draws - 1)
     noise = config.augment.noise * torch.randn(volumes.shape, generator=generator, device=volumes.device)

@@ -53,13 +53,21 @@ def apply_pose(
     volumes: Tensor, poses: Tensor, spacing: float, *, nearest: bool = False, border: bool = False
 ) -> Tensor:
     """Resample volumes (B, C, D, H, W) by poses (B, 3, 4); beyond the edge is zero, or with `border` the edge value."""
-    size = torch.tensor(volumes.shape[2:], dtype=torch.float32, device=volumes.device)
+    return sample(volumes, pose_grid(poses.to(volumes.device), volumes.shape, spacing), nearest=nearest, border=border)
+
+
+def pose_grid(poses: Tensor, shape: Sequence[int], spacing: float) -> Tensor:
+    """Where volumes of shape (B, C, D, H, W) are read by poses (B, 3, 4): (B, D, H, W, 3), as `grid_sample` wants it."""
+    size = torch.tensor(shape[2:], dtype=torch.float32, device=poses.device)
     half = size * spacing / 2  # mm from center to face: normalized coordinates are mm / half
-    matrices = poses.to(volumes.device)
-    linear = matrices[:, :, :3] * half / half[:, None]
-    normalized = torch.cat([linear, (matrices[:, :, 3] / half)[..., None]], dim=-1)
+    linear = poses[:, :, :3] * half / half[:, None]
+    normalized = torch.cat([linear, (poses[:, :, 3] / half)[..., None]], dim=-1)
     theta = torch.cat([normalized[:, :, :3].flip(1, 2), normalized[:, :, 3:].flip(1)], dim=-1)  # W H D order
-    grid = F.affine_grid(theta, list(volumes.shape), align_corners=False)
+    return F.affine_grid(theta, list(shape), align_corners=False)
+
+
+def sample(volumes: Tensor, grid: Tensor, *, nearest: bool = False, border: bool = False) -> Tensor:
+    """Volumes (B, C, D, H, W) read at the places of a `pose_grid`; beyond the edge as in `apply_pose`."""
     mode, padding = "nearest" if nearest else "bilinear", "border" if border else "zeros"
     return F.grid_sample(volumes, grid, mode=mode, padding_mode=padding, align_corners=False)
 

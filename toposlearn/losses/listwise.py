@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from toposlearn.losses.kernels import counted, valid_mean
-from toposlearn.topology.distances import Mask, Metric, full_mask, no_autocast, pairwise_distance
+from toposlearn.topology.distances import Mask, Metric, as_float, embed, full_mask, no_autocast, pairwise_distance
 
 _BEYOND = -1e9  # logit of a token that does not count
 
@@ -27,8 +27,11 @@ def neighborhoods(positions: Tensor, radius: float = 6.0, mask: Mask = None) -> 
     """
     if radius <= 0:
         raise ValueError(f"radius must be positive (mm), got {radius}")
-    apart = pairwise_distance(positions, metric="euclidean")
-    return (_beyond(full_mask(mask, positions), apart) - apart**2 / (2 * radius**2)).softmax(-1)
+    counts = full_mask(mask, positions)
+    x = as_float(positions)
+    x = (x - x.mean(1, keepdim=True)) / radius
+    column = _beyond(counts, x) - x.square().sum(-1)[:, None] / 2  # what |x_i|² adds is the same in a whole row
+    return torch.baddbmm(column, x, x.mT).softmax(-1)
 
 
 def listwise_loss(
@@ -66,8 +69,11 @@ def listwise_loss(
     counts = full_mask(mask, tokens_b)  # (B, N)
     with no_autocast(tokens_b):
         a, b, broken = counted(tokens_a, tokens_b, counts, counts)
-        given = (_beyond(counts, b) - pairwise_distance(a, b, metric) / temperature).log_softmax(-1)
-        per_anchor = -(wanted.to(given) * given).sum(-1)  # (B, N)
+        if metric == "cosine":  # the distance is 1 - cos, and the 1 changes no softmax
+            logits = torch.baddbmm(_beyond(counts, b), embed(a, metric), embed(b, metric).mT, alpha=1 / temperature)
+        else:
+            logits = _beyond(counts, b) - pairwise_distance(a, b, metric) / temperature
+        per_anchor = -(wanted.to(logits) * logits.log_softmax(-1)).sum(-1)  # (B, N)
         per_subject, kept = valid_mean(per_anchor, counts & (counts.sum(1, keepdim=True) >= 2))
         return valid_mean(per_subject, kept)[0] + broken
 

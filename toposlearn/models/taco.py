@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import OrderedDict
 from dataclasses import dataclass
 
+import torch
 from monai.networks.blocks import Convolution, FeaturePyramidNetwork, SubpixelUpsample, UpSample
 from monai.networks.nets.swin_unetr import SwinTransformer
 from torch import Tensor, nn
@@ -37,10 +38,11 @@ class Taco(nn.Module):
                     self.pyramid.layer_blocks[place] = nn.Identity()
         features = config.token_features if config.top_down else widths[config.reconstruct_stride]
         self.decoder = light_decoder(features, config.reconstruct_stride)
+        self.to(memory_format=torch.channels_last_3d)
 
     def feature_maps(self, volume: Tensor) -> dict[int, Tensor]:
         """Volume (B, 1, D, H, W) -> stride -> (B, F, D/stride, H/stride, W/stride)."""
-        maps = dict(zip(self.config.stage_strides, self.encoder(volume), strict=True))  # (B, F_stage, d, h, w)
+        maps = dict(zip(self.config.stage_strides, self.encoder(volume.contiguous(memory_format=torch.channels_last_3d)), strict=True))  # (B, F_stage, d, h, w)
         if self.pyramid is None:
             return maps
         ordered = OrderedDict((str(stride), maps[stride]) for stride in self.stages)
@@ -97,20 +99,18 @@ def swin_encoder(config: ModelConfig) -> SwinTransformer:
 def light_decoder(features: int, stride: int) -> nn.Sequential:
     """A decoder (B, features, D/stride, H/stride, W/stride) -> (B, 1, D, H, W).
 
-    Up to stride 4 it is that of SimMIM (Xie et al. 2022, arXiv:2111.09886): a convolution, then channels rearranged
-    into stride³ voxels. At stride 32 (preset `paper`) that step would have 37 times the weights of the encoder, so a
-    stride above 4 is first halved as long as it is even: a convolution to half the channels, then the map at twice the
-    resolution by nearest neighbor (Odena et al. 2016, doi:10.23915/distill.00003).
+    Up to stride 4 it is that of SimMIM (Xie et al. 2022, arXiv:2111.09886): one linear layer, the same at every place,
+    whose channels are rearranged into stride³ voxels. At stride 32 (preset `paper`) that layer would have the weights
+    of a large encoder stage and see one token each, so a stride above 4 is first halved as long as it is even: a
+    convolution to half the channels, then the map at twice the resolution by nearest neighbor (Odena et al. 2016,
+    doi:10.23915/distill.00003).
     """
     halvings: list[nn.Module] = []
     while stride > LARGEST_STEP and stride % 2 == 0:
         fewer = max(features // 2, 1)
         twice = UpSample(3, mode="nontrainable", pre_conv=None, interp_mode="nearest", align_corners=None)
-        halvings += [_convolution(features, fewer), twice]
+        halvings += [Convolution(3, features, fewer, kernel_size=3, act="GELU", norm=None), twice]
         features, stride = fewer, stride // 2
-    rearrange = SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, apply_pad_pool=False)
-    return nn.Sequential(*halvings, _convolution(features, features), rearrange)
-
-
-def _convolution(features: int, out: int) -> Convolution:
-    return Convolution(3, features, out, kernel_size=3, act="GELU", norm=None)
+    linear = nn.Conv3d(features, stride**3, kernel_size=1)
+    shuffle = SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, conv_block=linear, apply_pad_pool=False)
+    return nn.Sequential(*halvings, shuffle)
