@@ -40,7 +40,7 @@ TRIPLETS = {  # settings of the intra term in the form that the method describes
 MATCHERS: dict[str, dict[str, Any]] = {  # settings of the loss for each way to match tokens of two people
     "nearest": {"matcher": "nearest"},
     "mutual": {"matcher": "mutual"},
-    "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 150},
+    "gated": {"matcher": "mutual", "ratio": 0.9, "max_distance": 60.0, "inter_start": 120},
     "sinkhorn": {"matcher": "sinkhorn"},
     "oracle": {"matcher": "oracle"},
     "random": {"matcher": "random"},

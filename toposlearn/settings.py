@@ -130,7 +130,7 @@ class LossConfig:
     margin_inter: float = 0.2
     # of the intra term: triplets whose anchor is read in b (within) or in a (cross), or all tokens at once (listwise)
     form: Literal["within", "cross", "listwise"] = "within"
-    radius: float = 6.0  # of the listwise form: standard deviation of the neighborhood, mm
+    radius: float = 8.0  # of the listwise form: standard deviation of the neighborhood, mm
     softness: float = 0.1  # of the listwise form: distance of features that counts as a difference
     metric: Literal["cosine", "euclidean"] = "cosine"  # of graphs, mutual matches and rankings
     negatives: Literal["uniform", "semi_hard", "unmatched"] = "uniform"  # unmatched: inter term; intra then is uniform
@@ -180,7 +180,7 @@ class LossConfig:
 class TrainConfig:
     """The loop: AdamW, linear warm-up, cosine decay."""
 
-    steps: int = 1500
+    steps: int = 600
     subjects_per_step: int = 2
     learning_rate: float = 1e-3
     weight_decay: float = 0.1

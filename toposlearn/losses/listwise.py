@@ -20,7 +20,7 @@ from toposlearn.topology.distances import Mask, Metric, as_float, embed, full_ma
 _BEYOND = -1e9  # logit of a token that does not count
 
 
-def neighborhoods(positions: Tensor, radius: float = 6.0, mask: Mask = None) -> Tensor:
+def neighborhoods(positions: Tensor, radius: float = 8.0, mask: Mask = None) -> Tensor:
     """The weights w (B, N, N) of tokens at `positions` (B, N, 3) mm; rows sum to one.
 
     `radius` is the standard deviation of a neighborhood, mm. Tokens outside the mask (B, N) have no weight.
