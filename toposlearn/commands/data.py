@@ -22,6 +22,7 @@ from toposlearn.commands.app import (
     PatternOption,
     PresetOption,
     SessionOption,
+    SourceOption,
     SourcesOption,
     app,
     listed,
@@ -130,6 +131,7 @@ def topology(
     out: Annotated[Path, Option(help="Folder of CSV tables, GraphML graphs, a result file and a page.")] = Path(
         "runs/topology"
     ),
+    source: SourceOption = "",
 ) -> None:
     """Measure spatial relations between structures, with margins, and whether people agree on them."""
     from toposlearn.reproducibility import check_writable
@@ -145,7 +147,10 @@ def topology(
             typer.echo(f"{status}: {name}: {why}", err=True)
     files = write_study(study, out)
     table = "points" if points else Path(labels or ("toposlearn" if data else "donors")).name
-    files.append(write_topology_result(study, out / "result.json", table=table, seconds=time.perf_counter() - start))
+    options = {"SEG...": segmentations, "--points": points, f"--labels {table}": labels, f"--data {data}": data}
+    command = " ".join(["toposlearn topology", *(words for words, given in options.items() if given)])
+    seconds, result = time.perf_counter() - start, out / "result.json"
+    files.append(write_topology_result(study, result, command=command, table=table, source=source, seconds=seconds))
     page = write_topology_page(study, out / "index.html")
     count = f"{len(study.subjects)} people, {len(study.shared)} structures that all have"
     typer.echo(f"{page}: {count}, {len(files)} files beside it")

@@ -26,9 +26,11 @@ def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys
     assert len(list((out / "graphs").glob("*.graphml"))) == 4
     assert "Consistency score" in (out / "index.html").read_text()
     result = json.loads((out / "result.json").read_text())
-    assert result["config"] | {"people": 2, "structures": 26, "table": "donors"} == result["config"]
+    facts = {"people": 2, "structures": 26, "table": "donors", "source": ""}
+    assert (result["source"], result["config"] | facts) == ("toposlearn topology", result["config"])
     putamen = result["metrics"]["thalamus medial to putamen, both sides"]
     assert (putamen["count"], putamen["n"], putamen["low"]) == (2, 2, pytest.approx(0.025**0.5))
+    assert putamen["null"] == 0.5
     kept = result["metrics"]["relations kept by all people"]
     once = pd.read_csv(out / "consistency.csv").query("relation != 'adjacent'")
     assert kept["relations"] == len(once) / 2
@@ -50,7 +52,8 @@ def points(path: Path, seed: int, tilt: float = 0.0, **more: tuple[float, float,
 def test_topology_of_landmarks_needs_no_label_map(tmp_path, capsys):
     files = [points(tmp_path / f"sub-{who}_rater-{rater}.csv", rater, who / 4) for who in range(9) for rater in (1, 2)]
     files.append(points(tmp_path / "other.csv", 0, extra=(0, 0, 30)))
-    assert cli.execute(["topology", "--points", *files, "--out", str(tmp_path / "out")]) == 0
+    arguments = ["topology", "--points", *files, "--out", str(tmp_path / "out"), "--source", "me, CC0"]
+    assert cli.execute(arguments) == 0
     assert "10 people, 8 structures that all have" in capsys.readouterr().out
     table = pd.read_csv(tmp_path / "out" / "relations.csv")
     assert set(table["relation"]) == {"medial", "anterior", "superior"}
@@ -61,8 +64,13 @@ def test_topology_of_landmarks_needs_no_label_map(tmp_path, capsys):
     np.testing.assert_allclose(horn["margin"], 4, atol=2)
     assert {path.stem.rpartition("_")[2] for path in (tmp_path / "out" / "graphs").iterdir()} == {"nearest"}
     assert "touching" not in (tmp_path / "out" / "agreement.csv").read_text()
-    assert "sub-" not in (tmp_path / "out" / "result.json").read_text()
-    metrics = json.loads((tmp_path / "out" / "result.json").read_text())["metrics"]
+    text = (tmp_path / "out" / "result.json").read_text()
+    assert "sub-" not in text
+    assert str(tmp_path) not in text
+    result = json.loads(text)
+    assert result["source"] == "toposlearn topology SEG... --points"
+    assert (result["config"]["source"], result["config"]["table"]) == ("me, CC0", "points")
+    metrics = result["metrics"]
     assert metrics["left-right relations, share of the majority"]["value"] > 0.95
     assert metrics["neighbor agreement"]["value"] > metrics["neighbor agreement"]["null"]
 
@@ -96,6 +104,8 @@ def test_topology_of_segmentations_reports_people_left_out_and_why(tmp_path, cap
     out = tmp_path / "out"
     arguments = ["topology", *subjects, image, one, "--labels", "freesurfer", "--out", str(out)]
     assert cli.execute(arguments) == 0
+    source = json.loads((out / "result.json").read_text())["source"]
+    assert source == "toposlearn topology SEG... --labels freesurfer"
     errors = capsys.readouterr().err
     assert "left out: image: " in errors
     assert "not whole numbers" in errors
@@ -160,6 +170,8 @@ def test_topology_of_a_data_folder_needs_labels(tmp_path, capsys):
     nib.save(nib.Nifti1Image(atlas.labels, atlas.affine), truth / "sub-01_dseg.nii.gz")
     assert cli.execute(arguments) == 0
     assert (tmp_path / "t" / "relations.csv").read_text().splitlines()[1].startswith("sub-01,")
+    source = json.loads((tmp_path / "t" / "result.json").read_text())["source"]
+    assert source == f"toposlearn topology --data {tmp_path / 'd'}"
 
 
 def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):

@@ -17,16 +17,23 @@ from toposlearn.studies.agreement.study import PERMUTATIONS, Study
 AGREEMENTS = {"relations": ("consistency score", "share"), "neighbors": ("neighbor agreement", "Jaccard")}
 
 
-def write_topology_result(study: Study, file: Path, *, table: str, seconds: float) -> Path:
-    """Write the result; `table` is the table of labels, or ``points``."""
+def write_topology_result(study: Study, file: Path, *, command: str, table: str, source: str, seconds: float) -> Path:
+    """Write the result.
+
+    `command` names no file of a person; `table` is the table of labels, or ``points``; `source` says who the people
+    are, and under which licence their images are.
+    """
     metrics = _claims(study) | _kept(study) | _signs(study) | _agreement(study)
-    facts = {"people": len(study.subjects), "structures": len(study.shared), "table": table}
+    facts = {"people": len(study.subjects), "structures": len(study.shared), "table": table, "source": source}
     config = facts | {"neighbors": NEIGHBORS, "permutations": PERMUTATIONS}
-    return write_result(file, source="toposlearn topology", metrics=metrics, config=config, seeds=[0], seconds=seconds)
+    return write_result(file, source=command, metrics=metrics, config=config, seeds=[0], seconds=seconds)
 
 
 def _claims(study: Study) -> dict[str, dict[str, Any]]:
-    """In what fraction of people the thalamus is medial to the basal ganglia, on each side and on both."""
+    """In what fraction of people the thalamus is medial to the basal ganglia, on each side and on both.
+
+    The null is one half: independent sides would both hold in a quarter, but the two sides of a person are not.
+    """
     rows = study.within_sides
     rows = rows[(rows["relation"] == "medial") & (rows["structure_a"] == "thalamus") & (rows["side_a"] != "midline")]
     metrics = {}
@@ -42,7 +49,8 @@ def _claims(study: Study) -> dict[str, dict[str, Any]]:
 def _fraction(answers: pd.Series[bool]) -> dict[str, Any]:
     count, people = int(answers.sum()), len(answers)
     low, high = fraction_interval(count, people)
-    return metric(count / people, low=low, high=high, unit="fraction of people", n=people) | {"count": count}
+    held = metric(count / people, low=low, high=high, unit="fraction of people", n=people, null=0.5)
+    return held | {"count": count}
 
 
 def _kept(study: Study) -> dict[str, dict[str, Any]]:
