@@ -22,11 +22,13 @@ from download import Remote, fetch, has_checksum, known_checksums
 from tqdm import tqdm
 from unpacking import is_archive, names_in, unpack
 
+from toposlearn.anatomy.landmarks import read_landmarks
 from toposlearn.data import check_image, read_manifest
 from toposlearn.reproducibility import write_json
 
 LABELS = "derivatives/labels"  # of BIDS, for label maps
 LABEL_MAPS = ("dseg", "label-lesion_mask")
+LANDMARKS = "afids"
 _DAMAGE = (EOFError, OSError, ValueError, nib.filebasedimages.ImageFileError)
 _NAMED = 3  # files or people that a line names
 Table = dict[str, dict[str, str]]  # person -> column -> value
@@ -93,7 +95,8 @@ class DataSet:
     table: Callable[[Path], Table] | None = None  # ages and the like, from the folder of downloads
     place: Callable[[Found], str] = bids_place
     finish: Callable[[Path, Path], None] | None = None  # folder of downloads, new folder
-    images: bool = True  # False: label maps alone, from which people are simulated
+    images: bool = True  # False: label maps or landmarks alone, which no data folder is made of
+    next: str = "inspect {}"  # the command that reads the new folder
 
     def match(self, text: str, path: Path, member: str = "") -> Found | None:
         """The file of a person that a path names, or None."""
@@ -230,7 +233,9 @@ def _sound(files: Iterable[Found], data_set: DataSet) -> tuple[list[Found], list
     sound, problems = [], []
     for file in tqdm(list(files), desc="checking", unit="file", disable=None):
         try:
-            if file.kind in LABEL_MAPS or data_set.place is not bids_place:
+            if file.kind == LANDMARKS:
+                read_landmarks(file.path)
+            elif file.kind in LABEL_MAPS or data_set.place is not bids_place:
                 image: Any = nib.load(file.path)
                 np.asanyarray(image.dataobj)
             else:

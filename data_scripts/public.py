@@ -40,8 +40,7 @@ def _made(data_set: DataSet, given: argparse.Namespace) -> list[str]:
     if not source.exists():
         raise ValueError(f"{source} does not exist: give the folder or the archive that you downloaded")
     lines = arrange(data_set, source, given.out, subset=given.subset, limit=int(given.max_gb * 1e9))
-    command = "inspect" if data_set.images else "cohort --anatomy"
-    return [*lines, *notes, f"next: toposlearn {command} {given.out}"]
+    return [*lines, *notes, f"next: toposlearn {data_set.next.format(given.out)}"]
 
 
 def _downloaded(data_set: DataSet, folder: Path, subset: int | None) -> list[str]:

@@ -32,6 +32,7 @@ DATA = DataSet(
     fetch=fetch_files,
     place=place,
     images=False,
+    next="cohort --anatomy {}",
 )
 main = partial(run, DATA)
 

@@ -128,6 +128,22 @@ def image(path: Path, seed: int = 0, voxels: np.ndarray | None = None) -> Path:
     return path
 
 
+def landmarks(root: Path) -> None:
+    header = "# Markups fiducial file version = 4.6\n# CoordinateSystem = 0"
+    columns = "# columns = id,x,y,z,ow,ox,oy,oz,vis,sel,lock,label,desc,associatedNodeID"
+    places = {"AC": (0, 2, 0), "PC": (0, -24, 0), "R MB": (3, -6, -9), "L MB": (-3, -6, -9), "genu of CC": (0, 20, 5)}
+    for person in ("0010", "0086", "0101"):
+        subject = f"sub-{person}"
+        path = root / "derivatives" / "afids_groundtruth" / subject / "anat"
+        path.mkdir(parents=True)
+        rows = [
+            f"node_{number},{x + 1},{y + 2},{z + 3},0,0,0,1,1,1,1,{number},{name},"
+            for number, (name, (x, y, z)) in enumerate(places.items(), 1)
+        ]
+        file = path / f"{subject}_space-T1w_desc-groundtruth_afids.fcsv"
+        file.write_text("\n".join([header, columns, *rows]))
+
+
 def labels(path: Path) -> Path:
     return save(path, (head() > 600).astype(np.int16))
 
