@@ -15,7 +15,7 @@ export OMP_WAIT_POLICY ?= PASSIVE
 # Tests on a process a core, each of one thread: on two cores half the time.
 PARALLEL := -n logical --maxprocesses 4
 
-.PHONY: run test browser-test notebook-test lab weights setup clean
+.PHONY: run test browser-test notebook-test lab weights real setup clean
 
 # Notebooks at a time. Times for the README are measured one at a time.
 JOBS ?= 1
@@ -51,6 +51,25 @@ weights: setup
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 32 --seed 400 --out data/test_b
 	$(BIN)/python -m toposlearn evaluate --checkpoints runs/ablation --test data/test_a --test data/test_b
 	cp runs/evaluation/results.json checkpoints/lab/evaluation.json
+
+# Measure the relations of real people again, as in checkpoints/real. Download first (licences: data_scripts/README.md):
+#   .venv/bin/python data_scripts/malf.py --out data/malf
+#   .venv/bin/python data_scripts/landmarks.py --out data/landmarks
+# MALF is the folder with the label maps ID_glm.nii.gz as published: 20 of its 30 people were measured, one scan of each.
+MALF ?= data/downloads/malf
+LANDMARKS ?= data/landmarks
+SCANS := 1000 1001 1003 1004 1006 1007 1009 1010 1012 1013 1015 1017 1019 1036 1104 1107 1113 1116 1122 1125
+MALF_IS := MALF (MICCAI 2012 challenge), 20 people of OASIS, one scan each; labels provided by Neuromorphometrics, Inc. \
+	(neuromorphometrics.com) under academic subscription; CC BY-NC
+LANDMARKS_ARE := AFIDs-OASIS (Taha et al. 2023), 30 people of OASIS, mean of three raters; CC BY 4.0
+
+real: setup
+	$(BIN)/python -m toposlearn topology $(SCANS:%=$(MALF)/%_glm.nii.gz) --labels neuromorphometrics \
+		--source "$(MALF_IS)" --out runs/malf
+	$(BIN)/python -m toposlearn topology --points $(LANDMARKS)/*.fcsv --source "$(LANDMARKS_ARE)" --out runs/landmarks
+	mkdir -p checkpoints/real
+	cp runs/malf/result.json checkpoints/real/malf_topology.json
+	cp runs/landmarks/result.json checkpoints/real/landmarks_topology.json
 
 setup: $(STAMP)
 
