@@ -241,7 +241,7 @@ def test_scrambled_changes_the_tokens_only():
         ({"scrambled": True, "form": "listwise"}, "loss.scrambled tokens have no place"),
         ({"form": "listwise", "radius": 0.0}, "loss.radius must be positive, got 0.0"),
         ({"form": "listwise", "margin_intra": 0.3}, "loss.margin_intra is read with the forms"),
-        ({"radius": 8.0}, "loss.radius is read with the form 'listwise' only"),
+        ({"radius": 6.0}, "loss.radius is read with the form 'listwise' only"),
     ],
 )
 def test_gates_that_nothing_can_pass_are_refused(loss, message):
@@ -261,7 +261,7 @@ def test_gates_that_nothing_can_pass_are_refused(loss, message):
         ("loss", {"token_levels": ()}, "loss.token_levels must name at least one level, or be None"),
         ("loss", {"token_levels": (8, 8)}, "loss.token_levels must differ from each other"),
         ("loss", {"token_levels": (8, 32)}, r"loss.token_levels \[32\] are not among the model's levels \(4, 8\)"),
-        ("loss", {"inter_start": 1500}, "loss.inter_start 1500 must be below train.steps 1500"),
+        ("loss", {"inter_start": 1200}, "loss.inter_start 1200 must be below train.steps 1200"),
         ("train", {"clip_norm": 0.0}, "train.clip_norm must be positive, got 0.0"),
         ("train", {"warmup_steps": -1}, "train.warmup_steps must be >= 0, got -1"),
         ("train", {"score_every": -1}, "train.score_every must be >= 0, got -1"),
@@ -277,7 +277,7 @@ def test_settings_are_taken_where_something_reads_them():
     config = preset("lab").replace(
         augment={"misregister_alike": True, "misregister_shift": 5.0},
         model={"token_features": 96},
-        loss={"matcher": "sinkhorn", "temperature": 0.2, "dustbin": 0.5, "token_levels": (8,), "inter_start": 1499},
+        loss={"matcher": "sinkhorn", "temperature": 0.2, "dustbin": 0.5, "token_levels": (8,), "inter_start": 1199},
     )
     assert (config.loss.temperature, config.loss.dustbin, config.model.token_features) == (0.2, 0.5, 96)
 

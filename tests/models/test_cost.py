@@ -33,7 +33,7 @@ def test_multiply_adds_of_the_decoder_are_those_of_its_convolutions(costs, name)
     for part in decoder.modules():
         if isinstance(part, nn.Conv3d):
             part.register_forward_hook(lambda conv, _, out: places.append(conv.weight.numel() * out[0, 0].numel()))
-    width = decoder[0].conv.in_channels
+    width = next(decoder.parameters()).shape[1]
     grid = [side // config.model.reconstruct_stride for side in config.volume.shape]
     with torch.no_grad():
         decoder(torch.zeros(1, width, *grid))

@@ -86,7 +86,7 @@ def test_simulated_people_are_measured_in_both_poses_and_modalities(model, poses
     section = people_section(metrics, {"full": (model, Readout())}, poses["posed"])
     assert "**24 mm tokens, T1w to T2w**" in section
     assert "3 people; true correspondence: known, in template mm" in section
-    assert "temperature 0.04: the default" in section
+    assert "temperature 0.04, reach 24 mm: the default" in section
     assert "registration" not in section
 
 

@@ -5,7 +5,8 @@ import torch
 from draws import some
 from draws import tokens as draw
 
-from toposlearn.topology import at_points, best_place, choose_temperature, soft_argmax
+from toposlearn.topology import at_points, best_place, fit_weights, soft_argmax
+from toposlearn.topology.readout import choose
 from toposlearn.topology.tokens import grid_positions
 
 GRID, STEP = (4, 5, 6), 12.0
@@ -64,7 +65,38 @@ def test_features_that_code_the_place_are_read_more_finely_than_a_token():
     ).mean()
 
 
-def test_the_temperature_of_lowest_error_is_chosen():
-    assert choose_temperature(lambda temperature: abs(temperature - 0.035)) == 0.04
+def test_a_fit_reads_every_affine_map_exactly(monkeypatch):
+    monkeypatch.setattr("toposlearn.topology.readout._BLOCK", 900)  # several blocks
+    points, positions = 40 * draw(1, 9, 3)[0].double(), 40 * draw(1, 60, 3, seed=1)[0].double()
+    turn, shift = draw(1, 3, 3, seed=2)[0].double(), draw(1, 1, 3, seed=3)[0].double()
+    weights = fit_weights(points, positions, 25.0)
+    torch.testing.assert_close(weights.sum(1), torch.ones(9, dtype=torch.float64))
+    torch.testing.assert_close(weights @ (positions @ turn + shift), points @ turn + shift)
+
+
+def test_a_fit_is_weighted_least_squares_around_the_point():
+    point, positions, values = 20 * draw(1, 1, 3)[0], 20 * draw(1, 30, 3, seed=1)[0], draw(1, 30, 2, seed=2)[0]
+    root = (-(positions - point).square().sum(1) / (4 * 15.0**2)).exp()[:, None]  # of the Gaussian weights
+    design = torch.cat([torch.ones(30, 1), positions - point], 1)
+    expected = torch.linalg.lstsq(root * design, root * values).solution[:1]
+    torch.testing.assert_close(fit_weights(point, positions, 15.0) @ values, expected, atol=1e-4, rtol=1e-4)
+
+
+def test_errors_that_neighbors_do_not_share_cancel():
+    positions = grid_positions(GRID, 1, STEP)
+    found = positions + 10 * draw(1, len(positions), 3)[0]
+    fitted = fit_weights(positions, positions, 24.0) @ found
+    assert (fitted - positions).norm(dim=1).mean() < 0.6 * (found - positions).norm(dim=1).mean()
+
+
+def test_too_few_positions_give_the_fit_of_least_norm():
+    values = fit_weights(torch.zeros(2, 3), torch.tensor([[5.0, 0, 0]]), 10.0)
+    assert values.isfinite().all()
+    with pytest.raises(ValueError, match="reach must be positive"):
+        fit_weights(torch.zeros(2, 3), torch.zeros(4, 3), 0.0)
+
+
+def test_the_value_of_lowest_error_is_chosen():
+    assert choose(lambda temperature: abs(temperature - 0.035), (0.02, 0.04, 0.08)) == 0.04
     with pytest.raises(ValueError, match="temperature must be positive, got 0"):
         soft_argmax(draw(1, 2, 3), draw(1, 4, 3), draw(1, 4, 3), some(1, 4), 0)

@@ -9,11 +9,11 @@ import torch
 
 from toposlearn.explorer.answers import View, count_in_words, in_words, level_of
 from toposlearn.explorer.scene import Scene
-from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN, PointTruth, network_errors, rivals
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, TOKEN, PointTruth, network_errors, rivals
 
 ROWS = {"position": "grid position", "centered": "centered, scaled position", "floor": "best token there is"}
 STYLE = "<style>.pair-errors :is(th, td) { padding: 0 10px; line-height: 1.5; text-align: right }</style>"
-READINGS = {TOKEN: "best token", CONTINUOUS: "below a token"}
+READINGS = {TOKEN: "best token", CONTINUOUS: "below a token", FITTED: "with neighbors"}
 
 
 def pair_errors(scene: Scene, view: View, name: str = "") -> pd.DataFrame:
@@ -26,7 +26,7 @@ def pair_errors(scene: Scene, view: View, name: str = "") -> pd.DataFrame:
     first, second = (tokens[modality][pair] for modality in (view.modality_a, view.modality_b))
     level, names = level_of(scene, *pair), [name] if name else list(scene.points)
     truth = PointTruth(torch.stack([scene.points[each][pair] for each in names], dim=1))
-    network = network_errors(first, second, level, truth, scene.readouts[view.network].temperature)
+    network = network_errors(first, second, level, truth, scene.readouts[view.network])
     others = rivals(level, truth, {})
     errors = {f"{view.network} network": network} | {label: others[each] for each, label in ROWS.items()}
     means = {
@@ -44,5 +44,5 @@ def pair_table_html(scene: Scene, view: View, name: str = "") -> str:
     table = pd.concat(parts, axis=1).to_html(float_format="{:.1f}".format, na_rep="–", border=0, classes="pair-errors")
     names = scene.subjects.names
     people = f"{names[view.subject_a]} {view.modality_a} to {names[view.subject_b]} {view.modality_b}"
-    caption = f"Errors in mm, {people}; temperature of the reading below a token {scene.readouts[view.network]}."
+    caption = f"Errors in mm, {people}; readings below a token by {scene.readouts[view.network]}."
     return f"{STYLE}<p>{escape(caption)}</p>{table}"

@@ -14,6 +14,7 @@ from toposlearn.config import ModelConfig
 from toposlearn.topology import token_mask, tokens_from_map
 
 LARGEST_STEP = 4  # voxels per side, rearranged from channels at once
+FORMAT = torch.channels_last_3d  # in memory, of volumes, maps and kernels: the channels of a place lie together
 
 
 class Taco(nn.Module):
@@ -38,11 +39,12 @@ class Taco(nn.Module):
                     self.pyramid.layer_blocks[place] = nn.Identity()
         features = config.token_features if config.top_down else widths[config.reconstruct_stride]
         self.decoder = light_decoder(features, config.reconstruct_stride)
-        self.to(memory_format=torch.channels_last_3d)
+        self.to(memory_format=FORMAT)  # type: ignore[call-overload]
 
     def feature_maps(self, volume: Tensor) -> dict[int, Tensor]:
         """Volume (B, 1, D, H, W) -> stride -> (B, F, D/stride, H/stride, W/stride)."""
-        maps = dict(zip(self.config.stage_strides, self.encoder(volume.contiguous(memory_format=torch.channels_last_3d)), strict=True))  # (B, F_stage, d, h, w)
+        stages = self.encoder(volume.contiguous(memory_format=FORMAT))
+        maps = dict(zip(self.config.stage_strides, stages, strict=True))  # (B, F_stage, d, h, w)
         if self.pyramid is None:
             return maps
         ordered = OrderedDict((str(stride), maps[stride]) for stride in self.stages)
@@ -100,10 +102,9 @@ def light_decoder(features: int, stride: int) -> nn.Sequential:
     """A decoder (B, features, D/stride, H/stride, W/stride) -> (B, 1, D, H, W).
 
     Up to stride 4 it is that of SimMIM (Xie et al. 2022, arXiv:2111.09886): one linear layer, the same at every place,
-    whose channels are rearranged into stride³ voxels. At stride 32 (preset `paper`) that layer would have the weights
-    of a large encoder stage and see one token each, so a stride above 4 is first halved as long as it is even: a
-    convolution to half the channels, then the map at twice the resolution by nearest neighbor (Odena et al. 2016,
-    doi:10.23915/distill.00003).
+    whose channels are rearranged into stride³ voxels. At stride 32 (preset `paper`) that layer would have
+    25 million weights, so a stride above 4 is first halved as long as it is even: a convolution to half the channels,
+    then the map at twice the resolution by nearest neighbor (Odena et al. 2016, doi:10.23915/distill.00003).
     """
     halvings: list[nn.Module] = []
     while stride > LARGEST_STEP and stride % 2 == 0:
@@ -112,5 +113,5 @@ def light_decoder(features: int, stride: int) -> nn.Sequential:
         halvings += [Convolution(3, features, fewer, kernel_size=3, act="GELU", norm=None), twice]
         features, stride = fewer, stride // 2
     linear = nn.Conv3d(features, stride**3, kernel_size=1)
-    shuffle = SubpixelUpsample(3, features, out_channels=1, scale_factor=stride, conv_block=linear, apply_pad_pool=False)
-    return nn.Sequential(*halvings, shuffle)
+    rearrange = SubpixelUpsample(3, features, 1, scale_factor=stride, conv_block=linear, apply_pad_pool=False)
+    return nn.Sequential(*halvings, rearrange)

@@ -20,13 +20,14 @@ _MORE = ("split", "readout")  # in the one entry beside the settings: of two ent
 
 @dataclass(frozen=True)
 class Readout:
-    """How places are read below the size of a token: the temperature of `toposlearn.topology.soft_argmax`."""
+    """How places are read below a token: by `toposlearn.topology.soft_argmax`, and its neighbors' by `fit_weights`."""
 
     temperature: float = 0.04
     chosen: str = "the default, because none was chosen on training people"
+    reach: float = 24.0  # mm
 
     def __str__(self) -> str:
-        return f"{self.temperature:g}: {self.chosen}"
+        return f"temperature {self.temperature:g}, reach {self.reach:g} mm: {self.chosen}"
 
 
 def save_weights(

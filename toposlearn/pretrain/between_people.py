@@ -60,7 +60,7 @@ class Comparison:
         errors = {stride: rivals(level, truth_of(subjects, stride), registered) for stride, level in levels.items()}
         return cls(subjects, modalities, errors)
 
-    def measure(self, model: Taco, temperature: float) -> dict[int, dict[str, Float64s]]:
+    def measure(self, model: Taco, readout: Readout) -> dict[int, dict[str, Float64s]]:
         """Stride -> the errors of a network in every reading."""
         first, second = self.modalities
         tokens_a = encode(model, self.subjects, first)
@@ -68,7 +68,7 @@ class Comparison:
         result = {}
         for stride, tokens in tokens_a.items():
             level, truth = Level.of(self.subjects, stride), truth_of(self.subjects, stride)
-            result[stride] = network_errors(tokens, tokens_b[stride], level, truth, temperature)
+            result[stride] = network_errors(tokens, tokens_b[stride], level, truth, readout)
         return result
 
 
@@ -118,7 +118,7 @@ def measure_between(
     for pose, subjects in poses.items():
         for pair in modality_pairs(subjects.modalities):
             comparison = Comparison.of(subjects, pair, strides, registration=registration, cache=cache)
-            errors = {name: comparison.measure(model, own.temperature) for name, (model, own) in everyone.items()}
+            errors = {name: comparison.measure(model, own) for name, (model, own) in everyone.items()}
             for stride in strides:
                 here = {name: each[stride] for name, each in errors.items() if stride in each}
                 stacked = {name: {end: matrix[None] for end, matrix in each.items()} for name, each in here.items()}

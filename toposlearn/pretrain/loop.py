@@ -29,8 +29,8 @@ from toposlearn.losses import TacoLoss, TacoTerms
 from toposlearn.models import Taco
 from toposlearn.pretrain import run_folder
 from toposlearn.pretrain.correspond import read_at_same_places
+from toposlearn.pretrain.readout import readout_chooser
 from toposlearn.pretrain.scorecard import controls, scorecard
-from toposlearn.pretrain.temperature import readout_chooser
 from toposlearn.reproducibility import set_seed, step_seed
 from toposlearn.settings import TrainConfig
 
@@ -54,7 +54,7 @@ def pretrain(
     line per step), ``scorecard.jsonl`` (metrics on held-out people, where the data set has the truth),
     ``checkpoint.pt``, and at the end ``weights.safetensors`` and ``card.md``. `resume` continues from the checkpoint,
     with the people of its split. With `hash_names`, people are stored as salted hashes. `points` are places known in
-    training people, on whom the temperature of the readout is chosen. `cache` is the folder of the preprocessed people
+    training people, on whom the readout is chosen. `cache` is the folder of the preprocessed people
     (default: below `data`).
     Raises ValueError for bad data or settings, or a run in `out` without `resume`, FileNotFoundError without people or
     checkpoint, and FloatingPointError when the loss is not finite.

@@ -10,11 +10,16 @@ from toposlearn.config import ROW_NAMES
 from toposlearn.data import PosedSubjects
 from toposlearn.models import Readout, Taco
 from toposlearn.pretrain.between_people import POSES, RIVALS, UNTRAINED, modality_pairs
-from toposlearn.pretrain.point_errors import CONTINUOUS, POINT_TO_TOKEN, TOKEN
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, POINT_TO_TOKEN, TOKEN
 from toposlearn.tables import interval_table, labeled_table
 
 Metrics = Mapping[str, Mapping[str, Any]]
-READINGS = {TOKEN: "at tokens", CONTINUOUS: "continuous", POINT_TO_TOKEN: "point to token"}
+READINGS = {
+    TOKEN: "at tokens",
+    CONTINUOUS: "continuous",
+    FITTED: "with neighbors",
+    POINT_TO_TOKEN: "point to token",
+}
 RATER_MM = 0.66  # mean of 32 landmarks, 60 people (AFIDs)
 
 
@@ -32,7 +37,7 @@ def people_section(metrics: Metrics, networks: Mapping[str, tuple[Taco, Readout]
     if between:
         count = max(value["n"] for value in between.values())
         parts.append(f"{count} people; {people.truth}; 95 % intervals over people.")
-        parts += [f"Continuous reading of {name}: temperature {readout}." for name, (_, readout) in networks.items()]
+        parts += [f"Readings of {name} below a token: {readout}." for name, (_, readout) in networks.items()]
         parts += [f"A human rater of landmarks: {RATER_MM} mm from the consensus of raters."] * bool(people.landmarks)
     return "\n\n".join(filter(None, parts))
 
@@ -66,7 +71,7 @@ def better_in_words(metrics: Metrics, keys: Mapping[str, str], network: str, row
     """One sentence per pose and reading: rivals with a smaller error, by the interval of the paired difference."""
     sentences = []
     for pose, key in keys.items():
-        for end in (TOKEN, CONTINUOUS):
+        for end in (TOKEN, CONTINUOUS, FITTED):
             own = metrics.get(f"{key.replace('NAME', network)}/{end}")
             found: dict[str, dict[str, float]] = {"better": {}, "undecided": {}}
             for rival in RIVALS:

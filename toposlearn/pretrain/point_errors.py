@@ -3,7 +3,9 @@
 A `Guess` says where points of one person lie in all people; entry (p, q) of an error matrix is the mean distance (mm)
 between the guess for p's points in q and their true places. There are three ways to read a guess. At tokens it knows
 the token that holds the point and answers with the center of a token, as the best match of a network does. A continuous
-guess knows the point and answers with any place. From point to token, that place is moved to the nearest token.
+guess knows the point and answers with any place. A fitted one is what the continuous guesses at the tokens around the
+point agree on; for a map such as a registration that is the map itself. From point to token, the continuous place is
+moved to the nearest token.
 """
 
 from collections.abc import Callable, Mapping
@@ -15,11 +17,13 @@ from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.data.posed import PosedSubjects
+from toposlearn.models import Readout
 from toposlearn.pretrain.scorecard import error_matrix, foreground_only
-from toposlearn.topology import at_points, best_place, nearest_matches, soft_argmax
+from toposlearn.topology import at_points, best_place, fit_weights, nearest_matches, soft_argmax
 from toposlearn.topology.tokens import middle_and_spread
 
-TOKEN, CONTINUOUS, POINT_TO_TOKEN = "across_people_error", "continuous_error", "point_to_token_error"  # readings
+TOKEN, CONTINUOUS, FITTED = "across_people_error", "continuous_error", "fitted_error"  # readings
+POINT_TO_TOKEN = "point_to_token_error"
 Errors = Mapping[str, Float64s]  # reading -> error matrix (S, S)
 Guess = Callable[[int, Tensor], Tensor]  # number of a person p, points (P, 3) mm in p -> places (S, P, 3) mm in all
 
@@ -71,6 +75,19 @@ def soft_guess(tokens_a: Tensor, tokens_b: Tensor, level: Level, temperature: fl
     def guess(p: int, points: Tensor) -> Tensor:
         query = at_points(maps[p : p + 1], points[None], level.step)
         return soft_argmax(query.expand(len(b), -1, -1), b, level.positions, level.mask, temperature)
+
+    return guess
+
+
+def fitted_guess(tokens_a: Tensor, tokens_b: Tensor, level: Level, readout: Readout) -> Guess:
+    """What the expected places in b of all tokens around the point in a agree on (`fit_weights`); (S, N, F) both."""
+    a, b, _ = foreground_only(level.inside, tokens_a, tokens_b)
+
+    def guess(p: int, points: Tensor) -> Tensor:
+        own = level.mask[p]
+        query = a[p, own].expand(len(b), -1, -1)
+        found = soft_argmax(query, b, level.positions, level.mask, readout.temperature)  # (S, M, 3)
+        return fit_weights(points, level.positions[p, own], readout.reach) @ found
 
     return guess
 
@@ -161,11 +178,13 @@ def truth_of(subjects: PosedSubjects, stride: int) -> Truth:
 
 
 def network_errors(
-    tokens_a: Tensor, tokens_b: Tensor, level: Level, truth: Truth, temperature: float
+    tokens_a: Tensor, tokens_b: Tensor, level: Level, truth: Truth, readout: Readout
 ) -> dict[str, Float64s]:
     """The errors of a network in every reading; tokens (S, N, F) of all people in two modalities."""
-    soft = soft_guess(tokens_a, tokens_b, level, temperature)
-    return {TOKEN: truth.best(tokens_a, tokens_b, level), **_below_a_token(soft, level, truth)}
+    best = {TOKEN: truth.best(tokens_a, tokens_b, level)}
+    soft = soft_guess(tokens_a, tokens_b, level, readout.temperature)
+    fitted = fitted_guess(tokens_a, tokens_b, level, readout)
+    return best | _below_a_token(soft, level, truth) | {FITTED: truth.errors(fitted)}
 
 
 def rivals(level: Level, truth: Truth, registered: Mapping[str, Tensor]) -> dict[str, dict[str, Float64s]]:
@@ -176,10 +195,10 @@ def rivals(level: Level, truth: Truth, registered: Mapping[str, Tensor]) -> dict
     maps = {"position": torch.eye(3, 4).expand(*2 * (len(level.mask),), 3, 4), "centered": centered_maps(level)}
     maps |= registered
     noise = torch.randn(2, *level.inside.shape, 48, generator=torch.Generator().manual_seed(0))
-    errors = {
-        name: {TOKEN: truth.errors(map_guess(each, level)), **_below_a_token(map_guess(each), level, truth)}
-        for name, each in maps.items()
-    }
+    errors = {}
+    for name, each in maps.items():
+        below = _below_a_token(map_guess(each), level, truth)
+        errors[name] = {TOKEN: truth.errors(map_guess(each, level)), **below, FITTED: below[CONTINUOUS]}
     return errors | {"floor": {TOKEN: truth.floor(level)}, "random": {TOKEN: truth.best(noise[0], noise[1], level)}}
 
 

@@ -148,7 +148,7 @@ def write_weights(
     facts = {
         "people trained on": len(split.train),
         "names, as salted hashes" if split.salt else "names": ", ".join(split.train),
-        "temperature of the readout below a token": readout,
+        "readout below a token": readout,
         "seconds per step": f"{seconds:.2f}",
         "peak memory": f"{peak_memory_bytes() / 2**30:.1f} GiB",
         "device": report["device"],

@@ -13,7 +13,7 @@ from toposlearn.topology.correspondence import (
 )
 from toposlearn.topology.distances import pairwise_distance
 from toposlearn.topology.neighbors import nearest_neighbors, sample_negatives
-from toposlearn.topology.readout import at_points, best_place, choose_temperature, soft_argmax
+from toposlearn.topology.readout import at_points, best_place, fit_weights, soft_argmax
 from toposlearn.topology.representation import (
     collapse,
     continuity,

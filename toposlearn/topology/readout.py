@@ -1,4 +1,4 @@
-"""Places below the size of a token: features read at points, and the expected place over a map of similarities.
+"""Places below the size of a token: features read at points, the expected place, and places that neighbors agree on.
 
 S people, P points or queries, N tokens, F features; places in mm from the center of the volume.
 """
@@ -13,6 +13,7 @@ from toposlearn.topology.correspondence import nearest_matches
 from toposlearn.topology.distances import Metric, at_index, embed
 
 TEMPERATURES = (0.01, 0.02, 0.04, 0.08, 0.16)
+REACHES = (12.0, 18.0, 24.0, 36.0, 60.0)  # mm
 _BLOCK = 2**22  # similarities held at once
 
 
@@ -49,6 +50,27 @@ def soft_argmax(query: Tensor, tokens: Tensor, positions: Tensor, mask: Tensor, 
     return torch.cat([weight @ positions for weight in weights], 1)
 
 
-def choose_temperature(error: Callable[[float], float], temperatures: Sequence[float] = TEMPERATURES) -> float:
-    """The temperature of lowest error; `error` must be measured on people who are not judged afterwards."""
-    return min(temperatures, key=error)
+def fit_weights(points: Tensor, positions: Tensor, reach: float) -> Tensor:
+    """Weights (P, N) that read values known at `positions` (N, 3) at points (P, 3), mm, by a fit around each point.
+
+    It is local linear regression (Cleveland 1979, doi:10.1080/01621459.1979.10481038): an affine function of the
+    position, fitted by least squares in which a position counts by a Gaussian of its distance, with the standard
+    deviation `reach`, mm. Values that are an affine function of the position are read exactly; errors that neighbors
+    do not share cancel.
+    """
+    if reach <= 0:
+        raise ValueError(f"reach must be positive (mm), got {reach}")
+    first = torch.tensor([1.0, 0.0, 0.0, 0.0]).to(points)
+    rows = []
+    for block in torch.split(points, max(1, _BLOCK // (4 * len(positions)))):
+        near = (-torch.cdist(block, positions).square() / (2 * reach**2)).softmax(1)  # (P, N)
+        offset = (positions - block[:, None]) / reach
+        design = torch.cat([torch.ones_like(offset[..., :1]), offset], -1)  # (P, N, 4)
+        normal = torch.einsum("pn,pni,pnj->pij", near, design, design)
+        rows.append(near * (design @ (torch.linalg.pinv(normal, hermitian=True) @ first)[..., None])[..., 0])
+    return torch.cat(rows)
+
+
+def choose(error: Callable[[float], float], values: Sequence[float]) -> float:
+    """The value of lowest error; `error` must be measured on people who are not judged afterwards."""
+    return min(values, key=error)

@@ -29,9 +29,9 @@ from toposlearn.pretrain.between_people import (
     people_facts,
     registration_cache,
 )
-from toposlearn.pretrain.point_errors import CONTINUOUS, POINT_TO_TOKEN, TOKEN
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, POINT_TO_TOKEN, TOKEN
 
-READINGS = (TOKEN, CONTINUOUS, POINT_TO_TOKEN)
+READINGS = (TOKEN, CONTINUOUS, FITTED, POINT_TO_TOKEN)
 Metrics = dict[str, dict[str, Any]]
 Raw = Mapping[str, Float64s]
 
@@ -79,7 +79,7 @@ def measure_comparisons(model: Taco, readout: Readout, groups: Mapping[str, Comp
     return {
         f"{name}/stride{stride}/{reading}": matrix
         for name, comparison in groups.items()
-        for stride, errors in comparison.measure(model, readout.temperature).items()
+        for stride, errors in comparison.measure(model, readout).items()
         for reading, matrix in errors.items()
     }
 

@@ -38,19 +38,21 @@ def _claims(study: Study) -> dict[str, dict[str, Any]]:
     rows = rows[(rows["relation"] == "medial") & (rows["structure_a"] == "thalamus") & (rows["side_a"] != "midline")]
     metrics = {}
     for name in BASAL_GANGLIA:
-        holds = rows[rows["structure_b"] == name].pivot(index="person", columns="side_a", values="holds").dropna()
-        if not {"left", "right"} <= set(holds.columns):
+        margins = rows[rows["structure_b"] == name].pivot(index="person", columns="side_a", values="margin").dropna()
+        if not {"left", "right"} <= set(margins.columns):
             continue
-        for words, answers in {"left": holds["left"], "right": holds["right"], "both sides": holds.all(axis=1)}.items():
-            metrics[f"thalamus medial to {name}, {words}"] = _fraction(answers)
+        for words, sides in {"left": ["left"], "right": ["right"], "both sides": ["left", "right"]}.items():
+            metrics[f"thalamus medial to {name}, {words}"] = _fraction(margins[sides])
     return metrics
 
 
-def _fraction(answers: pd.Series[bool]) -> dict[str, Any]:
-    count, people = int(answers.sum()), len(answers)
+def _fraction(margins: pd.DataFrame) -> dict[str, Any]:
+    """The fraction of people all of whose margins (people, sides) are positive, and the range of the margins in mm."""
+    count, people = int((margins > 0).all(axis=1).sum()), len(margins)
     low, high = fraction_interval(count, people)
     held = metric(count / people, low=low, high=high, unit="fraction of people", n=people, null=0.5)
-    return held | {"count": count}
+    ends = {"margin_min": float(margins.to_numpy().min()), "margin_max": float(margins.to_numpy().max())}
+    return held | {"count": count} | ends
 
 
 def _kept(study: Study) -> dict[str, dict[str, Any]]:

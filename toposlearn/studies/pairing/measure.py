@@ -20,11 +20,15 @@ from toposlearn.intervals import across_subjects, mean_metric
 from toposlearn.models import Readout, Taco
 from toposlearn.pretrain import encode
 from toposlearn.pretrain.kept import Raw
-from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN, Level, network_errors, rivals, truth_of
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, TOKEN, Level, network_errors, rivals, truth_of
 from toposlearn.pretrain.scorecard import neighborhood_values
 from toposlearn.studies.pairing.people import MODALITIES
 
-WITHIN = {TOKEN: "same_person_error", CONTINUOUS: "same_person_continuous_error"}
+WITHIN = {
+    TOKEN: "same_person_error",
+    CONTINUOUS: "same_person_continuous_error",
+    FITTED: "same_person_fitted_error",
+}
 PAIRS = (("T1w", "T2w"), ("T1w", "T1w"))
 CONTROLS = ("position", "centered", "floor", "random")
 OVERLAP, OVERLAP_NULL = "overlap", "overlap_null"
@@ -33,14 +37,14 @@ OVERLAP, OVERLAP_NULL = "overlap", "overlap_null"
 def measure_network(
     model: Taco, _: Readout, people: PosedSubjects, choose: Callable[[Taco], Readout]
 ) -> dict[str, Float64s]:
-    """Raw numbers of one network on `posed_twice` people; the temperature of its readout is the one it chooses."""
-    temperature, half = choose(model).temperature, len(people.names) // 2
+    """Raw numbers of one network on `posed_twice` people; its readout is the one it chooses."""
+    readout, half = choose(model), len(people.names) // 2
     tokens = {name: encode(model, people, name) for name in MODALITIES}
     raw: dict[str, Float64s] = {}
     for stride in model.config.token_strides:
         for a, b in PAIRS:
             ends = tokens[a][stride], tokens[b][stride]
-            found = _between_and_within(partial(_network_errors, people, stride, *ends, temperature), half)
+            found = _between_and_within(partial(_network_errors, people, stride, *ends, readout), half)
             raw |= {f"stride{stride}/{a}-{b}/{name}": values for name, values in found.items()}
         first, second = (tokens[name][stride][:half] for name in MODALITIES)
         kept = neighborhood_values(first, second, people.token_mask(stride)[:half])
@@ -49,11 +53,11 @@ def measure_network(
 
 
 def _network_errors(
-    people: PosedSubjects, stride: int, tokens_a: Tensor, tokens_b: Tensor, temperature: float, some: Sequence[int]
+    people: PosedSubjects, stride: int, tokens_a: Tensor, tokens_b: Tensor, readout: Readout, some: Sequence[int]
 ) -> Mapping[str, Float64s]:
     """Reading -> errors between some of the people; tokens (2S, N, F) are those of all."""
     part = people.take(some)
-    known = Level.of(part, stride), truth_of(part, stride), temperature
+    known = Level.of(part, stride), truth_of(part, stride), readout
     return network_errors(tokens_a[list(some)], tokens_b[list(some)], *known)
 
 

@@ -18,7 +18,7 @@ from toposlearn.data import Manifest, PointSource, prepare, read_manifest, split
 from toposlearn.data.source import Data
 from toposlearn.data.split import refuse_seen
 from toposlearn.pretrain.kept import Raw, measure_all, train_once
-from toposlearn.pretrain.temperature import readout_chooser
+from toposlearn.pretrain.readout import readout_chooser
 from toposlearn.reproducibility import write_result
 from toposlearn.studies.pairing import measure
 from toposlearn.studies.pairing.people import MODALITIES, comparisons, posed_twice, with_share

@@ -1,8 +1,9 @@
-"""The temperature of a network's readout below a token, chosen on people whom it was trained on."""
+"""A network's readout below a token: temperature and reach, chosen on people whom it was trained on."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -18,9 +19,9 @@ from toposlearn.data.prepared import Prepared
 from toposlearn.intervals import across_subjects
 from toposlearn.models import Readout, Taco
 from toposlearn.pretrain.between_people import comparable, modality_pairs
-from toposlearn.pretrain.point_errors import Level, soft_guess, truth_of
+from toposlearn.pretrain.point_errors import Guess, Level, fitted_guess, soft_guess, truth_of
 from toposlearn.pretrain.scorecard import encode
-from toposlearn.topology import choose_temperature
+from toposlearn.topology.readout import REACHES, TEMPERATURES, choose
 
 PEOPLE = 8  # at most
 STREAM = 78  # separates the random numbers of these poses from others
@@ -61,16 +62,17 @@ def _posed_twice(one: Prepared, config: TacoConfig, number: int) -> PosedSubject
 
 @torch.no_grad()
 def _choose(config: TacoConfig, groups: list[PosedSubjects], where: str, model: Taco) -> Readout:
-    """The temperature of lowest error at the finest tokens, mean over groups of two or more people and modalities."""
+    """Temperature, then reach, of lowest error at the finest tokens, mean over groups of people and modalities."""
     stride = min(config.model.token_strides)
-    guesses = []
+    known = []
     for subjects in groups:
         level, truth = Level.of(subjects, stride), truth_of(subjects, stride)
         for first, second in modality_pairs(subjects.modalities):
             tokens = encode(model, subjects, first)[stride], encode(model, subjects, second)[stride]
-            guesses.append((truth, partial(soft_guess, *tokens, level)))
+            known.append((truth, (*tokens, level)))
 
-    def error(temperature: float) -> float:
-        return float(np.mean([across_subjects(truth.errors(guess(temperature))) for truth, guess in guesses]))
+    def error(guess: Callable[..., Guess], how: float | Readout) -> float:
+        return float(np.mean([across_subjects(truth.errors(guess(*tokens, how))) for truth, tokens in known]))
 
-    return Readout(choose_temperature(error), f"lowest error {where} of the people trained on")
+    best = Readout(choose(partial(error, soft_guess), TEMPERATURES), f"lowest error {where} of the people trained on")
+    return replace(best, reach=choose(lambda reach: error(fitted_guess, replace(best, reach=reach)), REACHES))

@@ -1,4 +1,4 @@
-"""The temperature of the readout has the lowest error on people trained on, between people or within one."""
+"""The readout has the lowest error on people trained on, between people or within one."""
 
 import dataclasses
 
@@ -11,9 +11,9 @@ from toposlearn.data.pose import relative_pose
 from toposlearn.intervals import across_subjects
 from toposlearn.models import Readout, Taco, load_readout, save_weights
 from toposlearn.pretrain import encode
-from toposlearn.pretrain.point_errors import CONTINUOUS, DenseTruth, Level, map_guess, network_errors
-from toposlearn.pretrain.temperature import STREAM, _posed_twice, readout_chooser
-from toposlearn.topology.readout import TEMPERATURES
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, DenseTruth, Level, map_guess, network_errors
+from toposlearn.pretrain.readout import STREAM, _posed_twice, readout_chooser
+from toposlearn.topology.readout import REACHES, TEMPERATURES
 
 STRIDE = 4
 
@@ -29,13 +29,13 @@ def test_the_error_between_people_is_lowest(subjects, smoke, model):
     people = pose_subjects(subjects, smoke)
     level, truth = Level.of(people, STRIDE), DenseTruth(people, STRIDE)
     first, second = (encode(model, people, name)[STRIDE] for name in ("T1w", "T2w"))
-    errors = {
-        each: sum(
-            across_subjects(network_errors(first, other, level, truth, each)[CONTINUOUS]) for other in (first, second)
-        )
-        for each in TEMPERATURES
-    }
-    assert chosen.temperature == min(errors, key=errors.__getitem__)
+
+    def error(reading, readout):
+        found = [network_errors(first, other, level, truth, readout)[reading] for other in (first, second)]
+        return sum(map(across_subjects, found))
+
+    assert chosen.temperature == min(TEMPERATURES, key=lambda each: error(CONTINUOUS, Readout(each)))
+    assert chosen.reach == min(REACHES, key=lambda each: error(FITTED, dataclasses.replace(chosen, reach=each)))
     assert chosen.chosen == "lowest error between different people, 6 of the people trained on"
 
 
@@ -58,7 +58,7 @@ def test_of_images_at_different_places_one_is_read(subjects, smoke):
 
 
 def test_weights_keep_the_readout_and_old_ones_have_a_default(smoke, model, tmp_path):
-    readout = Readout(0.08, "as here")
+    readout = Readout(0.08, "as here", 36.0)
     assert load_readout(save_weights(tmp_path / "a.safetensors", model, smoke, readout=readout)) == readout
     old = load_readout(save_weights(tmp_path / "b.safetensors", model, smoke))
     assert (old.temperature, old) == (0.04, Readout())
