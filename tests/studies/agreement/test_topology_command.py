@@ -30,7 +30,10 @@ def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys
     assert (result["source"], result["config"] | facts) == ("toposlearn topology", result["config"])
     putamen = result["metrics"]["thalamus medial to putamen, both sides"]
     assert (putamen["count"], putamen["n"], putamen["low"]) == (2, 2, pytest.approx(0.025**0.5))
-    assert putamen["null"] == 0.5
+    table = pd.read_csv(out / "relations.csv").query("structure_a == 'thalamus' and structure_b == 'putamen'")
+    margins = table.query("relation == 'medial' and side_a == side_b")["margin"]
+    ends = [putamen["null"], putamen["margin_min"], putamen["margin_max"]]
+    np.testing.assert_allclose(ends, [0.5, margins.min(), margins.max()], rtol=1e-4)
     kept = result["metrics"]["relations kept by all people"]
     once = pd.read_csv(out / "consistency.csv").query("relation != 'adjacent'")
     assert kept["relations"] == len(once) / 2
