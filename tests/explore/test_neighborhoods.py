@@ -12,6 +12,7 @@ from toposlearn.explore.neighborhoods import (
     find_match,
     plot_match,
     plot_neighbors,
+    plot_weights,
     token_at,
 )
 from toposlearn.topology.tokens import grid_positions
@@ -64,6 +65,19 @@ def test_neighbors_that_modalities_share_are_distinguished_from_those_of_one_onl
     assert shared < 3
     assert len(boxes(different.axes[3])[SINGLE]) == 3 - shared
     assert different.get_suptitle().startswith(f"{shared} of 3")
+
+
+def test_weights_above_an_equal_share_are_colored_on_one_scale_and_the_anchor_is_marked():
+    mask = torch.arange(64) != 5
+    near, even = torch.full((63,), 0.5 / 62), torch.full((63,), 1 / 63)
+    near[20] = 0.5  # of token 21: one token of the grid before it is not in the mask
+    figure = plot_weights(torch.ones(SHAPE), {"near": near, "even": even}, 20, mask=mask, stride=STRIDE)
+    *planes, bar = figure.axes
+    colored = [int((ax.images[1].get_array()[..., 3] > 0).sum()) for ax in planes]
+    assert colored == [4, 4, 4, 0, 0, 0]  # voxels of one block
+    center = grid_positions(SHAPE, STRIDE, SPACING)[21]
+    assert all(boxes(ax)[ANCHOR] == [(center[0] - 3, center[2] - 3)] for ax in planes[1::3])
+    assert bar.get_ylim() == pytest.approx((1 / 63, 0.5))
 
 
 def test_match_of_a_moved_head_is_found_by_features_and_missed_by_position():

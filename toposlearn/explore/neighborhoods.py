@@ -1,4 +1,4 @@
-"""A token and its neighbors in two modalities, and a token and its match in another person, on slices in mm.
+"""A token and its neighbors, the weights of all tokens for it, and its match in another person, on slices in mm.
 
 A token is drawn as its block: filled outline where the slice cuts it, dashed where it lies before or behind.
 """
@@ -10,6 +10,8 @@ from typing import Any, Literal
 import numpy as np
 import torch
 from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Rectangle
@@ -67,6 +69,38 @@ def plot_neighbors(
                 draw_block(ax, panel, centers[index], half, SHARED if index in shared else SINGLE)
         draw_block(ax, panel, centers[anchor], half, ANCHOR)
     name_blocks(figure, {"the token": ANCHOR, "neighbor in every row": SHARED, "neighbor in this row only": SINGLE})
+    return figure
+
+
+def plot_weights(
+    volume: Volume,
+    weights: Mapping[str, Tensor],
+    anchor: int,
+    *,
+    mask: Tensor,
+    stride: int,
+    spacing: float = 3.0,
+) -> Figure:
+    """The weights that one anchor gives to the tokens of a head, one row of three planes per name.
+
+    `weights`, name -> (M,), are those of the M tokens in `mask` (N,), and add up to one; `anchor` is an index among the
+    M. The colors are logarithmic, and tokens of at most an equal share, 1 / M, are clear. `volume` is (D, H, W).
+    """
+    shape, share = np.shape(volume), 1 / int(mask.sum())
+    centers = grid_positions(shape, stride, spacing)[mask].numpy()
+    peak = max(float(each.max()) for each in weights.values())
+    panels: list[Panel] = []
+    for name, each in weights.items():
+        shares = to_voxels(torch.ones(mask.shape).masked_scatter(mask, each / share), stride, shape)
+        heat = heat_overlay(np.log(shares), 0, np.log(peak / share), shown=shares > 1, alpha=0.85)
+        panels += orthogonal(volume, at=centers[anchor], spacing=spacing, overlay=heat, name=name)
+    figure = plot_panels(panels, 3)
+    axes = list(figure.axes)
+    for ax, panel in zip(axes, panels, strict=True):
+        draw_block(ax, panel, centers[anchor], stride * spacing / 2, ANCHOR)
+    colors = ScalarMappable(LogNorm(share, peak), "magma")
+    figure.colorbar(colors, ax=axes, label="weight, from an equal share up", shrink=0.8)
+    name_blocks(figure, {"the anchor": ANCHOR}, dashed="")
     return figure
 
 
