@@ -65,7 +65,7 @@ LANDMARKS_ARE := AFIDs-OASIS (Taha et al. 2023), 30 people of OASIS, mean of thr
 
 real: setup
 	$(BIN)/python -m toposlearn topology $(SCANS:%=$(MALF)/%_glm.nii.gz) --labels neuromorphometrics \
-		--source "$(MALF_IS)" --out runs/malf
+		--within 0 --source "$(MALF_IS)" --out runs/malf
 	$(BIN)/python -m toposlearn topology --points $(LANDMARKS)/*.fcsv --source "$(LANDMARKS_ARE)" --out runs/landmarks
 	mkdir -p checkpoints/real
 	cp runs/malf/result.json checkpoints/real/malf_topology.json

@@ -147,7 +147,13 @@ def topology(
             typer.echo(f"{status}: {name}: {why}", err=True)
     files = write_study(study, out)
     table = "points" if points else Path(labels or ("toposlearn" if data else "donors")).name
-    options = {"SEG...": segmentations, "--points": points, f"--labels {table}": labels, f"--data {data}": data}
+    options = {
+        "SEG...": segmentations,  # without their names, which may be those of people
+        "--points": points,
+        f"--labels {table}": labels,
+        f"--data {data}": data,
+        f"--within {within:g}": not points,
+    }
     command = " ".join(["toposlearn topology", *(words for words, given in options.items() if given)])
     seconds, result = time.perf_counter() - start, out / "result.json"
     files.append(write_topology_result(study, result, command=command, table=table, source=source, seconds=seconds))

@@ -27,7 +27,7 @@ def test_topology_writes_tables_graphs_and_a_page_of_the_donors(tmp_path, capsys
     assert "Consistency score" in (out / "index.html").read_text()
     result = json.loads((out / "result.json").read_text())
     facts = {"people": 2, "structures": 26, "table": "donors", "source": ""}
-    assert (result["source"], result["config"] | facts) == ("toposlearn topology", result["config"])
+    assert (result["source"], result["config"] | facts) == ("toposlearn topology --within 0", result["config"])
     putamen = result["metrics"]["thalamus medial to putamen, both sides"]
     assert (putamen["count"], putamen["n"], putamen["low"]) == (2, 2, pytest.approx(0.025**0.5))
     table = pd.read_csv(out / "relations.csv").query("structure_a == 'thalamus' and structure_b == 'putamen'")
@@ -108,7 +108,7 @@ def test_topology_of_segmentations_reports_people_left_out_and_why(tmp_path, cap
     arguments = ["topology", *subjects, image, one, "--labels", "freesurfer", "--out", str(out)]
     assert cli.execute(arguments) == 0
     source = json.loads((out / "result.json").read_text())["source"]
-    assert source == "toposlearn topology SEG... --labels freesurfer"
+    assert source == "toposlearn topology SEG... --labels freesurfer --within 30"
     errors = capsys.readouterr().err
     assert "left out: image: " in errors
     assert "not whole numbers" in errors
@@ -174,7 +174,7 @@ def test_topology_of_a_data_folder_needs_labels(tmp_path, capsys):
     assert cli.execute(arguments) == 0
     assert (tmp_path / "t" / "relations.csv").read_text().splitlines()[1].startswith("sub-01,")
     source = json.loads((tmp_path / "t" / "result.json").read_text())["source"]
-    assert source == f"toposlearn topology --data {tmp_path / 'd'}"
+    assert source == f"toposlearn topology --data {tmp_path / 'd'} --within 0"
 
 
 def test_a_wrong_table_and_a_mirrored_affine_are_doubted(tmp_path, capsys):
