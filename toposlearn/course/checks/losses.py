@@ -1,4 +1,4 @@
-"""Checks of the exercises on losses: the hinge, the partial ranking, the total. N anchors, K neighbors."""
+"""Checks of the exercises on losses: hinge, weights of places, partial ranking, total. N anchors, K neighbors."""
 
 from collections.abc import Sequence
 
@@ -36,6 +36,25 @@ def _any_triplets(rng: np.random.Generator) -> Inputs:
 
 FOUR = (_learned([0.1, 0.9, 0.4, 0.5]), _learned([0.8, 0.2, 0.5, 0.5]), 0.25)
 check_triplet_hinge = Check(triplet_hinge, {"": FOUR}, _any_triplets)
+
+
+def place_weights(places: Tensor, radius: float) -> Tensor:
+    """Weights (B, N, N): softmax over j of -|x_i - x_j|^2 / (2 radius^2), of places (B, N, 3) in mm."""
+    return (-_squared(places) / (2 * radius**2)).softmax(dim=-1)
+
+
+def _squared(places: Tensor) -> Tensor:
+    return (places[:, :, None] - places[:, None]).square().sum(-1)
+
+
+def _any_places(rng: np.random.Generator) -> Inputs:
+    shape = *rng.integers((1, 5), (4, 9)), 3
+    return torch.from_numpy(rng.normal(size=shape) * 1.5).float(), float(rng.uniform(1.1, 2))
+
+
+# So close that no weight vanishes, and any two mistakes differ.
+CLOSE = torch.randn(2, 6, 3, generator=torch.Generator().manual_seed(0))
+check_place_weights = Check(place_weights, {"": (CLOSE, 1.5)}, _any_places, near=1e-4)
 
 
 def partial_ranking(d_positive: Tensor, d_negative: Tensor, valid: Tensor, margin: float) -> Tensor:
