@@ -1,4 +1,4 @@
-"""The two alignment terms as loops over anchors, written from the equations.
+"""The two alignment terms, and the listwise form of the first, as loops over anchors, written from the equations.
 
 A distance matrix per subject, then for each anchor its neighbors, its negatives and its hinge, with values read back to
 Python on the way. `benchmarks/losses.py` compares the losses with them, in speed and in value.
@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn.functional import normalize
 
 K, MARGIN = 5, 0.2
+RADIUS, TEMPERATURE = 8.0, 0.1  # of the listwise form: mm, cosine distance
 
 
 def cosine_matrix(a: Tensor, b: Tensor) -> Tensor:
@@ -44,6 +45,17 @@ def loop_intra(tokens_a: Tensor, tokens_b: Tensor, negatives: Tensor | None = No
         for i, near in enumerate(neighbor_lists(tokens_a[s])):
             far = outside([i, *near], len(distances), tokens_b.device) if negatives is None else negatives[s, i]
             losses.append(torch.relu(distances[i][near] - distances[i][far] + MARGIN).mean())
+    return torch.stack(losses).mean()
+
+
+def loop_listwise(tokens_a: Tensor, tokens_b: Tensor, places: Tensor) -> Tensor:
+    """The listwise form of the intra-instance term (B, N, F), anchor by anchor; places (N, 3) in mm of all subjects."""
+    losses = []
+    for a, b in zip(tokens_a, tokens_b, strict=True):
+        distances = cosine_matrix(a, b).unbind()
+        for place, row in zip(places, distances, strict=True):
+            wanted = (-(places - place).square().sum(1) / (2 * RADIUS**2)).softmax(0)
+            losses.append(-(wanted * (-row / TEMPERATURE).log_softmax(0)).sum())
     return torch.stack(losses).mean()
 
 

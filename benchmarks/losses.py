@@ -15,7 +15,7 @@ from functools import partial
 from pathlib import Path
 
 import torch
-from loops import MARGIN, K, cosine_matrix, loop_inter, loop_intra
+from loops import MARGIN, RADIUS, TEMPERATURE, K, cosine_matrix, loop_inter, loop_intra, loop_listwise
 from matplotlib import pyplot as plt
 from rows import Row, interleaved, options, report
 from torch import Tensor
@@ -23,6 +23,8 @@ from torch import Tensor
 from toposlearn.losses import (
     inter_instance_loss,
     intra_instance_loss,
+    listwise_loss,
+    neighborhoods,
     ordered_pairs,
     plain_inter_loss,
     plain_intra_loss,
@@ -112,6 +114,26 @@ def speed(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
     plain = seconds["graph"] / seconds["plain product and top-k"]  # or a slow graph would hide a slow loss
     rows.append(Row(f"the graph alone over plain product and top-k ({shape})", plain, "x", "<= 2"))
     return rows
+
+
+def listwise(size: tuple[int, int, int], repeats: int, device: str) -> list[Row]:
+    """One direction of the listwise form, its weights included, compared with loops over anchors."""
+    a, b = tokens(*size, device, 0), tokens(*size, device, 1)
+    places = 180 * torch.rand(size[1], 3, generator=torch.Generator().manual_seed(0)).to(device)  # mm
+    every = places.expand(size[0], -1, -1)
+    loops = partial(loop_listwise, places=places)
+
+    def ours(a: Tensor, b: Tensor) -> Tensor:
+        return listwise_loss(a, b, neighborhoods(every, RADIUS), temperature=TEMPERATURE)
+
+    seconds = interleaved({"listwise": step(ours, a, b), "listwise, loops": step(loops, a, b)}, repeats, device)
+    shape = " x ".join(map(str, size))
+    faster = seconds["listwise, loops"] / seconds["listwise"]
+    return [
+        *(Row(f"{name} ({shape})", 1000 * value, "ms") for name, value in seconds.items()),
+        Row(f"listwise: times faster than loops ({shape})", faster, "x", ">= 2"),
+        Row(f"listwise: difference from the loops ({shape})", abs(float(ours(a, b) - loops(a, b))), "", "<= 1e-5"),
+    ]
 
 
 def bounds(term: str, n: int, device: str) -> dict[str, int | None]:
@@ -206,6 +228,8 @@ def main() -> None:
     rows = exactness(chosen.device) + expectation(chosen.device, 60 if chosen.quick else 200)
     for size in SIZES:
         rows += speed(size, 3 if chosen.quick else 15, chosen.device)
+    for size in SIZES[: 1 if chosen.quick else None]:
+        rows += listwise(size, 3 if chosen.quick else 15, chosen.device)
     counts = COUNTS[-3:-2] if chosen.quick else COUNTS[-2:]
     costs = against_size(COUNTS if chosen.figure else counts, chosen.device)
     rows += size_rows(costs)

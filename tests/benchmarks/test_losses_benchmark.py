@@ -47,6 +47,13 @@ def test_the_rows_hold_time_and_ratio_of_library_plain_form_and_loops():
             assert rows[f"{term}: times faster than {way} (2 x 32 x 8)"].value == pytest.approx(ratio)
 
 
+def test_the_listwise_form_is_compared_with_loops_in_time_and_value():
+    rows = {row.name: row for row in losses.listwise((2, 32, 8), 1, "cpu")}
+    ratio = rows["listwise, loops (2 x 32 x 8)"].value / rows["listwise (2 x 32 x 8)"].value
+    assert rows["listwise: times faster than loops (2 x 32 x 8)"].value == pytest.approx(ratio)
+    assert rows["listwise: difference from the loops (2 x 32 x 8)"].value < 1e-5
+
+
 def test_bounds_are_set_where_they_are_promised():
     assert losses.bounds("intra", 1728, "cpu") == {"plain": 1, "loops": 10}
     assert losses.bounds("inter", 216, "cpu") == {"plain": None, "loops": 5}
