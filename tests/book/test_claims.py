@@ -22,11 +22,12 @@ from toposlearn.book.claims import (
     interval_status,
     load_claims,
 )
-from toposlearn.book.pages import ABLATION, EVALUATION, MATCHERS, read_result, write_results_page
+from toposlearn.book.pages import ABLATION, EVALUATION, LANDMARKS, MALF, MATCHERS, read_result, write_results_page
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims()
-BETTER = Evidence("full − other", "A/full-other/dice", "above")
+WHERE = {"file": EVALUATION, "command": "toposlearn evaluate"}
+BETTER = Evidence("full − other", "A/full-other/dice", "above", **WHERE)
 
 
 def result(metrics, **more):
@@ -101,8 +102,8 @@ def test_a_claim_needs_all_of_its_numbers_and_falls_with_one(statuses, status):
     assert ClaimStatus(CLAIM, tuple(Comparison(BETTER, one) for one in statuses)).status == status
 
 
-RIVAL = Evidence("full − rival", "A/full-rival/dice", "above", rival="the rival")
-CLAIM = Claim("It helps", "What was measured.", EVALUATION, "toposlearn evaluate", (BETTER,))
+RIVAL = Evidence("full − rival", "A/full-rival/dice", "above", rival="the rival", **WHERE)
+CLAIM = Claim("It helps", "What was measured.", (BETTER,))
 
 
 @pytest.fixture
@@ -135,7 +136,7 @@ def shipped(file):
 
 
 def assessed(claim):
-    return ClaimStatus(claim, tuple(compare(one, shipped(claim.file)) for one in claim.evidence))
+    return ClaimStatus(claim, tuple(compare(one, shipped(one.file)) for one in claim.evidence))
 
 
 def test_a_code_for_position_is_named_beside_preserved_neighborhoods():
@@ -155,10 +156,31 @@ def test_collapse_is_the_mean_cosine_and_nothing_else():
 
 def test_every_claim_about_full_between_people_meets_every_simpler_loss():
     between = [each for each in CLAIMS if any("full-position" in one.metric for one in each.evidence)]
-    assert {each.file for each in between} == {ABLATION}
+    assert {file for each in between for file in each.files} == {ABLATION}
     for claim in between:
         others = {one.metric.split("/")[1] for one in claim.evidence}
         assert {"full-intra", "full-no_reconstruction", "full-centered"} <= others, claim.title
+
+
+def test_what_is_said_of_real_people_are_the_shipped_numbers():
+    relations, example = CLAIMS[:2]
+    for file in (MALF, LANDMARKS):
+        kept = shipped(file)["metrics"]["relations kept by all people"]
+        assert re.search(
+            rf"\b{kept['value'] * 100:.0f} %( have the same answer)? in all {kept['n']} ", relations.sentence
+        )
+        assert "sub-" not in (ROOT / file).read_text()
+        assert "CC BY" in shipped(file)["config"]["source"]
+    putamen, left, right = (
+        shipped(MALF)["metrics"][f"thalamus medial to {name}"]
+        for name in ("putamen, both sides", "caudate, left", "caudate, right")
+    )
+    assert f"in all {putamen['count']} people on both sides" in example.sentence
+    assert f"in all {right['count']} on the right and in {left['count']} on the left" in example.sentence
+    assert f"by margins of at most {right['margin_max']:.0f} mm" in example.sentence
+    statuses = {one.evidence.label: one.status for one in assessed(example).comparisons}
+    assert {status for label, status in statuses.items() if "putamen" in label or "pallidum" in label} == {"holds"}
+    assert {status for label, status in statuses.items() if "accumbens" in label} == {"does not hold"}
 
 
 def write(path, content):
@@ -187,7 +209,8 @@ def test_without_results_every_claim_is_not_measured_and_names_the_command(tmp_p
     assert "figure" not in page
     for claim in CLAIMS:
         assert f"### {claim.title}" in page
-        assert f"`{claim.command}` writes `{claim.file}` (not there yet)." in page
+        for file, command in claim.files.items():
+            assert f"`{command}` writes `{file}` (not there yet)." in page
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "{}", '{"metrics": 3}'])
@@ -208,10 +231,11 @@ def test_the_claims_are_well_formed():
     assert sum(not claim.ours for claim in CLAIMS) == 9
 
 
-@pytest.mark.parametrize("file", [ABLATION, MATCHERS, EVALUATION])
+@pytest.mark.parametrize("file", [ABLATION, MATCHERS, EVALUATION, MALF, LANDMARKS])
 def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     """A metric that was renamed would silently become "not measured"."""
-    evidence = [one for claim in CLAIMS if claim.file == file for one in claim.evidence]
+    evidence = [one for claim in CLAIMS for one in claim.evidence if one.file == file]
+    assert evidence
     names = {name for one in evidence for name in (one.metric, one.against) if name}
     assert sorted(names - set(shipped(file)["metrics"])) == []
 
@@ -230,19 +254,16 @@ def test_nothing_is_drawn_without_intervals(tmp_path):
     assert not (tmp_path / "x.svg").exists()
 
 
-SHIPPED = [claim for claim in CLAIMS if "/" in claim.file]
-
-
 def test_a_label_says_what_is_measured_and_in_which_unit():
     """Of every claim on the shipped numbers: differences of an error are in mm, shares are not."""
-    for one in (one for claim in SHIPPED for one in assessed(claim).comparisons):
+    for one in (one for claim in CLAIMS for one in assessed(claim).comparisons):
         label = axis_label(one)
         assert ("mm" in label) == one.evidence.metric.endswith("across_people_error"), label
         assert ("difference" in label) == (one.evidence.against is None and one.metric.get("null") == 0), label
 
 
 def test_no_text_of_the_figure_is_cut():
-    pairs = [(claim.title, one) for claim in SHIPPED for one in assessed(claim).comparisons if "low" in one.metric]
+    pairs = [(claim.title, one) for claim in CLAIMS for one in assessed(claim).comparisons if "low" in one.metric]
     figure = comparisons_figure(pairs)
     FigureCanvasAgg(figure).draw()
     texts = [each for axis in figure.axes for each in (axis.xaxis.label, *axis.get_yticklabels())]

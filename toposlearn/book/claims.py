@@ -30,18 +30,23 @@ class Evidence:
     side: Side  # the side of the reference on which the claim is right
     against: str | None = None  # a metric whose whole interval is the reference (default: the metric's own null)
     rival: str = ""  # a method that does not decide the claim but may do as well; empty for the numbers that decide
+    file: str = ""  # the result file: its name in the results folder, or its path in the repository
+    command: str = ""  # the command that writes this file
 
 
 @dataclass(frozen=True)
 class Claim:
-    """A claim, what was measured for it, and where."""
+    """A claim, and what was measured for it."""
 
     title: str
     sentence: str  # what was measured, and its limits
-    file: str  # the result file: its name in the results folder, or its path in the repository
-    command: str  # the command that writes this file
     evidence: tuple[Evidence, ...]  # the numbers that decide, then the comparisons with rivals
     ours: bool = False  # a requirement of this project that the paper does not claim
+
+    @property
+    def files(self) -> dict[str, str]:
+        """Result file -> the command that writes it."""
+        return {one.file: one.command for one in self.evidence}
 
 
 @dataclass(frozen=True)
@@ -89,8 +94,9 @@ def load_claims() -> list[Claim]:
     claims = []
     for entry in _FILE["claims"]:
         facts = dict(entry)
+        place = {"file": facts.pop("file"), "command": facts.pop("command")}  # of evidence that names no other
         compared = {"": facts.pop("evidence"), **facts.pop("rivals", {})}
-        evidence = (Evidence(**each, rival=rival) for rival, numbers in compared.items() for each in numbers)
+        evidence = (Evidence(**place | each, rival=rival) for rival, numbers in compared.items() for each in numbers)
         claims.append(Claim(**facts, evidence=tuple(evidence)))
     return claims
 

@@ -20,8 +20,9 @@ from toposlearn.reproducibility import write_text
 
 ABLATION, MATCHERS = "checkpoints/lab/results.json", "checkpoints/lab/matchers.json"
 EVALUATION = "checkpoints/lab/evaluation.json"
+MALF, LANDMARKS = "checkpoints/real/malf_topology.json", "checkpoints/real/landmarks_topology.json"
 Report = Callable[[str], object]  # receives each line that says what was done
-FILES = {"results": ABLATION, "matchers": MATCHERS, "evaluation": EVALUATION}
+FILES = {"results": ABLATION, "matchers": MATCHERS, "evaluation": EVALUATION, "malf": MALF, "landmarks": LANDMARKS}
 FOLDER = Path(__file__).parent
 
 
@@ -69,14 +70,13 @@ def write_results_page(sources: Path, results: Path, root: Path) -> Path:
     """Write ``results.md``, its figure, and copies of result files (of `results` and below `root`), to `sources`."""
     claims, copies = load_claims(), sources / "data"
     paths = {path.name: path for path in sorted(results.glob("*.json"))}
-    paths |= {claim.file: root / claim.file for claim in claims if "/" in claim.file and (root / claim.file).exists()}
+    shipped = {file: root / file for claim in claims for file in claim.files if "/" in file}
+    paths |= {file: path for file, path in shipped.items() if path.exists()}
     copies.mkdir(parents=True, exist_ok=True)
     for path in paths.values():
         shutil.copy(path, copies / path.name)
     files = {name: read_result(path) for name, path in paths.items()}
-    assessed = [
-        ClaimStatus(each, tuple(compare(one, files.get(each.file)) for one in each.evidence)) for each in claims
-    ]
+    assessed = [ClaimStatus(each, tuple(compare(one, files.get(one.file)) for one in each.evidence)) for each in claims]
     figure, tables = draw_comparisons(assessed, sources / "claims.svg"), _tables(files, copies)
     page = TEMPLATES.get_template("results.md.j2").render(claims=assessed, files=files, figure=figure, tables=tables)
     return write_text(sources / "results.md", page)
@@ -120,7 +120,7 @@ def render_page(name: str, functions: PageFunctions) -> str:
 
 @dataclass(frozen=True)
 class PageFunctions:
-    """What pages can call. A result file is named ``results``, ``matchers`` or ``evaluation``."""
+    """What pages can call. A result file has a name of `FILES`."""
 
     sources: Path
     root: Path
