@@ -25,6 +25,20 @@ def test_the_difference_to_intra():
     assert words in TEXT
 
 
+def test_relations_of_real_people():
+    metrics = json.loads((ROOT / "checkpoints/real/malf_topology.json").read_text())["metrics"]
+    words = " ".join(TEXT.split())
+    kept, neighbors = metrics["relations kept by all people"], metrics["neighbor agreement"]
+    assert f"In {kept['n']} real adults with hand-drawn structures, {kept['value'] * 100:.0f} % of" in words
+    assert "overlap by {value:.2f} ({null:.2f} with shuffled names)".format(**neighbors) in words
+    putamen, pallidum = (metrics[f"thalamus medial to {name}, both sides"] for name in ("putamen", "pallidum"))
+    assert putamen["count"] == pallidum["count"]
+    interval = f"{putamen['low'] * 100:.0f} to {putamen['high'] * 100:.0f} %"
+    assert f"pallidum in {putamen['count']} of {putamen['n']} (95 % interval {interval})" in words
+    assert f"left caudate in {metrics['thalamus medial to caudate, left']['count']}," in words
+    assert metrics["thalamus medial to accumbens, left"]["count"] == 0
+
+
 def test_it_is_short():
     assert len(TEXT.encode()) <= 10_000
 
