@@ -14,10 +14,18 @@ from toposlearn.explore.match_errors import move_subjects
 from toposlearn.explore.results import people_metric
 from toposlearn.models import Readout, Taco
 from toposlearn.pretrain import encode
-from toposlearn.pretrain.point_errors import Guess, Level, centered_maps, map_guess, soft_guess, token_guess
+from toposlearn.pretrain.point_errors import (
+    Guess,
+    Level,
+    centered_maps,
+    fitted_guess,
+    map_guess,
+    soft_guess,
+    token_guess,
+)
 from toposlearn.registration import register
 
-BEST, EXPECTED = "best token", "expected place"  # readings of a guess
+BEST, EXPECTED, AGREED = "best token", "expected place", "with neighbors"  # readings of a guess
 AS_SCANNED = torch.eye(3, 4)[None]
 
 
@@ -63,6 +71,7 @@ def _guesses(
         tokens = [encode(network, copies, modality)[stride] for modality in pair]
         guesses[f"{name}/{BEST}"] = token_guess(tokens[0], tokens[1], level)
         guesses[f"{name}/{EXPECTED}"] = soft_guess(tokens[0], tokens[1], level, readout.temperature)
+        guesses[f"{name}/{AGREED}"] = fitted_guess(tokens[0], tokens[1], level, readout)
     noise = torch.randn(2, *level.inside.shape, 48, generator=torch.Generator().manual_seed(0))
     guesses[f"random/{BEST}"] = token_guess(noise[0], noise[1], level)
     same = AS_SCANNED.expand(1, len(level.mask), 3, 4)
@@ -70,8 +79,8 @@ def _guesses(
 
 
 def _map_guesses(name: str, maps: Tensor, level: Level) -> dict[str, Guess]:
-    """Both readings of maps (1 or more, S, 3, 4) from the first person."""
-    return {f"{name}/{BEST}": map_guess(maps, level), f"{name}/{EXPECTED}": map_guess(maps)}
+    """All readings of maps (1 or more, S, 3, 4) from the first person; neighbors agree on a map."""
+    return {f"{name}/{BEST}": map_guess(maps, level)} | {f"{name}/{end}": map_guess(maps) for end in (EXPECTED, AGREED)}
 
 
 def _registered(copies: PosedSubjects, pair: tuple[str, str]) -> Tensor:
