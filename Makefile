@@ -41,16 +41,20 @@ notebook-test: setup
 lab: setup
 	$(BIN)/jupyter lab --ServerApp.ip=127.0.0.1 notebooks
 
-# Make again what checkpoints/ ships: the cohorts, every variant with three seeds, the tables of results. Hours.
+# Make again what checkpoints/lab ships: cohorts, every variant with three seeds, the tables of results. Some 12 hours.
+# Real people to measure on: .venv/bin/python data_scripts/malf.py --out data/malf
+REAL = --real data/malf --labels neuromorphometrics --source "MALF (MICCAI 2012 challenge; OASIS), $(LABELS_ARE)"
+
 weights: setup
 	$(BIN)/python -m toposlearn cohort --out data/cohort
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 16 --seed 100 --out data/cohort_b
-	$(BIN)/python -m toposlearn ablation --held-out data/cohort_b --shipped checkpoints/lab
-	$(BIN)/python -m toposlearn matchers --held-out data/cohort_b --shipped checkpoints/lab
+	$(BIN)/python -m toposlearn ablation --held-out data/cohort_b $(REAL) --shipped checkpoints/lab
+	$(BIN)/python -m toposlearn matchers --held-out data/cohort_b $(REAL) --seeds 1 --shipped checkpoints/lab
 	$(BIN)/python -m toposlearn cohort --subjects 32 --seed 300 --out data/test_a
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 32 --seed 400 --out data/test_b
 	$(BIN)/python -m toposlearn evaluate --checkpoints runs/ablation --test data/test_a --test data/test_b
 	cp runs/evaluation/results.json checkpoints/lab/evaluation.json
+	$(BIN)/python -m toposlearn pairing --steps 400 --seeds 1 --shipped checkpoints/lab
 
 # Measure the relations of real people again, as in checkpoints/real. Download first (licences: data_scripts/README.md):
 #   .venv/bin/python data_scripts/malf.py --out data/malf
@@ -59,8 +63,8 @@ weights: setup
 MALF ?= data/downloads/malf
 LANDMARKS ?= data/landmarks
 SCANS := 1000 1001 1003 1004 1006 1007 1009 1010 1012 1013 1015 1017 1019 1036 1104 1107 1113 1116 1122 1125
-MALF_IS := MALF (MICCAI 2012 challenge), 20 people of OASIS, one scan each; labels provided by Neuromorphometrics, Inc. \
-	(neuromorphometrics.com) under academic subscription; CC BY-NC
+LABELS_ARE := labels provided by Neuromorphometrics, Inc. (neuromorphometrics.com) under academic subscription; CC BY-NC
+MALF_IS := MALF (MICCAI 2012 challenge), 20 people of OASIS, one scan each; $(LABELS_ARE)
 LANDMARKS_ARE := AFIDs-OASIS (Taha et al. 2023), 30 people of OASIS, mean of three raters; CC BY 4.0
 
 real: setup

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import socket
 import tempfile
@@ -19,6 +20,7 @@ from voila.app import Voila
 
 from toposlearn.anatomy.label_names import TABLES
 from toposlearn.data import PointSource, Source, pose_subjects, prepare
+from toposlearn.data.places import PLACE as CACHE_PLACE
 from toposlearn.data.source import Data
 from toposlearn.explorer.scene import choose_subjects, load_networks, weights_in
 
@@ -26,11 +28,13 @@ Report = Callable[[str], object]  # prints
 HOST = "127.0.0.1"  # never anything else: the page runs code
 PAGE = Path(__file__).parent / "page"
 CELL = """\
+import os
 from pathlib import Path, PosixPath, WindowsPath
 from toposlearn.data import PointSource, Source
 from toposlearn.explorer.scene import open_scene
 from toposlearn.explorer.widget import explorer
 
+os.environ.update({cache!r})
 explorer(open_scene({weights!r}, {source!r}, points={points!r}))"""
 
 
@@ -86,11 +90,15 @@ def free_port(port: int | None) -> int:
 
 
 def write_page(folder: Path, data: Data, weights: str | Path, points: PointSource) -> Path:
-    """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain."""
-    source, table = Source.of(data), points.table
-    source = replace(source, folders=tuple(folder.resolve() for folder in source.folders))
-    points = replace(points, table=table if table is None or table in TABLES else Path(table).resolve())
-    cell = CELL.format(weights=str(Path(weights).resolve()), source=source, points=points)
+    """Write the notebook behind the page: one cell. Paths become literals, whatever characters they contain.
+
+    The kernel runs in `folder`, so that every path is made absolute here, that of the cache in the environment too.
+    """
+    source, table, cache = Source.of(data), points.table, os.path.expanduser(os.environ.get(CACHE_PLACE, ""))
+    source = replace(source, folders=tuple(each.absolute() for each in source.folders))
+    points = replace(points, table=table if table is None or table in TABLES else Path(table).absolute())
+    place = {CACHE_PLACE: str(Path(cache).absolute())} if cache else {}
+    cell = CELL.format(weights=str(Path(weights).absolute()), source=source, points=points, cache=place)
     heading = nbformat.v4.new_markdown_cell("# Who is next to whom, in two people?")
     kernel = {"kernelspec": {"name": "python3", "display_name": "Python 3"}, "language_info": {"name": "python"}}
     notebook = nbformat.v4.new_notebook(cells=[heading, nbformat.v4.new_code_cell(cell)], metadata=kernel)
