@@ -1,3 +1,4 @@
+import os
 import socket
 from pathlib import Path
 
@@ -7,6 +8,7 @@ import torch
 
 from toposlearn.cli import execute
 from toposlearn.data import PointSource, Source, pose_subjects
+from toposlearn.data.places import PLACE
 from toposlearn.explorer import serve
 from toposlearn.explorer import widget as explorer_widget
 from toposlearn.explorer.figure import point_of_click
@@ -102,6 +104,26 @@ def test_page_opens_the_people_and_label_maps_of_the_options(table, kept, tmp_pa
     exec(cell.source, {})
     source = Source((Path("here").resolve(),), "2", {"rec": "norm"}, {"T1w": "{subject}/t1.nii.gz"})
     assert opened == [(str(tmp_path), source, {"points": PointSource(table if kept else Path(table).resolve(), "glm")})]
+
+
+@pytest.mark.parametrize(
+    ("options", "variable", "used"),
+    [(["--cache", "mine"], "", "mine"), (["--cache", "mine"], "other", "mine"), ([], "other", "other"), ([], "", None)],
+)
+def test_page_prepares_people_in_the_cache_of_the_command(options, variable, used, tmp_path, monkeypatch):
+    """Its kernel runs in another folder than the command."""
+    (tmp_path / "kernel").mkdir()
+    monkeypatch.setenv(PLACE, variable)
+    monkeypatch.chdir(tmp_path)
+    pages, places = [], []
+    monkeypatch.setattr(serve, "serve_explorer", lambda *given, **_: pages.append(serve.write_page(tmp_path, *given)))
+    assert execute(["explore", "--data", "here", "--checkpoints", "weights", *options]) == 0
+    (_, cell) = nbformat.read(pages[0], as_version=4).cells
+    monkeypatch.chdir(tmp_path / "kernel")
+    monkeypatch.setattr("toposlearn.explorer.scene.open_scene", lambda weights, *_, **__: places.append(weights))
+    monkeypatch.setattr("toposlearn.explorer.widget.explorer", lambda _: places.append(os.environ[PLACE]))
+    exec(cell.source, {})
+    assert places == [str(tmp_path / "weights"), str(tmp_path / used) if used else ""]
 
 
 def test_a_port_that_is_taken_is_refused():
