@@ -65,7 +65,7 @@ LANDMARKS ?= data/landmarks
 SCANS := 1000 1001 1003 1004 1006 1007 1009 1010 1012 1013 1015 1017 1019 1036 1104 1107 1113 1116 1122 1125
 LABELS_ARE := labels provided by Neuromorphometrics, Inc. (neuromorphometrics.com) under academic subscription; CC BY-NC
 MALF_IS := MALF (MICCAI 2012 challenge), 20 people of OASIS, one scan each; $(LABELS_ARE)
-LANDMARKS_ARE := AFIDs-OASIS (Taha et al. 2023), 30 people of OASIS, mean of three raters; CC BY 4.0
+LANDMARKS_ARE := AFIDs-OASIS (Taha et al. 2023), 30 people of OASIS, mean over raters (mostly three); CC BY 4.0
 
 real: setup
 	$(BIN)/python -m toposlearn topology $(SCANS:%=$(MALF)/%_glm.nii.gz) --labels neuromorphometrics \

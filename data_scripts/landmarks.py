@@ -2,6 +2,9 @@
 
 python data_scripts/landmarks.py --out data/landmarks
 toposlearn topology --points data/landmarks/*.fcsv
+
+There is one file per person. It holds the publisher's mean over the placements of raters: three in 28 people (two for
+six of their landmarks), two in person 0177 and four in 0200, as the decimals of the positions show.
 """
 
 import sys
@@ -27,7 +30,7 @@ DATA = DataSet(
     name="landmarks",
     title="AFIDs-OASIS (anatomical fiducials)",
     license="CC BY 4.0 for the landmarks",
-    people="30, 25 to 91 years old: mean positions of 32 landmarks over raters (.fcsv), without images",
+    people="30, 25 to 91 years old: 32 landmarks, each the mean of placements by raters (.fcsv), without images",
     size="0.1 MB",
     access="open, https",
     address="https://github.com/afids/AFIDs-OASIS",
