@@ -263,7 +263,7 @@ def _describe(data_set: DataSet, source: Path, root: Path, files: Sequence[Found
 
 def _write_people(path: Path, files: Iterable[Found], table: Table) -> None:
     people: dict[str, str] = {}
-    for found in sorted(files, key=lambda found: _natural(found.subject)):
+    for found in sorted(files, key=lambda found: (_natural(found.subject), _natural(found.session))):
         people.setdefault(found.subject, found.source)
     columns = dict.fromkeys(column for subject in people for column in table.get(subject, {}))
     with path.open("w", encoding="utf-8", newline="") as file:

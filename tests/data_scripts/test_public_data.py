@@ -18,10 +18,11 @@ import pytest
 import upenn_gbm
 from file_server import serving
 
-from toposlearn.data import origin_of, read_manifest
+from toposlearn.data import Source, origin_of, read_manifest
+from toposlearn.settings import T1CE
 
 SCRIPTS = Path(__file__).parents[2] / "data_scripts"
-FOUR = ("FLAIR", "T1w", "T2w", "ce-gadolinium_T1w")
+FOUR = ("FLAIR", "T1w", "T2w", T1CE)
 STROKE = ("ADC", "FLAIR", "dwi")
 EXPECTED = {  # script -> people, their modalities, those with a label map
     "malf": ({"sub-1000": ("T1w",), "sub-1003": ("T1w",)}, 2),
@@ -33,7 +34,7 @@ EXPECTED = {  # script -> people, their modalities, those with a label map
     "adhd200": ({"sub-0010001": ("T1w",), "sub-1018959": ("T1w",)}, 0),
     "openmind": ({"sub-ds000001sub01": ("T1w", "T2w"), "sub-ds000224sub01": ("T1w",)}, 0),
     "upenn_gbm": ({"sub-UPENNGBM00001": FOUR, "sub-UPENNGBM00002": FOUR}, 2),
-    "real_heads": ({"sub-Colin27": ("T1w",), "sub-ICBM152": ("T1w", "T2w")}, 1),
+    "real_heads": ({"sub-Colin27": ("T1w",), "sub-ICBM152": ("T1w", "T2w"), "sub-MRBrainTumor": (T1CE,)}, 1),
 }
 
 
@@ -146,10 +147,20 @@ def test_a_damaged_archive_is_left_out_and_named(tmp_path, capsys):
     assert read_manifest(tmp_path / "out").records[0].images.keys() == {"T1w", "T2w"}
 
 
-def test_a_person_scanned_twice_is_one_person(tmp_path):
-    assert run(script("malf").DATA, "--from", tree(tmp_path, "malf"), "--out", tmp_path / "out") == 0
-    assert (tmp_path / "out/sub-1003/ses-2/anat/sub-1003_ses-2_T1w.nii.gz").resolve().name == "1023_SS.nii.gz"
-    assert participants(tmp_path / "out")["sub-1003"]["source_id"] == "1003"
+@pytest.mark.parametrize(
+    ("name", "subject", "kind", "scans", "first"),
+    [
+        ("malf", "sub-1003", "T1w", ("1003_SS", "1023_SS"), "1003"),
+        ("real_heads", "sub-MRBrainTumor", T1CE, ("MR_BrainTumor_SizeTest", "MRBrainTumor2"), "MRBrainTumor1"),
+    ],
+)
+def test_a_person_scanned_twice_is_one_person(name, subject, kind, scans, first, tmp_path):
+    assert run(script(name).DATA, "--from", tree(tmp_path, name), "--out", tmp_path / "out") == 0
+    every = read_manifest(Source((tmp_path / "out",), session="all")).records
+    visits = {record.session: record.images[kind].resolve().name for record in every if record.subject == subject}
+    assert visits == {f"ses-{visit}": f"{scan}.nii.gz" for visit, scan in enumerate(scans, start=1)}
+    assert participants(tmp_path / "out")[subject]["source_id"] == first
+    assert [record.subject for record in read_manifest(tmp_path / "out").records].count(subject) == 1
 
 
 def test_the_better_of_two_files_is_used(tmp_path, capsys):
