@@ -9,7 +9,9 @@ import dataclasses
 import json
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, cast, get_args, get_origin, get_type_hints
+from typing import Any, Literal, cast, get_type_hints
+
+from toposlearn.validation import require, require_different, require_known, require_min, require_read
 
 MODALITIES = ("T1w", "T2w", "FLAIR", "PDw")
 T1CE = "ce-gadolinium_T1w"  # T1w with contrast agent, as BIDS names it
@@ -30,12 +32,6 @@ RELEASED: dict[str, Any] = {  # what ``released`` stands for: the alignment term
 }
 
 
-def require(condition: bool, message: str) -> None:
-    """Raise ValueError with the message unless the condition holds."""
-    if not condition:
-        raise ValueError(message)
-
-
 @dataclass(frozen=True)
 class VolumeConfig:
     """The grid on which a network sees a head: shape in voxels (D H W), isotropic spacing in mm."""
@@ -48,7 +44,7 @@ class VolumeConfig:
         require(len(self.shape) == 3 and min(self.shape) > 0, f"volume.shape must be three sizes, got {self.shape}")
         require(self.spacing > 0, f"volume.spacing must be positive (mm), got {self.spacing}")
         require(len(self.modalities) >= 1, "volume.modalities must name at least one modality")
-        _require_different("volume.modalities", self.modalities)
+        require_different("volume.modalities", self.modalities)
 
 
 @dataclass(frozen=True)
@@ -100,8 +96,8 @@ class ModelConfig:
         for name, values in (("token_strides", self.token_strides), ("reconstruct_stride", (self.reconstruct_stride,))):
             require(set(values) <= set(strides), f"model.{name} must be among {strides}, got {values}")
         require(len(self.token_strides) > 0, "model.token_strides must name at least one level")
-        _require_different("model.token_strides", self.token_strides)
-        _require_read(self, "model", ("token_features",), self.top_down, "top_down")
+        require_different("model.token_strides", self.token_strides)
+        require_read(self, "model", ("token_features",), self.top_down, "top_down")
 
     @property
     def stage_strides(self) -> tuple[int, ...]:
@@ -150,30 +146,30 @@ class LossConfig:
 
     def __post_init__(self) -> None:
         _require_released(self)
-        _require_min(self, "loss", 0, "weight_reconstruction", "weight_intra", "weight_inter")
-        _require_min(self, "loss", 0, "margin_intra", "margin_inter")
-        _require_min(self, "loss", 1, "k")
+        require_min(self, "loss", 0, "weight_reconstruction", "weight_intra", "weight_inter")
+        require_min(self, "loss", 0, "margin_intra", "margin_inter")
+        require_min(self, "loss", 1, "k")
         require(self.max_tokens >= self.k + 2, f"loss.max_tokens must be >= k + 2, got {self.max_tokens}")
         require(self.temperature > 0, f"loss.temperature must be positive, got {self.temperature}")
         for name, low, high in (("min_similarity", -1, 1), ("ratio", 0, 1), ("dustbin", -1, 1)):
             value = getattr(self, name)
             within = value is None or low <= value <= high
             require(within, f"loss.{name} must be between {low} and {high}, got {value}")
-        _require_read(self, "loss", ("temperature", "dustbin"), self.matcher == "sinkhorn", "the matcher 'sinkhorn'")
+        require_read(self, "loss", ("temperature", "dustbin"), self.matcher == "sinkhorn", "the matcher 'sinkhorn'")
         for name in ("radius", "softness"):
             require(getattr(self, name) > 0, f"loss.{name} must be positive, got {getattr(self, name)}")
         listwise = self.form == "listwise"
-        _require_read(self, "loss", ("radius", "softness"), listwise, "the form 'listwise'")
-        _require_read(self, "loss", ("margin_intra",), not listwise, "the forms 'within' and 'cross'")
+        require_read(self, "loss", ("radius", "softness"), listwise, "the form 'listwise'")
+        require_read(self, "loss", ("margin_intra",), not listwise, "the forms 'within' and 'cross'")
         levels = self.token_levels
         require(levels is None or len(levels) > 0, "loss.token_levels must name at least one level, or be None: all")
-        _require_different("loss.token_levels", levels or ())
+        require_different("loss.token_levels", levels or ())
         places = self.matcher == "oracle" or self.max_distance is not None or listwise
         refusal = "loss.scrambled tokens have no place: no oracle, listwise form or loss.max_distance with them"
         require(not (self.scrambled and places), refusal)
         positive = self.max_distance is None or self.max_distance > 0
         require(positive, f"loss.max_distance must be positive (mm), got {self.max_distance}")
-        _require_known(self, "loss")
+        require_known(self, "loss")
 
 
 @dataclass(frozen=True)
@@ -198,14 +194,14 @@ class TrainConfig:
     prefetch: int = field(default=2, compare=False)  # batches that each worker prepares ahead
 
     def __post_init__(self) -> None:
-        _require_min(self, "train", 1, "steps", "subjects_per_step", "checkpoint_every")
-        _require_min(self, "train", 0, "warmup_steps", "score_every", "workers")
-        _require_min(self, "train", 1, "prefetch")
+        require_min(self, "train", 1, "steps", "subjects_per_step", "checkpoint_every")
+        require_min(self, "train", 0, "warmup_steps", "score_every", "workers")
+        require_min(self, "train", 1, "prefetch")
         require(self.learning_rate > 0, f"train.learning_rate must be positive, got {self.learning_rate}")
         require(0 < self.test_fraction < 1, f"train.test_fraction must be between 0 and 1, got {self.test_fraction}")
         require(self.clip_norm > 0, f"train.clip_norm must be positive, got {self.clip_norm}")
         require(self.score_people >= 2, f"train.score_people must be >= 2, people to compare, got {self.score_people}")
-        _require_known(self, "train")
+        require_known(self, "train")
 
 
 @dataclass(frozen=True)
@@ -281,31 +277,3 @@ def _require_released(loss: LossConfig) -> None:
     listed = ", ".join(f"{name}={RELEASED[name]!r} (got {value!r})" for name, value in different.items())
     remedy = "leave these to config.replace(loss={'released': True}), or do without released"
     require(not (loss.released and different), f"loss.released stands for {listed}: {remedy}")
-
-
-def _require_read(settings: Any, section: str, names: tuple[str, ...], read: bool, reader: str) -> None:
-    """Raise ValueError for a changed setting that nothing would read."""
-    for one in dataclasses.fields(settings):
-        value = getattr(settings, one.name)
-        advice = f"is read with {reader} only: leave it at {one.default!r}, or choose that (got {value!r})"
-        require(read or one.name not in names or value == one.default, f"{section}.{one.name} {advice}")
-
-
-def _require_min(settings: Any, section: str, minimum: int, *names: str) -> None:
-    """Raise ValueError for a value below the minimum."""
-    for name in names:
-        value = getattr(settings, name)
-        require(value >= minimum, f"{section}.{name} must be >= {minimum}, got {value}")
-
-
-def _require_known(settings: Any, section: str) -> None:
-    """Raise ValueError for a value that is not among the choices of its setting."""
-    for name, hint in get_type_hints(type(settings)).items():
-        known, value = get_args(hint), getattr(settings, name)
-        chosen = get_origin(hint) is not Literal or value in known
-        require(chosen, f"{section}.{name} must be one of {', '.join(map(str, known))}, got {value!r}")
-
-
-def _require_different(name: str, values: tuple[Any, ...]) -> None:
-    """Raise ValueError when a value comes twice."""
-    require(len(set(values)) == len(values), f"{name} must differ from each other, got {values}")
