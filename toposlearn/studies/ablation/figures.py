@@ -18,7 +18,12 @@ from toposlearn.reproducibility import set_seed
 from toposlearn.studies.ablation.tables import Change
 
 LABELS = {"untrained": "untrained", "reconstruction": "reconstruction\nonly", "intra": "+ intra", "full": "full"}
-REFERENCES = {"position": ("grid position", "--"), "centered": ("centered position", "-."), "floor": ("floor", ":")}
+REFERENCES: dict[str, tuple[str, Any]] = {
+    "position": ("grid position", "--"),
+    "centered": ("centered position", "-."),
+    "affine": ("affine registration", (0, (6, 1))),
+    "floor": ("floor", ":"),
+}
 STRIDE = 4  # token level of the overview
 COLUMNS = [(0, "T1w"), (0, "T2w"), (1, "T1w"), (1, "T2w")]  # of the overview: subject and modality
 
@@ -102,7 +107,8 @@ def _draw_errors(ax: Any, metrics: Mapping[str, Mapping[str, Any]]) -> None:
     colors = dict(zip(rows, map(color_of, names), strict=True))
     draw_intervals(ax, rows, colors=colors, ms=7, capsize=4)
     for name, (label, style) in REFERENCES.items():
-        ax.axvline(metrics[key.replace("NAME", name)]["value"], color="0.35", ls=style, lw=1.2, label=label)
+        if known := metrics.get(key.replace("NAME", name)):
+            ax.axvline(known["value"], color="0.35", ls=style, lw=1.2, label=label)
     ax.set_xlim(left=0)
     ax.set_xlabel("mean error of the best match between two people (mm)")
     ax.legend(loc="lower right", fontsize=9, frameon=False)
