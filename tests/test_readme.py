@@ -9,14 +9,33 @@ import pytest
 ROOT = Path(__file__).parents[1]
 TEXT = (ROOT / "README.md").read_text()
 METRICS = json.loads((ROOT / "checkpoints/lab/results.json").read_text())["metrics"]
+NAMED = ("full", "position", "rigid", "affine")
 
 
-@pytest.mark.parametrize("variant", ["full", "reconstruction", "position", "centered", "floor"])
+@pytest.mark.parametrize("variant", ["full", "reconstruction", "position", "centered", "affine", "floor"])
 def test_errors_between_people(variant):
     metric = METRICS[f"A/{variant}/stride4/across_people_error"]
     words = {"full": "{value:.1f} mm [{low:.1f}, {high:.1f}]"}.get(variant, "{value:.1f} mm")
-    assert words.format(**metric) in TEXT
+    assert words.format(**metric) in " ".join(TEXT.split())
     assert f"On {metric['n']} held-out" in TEXT
+
+
+def test_errors_between_real_people():
+    words = " ".join(TEXT.split())
+    upright, posed = (
+        {name: METRICS[f"{group}/{name}/stride4/fitted_error"] for name in NAMED} for group in ("R-up", "R")
+    )
+    full = "with an error of {value:.1f} mm [{low:.1f}, {high:.1f}] as scanned".format(**upright["full"])
+    assert full + " and {value:.1f} mm [{low:.1f}, {high:.1f}] posed".format(**posed["full"]) in words
+    assert f"{upright['full']['n']} real people" in words
+    both = {name: f"{upright[name]['value']:.1f} and {posed[name]['value']:.1f} mm" for name in NAMED}
+    assert f"grid position has {both['position']}, rigid registration {both['rigid']}, and affine" in words
+    assert f"which is better, {both['affine']}." in words
+    assert (
+        METRICS["R-up/full-affine/stride4/fitted_error"]["low"]
+        > 0
+        < METRICS["R/full-affine/stride4/fitted_error"]["low"]
+    )
 
 
 def test_the_difference_to_intra():
