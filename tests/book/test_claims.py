@@ -258,7 +258,7 @@ def test_a_label_says_what_is_measured_and_in_which_unit():
     """Of every claim on the shipped numbers: differences of an error are in mm, shares are not."""
     for one in (one for claim in CLAIMS for one in assessed(claim).comparisons):
         label = axis_label(one)
-        assert ("mm" in label) == one.evidence.metric.endswith("across_people_error"), label
+        assert ("mm" in label) == one.evidence.metric.endswith("_error"), label
         assert ("difference" in label) == (one.evidence.against is None and one.metric.get("null") == 0), label
 
 
