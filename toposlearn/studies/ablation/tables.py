@@ -61,6 +61,8 @@ def real_tables(result: Mapping[str, Any], rows: Mapping[str, str]) -> list[str]
                 size = stride * result["config"]["volume"]["spacing"]
                 parts += [f"**Real people** ({counted['n']}), {words}, {size:g} mm tokens"]
                 parts += [people_table(result["metrics"], keys, rows)]
+    if parts and (source := result["config"].get("real people", {}).get("source")):
+        parts.append(f"Real people: {source}.")
     return parts
 
 
