@@ -67,7 +67,7 @@ def test_the_table_at_a_structure_agrees_with_the_answer(scene, view, position):
 def test_the_mean_of_a_pair_is_that_of_the_scorecard_with_the_temperature_of_the_weights(scene, view):
     known = torch.stack([*scene.points.values()], dim=1)
     level, truth, tokens = Level.of(scene.subjects, scene.stride), PointTruth(known), scene.tokens["full"]["T1w"]
-    errors = network_errors(tokens, tokens, level, truth, 0.08)
+    errors = network_errors(tokens, tokens, level, truth, Readout(0.08))
     other = replace(view, subject_a=2, subject_b=1)
     for reading, column in ((TOKEN, "best token"), (CONTINUOUS, "below a token")):
         assert pair_errors(scene, other).loc["full network", column] == pytest.approx(errors[reading][2, 1], rel=1e-4)

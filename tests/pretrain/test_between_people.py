@@ -14,7 +14,7 @@ from toposlearn.intervals import across_subjects
 from toposlearn.models import Readout, Taco, save_weights
 from toposlearn.pretrain.between_people import POSES, Comparison, between_metrics, comparable, in_poses, measure_people
 from toposlearn.pretrain.people_table import better_in_words, people_section, people_table, row_names
-from toposlearn.pretrain.point_errors import CONTINUOUS, TOKEN
+from toposlearn.pretrain.point_errors import CONTINUOUS, FITTED, TOKEN
 
 PEOPLE = 4
 NOBODY = {"schema": "toposlearn/split/1", "train": {}, "held_out": [], "salt": "", "described": {}}
@@ -104,10 +104,10 @@ def test_a_perfect_network_reaches_the_floor(poses, model, monkeypatch):
     template = {4: posed.token_template(4)}
     unit = {4: torch.cat([template[4], torch.full_like(template[4][..., :1], 400.0)], -1)}
     monkeypatch.setattr("toposlearn.pretrain.between_people.encode", lambda *_: unit)
-    found = comparison.measure(model, 1e-4)[4]
+    found = comparison.measure(model, Readout(1e-4, reach=12.0))[4]
     floor = across_subjects(comparison.rivals[4]["floor"][TOKEN])
     assert floor <= across_subjects(found[TOKEN]) < 1.2 * floor
-    assert across_subjects(found[CONTINUOUS]) < across_subjects(found[TOKEN])
+    assert across_subjects(found[FITTED]) < across_subjects(found[CONTINUOUS]) < across_subjects(found[TOKEN])
 
 
 def test_people_who_share_no_point_with_others_are_left_out(poses, capsys):
@@ -138,7 +138,7 @@ def test_the_command_measures_people_with_one_modality_and_labels(labeled, model
     assert cli.execute([*command, *labels, "--out", str(out), "--source", "me, CC0"]) == 0
     shown = capsys.readouterr().out
     assert "| affine registration |" in shown
-    assert "temperature 0.08: here" in shown
+    assert "temperature 0.08, reach 24 mm: here" in shown
     result = json.loads(out.read_text())
     assert result["metrics"][f"stride4/as_scanned/T1w-T1w/affine/{CONTINUOUS}"]["n"] == 3
     assert (result["config"]["source"], result["config"]["labels"]) == ("me, CC0", "toposlearn")
