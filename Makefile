@@ -17,8 +17,8 @@ PARALLEL := -n logical --maxprocesses 4
 
 .PHONY: run test browser-test notebook-test lab weights real setup clean
 
-# Notebooks at a time. Times for the README are measured one at a time.
-JOBS ?= 1
+# Notebooks at a time. Times for the README are measured with JOBS=1.
+JOBS ?= 2
 
 run: setup
 	$(BIN)/python -m toposlearn all --jobs $(JOBS)

@@ -76,7 +76,7 @@ def test_ci_runs_the_commands():
     assert lines[0] == "#!/usr/bin/env bash"
     assert "set -euo pipefail" in lines
     called = [line for line in lines if line.startswith("make ")]
-    assert called == ["make test", "make run JOBS=2", "make browser-test", "make notebook-test"]
+    assert called == ["make test", "make run", "make browser-test", "make notebook-test"]
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "ci.yml").read_text())
     assert {"run": ".ci/run"} in workflow["jobs"]["run"]["steps"]
 
