@@ -175,8 +175,8 @@ def _outer_corners(inside: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
     The faces of two voxels of a grid are as far apart as their nearest corners.
     """
     padded, end = np.pad(inside, 1), np.array(inside.shape) + 1
-    voxels = [padded[tuple(map(slice, first, first + end))] for first in np.ndindex(2, 2, 2)]
-    return np.any(voxels, axis=0) & ~np.all(voxels, axis=0)
+    voxels = np.stack([padded[tuple(map(slice, first, first + end))] for first in np.ndindex(2, 2, 2)])
+    return np.asarray(voxels.any(axis=0) & ~voxels.all(axis=0))
 
 
 @dataclass(frozen=True, eq=False)
@@ -200,10 +200,10 @@ def _shortest(a: _Surface, b: _Surface, within: float) -> float:
     near = _around(a.points, b.low, b.high, within)
     if near.shape[1] == 0:
         return float("inf")
-    distances, rows = b.tree.query(near.T[:: 1 + near.shape[1] // SAMPLED])
+    distances, rows = map(np.asarray, b.tree.query(near.T[:: 1 + near.shape[1] // SAMPLED]))
     _, back = a.tree.query(b.tree.data[rows[distances.argmin()]])
     first, _ = b.tree.query(a.tree.data[back])
-    reach = min(first, within) + 1e-6  # rounding must not decide
+    reach = min(float(first), within) + 1e-6  # rounding must not decide
     near = _around(near, b.low, b.high, reach)
     other = _around(b.points, *_box(near), reach)
     near = _around(near, *_box(other), reach)
