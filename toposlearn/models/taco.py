@@ -43,12 +43,19 @@ class Taco(nn.Module):
 
     def feature_maps(self, volume: Tensor) -> dict[int, Tensor]:
         """Volume (B, 1, D, H, W) -> stride -> (B, F, D/stride, H/stride, W/stride)."""
+        return self.merged(self.encoder_maps(volume))
+
+    def encoder_maps(self, volume: Tensor) -> dict[int, Tensor]:
+        """Volume (B, 1, D, H, W) -> stride -> the encoder's own map (B, F_stage, d, h, w), of every stage."""
         stages = self.encoder(volume.contiguous(memory_format=FORMAT))
-        maps = dict(zip(self.config.stage_strides, stages, strict=True))  # (B, F_stage, d, h, w)
+        return dict(zip(self.config.stage_strides, stages, strict=True))
+
+    def merged(self, maps: dict[int, Tensor]) -> dict[int, Tensor]:
+        """The encoder's maps after the top-down path (B, F, d, h, w); the same maps where there is none."""
         if self.pyramid is None:
             return maps
         ordered = OrderedDict((str(stride), maps[stride]) for stride in self.stages)
-        return {int(stride): features for stride, features in self.pyramid(ordered).items()}  # (B, F, d, h, w)
+        return {int(stride): features for stride, features in self.pyramid(ordered).items()}
 
     def forward(self, volume: Tensor, foreground: Tensor | None = None, reconstruct: bool = True) -> TacoOutput:
         """Volume (B, 1, D, H, W) in [0, 1], foreground of the same shape or None."""

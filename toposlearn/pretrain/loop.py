@@ -59,7 +59,7 @@ def pretrain(
     Raises ValueError for bad data or settings, or a run in `out` without `resume`, FileNotFoundError without people or
     checkpoint, and FloatingPointError when the loss is not finite.
     """
-    accelerator, out = _accelerator(config.train.precision), Path(out)
+    accelerator, out = make_accelerator(config.train.precision), Path(out)
     run_folder.check_run(config, out, resume)  # before anything is computed
     manifest = data if isinstance(data, Manifest) else read_manifest(data, config.volume.modalities)
     first = accelerator.is_main_process
@@ -202,7 +202,7 @@ def learning_rate_factor(step: int, train: TrainConfig) -> float:
     return 0.5 * (1 + math.cos(math.pi * min(progress, 1.0)))
 
 
-def _accelerator(precision: str) -> Accelerator:
+def make_accelerator(precision: str) -> Accelerator:
     """All processes and devices, at this precision; without a GPU at full precision, which is reported.
 
     A CPU gains nothing from bf16, and on it torch 2.13 may return unwritten memory as the weight gradient of a 3-D

@@ -119,10 +119,14 @@ def append_line(path: Path, row: dict[str, Any]) -> None:
 def truncate(out: Path, step: int) -> None:
     """Drop the lines logged after the checkpoint at `step`: those steps are taken again."""
     for name, limit in ((HISTORY, step), (SCORES, step + 1)):  # a history line is of a step, a score after it
-        path = out / name
-        if path.exists():
-            kept = [line for line in path.read_text(errors="replace").splitlines() if _step(line) < limit]
-            path.write_text("".join(line + "\n" for line in kept))
+        truncate_lines(out / name, limit)
+
+
+def truncate_lines(path: Path, limit: int) -> None:
+    """Keep the lines of steps below `limit`."""
+    if path.exists():
+        kept = [line for line in path.read_text(errors="replace").splitlines() if _step(line) < limit]
+        path.write_text("".join(line + "\n" for line in kept))
 
 
 def _step(line: str) -> float:

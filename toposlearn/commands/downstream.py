@@ -1,0 +1,141 @@
+"""Commands on labels: fine-tune a network for a task, and predict with it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from typer import Argument, Option
+
+from toposlearn.commands.app import (
+    FOLDER,
+    AllowSeenOption,
+    CacheOption,
+    EntityOption,
+    PatternOption,
+    PresetOption,
+    SessionOption,
+    app,
+    listed,
+)
+
+WEIGHTS = "Pre-trained weights (default: random ones, of the size of --preset)."
+TASK = "segmentation (of label maps), classification or regression (of a column of the table of participants)."
+LABELS = "Kind of label maps, as 'toposlearn inspect' names it, e.g. seg, lesion (default: the only one)."
+NAMES = "Names of the labels: freesurfer, synthseg, ..., or a CSV of label, name, side (default: their numbers)."
+REGIONS = "Regions to judge: brats, or e.g. 'whole=1,2,3;core=1,3' (default: every label)."
+MISSING = "What stands for a missing image: mean (of those there), zero (an image of zeros) or drop (attention)."
+SUBSETS = "Judge with every subset of the modalities, too."
+TABLE_OF = "Data folders of people to predict, or a file that describes one."
+
+
+@app.command()
+def finetune(
+    data: Annotated[list[Path], Argument(help=FOLDER, metavar="DATA...")],
+    weights: Annotated[Path | None, Option(help=WEIGHTS)] = None,
+    task: Annotated[str, Option(help=TASK)] = "segmentation",
+    out: Annotated[Path, Option(help="Folder of the network, its split, history and scores.")] = Path("runs/finetune"),
+    labels: Annotated[str, Option(help=LABELS, metavar="KIND")] = "",
+    names: Annotated[str | None, Option(help=NAMES, metavar="TABLE")] = None,
+    regions: Annotated[str, Option(help=REGIONS)] = "",
+    target: Annotated[str, Option(help="Column of the table of participants, e.g. sex, age.")] = "",
+    preset: PresetOption = "lab",
+    from_scratch: Annotated[bool, Option("--from-scratch", help="Random weights, as without --weights.")] = False,
+    freeze: Annotated[bool, Option("--freeze", help="Leave the pre-trained weights as they are.")] = False,
+    modalities: Annotated[
+        str | None, Option(help="Comma-separated modalities (default: those most people have).")
+    ] = None,
+    missing: Annotated[str, Option(help=MISSING)] = "mean",
+    modality_dropout: Annotated[float, Option(help="Probability that an image is withheld in a step.")] = 0.3,
+    pooling: Annotated[str, Option(help="Of tokens, for classification and regression: mean or attention.")] = "mean",
+    spacing: Annotated[
+        float | None, Option(help="Voxels in mm (default: as pre-trained); smaller: in patches.")
+    ] = None,
+    folds: Annotated[int, Option(help="Judge everyone once, in this many runs (0: people held out).")] = 0,
+    shots: Annotated[str, Option(help="Comma-separated numbers of labeled people, a run each, e.g. 2,4,8.")] = "",
+    each_subset: Annotated[bool, Option("--each-subset", help=SUBSETS)] = False,
+    steps: Annotated[int | None, Option(min=1, help="Number of steps (default: the preset's).")] = None,
+    learning_rate: Annotated[
+        float | None, Option(help="Learning rate of what is added (default: the preset's).")
+    ] = None,
+    seed: Annotated[int, Option(help="Seed of weights, order of people and augmentation.")] = 0,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
+    cache: CacheOption = None,
+    resume: Annotated[bool, Option("--resume", help="Continue from the last checkpoint in --out.")] = False,
+    allow_seen: AllowSeenOption = False,
+) -> None:
+    """Fine-tune a network on labeled people, and judge it on people it was not trained on."""
+    from toposlearn.data import Source
+    from toposlearn.downstream.labeled_runs import base_config, finetune_config
+    from toposlearn.downstream.labeled_runs import finetune as run
+    from toposlearn.downstream.settings import MISSING as MEANINGS
+    from toposlearn.downstream.settings import TaskConfig, parse_regions
+    from toposlearn.downstream.tables import scores_table
+
+    source = Source.of_options(data, session, entity or (), pattern or ())
+    wanted = TaskConfig(kind=task, labels=labels, regions=parse_regions(regions), target=target)  # type: ignore[arg-type]
+    base = base_config(weights, preset, source, listed(modalities))
+    given = {"steps": steps, "learning_rate": learning_rate}
+    changed = {name: value for name, value in given.items() if value is not None}
+    settings = finetune_config(
+        base,
+        wanted,
+        spacing=spacing,
+        from_scratch=from_scratch or weights is None,
+        freeze=freeze,
+        missing=missing,
+        modality_dropout=modality_dropout,
+        pooling=pooling,
+        seed=seed,
+        **changed,
+    )
+    typer.echo(f"modalities: {', '.join(settings.volume.modalities)}; a missing one: {MEANINGS[settings.missing]}")
+    path = run(
+        settings,
+        source,
+        out,
+        weights=weights,
+        table=names,
+        folds=folds,
+        shots=[_whole(each, "--shots") for each in listed(shots)],
+        each_subset=each_subset,
+        resume=resume,
+        allow_seen=allow_seen,
+    )
+    typer.echo(scores_table(path))
+    typer.echo(path)
+
+
+def _whole(text: str, option: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"{option} {text!r} is no whole number: write it as in '{option} 2,4,8'") from None
+
+
+@app.command()
+def predict(
+    network: Annotated[Path, Argument(help="Folder of a fine-tuning, or its network.safetensors.")],
+    data: Annotated[list[Path], Argument(help=TABLE_OF, metavar="DATA...")],
+    out: Annotated[Path, Option(help="Folder of label maps, or of the table.")] = Path("runs/predictions"),
+    probabilities: Annotated[bool, Option("--probabilities", help="Also write the probability of each class.")] = False,
+    page: Annotated[bool, Option("--page/--no-page", help="Write a page of image, truth and prediction.")] = True,
+    session: SessionOption = "",
+    entity: EntityOption = None,
+    pattern: PatternOption = None,
+    cache: CacheOption = None,
+) -> None:
+    """Predict people with a fine-tuned network: label maps in their own grids, or a table."""
+    from toposlearn.data import Source
+    from toposlearn.downstream.prediction import predict as run
+
+    source = Source.of_options(data, session, entity or (), pattern or ())
+    files = run(network, source, out, probabilities=probabilities)
+    if page and files and files[0].name.endswith(".nii.gz"):
+        from toposlearn.explore.prediction_page import write_prediction_page
+
+        typer.echo(write_prediction_page(network, source, out))
+    typer.echo(f"{out}: {len(files)} files" if len(files) != 1 else files[0])
