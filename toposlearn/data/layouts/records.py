@@ -20,7 +20,12 @@ from toposlearn.data.manifest import Record
 from toposlearn.data.source import ALL, Source
 from toposlearn.settings import TRUTH
 
-_TRUTH = {"labels": "dseg", "lesion": "label-lesion_mask", "to_template": "from-subject_to-template_xfm"}
+_TRUTH = {
+    "labels": "dseg",
+    "lesion": "label-lesion_mask",
+    "to_template": "from-subject_to-template_xfm",
+    "parts": "desc-lesion_dseg",  # labels of what lesions consist of
+}
 _LESION = re.compile(r"lesion|stroke|tumou?r|wmh", re.IGNORECASE)  # kinds of label maps that show one
 _NATIVE = {"", "t1w", "t2w", "flair", "anat", "orig", "native", "individual", "scanner"}  # spaces of a person's own
 _NUMBERS = re.compile(r"\d{2,}")  # of people and days in the names of folders
@@ -122,6 +127,8 @@ def _record(
     label_maps = {kind: file.path for kind, (file, _) in labels.items()}
     lesions = (path for kind, path in label_maps.items() if _LESION.search(kind))
     truth = _truth(root, subject)
+    if parts := truth.pop("parts", None):
+        label_maps["lesion"] = parts
     record = Record(
         subject,
         {name: file.path for name, (file, _) in found.items()},
