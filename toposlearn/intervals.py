@@ -70,7 +70,7 @@ def bootstrap_groups(
 
     def means(values: Float64s) -> Float64s:
         runs = seeds if len(values) == len(pairs) else np.full((draws, len(values)), 1 / len(values))
-        return np.asarray(np.einsum("dr,rab,da,db->d", runs, values, first, second, optimize=True))
+        return np.asarray(np.einsum("dr,rad,da->d", runs, values @ second.T, first, optimize=True))
 
     drawn = means(pairs)
     if counted is not None:
