@@ -15,6 +15,7 @@ from toposlearn.config import TacoConfig
 from toposlearn.models.taco import Taco
 from toposlearn.reproducibility import atomic_path
 
+HUB_FILE = "model.safetensors"  # in a folder as the Hugging Face hub lays it out
 _MORE = ("split", "readout")  # in the one entry beside the settings: of two entries the order is not fixed
 
 
@@ -53,8 +54,11 @@ def save_weights(
 
 
 def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
-    """The model and the configuration of a weights file, in evaluation mode; ValueError for another kind of file."""
-    path = Path(path)
+    """The model and the configuration of a weights file, in evaluation mode; ValueError for another kind of file.
+
+    A folder as `toposlearn.models.save_pretrained` writes it stands for the file in it.
+    """
+    path = _file_of(path)
     if not path.is_file():
         raise FileNotFoundError(f"weights {path} do not exist: pre-train first, or use a file from checkpoints/")
     try:
@@ -74,8 +78,13 @@ def load_weights(path: str | Path) -> tuple[Taco, TacoConfig]:
 
 def load_readout(path: str | Path) -> Readout:
     """The readout stored in a file that `load_weights` has read; the default where it holds none."""
-    with safe_open(path, framework="pt") as file:
+    with safe_open(_file_of(path), framework="pt") as file:
         return Readout(**json.loads(file.metadata()["config"]).get("readout", {}))
+
+
+def _file_of(path: str | Path) -> Path:
+    path = Path(path)
+    return path / HUB_FILE if path.is_dir() else path
 
 
 def model_card(
