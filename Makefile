@@ -54,6 +54,7 @@ weights: setup
 	$(BIN)/python -m toposlearn cohort --anatomy B --subjects 32 --seed 400 --out data/test_b
 	$(BIN)/python -m toposlearn evaluate --checkpoints runs/ablation --test data/test_a --test data/test_b
 	cp runs/evaluation/results.json checkpoints/lab/evaluation.json
+	$(BIN)/python -m toposlearn pairing --steps 600 --seeds 1 --shipped checkpoints/lab
 
 # Measure the relations of real people again, as in checkpoints/real. Download first (licences: data_scripts/README.md):
 #   .venv/bin/python data_scripts/malf.py --out data/malf

@@ -22,7 +22,16 @@ from toposlearn.book.claims import (
     interval_status,
     load_claims,
 )
-from toposlearn.book.pages import ABLATION, EVALUATION, LANDMARKS, MALF, MATCHERS, read_result, write_results_page
+from toposlearn.book.pages import (
+    ABLATION,
+    EVALUATION,
+    LANDMARKS,
+    MALF,
+    MATCHERS,
+    PAIRING,
+    read_result,
+    write_results_page,
+)
 
 ROOT = Path(__file__).parents[2]
 CLAIMS = load_claims()
@@ -231,7 +240,7 @@ def test_the_claims_are_well_formed():
     assert sum(not claim.ours for claim in CLAIMS) == 9
 
 
-@pytest.mark.parametrize("file", [ABLATION, MATCHERS, EVALUATION, MALF, LANDMARKS])
+@pytest.mark.parametrize("file", [ABLATION, MATCHERS, PAIRING, EVALUATION, MALF, LANDMARKS])
 def test_the_names_of_the_claims_are_those_of_the_shipped_comparison(file):
     """A metric that was renamed would silently become "not measured"."""
     evidence = [one for claim in CLAIMS for one in claim.evidence if one.file == file]

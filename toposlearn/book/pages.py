@@ -19,10 +19,17 @@ from toposlearn.course.notebooks import one_line
 from toposlearn.reproducibility import write_text
 
 ABLATION, MATCHERS = "checkpoints/lab/results.json", "checkpoints/lab/matchers.json"
-EVALUATION = "checkpoints/lab/evaluation.json"
+EVALUATION, PAIRING = "checkpoints/lab/evaluation.json", "checkpoints/lab/pairing.json"
 MALF, LANDMARKS = "checkpoints/real/malf_topology.json", "checkpoints/real/landmarks_topology.json"
 Report = Callable[[str], object]  # receives each line that says what was done
-FILES = {"results": ABLATION, "matchers": MATCHERS, "evaluation": EVALUATION, "malf": MALF, "landmarks": LANDMARKS}
+FILES = {
+    "results": ABLATION,
+    "matchers": MATCHERS,
+    "pairing": PAIRING,
+    "evaluation": EVALUATION,
+    "malf": MALF,
+    "landmarks": LANDMARKS,
+}
 FOLDER = Path(__file__).parent
 
 
@@ -85,11 +92,13 @@ def write_results_page(sources: Path, results: Path, root: Path) -> Path:
 def _tables(files: Mapping[str, Result], copies: Path) -> dict[str, str]:
     """Heading -> the full table behind the claims."""
     from toposlearn.studies.ablation.tables import matchers_section, result_section
+    from toposlearn.studies.pairing.tables import pairing_section
     from toposlearn.studies.tasks.summary import evaluation_tables
 
     tables = {
         "Every variant and control: correspondence": (ABLATION, result_section),
         "Every matcher, and the topology of the tokens trained with it": (MATCHERS, matchers_section),
+        "People with one modality: with and without the inter term": (PAIRING, pairing_section),
         "Every variant and control: tasks": (EVALUATION, lambda _: evaluation_tables(copies / Path(EVALUATION).name)),
     }
     return {heading: table(files[file]) for heading, (file, table) in tables.items() if file in files}
