@@ -14,7 +14,6 @@ from toposlearn.commands.app import (
     CacheOption,
     EntityOption,
     PatternOption,
-    PresetOption,
     SessionOption,
     app,
     listed,
@@ -24,10 +23,12 @@ WEIGHTS = "Pre-trained weights (default: random ones, of the size of --preset)."
 TASK = "segmentation (of label maps), classification or regression (of a column of the table of participants)."
 LABELS = "Kind of label maps, as 'toposlearn inspect' names it, e.g. seg, lesion (default: the only one)."
 NAMES = "Names of the labels: freesurfer, synthseg, ..., or a CSV of label, name, side (default: their numbers)."
-REGIONS = "Regions to judge: brats, or e.g. 'whole=1,2,3;core=1,3' (default: every label)."
-MISSING = "What stands for a missing image: mean (of those there), zero (an image of zeros) or drop (attention)."
+REGIONS = "Regions to judge: brats (to 2023), brats-2024, or e.g. 'whole=1,2,3;core=1,3' (default: every label)."
+MISSING = "For a missing image: mean of the others, zero (an image of zeros) or drop (attention over the others)."
 SUBSETS = "Judge with every subset of the modalities, too."
-TABLE_OF = "Data folders of people to predict, or a file that describes one."
+WORKERS = "Processes that read and change images while the network trains (default: the preset's)."
+PEOPLE = "Data folders of people to predict, or a file that describes one."
+SIZE = "Preset of the network without --weights: smoke, lab, gpu or paper (default: lab)."
 
 
 @app.command()
@@ -40,7 +41,7 @@ def finetune(
     names: Annotated[str | None, Option(help=NAMES, metavar="TABLE")] = None,
     regions: Annotated[str, Option(help=REGIONS)] = "",
     target: Annotated[str, Option(help="Column of the table of participants, e.g. sex, age.")] = "",
-    preset: PresetOption = "lab",
+    preset: Annotated[str, Option(help=SIZE)] = "",
     from_scratch: Annotated[bool, Option("--from-scratch", help="Random weights, as without --weights.")] = False,
     freeze: Annotated[bool, Option("--freeze", help="Leave the pre-trained weights as they are.")] = False,
     modalities: Annotated[
@@ -59,6 +60,7 @@ def finetune(
     learning_rate: Annotated[
         float | None, Option(help="Learning rate of what is added (default: the preset's).")
     ] = None,
+    workers: Annotated[int | None, Option(min=0, help=WORKERS)] = None,
     seed: Annotated[int, Option(help="Seed of weights, order of people and augmentation.")] = 0,
     session: SessionOption = "",
     entity: EntityOption = None,
@@ -69,16 +71,16 @@ def finetune(
 ) -> None:
     """Fine-tune a network on labeled people, and judge it on people it was not trained on."""
     from toposlearn.data import Source
-    from toposlearn.downstream.labeled_runs import base_config, finetune_config
+    from toposlearn.downstream.labeled_runs import base_config
     from toposlearn.downstream.labeled_runs import finetune as run
     from toposlearn.downstream.settings import MISSING as MEANINGS
-    from toposlearn.downstream.settings import TaskConfig, parse_regions
+    from toposlearn.downstream.settings import TaskConfig, finetune_config, parse_regions
     from toposlearn.downstream.tables import scores_table
 
     source = Source.of_options(data, session, entity or (), pattern or ())
     wanted = TaskConfig(kind=task, labels=labels, regions=parse_regions(regions), target=target)  # type: ignore[arg-type]
     base = base_config(weights, preset, source, listed(modalities))
-    given = {"steps": steps, "learning_rate": learning_rate}
+    given = {"steps": steps, "learning_rate": learning_rate, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
     settings = finetune_config(
         base,
@@ -92,7 +94,9 @@ def finetune(
         seed=seed,
         **changed,
     )
-    typer.echo(f"modalities: {', '.join(settings.volume.modalities)}; a missing one: {MEANINGS[settings.missing]}")
+    typer.echo(f"modalities: {', '.join(settings.volume.modalities)}")
+    if len(settings.volume.modalities) > 1:
+        typer.echo(f"for an image that is missing the network gets {MEANINGS[settings.missing]}")
     path = run(
         settings,
         source,
@@ -119,7 +123,7 @@ def _whole(text: str, option: str) -> int:
 @app.command()
 def predict(
     network: Annotated[Path, Argument(help="Folder of a fine-tuning, or its network.safetensors.")],
-    data: Annotated[list[Path], Argument(help=TABLE_OF, metavar="DATA...")],
+    data: Annotated[list[Path], Argument(help=PEOPLE, metavar="DATA...")],
     out: Annotated[Path, Option(help="Folder of label maps, or of the table.")] = Path("runs/predictions"),
     probabilities: Annotated[bool, Option("--probabilities", help="Also write the probability of each class.")] = False,
     page: Annotated[bool, Option("--page/--no-page", help="Write a page of image, truth and prediction.")] = True,

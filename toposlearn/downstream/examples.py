@@ -3,103 +3,138 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from monai import transforms as mt
 from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
 
 from toposlearn.data import Cache
+from toposlearn.data.prepared import Prepared
 from toposlearn.data.tensors import INTRA
 from toposlearn.downstream.settings import SEGMENTATION, FinetuneConfig
 from toposlearn.downstream.targets import Target
 from toposlearn.reproducibility import step_seed
 
 Example = dict[str, Tensor]  # volumes (M, D, H, W), present (M,) bool, foreground (1, D, H, W), truth
+LABELED = 2 / 3  # of the patches have a labeled voxel in the middle, the others any voxel of the head
 
 
 @dataclass(frozen=True, eq=False)
-class Examples:
+class Examples(Dataset[Example]):
     """People and what is to be predicted of each; they are read from disk when they are asked for."""
 
     people: Cache
     target: Target
     config: FinetuneConfig
 
-    def __len__(self) -> int:
-        return len(self.people)
-
-    def whole(self, index: int, *, truth: bool = True) -> Example:
-        """The head of one person on the prepared grid; ``truth`` is (1, D, H, W) class indices, or one number.
-
-        An image that is not registered with the first one is not used: its voxels are elsewhere.
-        """
+    def whole(self, index: int) -> Example:
+        """The head of one person on the prepared grid; ``truth`` is (1, D, H, W) class indices, or one number."""
         segmented = self.target.kind == SEGMENTATION
-        person = self.people.take(index, truth=("labels",) if segmented and truth else ())
-        assert person.pairs is not None
-        first = int(person.pairs.diag().nonzero()[0])
-        present = person.pairs[first] == INTRA
-        example = {
-            "volumes": person.volumes * present[:, None, None, None],
-            "present": present,
-            "foreground": person.foreground[None],
-        }
-        if truth and segmented:
+        person = self.people.take(index, truth=("labels",) if segmented else ())
+        if segmented:
             assert person.labels is not None
-            example["truth"] = self.target.class_index(person.labels)[None]
-        elif truth:
-            example["truth"] = torch.tensor(self.target.truth(self.people.manifest.records[index]))
-        return example
+            truth = self.target.class_index(person.labels)[None]
+        else:
+            truth = torch.tensor(self.target.truth(self.people.manifest.records[index]))
+        return {**inputs_of(person), "truth": truth}
 
-    def batch(self, step: int) -> Example:
+    def __getitem__(self, step: int) -> Example:
         """The batch of a training step: what is drawn follows from the seed and the step alone."""
-        size = min(self.config.people_per_step, len(self))
-        drawn = [self._changed(self._turn(step * size + place), step, place) for place in range(size)]
+        size = min(self.config.people_per_step, len(self.people))
+        drawn = []
+        for place in range(size):
+            generator = np.random.default_rng(step_seed(self.config.seed, step, place) % 2**32)
+            drawn.append(changed(self.whole(self._turn(step * size + place)), self.config, generator))
         return {name: torch.stack([one[name] for one in drawn]) for name in drawn[0]}
+
+    def batches(self, steps: range) -> Iterator[Example]:
+        """The batches of these steps, prepared here or ahead by `config.workers` processes: the same either way."""
+        workers = self.config.workers
+        ahead = 2 if workers else None
+        yield from DataLoader(self, batch_size=None, sampler=steps, num_workers=workers, prefetch_factor=ahead)
 
     def _turn(self, count: int) -> int:
         """Who comes next: everyone once, in random order, before anyone comes again."""
-        around, place = divmod(count, len(self))
-        order = np.random.default_rng((self.config.seed, around)).permutation(len(self))
+        around, place = divmod(count, len(self.people))
+        order = np.random.default_rng((self.config.seed, around)).permutation(len(self.people))
         return int(order[place])
 
-    def _changed(self, index: int, step: int, place: int) -> Example:
-        """One person changed at random, some images withheld."""
-        example = self.whole(index)
-        seed = step_seed(self.config.seed, step, place) % 2**32
-        changed = _changes(self.config, self.target.kind == SEGMENTATION).set_random_state(seed)(example)
-        changed = {name: torch.as_tensor(value) for name, value in changed.items()}  # without MONAI's meta data
-        air = ~changed["foreground"].bool()
-        changed["volumes"] = changed["volumes"].clamp(0, 1).masked_fill(air, 0)
-        changed["present"] = withhold(example["present"], self.config.modality_dropout, np.random.default_rng(seed))
-        return changed
+
+def inputs_of(person: Prepared) -> Example:
+    """What a network gets of a person.
+
+    An image that is not registered with the first one is not used: its voxels are elsewhere.
+    """
+    assert person.pairs is not None
+    present = person.pairs[first_of(person)] == INTRA
+    volumes = person.volumes * present[:, None, None, None]
+    return {"volumes": volumes, "present": present, "foreground": person.foreground[None]}
 
 
-def _changes(config: FinetuneConfig, segmented: bool) -> mt.Compose:
-    """Crop to a patch, where the head is larger, turn, shift and scale; change brightness, contrast and noise."""
-    maps = ["volumes", "foreground", *(["truth"] if segmented else [])]
-    modes = ["bilinear", "nearest", *(["nearest"] if segmented else [])]
+def first_of(person: Prepared) -> int:
+    """The first modality of which a person has a usable image, in whose place the prepared head lies."""
+    assert person.pairs is not None
+    return int(person.pairs.diag().nonzero()[0])
+
+
+def changed(example: Example, config: FinetuneConfig, generator: np.random.Generator) -> Example:
+    """A patch, where the head is larger, moved, brighter or darker, with noise, and some images withheld."""
+    if config.patch != config.volume.shape:
+        example = _patch(example, config.patch, generator)
+    seed = int(generator.integers(2**32))
+    moved = _moves(config, "truth" if example["truth"].ndim else "").set_random_state(seed)(example)
+    intensities = _intensities(config).set_random_state(seed)
+    head = moved["foreground"].bool()
+    volumes = torch.cat([intensities(volume[None]) for volume in moved["volumes"]])  # each modality by itself
+    return {
+        "volumes": volumes.clamp(0, 1) * head,  # air stays zero
+        "present": withhold(example["present"], config.modality_dropout, generator),
+        "foreground": head,
+        "truth": moved["truth"],
+    }
+
+
+def _patch(example: Example, size: tuple[int, ...], generator: np.random.Generator) -> Example:
+    """The part of this size, inside the grid, around a voxel that is labeled or, more rarely, any voxel of the head."""
+    inside = example["truth"] > 0
+    if generator.random() >= LABELED or not inside.any():
+        inside = example["foreground"]
+    places = inside[0].nonzero()
+    middle = places[generator.integers(len(places))].tolist()
+    grid = inside.shape[1:]
+    low = [max(0, min(m - s // 2, whole - s)) for m, s, whole in zip(middle, size, grid, strict=True)]
+    x, y, z = (slice(start, start + s) for start, s in zip(low, size, strict=True))
+    return {name: each[:, x, y, z] if each.ndim == 4 else each for name, each in example.items()}
+
+
+def _moves(config: FinetuneConfig, truth: str) -> mt.Compose:
+    """Turn, shift and scale, about and along each axis."""
+    affine = mt.RandAffined(
+        ["volumes", "foreground", *([truth] if truth else [])],
+        prob=1.0,
+        rotate_range=(math.radians(config.rotation),) * 3,
+        scale_range=(config.scale,) * 3,
+        translate_range=(config.shift / config.volume.spacing,) * 3,
+        mode=["bilinear", *["nearest"] * (1 + bool(truth))],
+        padding_mode="zeros",
+    )
+    return mt.Compose([affine, mt.ToTensord(affine.keys, track_meta=False)])
+
+
+def _intensities(config: FinetuneConfig) -> mt.Compose:
+    """Change contrast, brightness and noise of one image."""
     brighter = 1 + config.intensity
-    larger = any(side > own for side, own in zip(config.volume.shape, config.patch, strict=True))
-    inside = "truth" if segmented else "foreground"
-    crop = mt.RandCropByPosNegLabeld(maps, inside, config.patch, pos=2, neg=1, image_key="volumes", allow_smaller=True)
     return mt.Compose(
         [
-            *([crop, mt.Lambda(lambda cropped: cropped[0])] if larger else []),
-            mt.RandAffined(
-                maps,
-                prob=1.0,
-                rotate_range=math.radians(config.rotation),
-                scale_range=config.scale,
-                translate_range=config.shift / config.volume.spacing,
-                mode=modes,
-                padding_mode="zeros",
-            ),
-            mt.RandAdjustContrastd("volumes", prob=0.5, gamma=(1 / brighter, brighter)),
-            mt.RandScaleIntensityd("volumes", config.intensity, prob=1.0, channel_wise=True),
-            mt.RandShiftIntensityd("volumes", config.intensity / 2, prob=1.0, channel_wise=True),
-            mt.RandGaussianNoised("volumes", prob=1.0, std=config.noise),
+            mt.RandAdjustContrast(prob=0.5, gamma=(1 / brighter, brighter)),
+            mt.RandScaleIntensity(config.intensity, prob=1.0),
+            mt.RandShiftIntensity(config.intensity / 2, prob=1.0),
+            mt.RandGaussianNoise(prob=1.0, std=config.noise),
+            mt.ToTensor(track_meta=False),
         ]
     )
 

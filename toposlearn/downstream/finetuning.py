@@ -5,7 +5,6 @@ Every draw of step s follows from (seed, s), so a resumed run takes the same ste
 
 from __future__ import annotations
 
-import json
 import math
 import time
 from pathlib import Path
@@ -14,25 +13,25 @@ from typing import Any
 import torch
 from accelerate import Accelerator
 from monai.losses.dice import DiceCELoss
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 from torch.optim import AdamW
 from torch.optim.lr_scheduler import LambdaLR
 from tqdm import tqdm
 
+from toposlearn.data.gate.assessment import report_problems
 from toposlearn.downstream.examples import Example, Examples
 from toposlearn.downstream.network_file import NETWORK, save_network
 from toposlearn.downstream.networks import PersonReader, Segmenter, build_network
 from toposlearn.downstream.settings import CLASSIFICATION, SEGMENTATION, FinetuneConfig
-from toposlearn.downstream.sides import Sides
 from toposlearn.downstream.whole_heads import predict_head
 from toposlearn.models import Taco
 from toposlearn.pretrain import run_folder
 from toposlearn.pretrain.loop import LOG_EVERY, make_accelerator
-from toposlearn.reproducibility import set_seed, step_seed, write_json
+from toposlearn.reproducibility import set_seed, step_seed
 
 VALIDATIONS = "validation.jsonl"
-SMOOTH = 1e-5  # in Dice, so that a class that a batch lacks counts as found
+MOST_SCORES = 1 << 24  # of voxels and classes in a step's loss: 134 structures of two heads would be four times as many
 
 
 def finetune_once(
@@ -40,75 +39,48 @@ def finetune_once(
     encoder: Taco | None,
     train: Examples,
     validation: Examples,
-    sides: Sides,
     out: Path,
     *,
-    resume: bool = False,
+    label: str = "",
     progress: bool = True,
 ) -> Path:
     """Train on labeled people and return the network file ``out/network.safetensors``.
 
-    `encoder` is the pre-trained network; None: random weights. Training stops early when people of `validation` are no
-    longer predicted better, and the best weights are kept; without such people all steps are made. Writes
-    ``config.json``, ``split.json``, ``history.jsonl``, ``validation.jsonl`` and ``checkpoint.pt``, from which `resume`
-    continues. FloatingPointError: a loss that is not finite.
+    `encoder` is the pre-trained network, which is changed; None: random weights. Training stops early when people of
+    `validation` are no longer predicted better, and the best weights are kept; without such people all steps are made.
+    Writes ``history.jsonl``, ``validation.jsonl`` and ``checkpoint.pt``, from which it continues if `out` has one.
+    `label` stands before the progress. FloatingPointError: a loss that is not finite.
     """
-    check_run(config, out, resume)
-    tuner = Tuner(config, encoder, train, validation, out)
-    tuner.start(resume)
-    sides.save(out)
-    write_json(out / run_folder.CONFIG, config.to_dict())
-    name = f"{config.task.kind}{f', {sides.label}' if sides.label else ''}, seed {config.seed}"
-    steps = range(tuner.step, config.steps)
+    tuner = Tuner(config, encoder, train.target.outputs, validation, out)
+    tuner.start()
+    name = f"{config.task.kind}{f', {label}' if label else ''}, seed {config.seed}"
     with tqdm(total=config.steps, initial=tuner.step, desc=name, unit="step", disable=not progress) as bar:
-        for step in steps:
-            if tuner.stopped:
-                bar.write(f"stopped at step {step}: no better for {config.patience} validations")
-                break
-            tuner.train_step()
+        for batch in train.batches(range(tuner.step, 0 if tuner.stopped else config.steps)):
+            tuner.train_step(batch)
             bar.update()
             if tuner.is_due(LOG_EVERY):
                 bar.set_postfix(loss=f"{float(tuner.pending[-1][1]):.3f}", refresh=False)
                 tuner.write_history()
-            if len(validation) and tuner.is_due(config.validate_every):
+            if len(validation.people) and tuner.is_due(config.validate_every):
                 tuner.validate()
-            if tuner.is_due(config.checkpoint_every):
+            if tuner.is_due(config.checkpoint_every) or tuner.stopped:
                 tuner.checkpoint()
-    tuner.checkpoint()
+            if tuner.stopped:
+                break
+    if tuner.step < config.steps:
+        report_problems([f"note: {name}: stopped at step {tuner.step}, no better for {config.patience} validations"])
     return save_network(out / NETWORK, tuner.best_network(), config, train.target)
-
-
-def check_run(config: FinetuneConfig, out: Path, resume: bool) -> None:
-    """Raise unless `out` can take this run; nothing is written."""
-    saved = out / run_folder.CONFIG
-    if resume and not run_folder.has_checkpoint(out):
-        raise FileNotFoundError(f"no checkpoint in {out}: run without --resume to start from the beginning")
-    if not resume:
-        if saved.exists():
-            raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
-        return
-    try:
-        stored = json.loads(saved.read_bytes())
-    except (FileNotFoundError, ValueError):
-        return  # lost or cut off, as by a full disk: written again
-    if stored != json.loads(json.dumps(config.to_dict())):
-        different = [
-            name for name, value in json.loads(json.dumps(config.to_dict())).items() if stored.get(name) != value
-        ]
-        raise ValueError(
-            f"{out} holds a run with other settings ({', '.join(different)}): resume it with the same ones"
-        )
 
 
 class Tuner:
     """One run in progress."""
 
     def __init__(
-        self, config: FinetuneConfig, encoder: Taco | None, train: Examples, validation: Examples, out: Path
+        self, config: FinetuneConfig, encoder: Taco | None, outputs: int, validation: Examples, out: Path
     ) -> None:
-        self.config, self.train, self.validation, self.out = config, train, validation, out
+        self.config, self.validation, self.out = config, validation, out
         set_seed(config.seed)
-        network = build_network(encoder or Taco(config.model), config, train.target.outputs)
+        network = build_network(Taco(config.model) if encoder is None else encoder, config, outputs)
         self.accelerator: Accelerator = make_accelerator(config.precision)
         optimizer = AdamW(_groups(network, config), weight_decay=config.weight_decay)
         self.schedule = LambdaLR(optimizer, lambda step: rate_factor(step, config))
@@ -116,7 +88,7 @@ class Tuner:
         self.step = 0
         self.best: dict[str, Any] = {"score": -math.inf, "step": 0, "waited": 0}
         self.best_weights: dict[str, Tensor] = {}  # empty: those that are there now
-        self.pending: list[tuple[int, Tensor, float]] = []
+        self.pending: list[tuple[int, Tensor, float]] = []  # step, loss, learning rate
         self.written = time.perf_counter()
 
     @property
@@ -128,29 +100,33 @@ class Tuner:
     @property
     def stopped(self) -> bool:
         """True where validation got no better for long enough."""
-        return 0 < self.config.patience <= self.best["waited"]
+        waited: int = self.best["waited"]
+        return 0 < self.config.patience <= waited
 
     def is_due(self, every: int) -> bool:
         """Whether the step just taken is one of every `every`, or the last."""
         return self.step % every == 0 or self.step == self.config.steps
 
-    def start(self, resume: bool) -> None:
-        """Make the folder and its first checkpoint, or continue from the one that is there."""
-        if not resume:
+    def start(self) -> None:
+        """Continue from the checkpoint of the folder, or make the folder and its first checkpoint."""
+        if not run_folder.has_checkpoint(self.out):
             self.out.mkdir(parents=True, exist_ok=True)
             self.checkpoint()
             return
         state = run_folder.load_checkpoint(self.out, self.accelerator.device)
-        self.network.load_state_dict(state["model"])
+        try:
+            self.network.load_state_dict(state["model"])
+        except RuntimeError:  # its message lists every weight
+            raise ValueError(f"{self.out} holds a run on other classes: start a new one in another --out") from None
         self.optimizer.load_state_dict(state["optimizer"])
         self.schedule.load_state_dict(state["schedule"])
         self.step, self.best, self.best_weights = state["step"], state["best"], state["best_weights"]
         run_folder.truncate(self.out, self.step)
         run_folder.truncate_lines(self.out / VALIDATIONS, self.step + 1)
 
-    def train_step(self) -> None:
+    def train_step(self, batch: Example) -> None:
         """One optimizer step on the batch of step `self.step`."""
-        batch = {name: part.to(self.accelerator.device) for name, part in self.train.batch(self.step).items()}
+        batch = {name: part.to(self.accelerator.device, non_blocking=True) for name, part in batch.items()}
         set_seed(step_seed(self.config.seed, self.step))  # of dropout
         self.model.train()
         with self.accelerator.autocast():
@@ -165,15 +141,14 @@ class Tuner:
 
     def forward(self, batch: Example) -> Tensor:
         """The network's output for a batch."""
-        inputs = (
-            ("volumes", "present") if self.config.task.kind == SEGMENTATION else ("volumes", "present", "foreground")
-        )
-        output: Tensor = self.model(*(batch[name] for name in inputs))
+        read = ("volumes", "present", "foreground")[: 2 if self.config.task.kind == SEGMENTATION else 3]
+        output: Tensor = self.model(*(batch[name] for name in read))
         return output
 
     def validate(self) -> None:
         """Score the people of the validation part, and keep the weights if they are the best so far."""
-        scores = [self._score(index) for index in range(len(self.validation))]
+        self.write_history()
+        scores = [self._score(index) for index in range(len(self.validation.people))]
         score = sum(scores) / len(scores)
         if score > self.best["score"]:
             self.best = {"score": score, "step": self.step, "waited": 0}
@@ -187,20 +162,20 @@ class Tuner:
     def _score(self, index: int) -> float:
         """Mean Dice over the classes of one person, or minus the loss."""
         example = self.validation.whole(index)
-        output = predict_head(self.network.eval(), example, self.config, self.accelerator.device)
+        output = predict_head(self.network, example, self.config)
         truth = example["truth"].to(output.device)
         if self.config.task.kind == SEGMENTATION:
             return mean_dice(output.argmax(dim=0), truth[0])
         return -float(task_loss(self.config.task.kind, output[None], truth[None]))
 
-    def best_network(self) -> nn.Module:
+    def best_network(self) -> Segmenter | PersonReader:
         """The network with the best weights."""
         if self.best_weights:
             self.network.load_state_dict(self.best_weights)
         return self.network
 
     def write_history(self) -> None:
-        """Append the pending steps to the history."""
+        """Append the pending steps to the history; a loss that is not finite raises FloatingPointError."""
         pending, self.pending = self.pending, []
         if not pending:
             return
@@ -242,11 +217,25 @@ def rate_factor(step: int, config: FinetuneConfig) -> float:
 def task_loss(kind: str, output: Tensor, truth: Tensor) -> Tensor:
     """Dice and cross-entropy (B, C, D, H, W), cross-entropy (B, C), or mean squared error (B, 1)."""
     if kind == SEGMENTATION:
+        output, truth = _some_voxels(output, truth)
         loss: Tensor = DiceCELoss(softmax=True, to_onehot_y=True, batch=True)(output.float(), truth)
         return loss
     if kind == CLASSIFICATION:
         return F.cross_entropy(output.float(), truth.long())
     return F.mse_loss(output[:, 0].float(), truth.float())
+
+
+def _some_voxels(output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
+    """Scores (1, C, V) and truth (1, 1, V) at V random voxels, half of them labeled; all where there are few scores."""
+    classes = output.shape[1]
+    count = MOST_SCORES // classes
+    if truth.numel() <= count:
+        return output, truth
+    labeled = truth.flatten().nonzero()[:, 0]
+    labeled = labeled[torch.randperm(len(labeled), device=labeled.device)[: count // 2]]
+    rows = torch.cat([labeled, torch.randint(truth.numel(), (count - len(labeled),), device=truth.device)])
+    scores = output.movedim(1, -1).reshape(-1, classes)[rows]
+    return scores.T[None], truth.flatten()[rows][None, None]
 
 
 def mean_dice(predicted: Tensor, truth: Tensor) -> float:

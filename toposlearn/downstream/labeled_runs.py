@@ -2,55 +2,45 @@
 
 from __future__ import annotations
 
-import math
+import hashlib
+import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
-from toposlearn.config import TacoConfig, VolumeConfig
-from toposlearn.data import Cache, Manifest, config_for, prepare, read_manifest
-from toposlearn.data.gate.assessment import report_problems
+from toposlearn.anatomy import structure_names
+from toposlearn.config import TacoConfig, preset
+from toposlearn.data import config_for, prepare, read_manifest
 from toposlearn.data.source import Data
+from toposlearn.data.split import SPLIT, remarks, seen_by
 from toposlearn.downstream.examples import Examples
-from toposlearn.downstream.finetuning import check_run, finetune_once
-from toposlearn.downstream.judging import judge, judge_prior, subsets
+from toposlearn.downstream.finetuning import finetune_once
 from toposlearn.downstream.network_file import NETWORK
-from toposlearn.downstream.person_metrics import classification_metrics, regression_metrics
-from toposlearn.downstream.segmentation_metrics import segmentation_metrics
-from toposlearn.downstream.settings import (
-    CLASSIFICATION,
-    MISSING,
-    SEGMENTATION,
-    SIZES,
-    FinetuneConfig,
-    TaskConfig,
-)
-from toposlearn.downstream.sides import Sides, draw_sides
-from toposlearn.downstream.targets import Target, labeled, target_of
+from toposlearn.downstream.run_scores import SCORES, metrics_of, run_scores
+from toposlearn.downstream.settings import CLASSIFICATION, MISSING, SEGMENTATION, FinetuneConfig, TaskConfig
+from toposlearn.downstream.sides import draw_sides, load_sides, save_sides
+from toposlearn.downstream.targets import Names, cell, labeled, targets_of
+from toposlearn.downstream.tasks import subsets
 from toposlearn.models import load_weights
-from toposlearn.pretrain import run_folder
-from toposlearn.reproducibility import atomic_path, check_writable, write_result
+from toposlearn.models.weights import HUB_FILE
+from toposlearn.pretrain.run_folder import CONFIG, has_checkpoint
+from toposlearn.reproducibility import check_writable, write_json, write_result
 
-SCORES, RESULT = "scores.csv", "results.json"
-ALL = "all"  # modalities that are there
-PRIOR = "position prior"
+RESULT = "results.json"
 
 
-def finetune_config(
-    base: TacoConfig, task: TaskConfig, *, spacing: float | None = None, **changes: Any
-) -> FinetuneConfig:
-    """The settings of a task for a network of pre-training: its grid, or a finer one that covers the same place."""
-    volume, deepest = base.volume, base.model.stage_strides[-1]
-    if spacing is not None and spacing != volume.spacing:
-        sides = [deepest * math.ceil(side * volume.spacing / spacing / deepest) for side in volume.shape]
-        volume = VolumeConfig((sides[0], sides[1], sides[2]), spacing, volume.modalities)
-    patch = tuple(min(own, side) for own, side in zip(base.volume.shape, volume.shape, strict=True))
-    parts = {"preset": base.preset, "task": task, "volume": volume, "patch": patch, "model": base.model}
-    return FinetuneConfig(**{**parts, **SIZES.get(base.preset, {}), **changes})
+def base_config(
+    weights: str | Path | None, preset_name: str | None, data: Data, modalities: Sequence[str] = ()
+) -> TacoConfig:
+    """Settings of the pre-trained network, or of a preset, with the modalities that most people in `data` have."""
+    if weights is not None and preset_name:
+        raise ValueError(f"--preset {preset_name} is not read with --weights, which have a size: leave one of them out")
+    base = preset(preset_name or "lab") if weights is None else load_weights(weights)[1]
+    if modalities:
+        return base.replace(volume={"modalities": tuple(modalities)})
+    return config_for(base, read_manifest(data, base.volume.modalities), minimum=1)
 
 
 def finetune(
@@ -70,125 +60,87 @@ def finetune(
 ) -> Path:
     """Fine-tune on labeled people, judge people who were not trained on, and return ``OUT/results.json``.
 
-    `weights` are those of pre-training (None, or `config.from_scratch`: random ones). `table` names labels. With
-    `folds` everyone is judged once; with `shots` there is a run for each of these numbers of labeled people; then runs
-    lie in folders of their own, such as ``OUT/shots4-fold0``. `each_subset` judges every subset of the modalities too.
-    `resume` continues where an interrupted call stopped. Errors are of one line: see `labeled`, `target_of`,
-    `draw_sides` and `finetune_once`.
+    `weights` are those of pre-training, needed unless `config.from_scratch`. `table` names labels, as `structure_names`
+    reads it. With `folds` everyone is judged once; with `shots` there is a run for each of these numbers of labeled
+    people; then runs lie in folders of their own, such as ``OUT/shots4-fold0``. `each_subset` judges every subset of
+    the modalities too. Writes ``config.json`` and ``split.json``, and of each run the network, its history and scores.
+    `resume` continues where a call with the same arguments was interrupted. What is wrong with the people or labels
+    raises ValueError, in one line, before anything is trained: see `labeled`, `draw_sides` and `targets_of`.
     """
     began, out = time.perf_counter(), Path(out)
-    check_writable(out)
+    file, names = _checked(config, weights), _names(config.task, table)
+    _check_run(config, out, resume)
     manifest, source = labeled(read_manifest(data, config.volume.modalities), config.task)
     people = prepare(manifest, config.volume, folder=cache, unpaired=True, progress=progress)
-    known = None if weights is None or not Path(weights).is_file() else weights
-    drawn = draw_sides(people.manifest, weights=known, folds=folds, shots=shots, allow_seen=allow_seen)
+    call = {"weights": file and _digest(file), "folds": folds, "shots": list(shots)}
+    seen = seen_by([file], people.manifest, people.fingerprints()) if file else []
+    if resume:
+        runs = load_sides(out, people.manifest, call)
+    else:
+        classified = people.manifest.records if config.task.kind == CLASSIFICATION else ()
+        classes = {record.name: cell(record, source) for record in classified}
+        runs = draw_sides(people.manifest, seen=() if allow_seen else seen, classes=classes, folds=folds, shots=shots)
+    targets = targets_of(people, [(sides.train, sides.judged) for sides in runs], config.task, source, names)
+    write_json(out / CONFIG, config.to_dict())
+    save_sides(out, runs, call)
+    some = subsets(config.volume.modalities)[1:] if each_subset else ()
     scores: dict[str, list[pd.DataFrame]] = {}
-    target = None
-    for sides in drawn:
+    for sides, target in zip(runs, targets, strict=True):
+        train, validation, judged = (people.of(manifest.select(side)) for side in sides.people)
         folder = out / sides.label
-        chosen = replace((Sides.load(folder) if resume else None) or sides, group=sides.group, fold=sides.fold)
-        train, validation, judged = (people.of(_those(people.manifest, part)) for part in _parts(chosen))
-        target = target_of(train, config.task, source, table, everyone=people.manifest)
-        _report_unknown(target, judged)
-        if not (folder / NETWORK).exists() or not resume:
-            begun = resume and run_folder.has_checkpoint(folder)
-            encoder = None if weights is None or config.from_scratch else load_weights(weights)[0]
-            parts = Examples(train, target, config), Examples(validation, target, config)
-            finetune_once(config, encoder, *parts, chosen, folder, resume=begun, progress=progress)
-        else:
-            check_run(config, folder, resume)
-        scores.setdefault(sides.group, []).append(_judged(folder, train, judged, target, each_subset, config))
-    assert target is not None
-    tables = {group: pd.concat(parts) for group, parts in scores.items()}
+        if not (folder / NETWORK).exists():
+            (folder / SCORES).unlink(missing_ok=True)
+            encoder = load_weights(file)[0] if file and not config.from_scratch else None
+            learned = Examples(train, target, config), Examples(validation, target, config)
+            finetune_once(config, encoder, *learned, folder, label=sides.label, progress=progress)
+        scores.setdefault(sides.group, []).append(run_scores(folder, train, judged, target, some))
+    judged_seen = [name for name in seen if any(name in sides.judged for sides in runs)]
+    facts = {"missing means": MISSING[config.missing], "weights": str(file or "none")}
     return write_result(
         out / RESULT,
         source="toposlearn finetune",
-        metrics=_metrics(tables, target),
-        config={**config.to_dict(), "missing means": MISSING[config.missing], "weights": str(weights or "none")},
+        metrics=metrics_of({group: pd.concat(parts) for group, parts in scores.items()}, targets[0]),
+        config={**config.to_dict(), **facts, **remarks([file] if file else [], judged_seen)},
         seeds=[config.seed],
         seconds=time.perf_counter() - began,
     )
 
 
-def _parts(sides: Sides) -> tuple[tuple[str, ...], ...]:
-    return sides.train, sides.validation, sides.judged
+def _checked(config: FinetuneConfig, weights: str | Path | None) -> Path | None:
+    """The file of the weights; ValueError where none are given, or where they are of another network."""
+    if weights is None:
+        if not config.from_scratch:
+            raise ValueError("no weights are given to start from: give them, or set from_scratch")
+        return None
+    if load_weights(weights)[1].model != config.model:
+        raise ValueError(f"{weights} is of another network than config.model: take the settings of base_config")
+    return Path(weights) / HUB_FILE if Path(weights).is_dir() else Path(weights)
 
 
-def _those(manifest: Manifest, names: Sequence[str]) -> Manifest:
-    """People by name; ValueError where one of a resumed run is gone."""
-    here = {record.name for record in manifest.records}
-    if lost := [name for name in names if name not in here]:
-        remedy = "restore their files, or start a new run in another --out"
-        raise ValueError(f"{manifest.root} no longer has {', '.join(lost[:5])} of this run: {remedy}")
-    return manifest.select(names)
+def _names(task: TaskConfig, table: str | Path | None) -> Names:
+    """Label -> structure, from a table."""
+    if table is not None and task.kind != SEGMENTATION:
+        raise ValueError(f"--names {table} names labels, which {task.kind} does not read: leave it out")
+    return {} if table is None else structure_names(table)
 
 
-def _report_unknown(target: Target, judged: Cache) -> None:
-    """Report labels and classes of judged people that no one trained on has."""
-    if target.kind != SEGMENTATION:
-        return
-    others = set[int]()
-    for index in range(len(judged)):
-        labels = judged.take(index, (0,), ("labels",)).labels
-        assert labels is not None
-        others |= set(labels.unique().tolist()) - set(target.values)
-    if others:
-        listed = ", ".join(map(str, sorted(others)[:10]))
-        report_problems([f"note: labels of judged people that no one trained on has are not judged: {listed}"])
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
-def _judged(
-    folder: Path, train: Cache, judged: Cache, target: Target, each_subset: bool, config: FinetuneConfig
-) -> pd.DataFrame:
-    """The scores of a run, kept in its folder, by method and modalities: ``network``, and the position prior."""
-    path = folder / SCORES
-    index = ["method", "present", "person", *(["class"] if target.kind == SEGMENTATION else [])]
-    if path.exists() and path.stat().st_mtime >= (folder / NETWORK).stat().st_mtime:
-        table = pd.read_csv(path, index_col=index)
-        if set(table.index.unique("present")) >= ({"+".join(each) for each in _some(config, each_subset)} | {ALL}):
-            return table
-    tables = {("network", ALL): judge(folder / NETWORK, judged)}
-    for present in _some(config, each_subset):
-        tables["network", "+".join(present)] = judge(folder / NETWORK, judged, present)
-    if target.kind == SEGMENTATION:
-        tables[PRIOR, ALL] = judge_prior(train, judged, target)
-    scored = pd.concat(tables, names=["method", "present"])
-    with atomic_path(path) as partial:
-        scored.to_csv(partial, float_format="%.6g")
-    return scored
-
-
-def _some(config: FinetuneConfig, each_subset: bool) -> tuple[tuple[str, ...], ...]:
-    """The subsets of the modalities that are judged beside all that are there."""
-    return subsets(config.volume.modalities)[1:] if each_subset else ()
-
-
-def _metrics(tables: Mapping[str, pd.DataFrame], target: Target) -> dict[str, dict[str, Any]]:
-    """Metric objects by ``[SHOTS/]METHOD[/MODALITIES]/MEASURE``."""
-    metrics: dict[str, dict[str, Any]] = {}
-    for group, table in tables.items():
-        for (method, present), part in table.groupby(level=["method", "present"], sort=False):
-            own = part.droplevel(["method", "present"])
-            place = "/".join([group] * bool(group) + [method] + [present] * (present != ALL))
-            metrics |= {f"{place}/{name}": each for name, each in _task_metrics(own, target).items()}
-    return metrics
-
-
-def _task_metrics(scores: pd.DataFrame, target: Target) -> dict[str, dict[str, Any]]:
-    if target.kind == SEGMENTATION:
-        return segmentation_metrics(pd.concat({0: scores}, names=["seed"]))
-    if target.kind == CLASSIFICATION:
-        probabilities = scores[list(target.names)].to_numpy(float)[None]
-        return classification_metrics(probabilities, scores["truth"].to_numpy().astype(int), target.names)
-    predicted, truth, median = (scores[name].to_numpy(float) for name in ("predicted", "truth", "median"))
-    return regression_metrics(predicted[None], truth, medians=median)
-
-
-def base_config(weights: str | Path | None, preset_name: str, data: Data, modalities: Sequence[str] = ()) -> TacoConfig:
-    """Settings of the pre-trained network, or of a preset, with the modalities that most people in `data` have."""
-    from toposlearn.config import preset
-
-    base = preset(preset_name) if weights is None else load_weights(weights)[1]
-    if modalities:
-        return base.replace(volume={"modalities": tuple(modalities)})
-    return config_for(base, read_manifest(data, base.volume.modalities), minimum=1)
+def _check_run(config: FinetuneConfig, out: Path, resume: bool) -> None:
+    """Raise unless `out` can take this run, or holds the one to resume; nothing is written."""
+    check_writable(out)
+    known = (out / SPLIT).exists()
+    if not resume and (known or has_checkpoint(out)):
+        raise ValueError(f"{out} already holds a run: continue it with --resume, or choose another --out")
+    if resume and not known:
+        raise FileNotFoundError(f"no run in {out}: run without --resume to start from the beginning")
+    try:
+        stored = json.loads((out / CONFIG).read_bytes()) if resume else {}
+    except (FileNotFoundError, ValueError):
+        stored = {}  # lost or cut off, as by a full disk: it is written again
+    now = json.loads(json.dumps(config.to_dict()))
+    if other := [name for name, value in now.items() if stored.get(name, value) != value and name != "workers"]:
+        raise ValueError(f"{out} holds a run with other settings ({', '.join(other)}): resume it with the same ones")

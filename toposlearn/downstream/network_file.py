@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import nn
@@ -28,9 +29,15 @@ def save_network(path: Path, network: nn.Module, config: FinetuneConfig, target:
 
 
 def load_network(path: str | Path) -> tuple[Segmenter | PersonReader, FinetuneConfig, Target]:
-    """The network of a file, or of the folder of a run, for use; ValueError for another kind of file."""
-    path = Path(path)
+    """The network of a file, or of the folder of a run, on the GPU if there is one, in evaluation mode.
+
+    ValueError: another kind of file, or a folder of several runs.
+    """
+    given, path = Path(path), Path(path)
     path = path / NETWORK if path.is_dir() else path
+    if inside := sorted(given.glob(f"*/{NETWORK}")) if not path.is_file() else []:
+        several = ", ".join(each.parent.name for each in inside)
+        raise ValueError(f"{given} holds the networks of several runs: give one of its folders {several}")
     if not path.is_file():
         raise FileNotFoundError(f"{path} does not exist: make it with 'toposlearn finetune'")
     try:
@@ -42,7 +49,7 @@ def load_network(path: str | Path) -> tuple[Segmenter | PersonReader, FinetuneCo
         network.load_state_dict(tensors)
     except (SafetensorError, KeyError, ValueError, TypeError, RuntimeError) as error:
         reason = str(error).splitlines()[0][:100]
-        raise ValueError(
-            f"{path} is not a network of 'toposlearn finetune' ({reason}): give its network.safetensors"
-        ) from None
+        raise ValueError(f"{path} is not a network of 'toposlearn finetune' ({reason}): give its {NETWORK}") from None
+    if torch.accelerator.is_available():
+        network.to(torch.accelerator.current_accelerator())
     return network.eval(), config, target

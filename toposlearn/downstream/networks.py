@@ -13,7 +13,7 @@ from toposlearn.models import Taco
 from toposlearn.models.taco import FORMAT
 from toposlearn.topology import token_mask
 
-CHANNELS = 8  # at every voxel, and at most twice as many at every second
+CHANNELS = 8  # of the decoder at every voxel, and at most s times as many at stride s
 NORM = "instance"
 DROPOUT = 0.2  # before the linear layer of a pooled head
 
@@ -21,12 +21,13 @@ DROPOUT = 0.2  # before the linear layer of a pooled head
 class Fusion(nn.Module):
     """One map (B, F, ...) of the maps of M modalities (B, M, F, ...); `present` (B, M) says which images are there.
 
-    See `toposlearn.downstream.settings.MISSING`. Attention is one linear layer, at every place, of the features.
+    The mean, or with "drop" of `toposlearn.downstream.settings.MISSING` attention: at every place, the softmax over
+    the images of one linear layer of their features.
     """
 
     def __init__(self, features: int, missing: Literal["mean", "zero", "drop"]) -> None:
         super().__init__()
-        self.score = nn.Linear(features, 1) if missing == "drop" else None
+        self.score = nn.Linear(features, 1, bias=False) if missing == "drop" else None
         if self.score is not None:
             nn.init.zeros_(self.score.weight)  # begin with the mean
 
@@ -36,8 +37,8 @@ class Fusion(nn.Module):
         if self.score is None:
             weights = here.to(maps.dtype)
             return (maps * weights).sum(dim=1) / weights.sum(dim=1)
-        scores = self.score(maps.movedim(2, -1)).movedim(-1, 2).masked_fill(~here, -torch.inf)
-        return (scores.softmax(dim=1) * maps.masked_fill(~here, 0)).sum(dim=1)
+        scores: Tensor = self.score(maps.movedim(2, -1)).movedim(-1, 2)  # (B, M, 1, ...)
+        return (scores.masked_fill(~here, -torch.inf).softmax(dim=1).to(maps.dtype) * maps).sum(dim=1)
 
 
 class _ByModality(nn.Module):
@@ -46,7 +47,7 @@ class _ByModality(nn.Module):
     def __init__(self, encoder: Taco, config: FinetuneConfig) -> None:
         super().__init__()
         self.encoder, self.missing = encoder, config.missing
-        self.encoder.decoder = nn.Identity()  # that of pre-training, which nothing reads
+        self.encoder.decoder = nn.Sequential()  # that of pre-training is not read
         self.encoder.requires_grad_(not config.freeze)
 
     def _images(self, volumes: Tensor, present: Tensor) -> tuple[Tensor, Tensor, Tensor]:
@@ -60,8 +61,9 @@ class _ByModality(nn.Module):
     @staticmethod
     def _by_modality(maps: Tensor, rows: Tensor, present: Tensor) -> Tensor:
         """(R, ...) of the images that are there as (B, M, ...), zero where there is none."""
-        everything = maps.new_zeros(present.numel(), *maps.shape[1:])
-        return everything.index_copy(0, rows, maps).unflatten(0, present.shape)
+        if len(rows) < present.numel():
+            maps = maps.new_zeros(present.numel(), *maps.shape[1:]).index_copy(0, rows, maps)
+        return maps.view(*present.shape, *maps.shape[1:])
 
 
 class Segmenter(_ByModality):
@@ -133,15 +135,15 @@ class PersonReader(_ByModality):
         tokens = self.encoder(images, reconstruct=False).tokens
         pooled = []
         for stride in self.strides:
-            fused = self.fusions[str(stride)](
-                self._by_modality(tokens[stride], rows, present).transpose(-1, -2), present
-            )
-            pooled.append(self._pool(fused.transpose(-1, -2), token_mask(foreground, stride), stride))
+            maps = tokens[stride].transpose(1, 2)  # (R, F, N)
+            fused = self.fusions[str(stride)](self._by_modality(maps, rows, present), present)  # (B, F, N)
+            pooled.append(self._pool(fused.transpose(1, 2), token_mask(foreground, stride), stride))
         result: Tensor = self.head(torch.cat(pooled, dim=-1))
         return result
 
     def _pool(self, tokens: Tensor, mask: Tensor, stride: int) -> Tensor:
-        """Tokens (B, N, F) and foreground (B, N) -> (B, F)."""
+        """Tokens (B, N, F) and foreground (B, N) -> (B, F); a head that fills no token by half is read everywhere."""
+        mask = mask | ~mask.any(dim=1, keepdim=True)
         weights = mask.to(tokens.dtype)
         if self.score is not None:
             weights = self.score[str(stride)](tokens)[..., 0].masked_fill(~mask, -torch.inf).softmax(dim=-1)

@@ -3,40 +3,49 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+import torch
+from nibabel.filebasedimages import ImageFileError
 from numpy.typing import NDArray
 from tqdm import tqdm
 
-from toposlearn.arrays import Float64s
+from toposlearn.arrays import Float32s, Float64s
 from toposlearn.data import Cache, Manifest, prepare, read_manifest
 from toposlearn.data.gate.assessment import report_problems
 from toposlearn.data.images import load_image, read_labels
 from toposlearn.data.manifest import Record
 from toposlearn.data.source import Data
-from toposlearn.downstream.examples import Examples
+from toposlearn.downstream.examples import first_of, inputs_of
 from toposlearn.downstream.network_file import load_network
 from toposlearn.downstream.networks import PersonReader, Segmenter
-from toposlearn.downstream.own_grid import classes_on_grid, probability_on_grid
-from toposlearn.downstream.settings import CLASSIFICATION, SEGMENTATION, FinetuneConfig
+from toposlearn.downstream.own_grid import classes_on_grid, values_on_grid
+from toposlearn.downstream.settings import CLASSIFICATION, REGRESSION, SEGMENTATION, FinetuneConfig
 from toposlearn.downstream.targets import Target
 from toposlearn.downstream.whole_heads import predict_head
 from toposlearn.reproducibility import atomic_path, check_writable, write_text
 
 TABLE = "predictions.csv"
+Grid = tuple[tuple[int, ...], Float64s]  # shape (X, Y, Z), and affine (4, 4), voxel to RAS mm
 
 
 @dataclass(frozen=True, eq=False)
 class Prediction:
-    """What a network predicts of one person: (C, D, H, W) probabilities on its grid, or (outputs,) of the person."""
+    """What a network predicts of one person: (C, D, H, W) probabilities on its grid, (C,) of the person, or a number.
+
+    Labels are written in the grid of `image`, the person's first image that can be used.
+    """
 
     record: Record
-    values: Float64s | NDArray[np.float32]
-    affine: Float64s  # of the grid, voxel to RAS mm
+    image: Path
+    values: Float32s
+    affine: Float64s  # of the network's grid, voxel to RAS mm
 
 
 def predictions(
@@ -44,33 +53,45 @@ def predictions(
     people: Cache,
     config: FinetuneConfig,
     target: Target,
+    *,
+    prepared: Sequence[str] = (),
     present: Sequence[str] | None = None,
 ) -> Iterator[Prediction]:
     """One person after the other; `present` names the modalities that may be used (default: all that are there).
 
-    People who have none of these are left out.
+    `prepared` are the modalities of `people`, some of those of the network (default: all). People who have none that
+    may be used are left out.
     """
-    examples = Examples(people, target, config)
+    prepared = prepared or config.volume.modalities
+    rows = torch.tensor([config.volume.modalities.index(name) for name in prepared])
+    allowed = torch.tensor([present is None or name in present for name in prepared])
     for index, record in enumerate(people.manifest.records):
-        example = examples.whole(index, truth=False)
-        if present is not None:
-            allowed = [name in present for name in config.volume.modalities]
-            example["present"] = example["present"] & example["present"].new_tensor(allowed)
-            if not example["present"].any():
-                continue
-        output = predict_head(network, example, config)
-        affine = people.take(index, (0,), ()).affine
-        assert affine is not None
-        values = output[0] * target.spread + target.center if target.kind == "regression" else output.softmax(dim=0)
-        yield Prediction(record, values.numpy(), affine.numpy())
+        person = people.take(index, truth=())
+        assert person.affine is not None
+        example = inputs_of(person)
+        example["present"] = example["present"] & allowed
+        if not example["present"].any():
+            continue
+        for name in ("volumes", "present"):  # as many as the network knows
+            every = example[name].new_zeros(len(config.volume.modalities), *example[name].shape[1:])
+            example[name] = every.index_copy(0, rows, example[name])
+        output = predict_head(network, example, config).cpu()
+        values = output[0] * target.spread + target.center if target.kind == REGRESSION else output.softmax(dim=0)
+        image = record.images[prepared[first_of(person)]]
+        yield Prediction(record, image, values.numpy(), person.affine.numpy())
 
 
-def own_labels(prediction: Prediction, target: Target, shape: Sequence[int], affine: Float64s) -> NDArray[np.int32]:
+def own_labels(prediction: Prediction, target: Target, grid: Grid) -> NDArray[np.int32]:
     """The predicted label at every voxel (X, Y, Z) of a grid."""
-    import torch
-
-    classes = classes_on_grid(torch.from_numpy(prediction.values), prediction.affine, tuple(shape), affine)
+    classes = classes_on_grid(torch.from_numpy(prediction.values), prediction.affine, *grid)
     return np.array(target.values, np.int32)[classes]
+
+
+def own_truth(record: Record) -> tuple[NDArray[np.int32], Float64s]:
+    """The label map of a person in its own grid, and its affine."""
+    assert record.labels is not None
+    labels, image = read_labels(record.labels)
+    return np.asarray(labels, np.int32), np.asarray(image.affine, np.float64)
 
 
 def predict(
@@ -79,6 +100,7 @@ def predict(
     out: str | Path,
     *,
     probabilities: bool = False,
+    cache: str | Path | None = None,
     progress: bool = True,
 ) -> list[Path]:
     """Predict everyone in a folder and return the files written below `out`.
@@ -88,47 +110,33 @@ def predict(
     person who cannot be predicted is named, and stops no one else.
     """
     made, config, target = load_network(network)
+    if probabilities and target.kind != SEGMENTATION:
+        raise ValueError(f"--probabilities writes images, but {network} predicts no labels: its table has all there is")
     out = Path(out)
     check_writable(out)
-    manifest = read_manifest(data, config.volume.modalities)
-    known = _with_some(manifest, config)
-    people = prepare(known, config.volume, unpaired=True, progress=progress)
+    known = _with_some(read_manifest(data, config.volume.modalities), config.volume.modalities)
+    here = tuple(name for name in config.volume.modalities if any(name in record.images for record in known.records))
+    grid = replace(config.volume, modalities=here)
+    people = prepare(known, grid, folder=cache, unpaired=True, progress=progress)
     out.mkdir(parents=True, exist_ok=True)
-    found = tqdm(
-        predictions(made, people, config, target),
-        total=len(people),
-        desc="predicting",
-        unit="person",
-        disable=not progress,
-    )
+    each = predictions(made, people, config, target, prepared=here)
+    found = tqdm(each, total=len(people), desc="predicting", unit="person", disable=not progress)
     if target.kind != SEGMENTATION:
         rows = [_row(one, target) for one in found]
         return [write_text(out / TABLE, pd.DataFrame(rows).to_csv(index=False, float_format="%.4f"))]
-    files = []
-    for one in found:
-        try:
-            files += _write_person(one, target, config, out, probabilities)
-        except ValueError as error:
-            report_problems([f"{one.record.name}: no prediction is written: {error}"])
-    return files
+    return [path for one in found for path in _write_person(one, target, out, probabilities)]
 
 
-def _with_some(manifest: Manifest, config: FinetuneConfig) -> Manifest:
-    """The people with at least one of the modalities; who has none is named."""
-    wanted = set(config.volume.modalities)
-    records = tuple(
-        replace(each, lesion=None, to_template=None) for each in manifest.records if wanted & set(each.images)
-    )
-    if not records:
-        raise ValueError(f"no one in {manifest.root} has a {' or '.join(config.volume.modalities)} image")
-    if lacking := [each.name for each in manifest.records if not wanted & set(each.images)]:
-        report_problems([f"left out: {name} has none of {', '.join(config.volume.modalities)}" for name in lacking])
-    return replace(manifest, records=records)
-
-
-def first_image(record: Record, config: FinetuneConfig) -> Path:
-    """The file whose grid a person's prediction has."""
-    return next(record.images[name] for name in config.volume.modalities if name in record.images)
+def _with_some(manifest: Manifest, modalities: Sequence[str]) -> Manifest:
+    """The people with at least one of the modalities, without their truth; who has none is named."""
+    with_some = [each for each in manifest.records if set(modalities) & set(each.images)]
+    wanted = ", ".join(modalities)
+    if not with_some:
+        raise ValueError(f"no one in {manifest.root} has an image of {wanted}, with which the network was trained")
+    if lacking := [each.name for each in manifest.records if not set(modalities) & set(each.images)]:
+        report_problems([f"{name}: left out: no image of {wanted}" for name in lacking])
+    bare = [replace(each, labels=None, lesion=None, to_template=None) for each in with_some]
+    return replace(manifest, records=tuple(bare))
 
 
 def _row(prediction: Prediction, target: Target) -> dict[str, object]:
@@ -140,46 +148,33 @@ def _row(prediction: Prediction, target: Target) -> dict[str, object]:
     return {**name, target.source: float(prediction.values)}
 
 
-def _write_person(
-    prediction: Prediction, target: Target, config: FinetuneConfig, out: Path, probabilities: bool
-) -> list[Path]:
-    """The label map, and on request the probabilities, in the grid of the first image."""
-    import torch
-
-    path = first_image(prediction.record, config)
-    image = load_image(path)
+def _write_person(prediction: Prediction, target: Target, out: Path, probabilities: bool) -> list[Path]:
+    """The label map, and on request the probabilities, in the grid of the person's image."""
+    image, name = load_image(prediction.image), prediction.record.name
     shape, affine = image.shape[:3], np.asarray(image.affine, np.float64)
-    labels = own_labels(prediction, target, shape, affine)
-    name = prediction.record.name
-    files = [
-        _save(labels.astype(np.int16 if labels.max() < 2**15 else np.int32), affine, path, out / f"{name}_dseg.nii.gz")
-    ]
+    labels = own_labels(prediction, target, (shape, affine))
+    kind = np.int16 if max(map(int, target.values)) < 2**15 else np.int32
+    files = [_save(labels.astype(kind), affine, prediction.image, out / f"{name}_dseg.nii.gz")]
     if probabilities:
-        values = torch.from_numpy(prediction.values)
-        each = [
-            probability_on_grid(one, prediction.affine, shape, affine, beyond=float(number == 0))
-            for number, one in enumerate(values)
-        ]
-        files.append(_save(np.stack(each, axis=-1), affine, path, out / f"{name}_probabilities.nii.gz"))
+        each = np.empty((*shape, target.outputs), np.float32)
+        for number, one in enumerate(torch.from_numpy(prediction.values)):
+            each[..., number] = values_on_grid(one, prediction.affine, shape, affine, beyond=float(number == 0))
+        files.append(_save(each, affine, prediction.image, out / f"{name}_probabilities.nii.gz"))
     return files
 
 
-def _save(values: NDArray[np.generic], affine: Float64s, like: Path, path: Path) -> Path:
+def _save(values: NDArray[Any], affine: Float64s, like: Path, path: Path) -> Path:
     """Write NIfTI, with the header of the image where that is NIfTI: its units, codes and description stay."""
-    header = None
-    if like.name.endswith((".nii", ".nii.gz")):
-        header = nib.load(like).header.copy()
-        header.set_data_dtype(values.dtype)
-        header.set_slope_inter(1, 0)
-        header["cal_min"] = header["cal_max"] = 0
-    image = nib.Nifti1Image(values, affine, header)
+    kind: Any = nib.Nifti1Image
+    header: Any = nib.Nifti1Header()
+    header.set_xyzt_units("mm")
+    with suppress(ImageFileError):  # an ending that does not fit the content
+        source: Any = nib.load(like)
+        if isinstance(source, nib.Nifti1Image):  # or its subclass of NIfTI-2
+            kind, header = type(source), source.header.copy()
+    header.set_data_dtype(values.dtype)
+    header.set_slope_inter(1, 0)
+    header["cal_min"] = header["cal_max"] = 0
     with atomic_path(path) as partial:
-        nib.save(image, partial)
+        nib.save(kind(values, affine, header), partial)
     return path
-
-
-def own_truth(record: Record) -> tuple[NDArray[np.int32], Float64s]:
-    """The label map of a person in its own grid, and its affine."""
-    assert record.labels is not None
-    labels, image = read_labels(record.labels)
-    return np.asarray(labels, np.int32), np.asarray(image.affine, np.float64)

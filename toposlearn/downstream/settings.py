@@ -3,22 +3,29 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from toposlearn.config import VolumeConfig
-from toposlearn.settings import ModelConfig
-from toposlearn.validation import require, require_different, require_known, require_min, require_read
+from toposlearn.settings import ModelConfig, TacoConfig, VolumeConfig
+from toposlearn.validation import require, require_known, require_min, require_read
 
 SEGMENTATION, CLASSIFICATION, REGRESSION = TASKS = ("segmentation", "classification", "regression")
-MISSING = {  # what the network gets in the place of an image that is missing
+MISSING = {  # what the network gets for an image that is missing
     "mean": "nothing: features are the mean over the images that are there",
     "zero": "an image of zeros, encoded as the others are: features are the mean over all modalities",
     "drop": "nothing: features are weighted by learned attention over the images that are there",
 }
 REGIONS = {  # label values that form a named region, as the challenges define them
+    # The enhancing tumor has the label 4 up to 2021, and 3 in 2023: no data set has both.
     "brats": {"whole tumor": (1, 2, 3, 4), "tumor core": (1, 3, 4), "enhancing tumor": (3, 4)},
+    "brats-2024": {
+        "whole tumor": (1, 2, 3),
+        "tumor core": (1, 3),
+        "enhancing tumor": (3,),
+        "resection cavity": (4,),
+    },
 }
 
 
@@ -73,11 +80,14 @@ class FinetuneConfig:
     patience: int = 4  # validations without improvement after which training stops; 0: it never stops early
     checkpoint_every: int = 50
     seed: int = 0
+    # Where batches are prepared changes no batch: runs that differ in this only are one run.
+    workers: int = field(default=0, compare=False)  # processes that prepare batches ahead; 0: the training process
 
     def __post_init__(self) -> None:
         require_known(self, "finetune")
         require_min(self, "finetune", 1, "steps", "people_per_step", "validate_every", "checkpoint_every")
-        require_min(self, "finetune", 0, "rotation", "shift", "intensity", "noise", "weight_decay", "patience")
+        require_min(self, "finetune", 0, "rotation", "shift", "intensity", "noise")
+        require_min(self, "finetune", 0, "weight_decay", "patience", "workers")
         require(self.learning_rate > 0, f"finetune.learning_rate must be positive, got {self.learning_rate}")
         require(0 <= self.encoder_rate <= 1, f"finetune.encoder_rate must be 0 to 1, got {self.encoder_rate}")
         require(
@@ -85,15 +95,14 @@ class FinetuneConfig:
         )
         require(0 <= self.warmup < 1, f"finetune.warmup must be below 1, got {self.warmup}")
         require(0 <= self.scale < 1 and self.intensity < 1, "finetune.scale and finetune.intensity must be below 1")
-        require(
-            not (self.freeze and self.from_scratch), "--freeze keeps pre-trained weights: give them, or leave it out"
-        )
-        require_read(self, "finetune", ("pooling",), self.task.kind != SEGMENTATION, "classification and regression")
-        largest = max(self.model.stage_strides[:-1]) if self.model.top_down else self.model.stage_strides[-1]
-        odd = [side for side in self.patch if side % max(self.model.token_strides)]
-        require(not odd, f"finetune.patch must be multiples of {max(self.model.token_strides)}, got {self.patch}")
-        require(min(self.patch) > 0 and largest > 0, f"finetune.patch must be positive, got {self.patch}")
-        require_different("volume.modalities", self.volume.modalities)
+        require(self.clip_norm > 0, f"finetune.clip_norm must be positive, got {self.clip_norm}")
+        scratch = self.freeze and self.from_scratch
+        require(not scratch, "--freeze keeps pre-trained weights: give them with --weights, or leave it out")
+        segmented = self.task.kind == SEGMENTATION
+        require_read(self, "finetune", ("pooling",), not segmented, "classification and regression")
+        _require_sizes(self)
+        halved = not segmented or self.model.patch_size.bit_count() == 1
+        require(halved, f"model.patch_size must be a power of 2 for {SEGMENTATION}, got {self.model.patch_size}")
 
     def replace(self, **changes: Any) -> FinetuneConfig:
         """The same settings with some changed."""
@@ -115,6 +124,18 @@ class FinetuneConfig:
         return cls(**{**_tuples(stored), **parts})
 
 
+def _require_sizes(config: FinetuneConfig) -> None:
+    """Raise ValueError unless the encoder can divide the grid and the patches, and patches are for segmentation."""
+    deepest = config.model.stage_strides[-1]
+    for name, shape in (("volume.shape", config.volume.shape), ("finetune.patch", config.patch)):
+        divided = len(shape) == 3 and all(side > 0 and side % deepest == 0 for side in shape)
+        require(divided, f"{name} must be three multiples of {deepest}, the encoder's deepest stride, got {shape}")
+    inside = all(own <= side for own, side in zip(config.patch, config.volume.shape, strict=True))
+    require(inside, f"finetune.patch must lie in volume.shape {config.volume.shape}, got {config.patch}")
+    whole = config.patch == config.volume.shape
+    require(whole or config.task.kind == SEGMENTATION, f"patches are read with {SEGMENTATION} only: show whole heads")
+
+
 def _tuples(values: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tuple(value) if isinstance(value, list) else value for name, value in values.items()}
 
@@ -131,6 +152,7 @@ SIZES: dict[str, dict[str, Any]] = {
         "checkpoint_every": 250,
         "patience": 6,
         "precision": "bf16",
+        "workers": 4,
     },
     "paper": {
         "steps": 20_000,
@@ -139,8 +161,27 @@ SIZES: dict[str, dict[str, Any]] = {
         "checkpoint_every": 500,
         "patience": 10,
         "precision": "bf16",
+        "workers": 4,
     },
 }
+
+
+def finetune_config(
+    base: TacoConfig, task: TaskConfig, *, spacing: float | None = None, **changes: Any
+) -> FinetuneConfig:
+    """The settings of a task for a network of pre-training: its grid, or another one that covers the same place.
+
+    On a finer grid (`spacing` in mm) segmentation works in patches of the size that the encoder was trained with.
+    """
+    volume, deepest = base.volume, base.model.stage_strides[-1]
+    if spacing is not None:
+        require(spacing > 0, f"--spacing must be positive (mm), got {spacing}")
+        x, y, z = (deepest * math.ceil(side * volume.spacing / spacing / deepest) for side in volume.shape)
+        volume = VolumeConfig((x, y, z), spacing, volume.modalities)
+    small = tuple(min(own, side) for own, side in zip(base.volume.shape, volume.shape, strict=True))
+    patch = small if task.kind == SEGMENTATION else volume.shape
+    parts = {"preset": base.preset, "task": task, "volume": volume, "patch": patch, "model": base.model}
+    return FinetuneConfig(**{**parts, **SIZES.get(base.preset, {}), **changes})
 
 
 def parse_regions(text: str) -> dict[str, tuple[int, ...]]:
@@ -151,7 +192,7 @@ def parse_regions(text: str) -> dict[str, tuple[int, ...]]:
     for part in filter(None, map(str.strip, text.split(";"))):
         name, sign, labels = (each.strip() for each in part.partition("="))
         numbers = [each.strip() for each in labels.split(",")]
-        if not (name and sign) or not all(each.isdigit() for each in numbers):
+        if not (name and sign) or not all(each.isdecimal() for each in numbers):
             known = ", ".join(REGIONS)
             raise ValueError(f"--regions {text!r} is not understood: write {known}, or as in 'whole=1,2,3;core=1,3'")
         regions[name] = tuple(map(int, numbers))

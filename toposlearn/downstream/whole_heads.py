@@ -16,18 +16,19 @@ OVERLAP = 0.5  # of two windows
 
 
 @torch.no_grad()
-def predict_head(
-    network: Segmenter | PersonReader, example: Example, config: FinetuneConfig, device: torch.device | None = None
-) -> Tensor:
+def predict_head(network: Segmenter | PersonReader, example: Example, config: FinetuneConfig) -> Tensor:
     """Scores (C, D, H, W) at every voxel of one person, or outputs (C,) of a pooled head."""
-    inputs = {name: part[None].to(device or part.device) for name, part in example.items() if name != "truth"}
+    device = next(network.parameters()).device
+    network.eval()
+    volumes, present, foreground = (example[name][None].to(device) for name in ("volumes", "present", "foreground"))
+    output: Tensor
     if isinstance(network, PersonReader):
-        output: Tensor = network(inputs["volumes"], inputs["present"], inputs["foreground"])
-        return output[0]
-    scores = partial(network, present=inputs["present"])
-    if config.patch == config.volume.shape:
-        return scores(inputs["volumes"])[0].float()
-    # one window at a time: windows of one person share `present`
-    windows = sliding_window_inference(inputs["volumes"], config.patch, 1, scores, OVERLAP, "gaussian")
-    assert isinstance(windows, Tensor)
-    return windows[0].float()
+        output = network(volumes, present, foreground)
+    elif config.patch == config.volume.shape:
+        output = network(volumes, present)
+    else:  # one window at a time, since all windows share `present`
+        scores = partial(network, present=present)
+        windows = sliding_window_inference(volumes, config.patch, 1, scores, OVERLAP, "gaussian")
+        assert isinstance(windows, Tensor)
+        output = windows
+    return output[0].float()
