@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -173,6 +174,30 @@ def test_two_choices_of_files_of_one_person_do_not_replace_each_other(root):
     assert second.folder == first.folder
     assert not torch.equal(first[0].volumes, second[0].volumes)
     assert torch.equal(cache_of(root)[0].volumes, first[0].volumes)
+
+
+def test_a_task_with_labels_does_not_replace_what_a_run_without_them_reads(root, made):
+    """Pre-training and fine-tuning use one folder: what one of them prepares, the other may be reading."""
+    manifest = read_manifest(root)
+    labels = {record.name: save(root.parent / f"{record.name}.nii.gz", (head(1) > 0.5).astype(np.uint8)) for record in manifest.records}
+    tasks = [replace(record, labels=labels[record.name]) for record in manifest.records]
+    plain = prepare(manifest, CONFIG, progress=False)
+    labeled = prepare(replace(manifest, records=tuple(tasks)), CONFIG, progress=False)
+    assert plain[0].labels is None
+    assert labeled[0].labels is not None
+    made.clear()
+    prepare(manifest, CONFIG, progress=False)
+    prepare(replace(manifest, records=tuple(tasks)), CONFIG, progress=False)
+    assert made == []
+
+
+def test_labels_that_do_not_fit_are_one_line(root, capsys):
+    manifest = read_manifest(root)
+    large = save(root.parent / "large.nii.gz", np.full(head(1).shape, 70_000, np.int32))
+    records = [replace(record, labels=large) for record in manifest.records[:1]] + list(manifest.records[1:])
+    kept = prepare(replace(manifest, records=tuple(records)), CONFIG, progress=False)
+    assert len(kept) == len(manifest) - 1
+    assert "large.nii.gz holds the label 70000, but labels up to 32767 can be used" in capsys.readouterr().err
 
 
 def test_a_file_that_goes_while_it_is_in_use_is_one_line(root):

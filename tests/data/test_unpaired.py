@@ -40,8 +40,8 @@ def test_they_are_left_out_unless_asked_for(folder, config, capsys):
     assert "sub-001: left out because no two images can be compared: no T2w image" in capsys.readouterr().err
     cache = prepare(manifest, config.volume, unpaired=True, progress=False)
     assert capsys.readouterr().err.splitlines() == [
-        "sub-001: one image is used in two poses, because no two can be compared: no T2w image",
-        "sub-002: one image is used in two poses, because no two can be compared: no T1w image",
+        "sub-001: used with one image at a time, because no two can be compared: no T2w image",
+        "sub-002: used with one image at a time, because no two can be compared: no T1w image",
     ]
     assert [cache[index].pairs.diag().tolist() for index in range(4)] == [
         [INTRA, 0],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
@@ -9,6 +10,7 @@ import typer
 from typer import Argument, Option
 
 from toposlearn.commands.app import (
+    CHECKPOINTS,
     FOLDER,
     AllowSeenOption,
     CacheOption,
@@ -25,6 +27,8 @@ LABELS = "Kind of label maps, as 'toposlearn inspect' names it, e.g. seg, lesion
 NAMES = "Names of the labels: freesurfer, synthseg, ..., or a CSV of label, name, side (default: their numbers)."
 REGIONS = "Regions to judge: brats (to 2023), brats-2024, or e.g. 'whole=1,2,3;core=1,3' (default: every label)."
 MISSING = "For a missing image: mean of the others, zero (an image of zeros) or drop (attention over the others)."
+WHERE = "People who take part, by a column of participants, e.g. lesion_type=stroke,metastases; repeatable."
+STARTS = "Comma-separated starts: scratch, reconstruction, intra, full, frozen (default: all)."
 SUBSETS = "Judge with every subset of the modalities, too."
 WORKERS = "Processes that read and change images while the network trains (default: the preset's)."
 PEOPLE = "Data folders of people to predict, or a file that describes one."
@@ -55,6 +59,8 @@ def finetune(
     ] = None,
     folds: Annotated[int, Option(help="Judge everyone once, in this many runs (0: people held out).")] = 0,
     shots: Annotated[str, Option(help="Comma-separated numbers of labeled people, a run each, e.g. 2,4,8.")] = "",
+    judged: Annotated[float, Option(help="Share of the people who are judged, without --folds.")] = 0.25,
+    where: Annotated[list[str] | None, Option(metavar="COLUMN=VALUES", help=WHERE)] = None,
     each_subset: Annotated[bool, Option("--each-subset", help=SUBSETS)] = False,
     steps: Annotated[int | None, Option(min=1, help="Number of steps (default: the preset's).")] = None,
     learning_rate: Annotated[
@@ -74,11 +80,12 @@ def finetune(
     from toposlearn.downstream.labeled_runs import base_config
     from toposlearn.downstream.labeled_runs import finetune as run
     from toposlearn.downstream.settings import MISSING as MEANINGS
-    from toposlearn.downstream.settings import TaskConfig, finetune_config, parse_regions
+    from toposlearn.downstream.settings import TaskConfig, finetune_config, parse_regions, parse_where
     from toposlearn.downstream.tables import scores_table
 
     source = Source.of_options(data, session, entity or (), pattern or ())
-    wanted = TaskConfig(kind=task, labels=labels, regions=parse_regions(regions), target=target)  # type: ignore[arg-type]
+    some = parse_where(where or ())
+    wanted = TaskConfig(kind=task, labels=labels, regions=parse_regions(regions), target=target, where=some)  # type: ignore[arg-type]
     base = base_config(weights, preset, source, listed(modalities))
     given = {"steps": steps, "learning_rate": learning_rate, "workers": workers}
     changed = {name: value for name, value in given.items() if value is not None}
@@ -105,6 +112,7 @@ def finetune(
         table=names,
         folds=folds,
         shots=[_whole(each, "--shots") for each in listed(shots)],
+        judged=judged,
         each_subset=each_subset,
         resume=resume,
         allow_seen=allow_seen,
@@ -143,3 +151,25 @@ def predict(
 
         typer.echo(write_prediction_page(network, source, out))
     typer.echo(f"{out}: {len(files)} files" if len(files) != 1 else files[0])
+
+
+@app.command()
+def tasks(
+    names: Annotated[list[str] | None, Argument(metavar="[TASK]...", help="Tasks (default: all).")] = None,
+    data: Annotated[Path, Option(help="Folder that holds those of the tasks: cohort, full, malf, ixi.")] = Path("data"),
+    checkpoints: Annotated[Path, Option(help="Folder of VARIANT.safetensors.")] = CHECKPOINTS,
+    out: Annotated[Path, Option(help="Folder of the runs and scores; it is kept and continued.")] = Path("runs/tasks"),
+    starts: Annotated[str | None, Option(help=STARTS)] = None,
+    seeds: Annotated[int, Option(help="Number of fine-tuning seeds.")] = 3,
+    steps: Annotated[int | None, Option(min=1, help="Number of steps (default: the preset's).")] = None,
+    shipped: Annotated[Path | None, Option(help="Folder for a copy of the result and the scores.")] = None,
+) -> None:
+    """Fine-tune every start for seven tasks, and compare: what is pre-training worth?"""
+    from toposlearn.studies.seven_tasks import run_tasks
+    from toposlearn.studies.seven_tasks.study import STARTS as KNOWN
+    from toposlearn.studies.seven_tasks.tables import tasks_section
+
+    given = {"tasks": names or (), "starts": listed(starts) or tuple(KNOWN), "seeds": range(seeds), "steps": steps}
+    path = run_tasks(data, checkpoints, out, **given, shipped=shipped)  # type: ignore[arg-type]
+    typer.echo(tasks_section(json.loads(path.read_text(encoding="utf-8"))))
+    typer.echo(path)

@@ -25,7 +25,7 @@ from toposlearn.data.prepared import Cache
 from toposlearn.data.stamps import with_content
 from toposlearn.data.tensors import GROUND_TRUTH, NO_PAIR, allowed_digits, drawable, make_tensors
 
-ALONE = "one image is used in two poses, because no two can be compared"
+ALONE = "used with one image at a time, because no two can be compared"
 CACHE_VERSION = 6  # raised when the transforms or the gate change
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 from toposlearn.data.manifest import Record
 
+TRUTH = {"labels", "lesion", "to_template"}  # of which a task reads what it needs
 ABSENT = -1  # size of a file that does not exist, or whose folder may not be read
 PARTS = {".img": (".hdr",), ".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # of one image
 CHUNK = 1 << 20  # bytes
@@ -73,8 +74,9 @@ def still_same(stored: Stamps, seen: Stamps, root: Path) -> Stamps | None:
 
 
 def clash(stored: Stamps, seen: Stamps) -> bool:
-    """True where other files were chosen for a person: another session, run or pattern."""
-    return any(stored[name].path != seen[name].path for name in stored.keys() & seen.keys())
+    """True where other files were chosen for a person: another session, run or pattern, or other kinds of truth."""
+    moved = any(stored[name].path != seen[name].path for name in stored.keys() & seen.keys())
+    return moved or bool(TRUTH & (stored.keys() ^ seen.keys()))
 
 
 def _same_content(before: Stamp, now: Stamp) -> bool:

@@ -20,6 +20,7 @@ from toposlearn.data.transforms import volume_transforms
 
 GROUND_TRUTH = ("labels", "lesion", "to_template")  # tensors
 INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
+LARGEST_LABEL = 2**15 - 1
 REPLACE = "replace it, or remove it"
 NO_PAIR = "left out because no two images can be compared"
 
@@ -122,6 +123,9 @@ def _group_tensors(
     tensors["affine"] = made[names[0]].affine.double()
     tensors["volumes"] = torch.cat([data[name] for name in names]).half()
     if "labels" in data:
+        if (highest := int(data["labels"].abs().max())) > LARGEST_LABEL:
+            limit = f"labels up to {LARGEST_LABEL} can be used: renumber them"
+            raise BadImageError(f"{record.labels} holds the label {highest}, but {limit}")
         tensors["labels"] = data["labels"][0].to(torch.int16)
     if "to_template" in data:
         tensors["to_template"] = data["to_template"].float()

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 from numpy.typing import NDArray
+from torch import Tensor
 
 from toposlearn.arrays import Float64s
 from toposlearn.data import Cache
 from toposlearn.data.manifest import Record
+from toposlearn.data.prepared import Prepared
 from toposlearn.downstream.baselines import vote_prior
 from toposlearn.downstream.network_file import load_network
 from toposlearn.downstream.own_grid import values_on_grid
@@ -63,17 +65,25 @@ def judge_prior(train: Cache, people: Cache, target: Target) -> pd.DataFrame:
         classes.append(target.class_index(head.labels).short())
         foregrounds.append(head.foreground)
     prior = vote_prior(torch.stack(classes), torch.stack(foregrounds))
+    heads = (people.take(index, (0,), ()) for index in range(len(people)))
+    return _score_all(_brought_back(people, target, ((head, prior(head.foreground)) for head in heads)), target)
+
+
+def judge_ceiling(people: Cache, target: Target) -> pd.DataFrame:
+    """The scores of the truth itself, on the network's grid: what voxels of this size can reach."""
+    heads = (people.take(index, (0,), ("labels",)) for index in range(len(people)))
+    known = ((head, target.class_index(head.labels)) for head in heads if head.labels is not None)
+    return _score_all(_brought_back(people, target, known), target)
+
+
+def _brought_back(people: Cache, target: Target, heads: Iterable[tuple[Prepared, Tensor]]) -> Iterator[Maps]:
+    """Class indices (D, H, W) of each person as labels in the grid of the truth, of the nearest voxel."""
     labels = np.array(target.values, np.int32)
-
-    def voted() -> Iterable[Maps]:
-        for place, record in enumerate(people.manifest.records):
-            person = people.take(place, (0,), ())
-            assert person.affine is not None
-            truth, affine = own_truth(record)
-            near = values_on_grid(prior(person.foreground), person.affine.numpy(), truth.shape, affine, nearest=True)
-            yield record, labels[near.astype(int)], truth, affine
-
-    return _score_all(voted(), target)
+    for record, (head, classes) in zip(people.manifest.records, heads, strict=True):
+        assert head.affine is not None
+        truth, affine = own_truth(record)
+        near = values_on_grid(classes, head.affine.numpy(), truth.shape, affine, nearest=True)
+        yield record, labels[near.astype(int)], truth, affine
 
 
 def _score_all(people: Iterable[Maps], target: Target) -> pd.DataFrame:

@@ -20,7 +20,7 @@ from toposlearn.downstream.finetuning import finetune_once
 from toposlearn.downstream.network_file import NETWORK
 from toposlearn.downstream.run_scores import SCORES, metrics_of, run_scores
 from toposlearn.downstream.settings import CLASSIFICATION, MISSING, SEGMENTATION, FinetuneConfig, TaskConfig
-from toposlearn.downstream.sides import draw_sides, load_sides, save_sides
+from toposlearn.downstream.sides import JUDGED, draw_sides, load_sides, save_sides
 from toposlearn.downstream.targets import Names, cell, labeled, targets_of
 from toposlearn.downstream.tasks import subsets
 from toposlearn.models import load_weights
@@ -52,6 +52,8 @@ def finetune(
     table: str | Path | None = None,
     folds: int = 0,
     shots: Sequence[int] = (),
+    judged: float = JUDGED,
+    references: bool = True,
     each_subset: bool = False,
     resume: bool = False,
     allow_seen: bool = False,
@@ -61,9 +63,10 @@ def finetune(
     """Fine-tune on labeled people, judge people who were not trained on, and return ``OUT/results.json``.
 
     `weights` are those of pre-training, needed unless `config.from_scratch`. `table` names labels, as `structure_names`
-    reads it. With `folds` everyone is judged once; with `shots` there is a run for each of these numbers of labeled
-    people; then runs lie in folders of their own, such as ``OUT/shots4-fold0``. `each_subset` judges every subset of
-    the modalities too. Writes ``config.json`` and ``split.json``, and of each run the network, its history and scores.
+    reads it. A share of the people, `judged`, is judged, or with `folds` everyone once; with `shots` there is a run for
+    each of these numbers of labeled people. Several runs lie in folders of their own, such as ``OUT/shots4-fold0``.
+    `each_subset` judges every subset of the modalities too, and `references` the position prior and the ceiling.
+    Writes ``config.json`` and ``split.json``, and of each run the network, its history and scores.
     `resume` continues where a call with the same arguments was interrupted. What is wrong with the people or labels
     raises ValueError, in one line, before anything is trained: see `labeled`, `draw_sides` and `targets_of`.
     """
@@ -72,28 +75,31 @@ def finetune(
     _check_run(config, out, resume)
     manifest, source = labeled(read_manifest(data, config.volume.modalities), config.task)
     people = prepare(manifest, config.volume, folder=cache, unpaired=True, progress=progress)
-    call = {"weights": file and _digest(file), "folds": folds, "shots": list(shots)}
+    call = {"weights": file and _digest(file), "folds": folds, "shots": list(shots), "judged": judged}
     seen = seen_by([file], people.manifest, people.fingerprints()) if file else []
     if resume:
         runs = load_sides(out, people.manifest, call)
     else:
         classified = people.manifest.records if config.task.kind == CLASSIFICATION else ()
         classes = {record.name: cell(record, source) for record in classified}
-        runs = draw_sides(people.manifest, seen=() if allow_seen else seen, classes=classes, folds=folds, shots=shots)
+        known = () if allow_seen else seen
+        runs = draw_sides(people.manifest, seen=known, classes=classes, folds=folds, shots=shots, judged=judged)
     targets = targets_of(people, [(sides.train, sides.judged) for sides in runs], config.task, source, names)
     write_json(out / CONFIG, config.to_dict())
     save_sides(out, runs, call)
     some = subsets(config.volume.modalities)[1:] if each_subset else ()
     scores: dict[str, list[pd.DataFrame]] = {}
     for sides, target in zip(runs, targets, strict=True):
-        train, validation, judged = (people.of(manifest.select(side)) for side in sides.people)
+        train, validation, others = (people.of(manifest.select(side)) for side in sides.people)
         folder = out / sides.label
         if not (folder / NETWORK).exists():
             (folder / SCORES).unlink(missing_ok=True)
             encoder = load_weights(file)[0] if file and not config.from_scratch else None
             learned = Examples(train, target, config), Examples(validation, target, config)
             finetune_once(config, encoder, *learned, folder, label=sides.label, progress=progress)
-        scores.setdefault(sides.group, []).append(run_scores(folder, train, judged, target, some))
+        scores.setdefault(sides.group, []).append(
+            run_scores(folder, train, others, target, some, references=references)
+        )
     judged_seen = [name for name in seen if any(name in sides.judged for sides in runs)]
     facts = {"missing means": MISSING[config.missing], "weights": str(file or "none")}
     return write_result(

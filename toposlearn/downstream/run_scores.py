@@ -9,7 +9,7 @@ from typing import Any
 import pandas as pd
 
 from toposlearn.data import Cache
-from toposlearn.downstream.judging import judge, judge_prior
+from toposlearn.downstream.judging import judge, judge_ceiling, judge_prior
 from toposlearn.downstream.network_file import NETWORK
 from toposlearn.downstream.person_metrics import classification_metrics, regression_metrics
 from toposlearn.downstream.segmentation_metrics import segmentation_metrics
@@ -18,15 +18,21 @@ from toposlearn.downstream.targets import Target
 from toposlearn.reproducibility import atomic_path
 
 SCORES = "scores.csv"  # in the folder of a run
-NETWORKS, PRIOR = "network", "position prior"  # methods
+NETWORKS, PRIOR, CEILING = "network", "position prior", "ceiling"  # methods
 ALL = "all"  # modalities that are there
 Metrics = dict[str, dict[str, Any]]
 
 
 def run_scores(
-    folder: Path, train: Cache, judged: Cache, target: Target, some: Sequence[Sequence[str]] = ()
+    folder: Path,
+    train: Cache,
+    judged: Cache,
+    target: Target,
+    some: Sequence[Sequence[str]] = (),
+    *,
+    references: bool = True,
 ) -> pd.DataFrame:
-    """Scores by method, modalities and person: of the network in `folder`, and of the position prior.
+    """Scores by method, modalities and person: of the network in `folder`, of the position prior and the ceiling.
 
     The network is judged with all modalities that are there, and with each of `some`. What is kept is not made again.
     """
@@ -35,8 +41,9 @@ def run_scores(
     if path.exists() and wanted.keys() <= set((kept := _read(path, target)).index.unique("present")):
         return kept
     tables = {(NETWORKS, name): judge(folder / NETWORK, judged, present) for name, present in wanted.items()}
-    if target.kind == SEGMENTATION:
+    if references and target.kind == SEGMENTATION:
         tables[PRIOR, ALL] = judge_prior(train, judged, target)
+        tables[CEILING, ALL] = judge_ceiling(judged, target)
     known = {key: table for key, table in tables.items() if len(table)}  # some modalities no one may have
     with atomic_path(path) as partial:
         pd.concat(known, names=["method", "present"]).to_csv(partial, float_format="%.6g")

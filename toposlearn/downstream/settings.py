@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -37,6 +37,7 @@ class TaskConfig:
     labels: str = ""  # kind of label maps, as `toposlearn inspect` names it; "": the only one
     regions: Mapping[str, tuple[int, ...]] = field(default_factory=dict)  # judged; empty: every label that occurs
     target: str = ""  # column
+    where: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # column -> values of the people who take part
 
     def __post_init__(self) -> None:
         require_known(self, "task")
@@ -115,9 +116,9 @@ class FinetuneConfig:
     @classmethod
     def from_dict(cls, stored: Mapping[str, Any]) -> FinetuneConfig:
         """Inverse of `to_dict`, also of what JSON made of it."""
-        regions = {name: tuple(labels) for name, labels in stored["task"]["regions"].items()}
+        maps = {part: _tuples(stored["task"].get(part, {})) for part in ("regions", "where")}
         parts = {
-            "task": TaskConfig(**{**stored["task"], "regions": regions}),
+            "task": TaskConfig(**{**stored["task"], **maps}),
             "volume": VolumeConfig(**_tuples(stored["volume"])),
             "model": ModelConfig(**_tuples(stored["model"])),
         }
@@ -197,3 +198,14 @@ def parse_regions(text: str) -> dict[str, tuple[int, ...]]:
             raise ValueError(f"--regions {text!r} is not understood: write {known}, or as in 'whole=1,2,3;core=1,3'")
         regions[name] = tuple(map(int, numbers))
     return regions
+
+
+def parse_where(options: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """Columns and values of ``COLUMN=VALUE,VALUE``; ValueError, in one line, for anything else."""
+    where = {}
+    for text in options:
+        name, sign, values = (part.strip() for part in text.partition("="))
+        if not (name and sign and values):
+            raise ValueError(f"--where {text!r} is not of the form COLUMN=VALUES: write it as in 'sex=F' or 'site=a,b'")
+        where[name] = tuple(value.strip() for value in values.split(","))
+    return where

@@ -76,12 +76,14 @@ def draw_sides(
     classes: Mapping[str, str] | None = None,
     folds: int = 0,
     shots: Sequence[int] = (),
+    judged: float = JUDGED,
 ) -> list[Sides]:
     """The sides of every run: one, or one for each fold and each number of labeled people (`shots`).
 
-    `seen` are the scans on whose people the weights were trained: they are not judged. `classes` (scan -> class) are
-    spread evenly over all sides. The people judged are the same for all `shots`, and fewer labeled people are part of
-    more. ValueError: too few people, or only people to judge who were seen.
+    Without folds a share of the people, `judged`, is judged. `seen` are the scans on whose people the weights were
+    trained: they are not judged. `classes` (scan -> class) are spread evenly over all sides. The people judged are the
+    same for all `shots`, and fewer labeled people are part of more. ValueError: too few people, or only people to judge
+    who were seen.
     """
     scans: dict[Person, list[str]] = {}
     for record in manifest.records:
@@ -92,19 +94,21 @@ def draw_sides(
     known = set(seen)
     trained = [person for person, names in scans.items() if known & set(names)]
     people = _spread(list(scans), class_of, 0)
-    pairs = _folds(people, class_of, folds, manifest.root) if folds else [_held_out(people, trained)]
+    if not 0 < judged < 1:
+        raise ValueError(f"--judged must be between 0 and 1, a share of the people; got {judged:g}")
+    pairs = _folds(people, class_of, folds, manifest.root) if folds else [_held_out(people, trained, judged)]
     if trained and (folds or not pairs[0][1]):
         who = f"{len(trained)} of the {len(scans)} labeled people of {manifest.root}: {named(n for _, n in trained)}"
         remedy = "leave --folds out" if folds else "add people"
         raise ValueError(f"the weights were trained on {who}; {remedy}, take others, or judge them with --allow-seen")
     sides = []
-    for fold, (learned, judged) in enumerate(pairs):
+    for fold, (learned, held_out) in enumerate(pairs):
         labeled = _spread(learned, class_of, 1)
         for count in dict.fromkeys(shots) or (len(labeled),):
             if not 1 <= count <= len(labeled):
                 raise ValueError(f"--shots {count}: there are {len(labeled)} labeled people to train on")
             spared = round(VALIDATION * count) if count >= FEWEST else 0
-            parts = labeled[spared:count], labeled[:spared], judged
+            parts = labeled[spared:count], labeled[:spared], held_out
             train, validation, others = (tuple(name for person in part for name in scans[person]) for part in parts)
             group, place = f"shots{count}" if shots else "", f"fold{fold}" if folds else ""
             sides.append(Sides(train, validation, others, group, place))
@@ -114,9 +118,9 @@ def draw_sides(
     return sides
 
 
-def _held_out(people: list[Person], seen: Collection[Person]) -> tuple[list[Person], list[Person]]:
+def _held_out(people: list[Person], seen: Collection[Person], share: float) -> tuple[list[Person], list[Person]]:
     """People to train on, and people to judge: without classes those whom `split_subjects` holds out, if not seen."""
-    judged = [person for person in people if person not in seen][: max(1, round(JUDGED * len(people)))]
+    judged = [person for person in people if person not in seen][: max(1, round(share * len(people)))]
     return [person for person in people if person not in judged], judged
 
 

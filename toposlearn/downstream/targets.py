@@ -68,10 +68,16 @@ class Target:
 
 
 def labeled(manifest: Manifest, task: TaskConfig) -> tuple[Manifest, str]:
-    """The people for whom the truth is known, and its kind or column; who is left out is reported.
+    """The people of `task.where` for whom the truth is known, and its kind or column; who lacks it is reported.
 
     ValueError, in one line: no label map of this kind, no such column, one value only, a number that is none.
     """
+    for name, values in task.where.items():
+        column = _column(manifest, name)
+        chosen = tuple(record for record in manifest.records if cell(record, column) in values)
+        if not chosen:
+            raise ValueError(f"no one in {manifest.root} has {column} {' or '.join(values)}: check --where")
+        manifest = replace(manifest, records=chosen)
     if task.kind == SEGMENTATION:
         records, source = _with_labels(manifest, task.labels)
     else:
