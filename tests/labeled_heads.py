@@ -8,6 +8,19 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+TINY = {  # settings of a network that is fine-tuned in a second
+    "volume": {"shape": [16, 16, 16], "spacing": 9.0, "modalities": ["T1w", "T2w"]},
+    "model": {
+        "feature_size": 4,
+        "patch_size": 1,
+        "window_size": 2,
+        "depths": [1, 1, 1, 1],
+        "num_heads": [1, 1, 2, 2],
+        "token_features": 8,
+        "token_strides": [2, 4],
+        "reconstruct_stride": 2,
+    },
+}
 SHAPE = (24, 28, 20)
 AFFINE = np.array([[6.0, 0, 0, -69], [0, 6.0, 0, -81], [0, 0, 6.0, -57], [0, 0, 0, 1]])  # centered on 0 mm
 RADIUS, SMALL = 20.0, 11.0  # mm, of the ball (label 1) and of a second one (label 2)

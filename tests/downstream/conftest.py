@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 import torch
-from labeled_heads import write_heads
+from labeled_heads import TINY, write_heads
 from shared_folder import make_once
 
 from toposlearn.config import TacoConfig
@@ -12,20 +12,6 @@ from toposlearn.data import Cache, prepare, read_manifest
 from toposlearn.downstream.settings import SEGMENTATION, TaskConfig
 from toposlearn.downstream.targets import labeled
 from toposlearn.models import Taco, save_weights
-
-TINY = {
-    "volume": {"shape": [16, 16, 16], "spacing": 9.0, "modalities": ["T1w", "T2w"]},
-    "model": {
-        "feature_size": 4,
-        "patch_size": 1,
-        "window_size": 2,
-        "depths": [1, 1, 1, 1],
-        "num_heads": [1, 1, 2, 2],
-        "token_features": 8,
-        "token_strides": [2, 4],
-        "reconstruct_stride": 2,
-    },
-}
 
 
 @pytest.fixture(scope="session")

@@ -128,3 +128,12 @@ def test_a_damaged_split_is_one_line(content, tmp_path):
 def test_the_folder_of_a_run_has_its_number_of_people_and_its_fold():
     assert Sides((), (), ()).label == ""
     assert Sides((), (), (), "shots4", "fold0").label == "shots4-fold0"
+
+
+@pytest.mark.parametrize(("share", "count"), [(0.25, 5), (0.4, 8), (0.01, 1)])
+def test_the_share_of_people_who_are_judged_can_be_chosen(share, count):
+    (run,) = draw_sides(manifest(20), judged=share)
+    assert len(run.judged) == count
+    assert len(run.train) + len(run.validation) == 20 - count
+    with pytest.raises(ValueError, match=r"--judged must be between 0 and 1, a share of the people; got 8$"):
+        draw_sides(manifest(20), judged=8)

@@ -205,3 +205,13 @@ def test_a_target_survives_json_and_finds_the_places_of_its_labels():
     assert target.class_index(labels).tolist() == [0, 1, 2, 0, 0, 0, 0]
     age = Target("regression", "age", names=("age",), center=1.5)
     assert Target.from_dict(json.loads(json.dumps(age.to_dict()))) == age
+
+
+def test_a_task_may_be_of_some_people_only():
+    rows = {"P1": {"Sex": "F", "site": "a"}, "P2": {"Sex": "M", "site": "b"}, "P3": {"Sex": "M", "site": "c"}}
+    some, _ = labeled(people(rows), TaskConfig("classification", target="sex", where={"Site": ("a", "c")}))
+    assert names(some) == ["P1", "P3"]
+    with pytest.raises(ValueError, match="no one in folder has site d or e: check --where"):
+        labeled(people(rows), TaskConfig("classification", target="sex", where={"site": ("d", "e")}))
+    with pytest.raises(ValueError, match="have no column 'sites': did you mean site"):
+        labeled(people(rows), TaskConfig("classification", target="sex", where={"sites": ("a",)}))

@@ -13,6 +13,7 @@ from toposlearn.downstream.settings import (
     TaskConfig,
     finetune_config,
     parse_regions,
+    parse_where,
 )
 
 SEX = TaskConfig("classification", target="sex")
@@ -100,3 +101,12 @@ PARTS = ("whole", "core", "enhancing")
 def test_regions_that_cannot_be_read_are_shown(text):
     with pytest.raises(ValueError, match="is not understood: write brats, brats-2024, or as in"):
         parse_regions(text)
+
+
+def test_people_are_chosen_by_columns():
+    where = parse_where(["lesion_type=stroke, metastases", "sex = F"])
+    assert where == {"lesion_type": ("stroke", "metastases"), "sex": ("F",)}
+    config = finetune_config(preset("smoke"), dataclasses.replace(SEX, where=where))
+    assert FinetuneConfig.from_dict(json.loads(json.dumps(config.to_dict()))).task.where == where
+    with pytest.raises(ValueError, match="--where 'sex' is not of the form COLUMN=VALUES"):
+        parse_where(["sex"])

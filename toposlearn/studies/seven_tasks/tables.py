@@ -33,9 +33,13 @@ def tasks_section(result: Mapping[str, Any]) -> str:
     """All tables in Markdown, with 95 % intervals over people and seeds."""
     metrics = result["metrics"]
     names = [name for name in TASKS if any(key.startswith(f"{name}/") for key in metrics)]
-    parts = ["**Every task and start**", _table(metrics, names, STARTS), "**What needs no network**"]
-    parts += [_table(metrics, names, REFERENCES), "**Differences**"]
-    parts += [_table(metrics, names, {f"{a}-{b}": f"{STARTS[a]} − {STARTS[b]}" for a, b in PAIRS}, sign="+")]
+    differences = {f"{a}-{b}": f"{STARTS[a]} − {STARTS[b]}" for a, b in PAIRS}
+    asked = {
+        "Every task and start": (STARTS, ""),
+        "What needs no network": (REFERENCES, ""),
+        "Differences": (differences, "+"),
+    }
+    parts = [f"**{title}**\n\n{_table(metrics, names, *columns)}" for title, columns in asked.items()]
     return "\n\n".join(parts) + "\n"
 
 
