@@ -129,7 +129,9 @@ def test_what_a_run_writes(uninterrupted, numbers):
     assert [line["step"] for line in history] == list(range(6))
     assert all(math.isfinite(line["loss"]) and line["seconds"] > 1e-3 for line in history)
     factors = [rate_factor(step, numbers().config) for step in range(6)]
-    assert [line["learning_rate"] for line in history] == pytest.approx([1e-3 * factor for factor in factors])
+    assert [line["learning_rate"] for line in history] == pytest.approx(
+        [numbers().config.learning_rate * factor for factor in factors]
+    )
     assert [line["step"] for line in lines(out / "validation.jsonl")] == [2, 4, 6]
     network, config, target = load_network(out)
     assert not network.training

@@ -207,3 +207,18 @@ def test_losses_of_the_tasks_in_closed_form():
     )
     assert task_loss("regression", torch.tensor([[1.0], [3.0]]), torch.tensor([0.0, 0.0])).item() == pytest.approx(5.0)
     assert isinstance(made(preset("smoke"), AGE, outputs=1)[0], PersonReader)
+
+
+def test_scores_of_tokens_are_interpolated_and_the_decoder_adds_to_them(tiny):
+    """At first the decoder is random: without it the scores are those of a linear reader of tokens."""
+    config = finetune_config(tiny, TaskConfig())
+    network = build_network(Taco(tiny.model), config, 3).eval()
+    nn.init.zeros_(network.classify.weight)
+    nn.init.zeros_(network.classify.bias)
+    volumes, present = torch.rand(1, 2, 16, 16, 16), torch.ones(1, 2, dtype=torch.bool)
+    with torch.no_grad():
+        scores = network(volumes, present)
+        maps = [network.encoder.feature_maps(volumes[:, one, None])[2] for one in range(2)]
+        tokens = network.norm(((maps[0] + maps[1]) / 2).movedim(1, -1))
+        coarse = network.classify_tokens(tokens.movedim(-1, 1))
+    torch.testing.assert_close(scores, nn.functional.interpolate(coarse, scale_factor=2, mode="trilinear"))

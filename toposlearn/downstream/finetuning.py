@@ -31,7 +31,9 @@ from toposlearn.pretrain.loop import LOG_EVERY, make_accelerator
 from toposlearn.reproducibility import set_seed, step_seed
 
 VALIDATIONS = "validation.jsonl"
-MOST_SCORES = 1 << 24  # of voxels and classes in a step's loss: 134 structures of two heads would be four times as many
+MOST_SCORES = (
+    1 << 23
+)  # of voxels and classes in a step's loss: two heads with 134 structures would have eight times that
 
 
 def finetune_once(
@@ -234,7 +236,7 @@ def _some_voxels(output: Tensor, truth: Tensor) -> tuple[Tensor, Tensor]:
     labeled = truth.flatten().nonzero()[:, 0]
     labeled = labeled[torch.randperm(len(labeled), device=labeled.device)[: count // 2]]
     rows = torch.cat([labeled, torch.randint(truth.numel(), (count - len(labeled),), device=truth.device)])
-    scores = output.movedim(1, -1).reshape(-1, classes)[rows]
+    scores = output.movedim(1, -1).reshape(-1, classes).index_select(0, rows)
     return scores.T[None], truth.flatten()[rows][None, None]
 
 

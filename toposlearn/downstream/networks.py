@@ -7,6 +7,7 @@ from typing import Literal
 import torch
 from monai.networks.blocks import Convolution, UnetrUpBlock
 from torch import Tensor, nn
+from torch.nn.functional import interpolate
 
 from toposlearn.downstream.settings import SEGMENTATION, FinetuneConfig
 from toposlearn.models import Taco
@@ -67,9 +68,10 @@ class _ByModality(nn.Module):
 
 
 class Segmenter(_ByModality):
-    """The finest map that pre-training used, and a decoder of MONAI's UNETR blocks up to every voxel.
+    """Scores of tokens, interpolated between them, and what a decoder of MONAI's UNETR blocks adds at every voxel.
 
-    On the way up, skip connections bring the encoder's finer maps, where it has any, and convolutions of the image.
+    Tokens are those of the finest level that pre-training used. On the way up, skip connections bring the encoder's
+    finer maps, where it has any, and convolutions of the image.
     """
 
     def __init__(self, encoder: Taco, config: FinetuneConfig, classes: int) -> None:
@@ -79,6 +81,7 @@ class Segmenter(_ByModality):
         stride = min(model.token_strides) if model.top_down else model.stage_strides[-1]
         self.start, features = stride, model.features_at(stride)
         self.fusions = nn.ModuleDict({str(stride): Fusion(features, config.missing)})
+        self.norm, self.classify_tokens = nn.LayerNorm(features), nn.Conv3d(features, classes, 1)
         self.stems, self.fewer, self.ups = nn.ModuleDict(), nn.ModuleDict(), nn.ModuleDict()
         while stride > 1:
             stride //= 2
@@ -103,10 +106,11 @@ class Segmenter(_ByModality):
             fusion: Tensor = self.fusions[str(stride)](self._by_modality(own, rows, present), present)
             return fusion
 
-        features = fused(self.start)
+        features = self.norm(fused(self.start).movedim(1, -1)).movedim(-1, 1)  # of each token, over its features
+        coarse = self.classify_tokens(features)
         for name, up in self.ups.items():
             features = up(features, self.fewer[name](fused(int(name))))
-        scores: Tensor = self.classify(features)
+        scores: Tensor = self.classify(features) + interpolate(coarse, scale_factor=self.start, mode="trilinear")
         return scores
 
     def _maps(self, images: Tensor) -> dict[int, Tensor]:

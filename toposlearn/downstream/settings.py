@@ -66,7 +66,7 @@ class FinetuneConfig:
     modality_dropout: float = 0.3  # probability that an image is withheld in a training step; one always stays
     steps: int = 300
     people_per_step: int = 2
-    learning_rate: float = 1e-3
+    learning_rate: float = 3e-3
     encoder_rate: float = 0.3  # learning rate of the pre-trained weights, relative to `learning_rate`
     weight_decay: float = 0.05
     warmup: float = 0.1  # share of the steps
