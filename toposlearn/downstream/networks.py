@@ -16,6 +16,7 @@ from toposlearn.topology import token_mask
 
 CHANNELS = 8  # of the decoder at every voxel, and at most s times as many at stride s
 NORM = "instance"
+SMALLEST = 1e-6  # variance, so that its root has a gradient
 DROPOUT = 0.2  # before the linear layer of a pooled head
 
 
@@ -121,7 +122,7 @@ class Segmenter(_ByModality):
 
 
 class PersonReader(_ByModality):
-    """Tokens of every level, pooled over the foreground, and a linear layer: for classes or a number."""
+    """Mean and spread of the tokens of every level over the foreground, and a linear layer: for classes or a number."""
 
     def __init__(self, encoder: Taco, config: FinetuneConfig, outputs: int) -> None:
         super().__init__(encoder, config)
@@ -130,7 +131,7 @@ class PersonReader(_ByModality):
         self.fusions = nn.ModuleDict({str(stride): Fusion(width, config.missing) for stride, width in widths.items()})
         attention = config.pooling == "attention"
         self.score = nn.ModuleDict({str(s): nn.Linear(width, 1) for s, width in widths.items()}) if attention else None
-        size = sum(widths.values())
+        size = 2 * sum(widths.values())
         self.head = nn.Sequential(nn.LayerNorm(size), nn.Dropout(DROPOUT), nn.Linear(size, outputs))
 
     def forward(self, volumes: Tensor, present: Tensor, foreground: Tensor) -> Tensor:
@@ -146,12 +147,15 @@ class PersonReader(_ByModality):
         return result
 
     def _pool(self, tokens: Tensor, mask: Tensor, stride: int) -> Tensor:
-        """Tokens (B, N, F) and foreground (B, N) -> (B, F); a head that fills no token by half is read everywhere."""
+        """Tokens (B, N, F) and foreground (B, N) -> (B, 2F); a head that fills no token by half is read everywhere."""
         mask = mask | ~mask.any(dim=1, keepdim=True)
         weights = mask.to(tokens.dtype)
         if self.score is not None:
             weights = self.score[str(stride)](tokens)[..., 0].masked_fill(~mask, -torch.inf).softmax(dim=-1)
-        return (tokens * weights[..., None]).sum(dim=1) / weights.sum(dim=1, keepdim=True)
+        shares = (weights / weights.sum(dim=1, keepdim=True))[..., None]  # (B, N, 1)
+        mean = (tokens * shares).sum(dim=1, keepdim=True)
+        variance = ((tokens - mean) ** 2 * shares).sum(dim=1)
+        return torch.cat([mean[:, 0], (variance + SMALLEST).sqrt()], dim=-1)
 
 
 def build_network(encoder: Taco, config: FinetuneConfig, outputs: int) -> Segmenter | PersonReader:
