@@ -78,7 +78,7 @@ def test_a_segmentation_writes_what_it_promises(segmented):
         assert metrics[name]["n"] == 2
     table = scores_table(segmented / "results.json")
     rows = [line.split("|")[1].strip() for line in table.splitlines()]
-    assert rows[2:] == ["network", "network/T1w", "network/T2w", "position prior"]
+    assert rows[2:] == ["network", "network/T1w", "network/T2w", "position prior", "ceiling"]
     assert "Dice" in table.splitlines()[0]
 
 
