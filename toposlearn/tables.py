@@ -19,11 +19,12 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], align: 
 
 
 def interval_cell(value: Mapping[str, Any] | None, digits: int = 1, sign: str = "") -> str:
-    """Value and interval of a metric object; a dash where there is none."""
+    """Value and interval of a metric object; the value alone of too few people, and a dash where there is none."""
     if value is None:
         return "–"
     form = f"{sign}.{digits}f"
-    return f"{value['value']:{form}} [{value['low']:{form}}, {value['high']:{form}}]"
+    interval = f" [{value['low']:{form}}, {value['high']:{form}}]" if "low" in value else ""
+    return f"{value['value']:{form}}{interval}"
 
 
 def interval_table(

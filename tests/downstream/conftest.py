@@ -1,5 +1,6 @@
 """Made-up heads with label maps, and a network that is small enough to be fine-tuned in a second."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,14 @@ def tiny_weights(tiny: TacoConfig, tmp_path_factory: pytest.TempPathFactory) -> 
         save_weights(folder / "tiny.safetensors", Taco(tiny.model), tiny)
 
     return make_once(tmp_path_factory, "tiny", make) / "tiny.safetensors"
+
+
+@pytest.fixture(scope="module")
+def prepared_once(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """People are prepared once for all tests of a file."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("TOPOSLEARN_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

@@ -12,13 +12,7 @@ from labeled_heads import AFFINE, save, write_heads
 from toposlearn.cli import execute
 from toposlearn.downstream.network_file import load_network
 
-
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory):
-    """People are prepared once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOPOSLEARN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("prepared_once")
 
 
 @pytest.fixture

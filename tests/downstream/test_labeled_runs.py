@@ -26,12 +26,7 @@ SEX, AGE = TaskConfig("classification", target="sex"), TaskConfig("regression", 
 SHORT = {"steps": 2, "people_per_step": 1, "checkpoint_every": 1}
 
 
-@pytest.fixture(scope="module", autouse=True)
-def _cache(tmp_path_factory):
-    """People are prepared once for all tests."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("TOPOSLEARN_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+pytestmark = pytest.mark.usefixtures("prepared_once")
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from toposlearn.config import TacoConfig
 
+GROUND_TRUTH = ("labels", "lesion", "to_template")  # files of a person, and tensors
 NEARLY = 0.8  # share of the people who have a modality that a run uses
 
 
@@ -37,7 +38,7 @@ class Record:
     @property
     def truth(self) -> dict[str, Path]:
         """The files of the ground truth that exist, by ``labels``, ``lesion``, ``to_template``."""
-        return {name: path for name in ("labels", "lesion", "to_template") if (path := getattr(self, name))}
+        return {name: path for name in GROUND_TRUTH if (path := getattr(self, name))}
 
 
 @dataclass(frozen=True)

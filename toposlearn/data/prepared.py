@@ -13,9 +13,9 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
 from toposlearn.data.cache import Entry, Shelf, read_assessment, stem_of
-from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.manifest import GROUND_TRUTH, Manifest, Record
 from toposlearn.data.places import Hold
-from toposlearn.data.tensors import GROUND_TRUTH, INTRA
+from toposlearn.data.tensors import INTRA
 
 
 @dataclass(frozen=True, eq=False)

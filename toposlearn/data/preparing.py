@@ -18,12 +18,12 @@ from tqdm import tqdm
 from toposlearn.config import VolumeConfig
 from toposlearn.data.cache import ASSESSMENTS, Entry, Found, Shelf, refusal
 from toposlearn.data.gate import assessment as gate
-from toposlearn.data.manifest import Manifest, Record
+from toposlearn.data.manifest import GROUND_TRUTH, Manifest, Record
 from toposlearn.data.many import without_collection
 from toposlearn.data.places import FULL, REMEDY, Hold, Place, make_room, places, size_limit, write_error
 from toposlearn.data.prepared import Cache
 from toposlearn.data.stamps import with_content
-from toposlearn.data.tensors import GROUND_TRUTH, NO_PAIR, allowed_digits, drawable, make_tensors
+from toposlearn.data.tensors import NO_PAIR, allowed_digits, drawable, make_tensors
 
 ALONE = "used with one image at a time, because no two can be compared"
 CACHE_VERSION = 6  # raised when the transforms or the gate change

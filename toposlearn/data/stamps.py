@@ -9,9 +9,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from toposlearn.data.manifest import Record
+from toposlearn.data.manifest import GROUND_TRUTH, Record
 
-TRUTH = {"labels", "lesion", "to_template"}  # of which a task reads what it needs
 ABSENT = -1  # size of a file that does not exist, or whose folder may not be read
 PARTS = {".img": (".hdr",), ".hdr": (".img",), ".mhd": (".raw", ".zraw"), ".nhdr": (".raw", ".raw.gz")}  # of one image
 CHUNK = 1 << 20  # bytes
@@ -76,7 +75,7 @@ def still_same(stored: Stamps, seen: Stamps, root: Path) -> Stamps | None:
 def clash(stored: Stamps, seen: Stamps) -> bool:
     """True where other files were chosen for a person: another session, run or pattern, or other kinds of truth."""
     moved = any(stored[name].path != seen[name].path for name in stored.keys() & seen.keys())
-    return moved or bool(TRUTH & (stored.keys() ^ seen.keys()))
+    return moved or bool(set(GROUND_TRUTH) & (stored.keys() ^ seen.keys()))
 
 
 def _same_content(before: Stamp, now: Stamp) -> bool:

@@ -18,7 +18,6 @@ from toposlearn.data.images import BadImageError, load_image
 from toposlearn.data.manifest import Record
 from toposlearn.data.transforms import volume_transforms
 
-GROUND_TRUTH = ("labels", "lesion", "to_template")  # tensors
 INTER, INTRA = 1, 2  # what a pair of modalities may enter: the inter term, or both terms; 0: nothing
 LARGEST_LABEL = 2**15 - 1
 REPLACE = "replace it, or remove it"

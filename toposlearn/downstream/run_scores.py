@@ -38,12 +38,14 @@ def run_scores(
     """
     path = folder / SCORES
     wanted = {ALL: None, **{"+".join(present): present for present in some}}
-    if path.exists() and wanted.keys() <= set((kept := _read(path, target)).index.unique("present")):
-        return kept
+    beside = (PRIOR, CEILING) if references and target.kind == SEGMENTATION else ()
+    if path.exists():
+        kept = _read(path, target)
+        if wanted.keys() <= set(kept.index.unique("present")) and set(beside) <= set(kept.index.unique("method")):
+            return kept
     tables = {(NETWORKS, name): judge(folder / NETWORK, judged, present) for name, present in wanted.items()}
-    if references and target.kind == SEGMENTATION:
-        tables[PRIOR, ALL] = judge_prior(train, judged, target)
-        tables[CEILING, ALL] = judge_ceiling(judged, target)
+    if beside:
+        tables |= {(PRIOR, ALL): judge_prior(train, judged, target), (CEILING, ALL): judge_ceiling(judged, target)}
     known = {key: table for key, table in tables.items() if len(table)}  # some modalities no one may have
     with atomic_path(path) as partial:
         pd.concat(known, names=["method", "present"]).to_csv(partial, float_format="%.6g")

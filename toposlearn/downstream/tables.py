@@ -24,11 +24,6 @@ def scores_table(result: str | Path) -> str:
     metrics = json.loads(Path(result).read_text(encoding="utf-8"))["metrics"]
     columns = [name for name in COLUMNS if any(key.split("/")[-1] == name for key in metrics)]
     rows = dict.fromkeys(key.rpartition("/")[0] for key in metrics if key.split("/")[-1] in columns)
-    cells = [[row, *(_cell(metrics.get(f"{row}/{name}"), COLUMNS[name][1]) for name in columns)] for row in rows]
+    digits = {name: COLUMNS[name][1] for name in columns}
+    cells = [[row, *(interval_cell(metrics.get(f"{row}/{name}"), digits[name]) for name in columns)] for row in rows]
     return markdown_table(["", *(COLUMNS[name][0] for name in columns)], cells)
-
-
-def _cell(value: dict[str, float] | None, digits: int) -> str:
-    if value is None or "low" in value:
-        return interval_cell(value, digits)
-    return f"{value['value']:.{digits}f}"

@@ -17,7 +17,7 @@ from toposlearn.arrays import Float64s
 from toposlearn.relations.frame import Frame, body_frame, centroids, commissural_frame
 
 Labels = npt.NDArray[np.int64]
-SAMPLED = 8  # voxels of a structure from which the way to another is searched first
+SAMPLED = 8  # corners of a structure from which the way to another is searched first
 
 
 @dataclass(frozen=True, eq=False)

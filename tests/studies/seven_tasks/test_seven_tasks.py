@@ -84,6 +84,23 @@ def test_what_is_kept_is_not_made_again_and_scores_alone_give_the_result(ran, mo
     assert json.loads(again.read_text())["metrics"] == before
 
 
+def test_scores_of_other_settings_are_not_taken_for_these(ran):
+    root, given = ran
+    with pytest.raises(ValueError, match=r"holds scores that were made with --steps 1: give the same, or choose"):
+        run_tasks(root / "data", root / "weights", root / "out", **{**given, "steps": 2})
+
+
+def test_a_result_is_of_the_starts_and_seeds_that_were_asked_for(ran):
+    root, given = ran
+    asked = {**given, "starts": ("full",), "seeds": (1,)}
+    metrics = json.loads(run_tasks(root / "data", root / "weights", root / "out", **asked).read_text())["metrics"]
+    methods = {name.split("/")[1] for name in metrics if name.startswith("sex/")}
+    assert methods == {"full", "age-sex-site", "brain-size", "histogram", "volumes"} & methods
+    assert "full" in methods
+    assert "scratch" not in methods
+    run_tasks(root / "data", root / "weights", root / "out", **given)
+
+
 def scores(method: str, seed: int, dice: list[float]) -> pd.DataFrame:
     rows = [(f"P{number}", "ball", value) for number, value in enumerate(dice)]
     table = pd.DataFrame(rows, columns=["person", "class", "dice"]).assign(method=method, seed=seed, group="")

@@ -5,9 +5,10 @@ The scores of each start and seed are kept in ``OUT/scores`` and made once; a st
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from toposlearn.data import Cache, prepare, read_manifest
+from toposlearn.data.split import SPLIT
 from toposlearn.downstream.baselines import confounder_features, confounder_reader
 from toposlearn.downstream.judging import judge_ceiling, judge_prior
 from toposlearn.downstream.labeled_runs import base_config, finetune
@@ -24,7 +26,8 @@ from toposlearn.downstream.run_scores import CEILING, NETWORKS, PRIOR, SCORES
 from toposlearn.downstream.settings import CLASSIFICATION, SEGMENTATION, FinetuneConfig, finetune_config
 from toposlearn.downstream.sides import Sides, load_sides
 from toposlearn.downstream.targets import cell, labeled
-from toposlearn.reproducibility import atomic_path, check_writable, write_result
+from toposlearn.pretrain.run_folder import CONFIG
+from toposlearn.reproducibility import atomic_path, check_writable, write_json, write_result
 from toposlearn.studies.seven_tasks.metrics import task_metrics
 from toposlearn.studies.seven_tasks.tasks import Task, chosen_tasks
 
@@ -55,7 +58,7 @@ def run_tasks(
 
     `data` holds the folders of all tasks, `checkpoints` the weights files of one pre-training seed; `seeds` are of
     fine-tuning. ValueError: unknown task or start. FileNotFoundError: a folder that is missing, with the command that
-    makes it.
+    makes it. An `out` with scores of other `steps` or `checkpoints` is refused.
     """
     began, out, data = time.perf_counter(), Path(out), Path(data)
     if unknown := [name for name in starts if name not in STARTS]:
@@ -65,6 +68,7 @@ def run_tasks(
         if not (data / task.data).exists():
             raise FileNotFoundError(f"{data / task.data} does not exist: make it with '{task.make}'")
     check_writable(out)
+    _check_settings(out, {"steps": steps, "checkpoints": str(checkpoints)})
     jobs = [(task, start, seed) for seed in seeds for task in chosen for start in starts]
     for task, start, seed in tqdm(jobs, desc="tasks", unit="run", disable=not progress):
         _tuned_once(task, start, seed, data / task.data, Path(checkpoints), out, steps)
@@ -73,6 +77,7 @@ def run_tasks(
     metrics: dict[str, Any] = {}
     for task in chosen:
         scores = read_scores(out / "scores", task)
+        scores = scores[scores["method"].isin(starts) & scores["seed"].isin(seeds) | ~scores["method"].isin(STARTS)]
         metrics |= {f"{task.name}/{name}": value for name, value in task_metrics(scores, task.task.kind).items()}
     path = write_result(
         out / RESULT,
@@ -86,6 +91,15 @@ def run_tasks(
         shutil.copytree(out / "scores", Path(shipped) / FOLDER, dirs_exist_ok=True)
         shutil.copyfile(path, Path(shipped) / RESULT)
     return path
+
+
+def _check_settings(out: Path, settings: Mapping[str, Any]) -> None:
+    """Keep what decides the scores in `out`; ValueError where others are kept there, made with other settings."""
+    path = out / CONFIG
+    if path.exists() and (known := json.loads(path.read_bytes())) != settings:
+        other = ", ".join(f"--{name} {known.get(name)}" for name in settings if known.get(name) != settings[name])
+        raise ValueError(f"{out} holds scores that were made with {other}: give the same, or choose another --out")
+    write_json(path, settings)
 
 
 def settings_of(
@@ -118,7 +132,7 @@ def _tuned_once(
         shots=task.shots,
         judged=task.judged,
         references=False,
-        resume=(run / "split.json").exists(),
+        resume=(run / SPLIT).exists(),
         cache=out / "prepared" / task.name,
         progress=False,
     )

@@ -1,4 +1,4 @@
-"""Tables of ``tasks.json``: tasks and starts, differences, and the curve of labels."""
+"""Tables of ``tasks.json``: starts, what needs no network, and differences, by task and number of labeled people."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from toposlearn.downstream.run_scores import CEILING, PRIOR
 from toposlearn.downstream.settings import CLASSIFICATION, REGRESSION, SEGMENTATION
 from toposlearn.studies.seven_tasks.metrics import PAIRS
 from toposlearn.studies.seven_tasks.tasks import TASKS
-from toposlearn.tables import markdown_table
+from toposlearn.tables import interval_cell, markdown_table
 
 MEASURES = {SEGMENTATION: ("dice", "Dice", 3), CLASSIFICATION: ("auc", "AUC", 3), REGRESSION: ("mae", "mean error", 1)}
 STARTS = {
@@ -52,17 +52,8 @@ def _table(metrics: Mapping[str, Any], names: list[str], methods: Mapping[str, s
             place = "/".join(filter(None, (name, group)))
             title = f"{TASKS[name].title}{f', {group[5:]} labeled' if group else ''} ({words})"
             rows[title] = {
-                method: value_cell(metrics.get(f"{place}/{method}/{measure}"), digits, sign) for method in methods
+                method: interval_cell(metrics.get(f"{place}/{method}/{measure}"), digits, sign) for method in methods
             }
     used = [method for method in methods if any(row[method] != "–" for row in rows.values())]
     header = ["task", *(methods[method] for method in used)]
     return markdown_table(header, [[title, *(row[method] for method in used)] for title, row in rows.items()])
-
-
-def value_cell(value: Mapping[str, float] | None, digits: int, sign: str = "") -> str:
-    """Value and interval; the value alone where there are too few people, a dash where there is none."""
-    if value is None:
-        return "–"
-    form = f"{sign}.{digits}f"
-    ends = f" [{value['low']:{form}}, {value['high']:{form}}]" if "low" in value else ""
-    return f"{value['value']:{form}}{ends}".replace("-", "−")
